@@ -1,0 +1,257 @@
+"""The storage port: what actors ask of Postgres, and what comes back. Nothing here waits; answers arrive as messages.
+
+    device ──Entry──▶ journal ──one batch, one transaction──▶ Decided to the device, Facts to the herald
+    others ──Query──▶ store   ──one batch, one snapshot─────▶ Answered to whoever asked
+
+Invariant: an entry whose `Decided` carries `OK` is committed. One that was never answered has an unknown outcome, and its number
+makes asking again safe. Authority is decided in the same transaction or snapshot as the effect or the answer, nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from actors.cell import Ref
+from protocol.codes import Code
+from protocol.frames import Member, SpaceState
+from protocol.operations import AnyOperation
+
+
+class Refusal(Struct, frozen=True):
+    """Stands in for an operation that could not even be read: it consumes its number and has no effect."""
+
+    code: Code
+    detail: str
+
+
+class Entry(Struct, frozen=True):
+    """One mutation on its way into the journal. `digest` is 64 bits over the operation's bytes, as a signed integer."""
+
+    user: int
+    device: int
+    generation: int
+    number: int
+    digest: int
+    operation: AnyOperation | Refusal
+
+
+class Decided(Struct, frozen=True):
+    """What became of an entry. `replayed`: the number was known, and this is its stored outcome.
+
+    Codes beside those of the operation: `GAP`, `TOO_OLD`, `NUMBER_REUSED`; `TAKEN_OVER` when the device's generation has moved on or its
+    session has ended; `UNAVAILABLE` when the database was away and nothing was decided.
+    """
+
+    number: int
+    code: Code
+    value: int = 0
+    detail: str = ""
+    replayed: bool = False
+
+
+class Fact(Struct, frozen=True):
+    """A committed event. `body` is the msgpack bytes of one of `protocol.events`; `at` is Unix seconds.
+
+    `audience_version` is the stream's at the time: a gateway that knows a lower one refreshes who may read before it delivers.
+    """
+
+    stream: int
+    seq: int
+    author: int
+    at: int
+    body: bytes
+    audience_version: int
+
+
+class Journal(Protocol):
+    """The one write path."""
+
+    def submit(self, entry: Entry, reply_to: Ref[Decided]) -> bool:
+        """Queues an entry; False when the queue is at its bound in items or bytes (answer `BUSY`). Order per device is kept."""
+        ...
+
+
+class Herald(Protocol):
+    """Who hears of what the journal committed: publishes it and tells the local channels."""
+
+    def committed(self, facts: Sequence[Fact]) -> None:
+        """Called once per transaction, in the order of the numbers of each stream."""
+        ...
+
+
+# Queries
+
+
+class Attach(Struct, frozen=True):
+    """Takes over a device for a new socket: raises its generation, if the session and account are still good."""
+
+    session: int
+    user: int
+    device: int
+    gateway: int
+
+
+class ReadAfter(Struct, frozen=True):
+    """Reads events after a position, in order, up to a bound in events and bytes. `user` 0 is the gateway itself, unchecked."""
+
+    stream: int
+    user: int
+    after: int
+    events_max: int
+    bytes_max: int
+
+
+class ReadBefore(Struct, frozen=True):
+    """Reads the newest events before a position."""
+
+    stream: int
+    user: int
+    before: int
+    events_max: int
+    bytes_max: int
+
+
+class CheckAudience(Struct, frozen=True):
+    """Which of these users may read a stream now?"""
+
+    stream: int
+    users: tuple[int, ...]
+
+
+class ReadHeads(Struct, frozen=True):
+    """Where these streams end now, unchecked: for comparing with what a gateway has delivered."""
+
+    streams: tuple[int, ...]
+
+
+class ListSpaces(Struct, frozen=True):
+    """A user's spaces with streams, heads and read markers, and the inbox's head, in one snapshot."""
+
+    user: int
+
+
+class ListMembers(Struct, frozen=True):
+    """A page of a space's members, for one of them."""
+
+    space: int
+    user: int
+    after: int
+    limit: int
+
+
+class FindPerson(Struct, frozen=True):
+    """An account by its exact name."""
+
+    name: str
+
+
+Query = Attach | ReadAfter | ReadBefore | CheckAudience | ReadHeads | ListSpaces | ListMembers | FindPerson
+
+
+# Answers
+
+
+class Attached(Struct, frozen=True):
+    """The device is this socket's. `previous_gateway` may still hold an older socket (0: none)."""
+
+    generation: int
+    last_number: int
+    inbox: int
+    epoch: int
+    session_expires: int
+    display_name: str
+    previous_gateway: int
+
+
+class Row(Struct, frozen=True):
+    """One event of the log; `body` as in `Fact`."""
+
+    seq: int
+    author: int
+    at: int
+    body: bytes
+
+
+class Events(Struct, frozen=True):
+    """Consecutive events, ascending. `head` is the stream's in the same snapshot; `more`: a bound cut the page short."""
+
+    space: int
+    head: int
+    audience_version: int
+    rows: tuple[Row, ...]
+    more: bool
+
+
+class Audience(Struct, frozen=True):
+    """Those of the users asked about who may read, as of `audience_version`."""
+
+    audience_version: int
+    users: frozenset[int]
+
+
+class Head(Struct, frozen=True):
+    """Where a stream ends."""
+
+    stream: int
+    head: int
+    audience_version: int
+
+
+class Heads(Struct, frozen=True):
+    """Streams that do not exist are left out."""
+
+    heads: tuple[Head, ...]
+
+
+class SpaceList(Struct, frozen=True):
+    """Answers `ListSpaces`."""
+
+    inbox_upto: int
+    spaces: tuple[SpaceState, ...]
+
+
+class MemberList(Struct, frozen=True):
+    """Answers `ListMembers`."""
+
+    members: tuple[Member, ...]
+    more: bool
+
+
+class PersonFound(Struct, frozen=True):
+    """Answers `FindPerson`."""
+
+    user: int
+    name: str
+    display_name: str
+
+
+class Denied(Struct, frozen=True):
+    """The query was refused (`FORBIDDEN`, `NOT_FOUND`, `REVOKED`, `TOKEN_EXPIRED`), or the database is away (`UNAVAILABLE`)."""
+
+    code: Code
+    detail: str = ""
+
+
+Result = Attached | Events | Audience | Heads | SpaceList | MemberList | PersonFound | Denied
+
+
+class Answered(Struct, frozen=True):
+    """A query's answer. `ticket` is whatever the asker gave."""
+
+    ticket: int
+    result: Result
+
+
+class Store(Protocol):
+    """Reads, and the taking over of devices, batched over everybody who asks at the same time."""
+
+    def ask(self, query: Query, ticket: int, reply_to: Ref[Answered]) -> None:
+        """Queues a query without waiting. Always answered within its deadline, with `Denied(BUSY)` beyond the bound of the queue."""
+        ...
+
+
+CONTROL_STREAM = 1
+"""The stream that tells gateways of revoked sessions and changed authority; its head is polled twice a second, always."""

@@ -1,0 +1,220 @@
+"""Events: the facts that streams are made of. The bytes below are stored as they are sent, once for everybody who reads.
+
+A reader of a stream folds its events in order of their numbers. A message's present text and reactions are that fold; when a
+message is edited or deleted its own row is rewritten too, so that a reader who jumps into the middle sees the present text.
+A client passes over kinds that it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from protocol.operations import Settings, Users
+from protocol.values import (
+    AuthorId,
+    Emoji,
+    Name,
+    Role,
+    RoleMask,
+    Seq,
+    SpaceId,
+    SpaceKind,
+    StreamId,
+    StreamKind,
+    Text,
+    UserId,
+)
+
+
+class Body(Struct, frozen=True, array_like=True):
+    """Root of all event bodies."""
+
+
+class Said(Body, tag=1):
+    """In a channel or conversation: a plain message. Its name is the event's sequence number."""
+
+    text: Text
+
+
+class Posted(Body, tag=6):
+    """In a channel or conversation: a message with more than text, or one that was edited since."""
+
+    text: Text
+    reply_to: Annotated[int, Meta(ge=0, description="the message this answers, or 0")] = 0
+    mentions: Users = ()
+    edited: bool = False
+
+
+class Edited(Body, tag=2):
+    """The message `target` now reads `text`."""
+
+    target: Seq
+    text: Text
+
+
+class Deleted(Body, tag=3):
+    """The message `target` was taken back; its event is now `Redacted`."""
+
+    target: Seq
+
+
+class Reacted(Body, tag=4):
+    """The author's reaction to `target` was added (`on`) or taken away."""
+
+    target: Seq
+    emoji: Emoji
+    on: bool = True
+
+
+class Redacted(Body, tag=5):
+    """A tombstone: something stood here, and its content is gone."""
+
+
+class CommunityFounded(Body, tag=10):
+    """In a community's stream: its first event."""
+
+    name: Name
+
+
+class Joined(Body, tag=11):
+    """Somebody is now a member."""
+
+    user: UserId
+    role: Role
+    display_name: Name
+
+
+class Left(Body, tag=12):
+    """Somebody is no longer a member; `by` is who ended it (the person, or an owner or moderator)."""
+
+    user: UserId
+    by: AuthorId
+
+
+class RoleSet(Body, tag=13):
+    """A member has another role."""
+
+    user: UserId
+    role: Role
+
+
+class ChannelOpened(Body, tag=14):
+    """There is a new channel. Only those whose role is in `read_roles` can follow it."""
+
+    stream: StreamId
+    name: Name
+    read_roles: RoleMask
+    write_roles: RoleMask
+
+
+class ChannelChanged(Body, tag=15):
+    """A channel has another name or audience."""
+
+    stream: StreamId
+    name: Name
+    read_roles: RoleMask
+    write_roles: RoleMask
+
+
+class SettingsChanged(Body, tag=16):
+    """The community's name or settings changed."""
+
+    name: Name
+    open_to_all: bool
+    settings: Settings
+
+
+class Renamed(Body, tag=17):
+    """A member goes by another name."""
+
+    user: UserId
+    display_name: Name
+
+
+class StreamInfo(Struct, frozen=True, array_like=True):
+    """One stream of a space."""
+
+    stream: StreamId
+    kind: StreamKind
+    name: str
+
+
+class SpaceEntered(Body, tag=20):
+    """In an inbox: one is now a member of this space, whose readable streams are these."""
+
+    space: SpaceId
+    kind: SpaceKind
+    name: str
+    role: Role
+    streams: tuple[StreamInfo, ...]
+
+
+class SpaceLeft(Body, tag=21):
+    """In an inbox: one is no longer a member of this space."""
+
+    space: SpaceId
+
+
+class Mentioned(Body, tag=22):
+    """In an inbox: `author` mentioned one in message `seq` of `stream`."""
+
+    stream: StreamId
+    seq: Seq
+    author: UserId
+
+
+class ReadUpTo(Body, tag=23):
+    """In an inbox: one has read `stream` up to `seq`, on some device."""
+
+    stream: StreamId
+    seq: Seq
+
+
+class Invited(Body, tag=24):
+    """In an inbox: one may join `space` in `role`."""
+
+    space: SpaceId
+    name: Name
+    role: Role
+    by: UserId
+
+
+class SessionRevoked(Body, tag=40):
+    """In the control stream, which only gateways read: this session of `user` is over (0: all of them)."""
+
+    user: UserId
+    session: Annotated[int, Meta(ge=0)]
+
+
+class AuthorityChanged(Body, tag=41):
+    """In the control stream: what `user` may do in `space` changed (0: everybody's)."""
+
+    space: SpaceId
+    user: AuthorId
+
+
+AnyBody = (
+    Said
+    | Posted
+    | Edited
+    | Deleted
+    | Reacted
+    | Redacted
+    | CommunityFounded
+    | Joined
+    | Left
+    | RoleSet
+    | ChannelOpened
+    | ChannelChanged
+    | SettingsChanged
+    | Renamed
+    | SpaceEntered
+    | SpaceLeft
+    | Mentioned
+    | ReadUpTo
+    | Invited
+    | SessionRevoked
+    | AuthorityChanged
+)

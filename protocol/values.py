@@ -1,0 +1,92 @@
+"""The small values that messages are made of, with their ranges and units.
+
+Identifiers are positive integers below 2^53, so that every language's numbers hold them and small ones cost a byte or three.
+Sequence numbers start at 1 and have no gaps; 0 stands for "before everything".
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+ID_MAX = 2**53 - 1
+
+StreamId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a stream")]
+SpaceId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a space: a community, a conversation, or a user's own")]
+UserId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies an account")]
+AuthorId = Annotated[int, Meta(ge=0, le=ID_MAX, description="the account that caused an event; 0 is the system")]
+DeviceId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies one account on one device")]
+Seq = Annotated[int, Meta(ge=1, le=ID_MAX, description="position in a stream, gapless from 1")]
+After = Annotated[int, Meta(ge=0, le=ID_MAX, description="position in a stream; 0 is before the first event")]
+Number = Annotated[int, Meta(ge=1, le=ID_MAX, description="counts a device's mutations, gapless from 1")]
+RequestId = Annotated[int, Meta(ge=1, le=2**32 - 1, description="chosen by the client, answered by the server")]
+Seconds = Annotated[int, Meta(ge=0, le=2**40, description="Unix time in seconds")]
+Milliseconds = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Unix time in milliseconds")]
+Text = Annotated[str, Meta(min_length=1, max_length=4000, description="what a person wrote")]
+Name = Annotated[str, Meta(min_length=1, max_length=80, description="a short name that people read")]
+Emoji = Annotated[str, Meta(min_length=1, max_length=16, description="one emoji or short code")]
+Detail = Annotated[str, Meta(max_length=400, description="plain words for the developer or the person")]
+Token = Annotated[str, Meta(min_length=1, max_length=2048, description="an access token")]
+
+
+class Role(IntEnum):
+    """What a member is in a space."""
+
+    OWNER = 1
+    MODERATOR = 2
+    MENTOR = 4
+    LEARNER = 8
+
+
+class Roles(IntFlag):
+    """A set of roles, as the sum of their values."""
+
+    OWNER = 1
+    MODERATOR = 2
+    MENTOR = 4
+    LEARNER = 8
+    STAFF = 3
+    ALL = 15
+
+
+class SpaceKind(IntEnum):
+    """Whose a space is."""
+
+    COMMUNITY = 1
+    CONVERSATION = 2
+    PERSONAL = 3
+
+
+class StreamKind(IntEnum):
+    """What a stream carries."""
+
+    INBOX = 1
+    COMMUNITY = 2
+    CHANNEL = 3
+    CONVERSATION = 4
+    DOCUMENT = 5
+    REVIEW = 6
+    CONTROL = 7
+
+
+class LinkQuality(IntEnum):
+    """How good a device's link is: as measured, or as the client says at first."""
+
+    UNKNOWN = 0
+    EXCELLENT = 1
+    GOOD = 2
+    FAIR = 3
+    POOR = 4
+    TWO_G = 5
+
+
+RoleMask = Annotated[int, Meta(ge=0, le=15, description="sum of roles: owner 1, moderator 2, mentor 4, learner 8")]
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """A client's position: it has everything in `stream` up to and including `seq`."""
+
+    stream: StreamId
+    seq: After
