@@ -32,13 +32,13 @@ class Body(Struct, frozen=True, array_like=True):
     """Root of all event bodies."""
 
 
-class Said(Body, tag=1):
+class Said(Body, frozen=True, tag=1):
     """In a channel or conversation: a plain message. Its name is the event's sequence number."""
 
     text: Text
 
 
-class Posted(Body, tag=6):
+class Posted(Body, frozen=True, tag=6):
     """In a channel or conversation: a message with more than text, or one that was edited since."""
 
     text: Text
@@ -47,20 +47,20 @@ class Posted(Body, tag=6):
     edited: bool = False
 
 
-class Edited(Body, tag=2):
+class Edited(Body, frozen=True, tag=2):
     """The message `target` now reads `text`."""
 
     target: Seq
     text: Text
 
 
-class Deleted(Body, tag=3):
+class Deleted(Body, frozen=True, tag=3):
     """The message `target` was taken back; its event is now `Redacted`."""
 
     target: Seq
 
 
-class Reacted(Body, tag=4):
+class Reacted(Body, frozen=True, tag=4):
     """The author's reaction to `target` was added (`on`) or taken away."""
 
     target: Seq
@@ -68,17 +68,17 @@ class Reacted(Body, tag=4):
     on: bool = True
 
 
-class Redacted(Body, tag=5):
+class Redacted(Body, frozen=True, tag=5):
     """A tombstone: something stood here, and its content is gone."""
 
 
-class CommunityFounded(Body, tag=10):
+class CommunityFounded(Body, frozen=True, tag=10):
     """In a community's stream: its first event."""
 
     name: Name
 
 
-class Joined(Body, tag=11):
+class Joined(Body, frozen=True, tag=11):
     """Somebody is now a member."""
 
     user: UserId
@@ -86,21 +86,21 @@ class Joined(Body, tag=11):
     display_name: Name
 
 
-class Left(Body, tag=12):
+class Left(Body, frozen=True, tag=12):
     """Somebody is no longer a member; `by` is who ended it (the person, or an owner or moderator)."""
 
     user: UserId
     by: AuthorId
 
 
-class RoleSet(Body, tag=13):
+class RoleSet(Body, frozen=True, tag=13):
     """A member has another role."""
 
     user: UserId
     role: Role
 
 
-class ChannelOpened(Body, tag=14):
+class ChannelOpened(Body, frozen=True, tag=14):
     """There is a new channel. Only those whose role is in `read_roles` can follow it."""
 
     stream: StreamId
@@ -109,7 +109,7 @@ class ChannelOpened(Body, tag=14):
     write_roles: RoleMask
 
 
-class ChannelChanged(Body, tag=15):
+class ChannelChanged(Body, frozen=True, tag=15):
     """A channel has another name or audience."""
 
     stream: StreamId
@@ -118,7 +118,7 @@ class ChannelChanged(Body, tag=15):
     write_roles: RoleMask
 
 
-class SettingsChanged(Body, tag=16):
+class SettingsChanged(Body, frozen=True, tag=16):
     """The community's name or settings changed."""
 
     name: Name
@@ -126,7 +126,7 @@ class SettingsChanged(Body, tag=16):
     settings: Settings
 
 
-class Renamed(Body, tag=17):
+class Renamed(Body, frozen=True, tag=17):
     """A member goes by another name."""
 
     user: UserId
@@ -141,7 +141,7 @@ class StreamInfo(Struct, frozen=True, array_like=True):
     name: str
 
 
-class SpaceEntered(Body, tag=20):
+class SpaceEntered(Body, frozen=True, tag=20):
     """In an inbox: one is now a member of this space, whose readable streams are these."""
 
     space: SpaceId
@@ -151,13 +151,13 @@ class SpaceEntered(Body, tag=20):
     streams: tuple[StreamInfo, ...]
 
 
-class SpaceLeft(Body, tag=21):
+class SpaceLeft(Body, frozen=True, tag=21):
     """In an inbox: one is no longer a member of this space."""
 
     space: SpaceId
 
 
-class Mentioned(Body, tag=22):
+class Mentioned(Body, frozen=True, tag=22):
     """In an inbox: `author` mentioned one in message `seq` of `stream`."""
 
     stream: StreamId
@@ -165,14 +165,14 @@ class Mentioned(Body, tag=22):
     author: UserId
 
 
-class ReadUpTo(Body, tag=23):
+class ReadUpTo(Body, frozen=True, tag=23):
     """In an inbox: one has read `stream` up to `seq`, on some device."""
 
     stream: StreamId
     seq: Seq
 
 
-class Invited(Body, tag=24):
+class Invited(Body, frozen=True, tag=24):
     """In an inbox: one may join `space` in `role`."""
 
     space: SpaceId
@@ -181,14 +181,14 @@ class Invited(Body, tag=24):
     by: UserId
 
 
-class SessionRevoked(Body, tag=40):
+class SessionRevoked(Body, frozen=True, tag=40):
     """In the control stream, which only gateways read: this session of `user` is over (0: all of them)."""
 
     user: UserId
     session: Annotated[int, Meta(ge=0)]
 
 
-class AuthorityChanged(Body, tag=41):
+class AuthorityChanged(Body, frozen=True, tag=41):
     """In the control stream: what `user` may do in `space` changed (0: everybody's)."""
 
     space: SpaceId

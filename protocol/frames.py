@@ -65,7 +65,7 @@ class Frame(Struct, frozen=True, array_like=True):
 # Client to server: the session itself
 
 
-class Hello(Command, tag=1):
+class Hello(Command, frozen=True, tag=1):
     """Opens the session; the first frame on a socket. Answered by `Welcome`, or the socket ends with a code.
 
     Each cursor is followed as if by `Follow` with id 0. The inbox needs no cursor at first: `Welcome` names it.
@@ -82,25 +82,25 @@ class Hello(Command, tag=1):
     software: Annotated[str, Meta(max_length=64)] = ""
 
 
-class Bye(Command, tag=3):
+class Bye(Command, frozen=True, tag=3):
     """Ends the session in good order. What is in flight is still committed, but no longer answered."""
 
 
-class Ping(Command, tag=4):
+class Ping(Command, frozen=True, tag=4):
     """Asks for a `Pong`: finds a dead link, measures the round trip and the clock."""
 
     id: RequestId
     clock_ms: Milliseconds = 0
 
 
-class Refresh(Command, tag=5):
+class Refresh(Command, frozen=True, tag=5):
     """Puts a newer token on the live socket. Answered by `Granted`; a bad token is `Failed` and changes nothing."""
 
     id: RequestId
     token: Token
 
 
-class Mutate(Command, tag=6):
+class Mutate(Command, frozen=True, tag=6):
     """Asks for a durable effect, once. Answered by `Done`, `DoneRun` or `Refused` with the same number.
 
     The operation's bytes are frozen at the first sending: a retry sends the same number with the same bytes.
@@ -113,7 +113,7 @@ class Mutate(Command, tag=6):
 # Client to server: requests
 
 
-class Follow(Command, tag=7):
+class Follow(Command, frozen=True, tag=7):
     """Asks for everything in `stream` after `after`, and what comes. Answered by events, then `Followed`; or `Failed`.
 
     At most a page comes at once: `Followed` with `live` false means: ask again from the last event on.
@@ -124,20 +124,20 @@ class Follow(Command, tag=7):
     after: After
 
 
-class Unfollow(Command, tag=8):
+class Unfollow(Command, frozen=True, tag=8):
     """Ends following. Answered by `Granted`; events already under way may still arrive."""
 
     id: RequestId
     stream: StreamId
 
 
-class Overview(Command, tag=9):
+class Overview(Command, frozen=True, tag=9):
     """Asks for the spaces, streams, heads and read markers of this account, in one snapshot. Answered by `Spaces`."""
 
     id: RequestId
 
 
-class History(Command, tag=10):
+class History(Command, frozen=True, tag=10):
     """Asks for up to `limit` events next to a position: those before `before`, newest first cut, or those after `after`.
 
     Exactly one of the two is above 0. Answered by `Page` (events ascending) or `Failed`.
@@ -150,13 +150,13 @@ class History(Command, tag=10):
     limit: Annotated[int, Meta(ge=1, le=PAGE_EVENTS_MAX)] = 50
 
 
-class Typing(Command, tag=11):
+class Typing(Command, frozen=True, tag=11):
     """Tells the others who follow `stream` that one is typing. Not answered, not stored, dropped under load."""
 
     stream: StreamId
 
 
-class Watch(Command, tag=12):
+class Watch(Command, frozen=True, tag=12):
     """Turns presence of a space on or off for this socket. Answered by `Granted`, then `Presence` when it changes."""
 
     id: RequestId
@@ -164,7 +164,7 @@ class Watch(Command, tag=12):
     on: bool
 
 
-class Members(Command, tag=13):
+class Members(Command, frozen=True, tag=13):
     """Asks for the members of a space, by ascending user, after user `after`. Answered by `MemberPage`."""
 
     id: RequestId
@@ -173,7 +173,7 @@ class Members(Command, tag=13):
     limit: Annotated[int, Meta(ge=1, le=200)] = 100
 
 
-class Search(Command, tag=14):
+class Search(Command, frozen=True, tag=14):
     """Finds an account by its exact name, to invite it or to write to it. Answered by `Person`, or `Failed` with `NOT_FOUND`."""
 
     id: RequestId
@@ -191,7 +191,7 @@ class Limits(Struct, frozen=True, array_like=True):
     follows_max: Annotated[int, Meta(description="streams followed at once")]
 
 
-class Welcome(Frame, tag=32):
+class Welcome(Frame, frozen=True, tag=32):
     """The session is open. `last_number` is the highest mutation number that has been decided for this device.
 
     An `epoch` other than the client's means that the database was restored: cursors are void, and acknowledged mutations that were
@@ -210,21 +210,21 @@ class Welcome(Frame, tag=32):
     limits: Limits
 
 
-class Done(Frame, tag=33):
+class Done(Frame, frozen=True, tag=33):
     """Mutation `number` is committed. `value` is what its operation says: a sequence number, a space, a stream, or 0."""
 
     number: Number
     value: int
 
 
-class DoneRun(Frame, tag=34):
+class DoneRun(Frame, frozen=True, tag=34):
     """The mutations from `first` on, one for each value, are committed."""
 
     first: Number
     values: tuple[int, ...]
 
 
-class Refused(Frame, tag=35):
+class Refused(Frame, frozen=True, tag=35):
     """Mutation `number` has no effect, because of `code`. Whether the number is consumed stands in the table of codes."""
 
     number: Number
@@ -233,13 +233,13 @@ class Refused(Frame, tag=35):
     wait_ms: int = 0
 
 
-class Granted(Frame, tag=36):
+class Granted(Frame, frozen=True, tag=36):
     """The request `id` is carried out."""
 
     id: RequestId
 
 
-class Failed(Frame, tag=37):
+class Failed(Frame, frozen=True, tag=37):
     """The request `id` is not carried out, because of `code`. Follows that came with Hello have id 0; `stream` names them."""
 
     id: Annotated[int, Meta(ge=0)]
@@ -249,20 +249,20 @@ class Failed(Frame, tag=37):
     stream: Annotated[int, Meta(ge=0)] = 0
 
 
-class Pong(Frame, tag=38):
+class Pong(Frame, frozen=True, tag=38):
     """Answers `Ping`."""
 
     id: RequestId
     server_ms: Milliseconds
 
 
-class Draining(Frame, tag=39):
+class Draining(Frame, frozen=True, tag=39):
     """This server goes away soon: come back (to another) after `delay_ms`, which is this client's own."""
 
     delay_ms: int
 
 
-class Goodbye(Frame, tag=40):
+class Goodbye(Frame, frozen=True, tag=40):
     """The socket ends now with `code`; come back no sooner than after `wait_ms`."""
 
     code: Code
@@ -273,7 +273,7 @@ class Goodbye(Frame, tag=40):
 # Server to client: streams
 
 
-class Event(Frame, tag=48):
+class Event(Frame, frozen=True, tag=48):
     """A fact. Durable, numbered in its stream without gaps; the same bytes for everybody who follows it."""
 
     stream: StreamId
@@ -283,7 +283,7 @@ class Event(Frame, tag=48):
     body: AnyBody
 
 
-class Followed(Frame, tag=49):
+class Followed(Frame, frozen=True, tag=49):
     """Everything up to `upto` has been sent. `live`: what comes will follow by itself; otherwise ask for the next page."""
 
     id: Annotated[int, Meta(ge=0)]
@@ -292,13 +292,13 @@ class Followed(Frame, tag=49):
     live: bool
 
 
-class Lagged(Frame, tag=50):
+class Lagged(Frame, frozen=True, tag=50):
     """This socket was too slow for `stream`: events were dropped and it is no longer followed. Follow it again from the cursor."""
 
     stream: StreamId
 
 
-class Unfollowed(Frame, tag=51):
+class Unfollowed(Frame, frozen=True, tag=51):
     """`stream` is no longer followed, for example because the account may no longer read it."""
 
     stream: StreamId
@@ -314,7 +314,7 @@ class PageEvent(Struct, frozen=True, array_like=True):
     body: AnyBody
 
 
-class Page(Frame, tag=52):
+class Page(Frame, frozen=True, tag=52):
     """Answers `History`: events in ascending order. `more` says whether there are others beyond, in the direction asked for."""
 
     id: RequestId
@@ -347,7 +347,7 @@ class SpaceState(Struct, frozen=True, array_like=True):
     streams: tuple[StreamState, ...]
 
 
-class Spaces(Frame, tag=53):
+class Spaces(Frame, frozen=True, tag=53):
     """Answers `Overview`. `inbox_upto` is the inbox's head in the same snapshot: apply the inbox's later events to this."""
 
     id: RequestId
@@ -363,7 +363,7 @@ class Member(Struct, frozen=True, array_like=True):
     display_name: str
 
 
-class MemberPage(Frame, tag=54):
+class MemberPage(Frame, frozen=True, tag=54):
     """Answers `Members`."""
 
     id: RequestId
@@ -372,7 +372,7 @@ class MemberPage(Frame, tag=54):
     more: bool
 
 
-class Person(Frame, tag=55):
+class Person(Frame, frozen=True, tag=55):
     """Answers `Search`."""
 
     id: RequestId
@@ -381,14 +381,14 @@ class Person(Frame, tag=55):
     display_name: str
 
 
-class IsTyping(Frame, tag=56):
+class IsTyping(Frame, frozen=True, tag=56):
     """`user` is typing in `stream`; forget it after six seconds."""
 
     stream: StreamId
     user: UserId
 
 
-class Presence(Frame, tag=57):
+class Presence(Frame, frozen=True, tag=57):
     """How many members of a space are online, and who they are unless there are too many or the link is poor."""
 
     space: SpaceId

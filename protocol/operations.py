@@ -24,14 +24,14 @@ class Operation(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     """Root of all operations."""
 
 
-class Say(Operation, tag=1):
+class Say(Operation, frozen=True, tag=1):
     """Adds a plain message to a channel or conversation. The outcome's value is its sequence number, which is also its name."""
 
     stream: StreamId
     text: Text
 
 
-class Post(Operation, tag=17):
+class Post(Operation, frozen=True, tag=17):
     """Adds a message that answers another or mentions people; otherwise like `Say`, which is three bytes shorter."""
 
     stream: StreamId
@@ -40,7 +40,7 @@ class Post(Operation, tag=17):
     mentions: Users = ()
 
 
-class Edit(Operation, tag=2):
+class Edit(Operation, frozen=True, tag=2):
     """Replaces the text of one's own message. The earlier text is kept for moderators."""
 
     stream: StreamId
@@ -48,14 +48,14 @@ class Edit(Operation, tag=2):
     text: Text
 
 
-class Delete(Operation, tag=3):
+class Delete(Operation, frozen=True, tag=3):
     """Takes back a message: one's own, or anybody's for an owner or moderator. Its number stays, its text goes."""
 
     stream: StreamId
     target: Seq
 
 
-class React(Operation, tag=4):
+class React(Operation, frozen=True, tag=4):
     """Adds (`on`) or takes away one's reaction to a message."""
 
     stream: StreamId
@@ -64,14 +64,14 @@ class React(Operation, tag=4):
     on: bool = True
 
 
-class MarkRead(Operation, tag=5):
+class MarkRead(Operation, frozen=True, tag=5):
     """Moves one's read marker forward; it never goes back. The other devices hear of it through the inbox."""
 
     stream: StreamId
     seq: Seq
 
 
-class CreateCommunity(Operation, tag=6):
+class CreateCommunity(Operation, frozen=True, tag=6):
     """Founds a community, with oneself as owner and one channel that is open to all. The outcome's value is its space."""
 
     name: Name
@@ -79,7 +79,7 @@ class CreateCommunity(Operation, tag=6):
     settings: Settings = "{}"
 
 
-class CreateChannel(Operation, tag=7):
+class CreateChannel(Operation, frozen=True, tag=7):
     """Opens a channel for some or all roles (owners and moderators). The outcome's value is its stream."""
 
     space: SpaceId
@@ -88,7 +88,7 @@ class CreateChannel(Operation, tag=7):
     write_roles: RoleMask = int(Roles.ALL)
 
 
-class ChangeChannel(Operation, tag=8):
+class ChangeChannel(Operation, frozen=True, tag=8):
     """Renames a channel or changes who may read and write it (owners and moderators)."""
 
     stream: StreamId
@@ -97,19 +97,19 @@ class ChangeChannel(Operation, tag=8):
     write_roles: RoleMask
 
 
-class Join(Operation, tag=9):
+class Join(Operation, frozen=True, tag=9):
     """Becomes a member: of a community that is open to all as a learner, of another by an invitation. The value is the space."""
 
     space: SpaceId
 
 
-class Leave(Operation, tag=10):
+class Leave(Operation, frozen=True, tag=10):
     """Ends one's own membership. A community's last owner cannot leave."""
 
     space: SpaceId
 
 
-class Invite(Operation, tag=11):
+class Invite(Operation, frozen=True, tag=11):
     """Lets somebody join in a role (owners and moderators; only owners make owners and moderators). They hear of it in their inbox."""
 
     space: SpaceId
@@ -117,14 +117,14 @@ class Invite(Operation, tag=11):
     role: Role = Role.LEARNER
 
 
-class Remove(Operation, tag=12):
+class Remove(Operation, frozen=True, tag=12):
     """Ends somebody's membership, at once on every gateway (owners and moderators; nobody removes an owner but an owner)."""
 
     space: SpaceId
     user: UserId
 
 
-class SetRole(Operation, tag=13):
+class SetRole(Operation, frozen=True, tag=13):
     """Gives a member another role (owners). A community keeps at least one owner."""
 
     space: SpaceId
@@ -132,7 +132,7 @@ class SetRole(Operation, tag=13):
     role: Role
 
 
-class ChangeSettings(Operation, tag=14):
+class ChangeSettings(Operation, frozen=True, tag=14):
     """Replaces a community's name and settings (owners)."""
 
     space: SpaceId
@@ -141,13 +141,13 @@ class ChangeSettings(Operation, tag=14):
     settings: Settings
 
 
-class OpenConversation(Operation, tag=15):
+class OpenConversation(Operation, frozen=True, tag=15):
     """Opens a conversation with a few people, or finds the one that exists with exactly them. The value is its stream."""
 
     users: Annotated[tuple[UserId, ...], Meta(min_length=1, max_length=CONVERSATION_MEMBERS_MAX - 1)]
 
 
-class Rename(Operation, tag=16):
+class Rename(Operation, frozen=True, tag=16):
     """Changes the name that others see of oneself."""
 
     display_name: Name
