@@ -306,12 +306,12 @@ class Unfollowed(Frame, frozen=True, tag=51):
 
 
 class PageEvent(Struct, frozen=True, array_like=True):
-    """An event inside a page."""
+    """An event inside a page. `body` is one of the event bodies, as in `Event`."""
 
     seq: Seq
     author: AuthorId
     at: Seconds
-    body: AnyBody
+    body: Raw
 
 
 class Page(Frame, frozen=True, tag=52):

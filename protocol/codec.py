@@ -1,0 +1,214 @@
+"""Bytes to frames and back.
+
+    message ─split─▶ raw frames ─decode_command─▶ command      server's side
+                                ─decode_frame────▶ frame        client's side
+    frames ─encode─▶ raw frames ─join─▶ message
+
+A message is one frame, or an array of frames. The two are told apart by the second element's first byte: a frame begins with its
+tag, a number; an array of frames begins with an array. Decoding is by type, so nothing is built that no field asks for, and the
+size of a message bounds the memory it can cost (measured: at most 13 bytes per byte of input).
+
+Invariant: decoding raises nothing but `BadFrame`, whatever the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from protocol.codes import Code
+from protocol.events import AnyBody, Body, Redacted
+from protocol.frames import BATCH_FRAMES_MAX, AnyCommand, AnyFrame, Command, Event, Frame
+from protocol.operations import AnyOperation, Operation
+
+MESSAGE_BYTES_MAX = 64 * 1024
+"""The largest message a server reads. Longer things go in several messages, or over HTTP."""
+
+_HEAD = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_COMMAND = msgspec.msgpack.Decoder(AnyCommand)
+_FRAME = msgspec.msgpack.Decoder(AnyFrame)
+_OPERATION = msgspec.msgpack.Decoder(AnyOperation)
+_BODY = msgspec.msgpack.Decoder(AnyBody)
+_ENCODER = msgspec.msgpack.Encoder()
+_INT = msgspec.msgpack.Decoder(int)
+
+_COMMAND_TAGS = frozenset(int(kind.__struct_config__.tag) for kind in Command.__subclasses__())  # type: ignore[arg-type]
+_FRAME_TAGS = frozenset(int(kind.__struct_config__.tag) for kind in Frame.__subclasses__())  # type: ignore[arg-type]
+_OPERATION_TAGS = frozenset(int(kind.__struct_config__.tag) for kind in Operation.__subclasses__())  # type: ignore[arg-type]
+_BODY_TAGS = frozenset(int(kind.__struct_config__.tag) for kind in Body.__subclasses__())  # type: ignore[arg-type]
+_NUMBERED = frozenset(
+    int(kind.__struct_config__.tag)  # type: ignore[arg-type]
+    for kind in Command.__subclasses__()
+    if kind.__struct_fields__ and kind.__struct_fields__[0] in ("id", "number")
+)
+
+
+class BadFrame(Exception):
+    """Bytes that are no legal frame. `tag` and `id` are the frame's own where they could be read (0: not)."""
+
+    def __init__(self, code: Code, detail: str, tag: int = 0, id: int = 0) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.tag = tag
+        self.id = id
+
+
+class UnknownFrame(msgspec.Struct, frozen=True):
+    """A frame from a newer server that this client does not know; it passes over it."""
+
+    tag: int
+
+
+class UnknownBody(msgspec.Struct, frozen=True):
+    """An event body of a kind that this reader does not know."""
+
+    tag: int
+
+
+class UnknownEvent(msgspec.Struct, frozen=True):
+    """An event of a kind that this reader does not know; its place in the stream counts all the same."""
+
+    stream: int
+    seq: int
+    author: int
+    at: int
+
+
+def _is_array(byte: int) -> bool:
+    return 0x90 <= byte <= 0x9F or byte in (0xDC, 0xDD)
+
+
+def _first_element(message: bytes) -> int:
+    """The offset of an array's first element; -1 if the message is no array, or an empty one."""
+    if not message:
+        return -1
+    head = message[0]
+    if 0x91 <= head <= 0x9F:
+        return 1
+    if head == 0xDC and message[1:3] > b"\0\0":
+        return 3
+    if head == 0xDD and message[1:5] > b"\0\0\0\0":
+        return 5
+    return -1
+
+
+def split(message: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """Takes a message apart into its frames' bytes. Raises `BadFrame`."""
+    at = _first_element(message)
+    if at < 0 or at >= len(message):
+        raise BadFrame(Code.BAD_FRAME, "a message is a frame, [tag, ...], or an array of frames")
+    if not _is_array(message[at]):
+        return (message,)
+    try:
+        frames = _HEAD.decode(message)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadFrame(Code.BAD_FRAME, f"not msgpack: {error}") from None
+    if len(frames) > BATCH_FRAMES_MAX:
+        raise BadFrame(Code.BAD_FRAME, f"{len(frames)} frames in a message; at most {BATCH_FRAMES_MAX} are allowed")
+    return frames
+
+
+def join(frames: Sequence[bytes]) -> bytes:
+    """Makes one message of one or more encoded frames."""
+    count = len(frames)
+    if count == 1:
+        return frames[0]
+    if count < 16:
+        return b"".join((bytes((0x90 | count,)), *frames))
+    return b"".join((b"\xdc" + count.to_bytes(2, "big"), *frames))
+
+
+def encode(value: Frame | Command | Operation | Body) -> bytes:
+    """One frame's, operation's or event body's bytes."""
+    return _ENCODER.encode(value)
+
+
+class _EventHead(msgspec.Struct, frozen=True, array_like=True, tag=int(Event.__struct_config__.tag)):  # type: ignore[call-overload, misc]
+    stream: int
+    seq: int
+    author: int
+    at: int
+    body: msgspec.Raw
+
+
+_EVENT_TAG = int(Event.__struct_config__.tag)  # type: ignore[arg-type]
+_EVENT_HEAD = msgspec.msgpack.Decoder(_EventHead)
+
+
+def encode_event(stream: int, seq: int, author: int, at: int, body: bytes) -> bytes:
+    """An `Event` frame around a body that is already encoded."""
+    return _ENCODER.encode(_EventHead(stream, seq, author, at, msgspec.Raw(body)))
+
+
+def decode_command(raw: bytes | msgspec.Raw) -> AnyCommand:
+    """Decodes and validates what a client sent. Raises `BadFrame`: `UNKNOWN` for a tag nobody knows, else `INVALID` or `BAD_FRAME`."""
+    try:
+        return _COMMAND.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _diagnose(raw, _COMMAND_TAGS, error) from None
+
+
+def decode_operation(raw: bytes | msgspec.Raw) -> AnyOperation:
+    """Decodes and validates a mutation's operation. Raises `BadFrame`."""
+    try:
+        return _OPERATION.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _diagnose(raw, _OPERATION_TAGS, error) from None
+
+
+def decode_frame(raw: bytes | msgspec.Raw) -> AnyFrame | UnknownFrame | UnknownEvent:
+    """Decodes what a server sent. What a newer server added is a value too. Raises `BadFrame`."""
+    try:
+        return _FRAME.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        bad = _diagnose(raw, _FRAME_TAGS, error)
+        if bad.code is Code.UNKNOWN:
+            return UnknownFrame(bad.tag)
+        if bad.tag == _EVENT_TAG:
+            head = _decode_event_head(raw)
+            if head is not None and isinstance(decode_body(head.body), UnknownBody):
+                return UnknownEvent(head.stream, head.seq, head.author, head.at)
+        raise bad from None
+
+
+def _decode_event_head(raw: bytes | msgspec.Raw) -> _EventHead | None:
+    try:
+        return _EVENT_HEAD.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def decode_body(raw: bytes | msgspec.Raw) -> AnyBody | UnknownBody:
+    """Decodes an event's body; one of a kind from a newer server is `UnknownBody`. Raises `BadFrame`."""
+    try:
+        return _BODY.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        bad = _diagnose(raw, _BODY_TAGS, error)
+        if bad.code is Code.UNKNOWN:
+            return UnknownBody(bad.tag)
+        raise bad from None
+
+
+def _diagnose(raw: bytes | msgspec.Raw, known: frozenset[int], error: Exception) -> BadFrame:
+    """Says as exactly as possible what is wrong: is it msgpack at all, which tag, which id, which field."""
+    try:
+        elements = _HEAD.decode(raw)
+        tag = _INT.decode(elements[0])
+    except (msgspec.MsgspecError, RecursionError, IndexError):
+        return BadFrame(Code.BAD_FRAME, f"a frame is an array that begins with its tag: {error}"[:400])
+    number = 0
+    if len(elements) > 1:
+        try:
+            number = _INT.decode(elements[1])
+        except msgspec.MsgspecError:
+            number = 0
+    if tag not in known:
+        return BadFrame(Code.UNKNOWN, f"tag {tag} is not known", tag, number)
+    if known is _COMMAND_TAGS and (tag not in _NUMBERED or not 0 < number < 2**53):
+        number = 0
+    return BadFrame(Code.INVALID, str(error)[:400], tag, number)
+
+
+TOMBSTONE = encode(Redacted())
