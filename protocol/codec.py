@@ -125,7 +125,7 @@ def encode(value: Frame | Command | Operation | Body) -> bytes:
     return _ENCODER.encode(value)
 
 
-class _EventHead(msgspec.Struct, frozen=True, array_like=True, tag=int(Event.__struct_config__.tag)):  # type: ignore[call-overload, misc]
+class _EventHead(msgspec.Struct, frozen=True, array_like=True, tag=int(Event.__struct_config__.tag)): 
     stream: int
     seq: int
     author: int
