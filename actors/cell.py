@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
@@ -33,7 +34,10 @@ class Ref(Protocol[M_contra]):
         ...
 
     def tell_control(self, message: M_contra) -> None:
-        """Puts `message` in the control lane: handled before everything else, never refused while the actor lives."""
+        """Puts `message` in the control lane: handled before everything else, never refused while the actor lives.
+
+        The lane has a bound all the same (`InboxSpec.control_max`): reaching it crashes the actor.
+        """
         ...
 
 
@@ -59,11 +63,14 @@ class Actor(Protocol[M_contra]):
         ...
 
 
-class Context(Protocol[M]):
-    """What an actor is lent by whoever runs it: its own address, time, and the right to end itself."""
+class Context(Protocol[M_contra]):
+    """What an actor is lent by whoever runs it: its own address, time, and the right to end itself.
+
+    It belongs to the actor's place: the actor that is built after a crash gets the same one.
+    """
 
     @property
-    def self(self) -> Ref[M]: ...
+    def self(self) -> Ref[M_contra]: ...
 
     def now(self) -> float:
         """Monotonic time in seconds, for deadlines and intervals."""
@@ -77,7 +84,7 @@ class Context(Protocol[M]):
         """Uniform in [0, 1): jitter and sampling."""
         ...
 
-    def after(self, delay_s: float, message: M) -> Timer:
+    def after(self, delay_s: float, message: M_contra) -> Timer:
         """Tells `message` to this actor (control lane) once `delay_s` has passed; forgotten when the actor is rebuilt or stops."""
         ...
 
@@ -86,17 +93,17 @@ class Context(Protocol[M]):
         ...
 
 
-class Pool(Protocol[K_contra, M]):
+class Pool(Protocol[K_contra, M_contra]):
     """A supervised set of actors of one kind, by key. An actor is built when first addressed, and again after passivation or a crash."""
 
-    def get(self, key: K_contra) -> Ref[M]:
+    def get(self, key: K_contra) -> Ref[M_contra]:
         """The actor of `key`, activated if need be."""
         ...
 
-    def find(self, key: K_contra) -> Ref[M] | None:
+    def find(self, key: K_contra) -> Ref[M_contra] | None:
         """The actor of `key` if it is active now."""
         ...
 
 
-Factory = Callable[[K_contra, Context[M]], Actor[M]]
+Factory = Callable[[K, Context[M]], Actor[M]]
 """Builds an actor for a key: called at activation and after every crash, so state comes from ports and messages alone."""
