@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from actors.cell import Factory
 from actors.inbox import InboxSpec
-from supervisors.pool import Cell, CellPool, Policy, PoolState
+from supervisors.counts import PoolState
+from supervisors.pool import Cell, CellPool, Policy
 from supervisors.timers import AlarmClock
 
 K = TypeVar("K", bound=Hashable)
