@@ -1,0 +1,289 @@
+"""Plain HTTP on the public port: hypercorn's parser and any ASGI application, on sockets that the listener hands over.
+
+    listener ─ socket + bytes already read ─▶ adopt ─▶ guard ─▶ H11 ─▶ application
+                                                        │
+                              a crash ends one connection, a stalled peer waits for nobody
+
+Hypercorn 0.18 serves connections itself in a way that one client can turn against everybody, so its parts are used and its server is
+not. Three faults, each with a test that reproduces it on the original:
+
+* an upgrade request followed by any byte raises out of the connection and ends the process: every connection has a guard, and an
+  upgrade is refused before hypercorn changes protocols for it;
+* a client that stops reading blocks shutdown for ever (a shielded `send_all`): sends can be cancelled, and wait only so long;
+* an application that answers without reading a long body leaves a full channel behind, and whoever puts into it waits for ever: the
+  channel closes with the application.
+
+Invariant: no connection outlives `run`, and none waits longer than `stall_s` for its peer.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import h11
+import msgspec
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.task_group import TaskGroup, _handle
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGIFramework, ASGIReceiveEvent, ASGISendEvent, ConnectionState, LifespanState, Scope
+
+from actors.socket_port import Peer
+from gateway.connection import half_close
+
+log = structlog.get_logger()
+
+RECEIVE_BYTES: Final = 64 * 1024
+APPLICATION_S: Final = 10
+"""How long the application may take to start, and to stop."""
+
+
+class HttpBounds(msgspec.Struct, frozen=True):
+    """What plain HTTP may take."""
+
+    connections_max: int = 1000
+    keep_alive_s: float = 15.0
+    """From an answer to the end of the next request's head."""
+    stall_s: float = 30.0
+    """How long a body may stand still, and a peer may take nothing of an answer."""
+    shutdown_s: float = 5.0
+    linger_s: float = 2.0
+
+
+class HttpServing:
+    """Serves an ASGI application. `await nursery.start(serving.run)`, then `adopt` sockets."""
+
+    def __init__(self, app: ASGIFramework, bounds: HttpBounds | None = None) -> None:
+        self._bounds = bounds or HttpBounds()
+        self._app = ASGIWrapper(app)
+        self._config = Config()
+        self._config.include_server_header = False
+        self._config.startup_timeout = self._config.shutdown_timeout = APPLICATION_S
+        self._context = WorkerContext(None)
+        self._state: LifespanState = {}
+        self._nursery: trio.Nursery | None = None
+        self._connections: set[_Connection] = set()
+        self.crashes = 0
+        """Connections that ended by an exception nobody expected."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Starts the application and serves until cancelled.
+
+        Then idle connections end, requests in progress get `shutdown_s`, and the application is told last.
+        """
+        lifespan = Lifespan(self._app, self._config, self._state)
+        stop = trio.Event()
+        async with trio.open_nursery() as watch:
+            watch.start_soon(_set_when_cancelled, stop)
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as application:
+                    await application.start(lifespan.handle_lifespan)
+                    await lifespan.wait_for_startup()
+                    await self._serve(stop, task_status)
+                    await lifespan.wait_for_shutdown()
+                    application.cancel_scope.cancel()
+            watch.cancel_scope.cancel()
+
+    async def _serve(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await stop.wait()
+            self._nursery = None
+            await self._context.terminated.set()
+            for connection in self._connections:
+                connection.stop_if_idle()
+            nursery.cancel_scope.deadline = trio.current_time() + self._bounds.shutdown_s
+
+    def adopt(self, sock: socket.socket, peer: Peer, data: bytes, ended: Callable[[], None]) -> bool:
+        """Serves `sock`, of which `data` was already read, and calls `ended` when it is closed. False: no room, or no more time."""
+        if self._nursery is None or len(self._connections) >= self._bounds.connections_max:
+            return False
+        connection = _Connection(self._app, self._config, self._context, self._state, self._bounds, sock, peer)
+        self._connections.add(connection)
+        self._nursery.start_soon(self._guard, connection, data, ended)
+        return True
+
+    async def _guard(self, connection: _Connection, data: bytes, ended: Callable[[], None]) -> None:
+        """The supervisor of one connection: whatever happens in it ends it, and nothing else."""
+        try:
+            await connection.run(data)
+        except* (OSError, h11.ProtocolError):
+            pass
+        except* Exception:
+            self.crashes += 1
+            log.exception("http_connection_crashed")
+        finally:
+            self._connections.discard(connection)
+            connection.sock.close()
+            ended()
+
+
+class _Connection:
+    """One HTTP/1.1 connection: moves bytes between its socket and hypercorn's protocol object."""
+
+    def __init__(
+        self,
+        app: ASGIWrapper,
+        config: Config,
+        context: WorkerContext,
+        state: LifespanState,
+        bounds: HttpBounds,
+        sock: socket.socket,
+        peer: Peer,
+    ) -> None:
+        self.sock = sock
+        self._bounds = bounds
+        self._send_lock = trio.Lock()
+        self._reading = trio.CancelScope()
+        self._idle_since: float | None = None
+        self._group = _TaskGroup()
+        name = sock.getsockname()
+        self._protocol = _Protocol(
+            app,
+            config,
+            context,
+            self._group,
+            ConnectionState(state.copy()),
+            peer.secure,
+            (peer.address, peer.port),
+            name[:2] if isinstance(name, tuple) else None,
+            self._on_event,
+        )
+
+    def stop_if_idle(self) -> None:
+        if self._idle_since is not None:
+            self._reading.cancel()
+
+    async def run(self, data: bytes) -> None:
+        async with self._group:
+            with self._reading:
+                while data:
+                    await self._protocol.handle(RawData(data))
+                    data = await self._receive()
+            await self._protocol.handle(Closed())
+        half_close(self.sock)
+        with trio.move_on_after(self._bounds.linger_s):
+            while await self._receive_some():
+                pass
+
+    async def _receive(self) -> bytes:
+        """What the peer sends next; empty when it has ended, or stood still for too long."""
+        deadline = trio.current_time() + self._bounds.stall_s if self._protocol.wants_body else float("inf")
+        if self._idle_since is not None:
+            # Counted from the last answer, not from the last byte: a head that drips in does not move it.
+            deadline = self._idle_since + self._bounds.keep_alive_s
+        with trio.CancelScope(deadline=deadline):
+            return await self._receive_some()
+        return b""
+
+    async def _receive_some(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        while True:
+            try:
+                return self.sock.recv(RECEIVE_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                await trio.lowlevel.wait_readable(self.sock)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(self.sock)
+            except OSError:
+                return b""
+
+    async def _on_event(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            async with self._send_lock:
+                await self._send(event.data)
+        elif isinstance(event, Closed):
+            self._reading.cancel()
+        elif isinstance(event, Updated):
+            self._idle_since = trio.current_time() if event.idle else None
+
+    async def _send(self, data: bytes) -> None:
+        """Sends all of `data`, or gives the connection up: when it broke, or when the peer takes nothing for `stall_s`."""
+        await trio.lowlevel.checkpoint()
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.sock.send(rest) :]
+                continue
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                wait: Callable[[socket.socket], Awaitable[None]] = trio.lowlevel.wait_writable
+            except ssl.SSLWantReadError:
+                wait = trio.lowlevel.wait_readable
+            except OSError:
+                self._reading.cancel()
+                return
+            with trio.move_on_after(self._bounds.stall_s) as patience:
+                await wait(self.sock)
+            if patience.cancelled_caught:
+                # Nothing after a gap makes sense to the peer, so the line goes too; what the application still says falls on the floor.
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Protocol(H11Protocol):
+    """Hypercorn's HTTP/1.1 without any change of protocol: sockets have their own path, and HTTP/2 its place at a balancer."""
+
+    @property
+    def wants_body(self) -> bool:
+        return self.connection.their_state is h11.SEND_BODY
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """No h2c, no HTTP/2 by prior knowledge."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        for name, value in request.headers:
+            if name == b"upgrade" and value.strip().lower() == b"websocket":
+                await self._refuse_upgrade()
+                return
+        await super()._create_stream(request)
+
+    async def _refuse_upgrade(self) -> None:
+        body = b"A socket needs a connection of its own: the upgrade must be the first request on it.\n"
+        fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+        await self._send_h11_event(h11.Response(status_code=400, headers=fields))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+        await self.send(Closed())
+
+
+class _TaskGroup(TaskGroup):
+    """Runs the application so that nobody waits for it once it has returned."""
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        outward, inward = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
+
+        async def send_or_finish(message: ASGISendEvent | None) -> None:
+            if message is None:
+                inward.close()
+            await send(message)
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            try:
+                await outward.send(event)
+            except trio.BrokenResourceError:
+                # The application has its answer and asked for no more.
+                return
+
+        self.spawn(_handle, app, config, scope, inward.receive, send_or_finish, trio.to_thread.run_sync, trio.from_thread.run)
+        return put
+
+
+async def _set_when_cancelled(event: trio.Event) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        event.set()
