@@ -1,0 +1,11 @@
+"""What tests of persistence ask for."""
+
+from tests.fixtures_postgres import (
+    bridge,
+    database,
+    empty_database,
+    postgres_server,
+    postgres_template,
+)
+
+__all__ = ["bridge", "database", "empty_database", "postgres_server", "postgres_template"]
