@@ -50,6 +50,8 @@ class Decided(Struct, frozen=True):
     value: int = 0
     detail: str = ""
     replayed: bool = False
+    generation: int = 0
+    """The entry's own, so that a device knows an answer to a socket that has been taken over since."""
 
 
 class Fact(Struct, frozen=True):

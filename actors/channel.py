@@ -1,0 +1,464 @@
+"""A channel: one stream's live tail on one gateway, and the sessions here that follow it.
+
+    Subscribe ─▶ store: events after the cursor, if this user may ─▶ page ─▶ Followed, live once the page meets the tail
+    Heard ─────▶ tail: in order? ─▶ one batch a turn ─▶ every follower, the same bytes, never waiting
+                   ╰ a gap: wait a moment, then read what is missing from Postgres
+
+What is heard may be lost, late, doubled or reordered; the numbers tell, and Postgres repairs. A follower that cannot take a batch
+is dropped and told to follow again from its cursor (`Lagged`): the same path as a reconnect, so a slow reader delays nobody.
+When the stream's audience has changed, nothing is delivered until it is known again who may read.
+
+Invariant: a live follower has been sent every event up to the last flushed one, in order, each once; nobody is sent an event
+of an audience that this actor has not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from msgspec import Struct
+
+from actors.cell import Context, Ref, Timer
+from actors.link_port import Link
+from actors.messages import (
+    Alarm,
+    ChannelAway,
+    ChannelHere,
+    ChannelMessage,
+    CommunityLost,
+    Ephemeral,
+    FollowEnded,
+    HeadIs,
+    Heard,
+    Linked,
+    Present,
+    Recheck,
+    SessionMessage,
+    Subscribe,
+    TypingBy,
+    Unsubscribe,
+)
+from actors.neighbourhood import Neighbourhood
+from actors.socket_port import Batch, Outlet
+from actors.storage import Answered, Audience, CheckAudience, Denied, Events, Head, Heads, ReadAfter, ReadHeads, Row, Store
+from actors.tail import Tail
+from protocol.codec import encode, encode_event, join
+from protocol.codes import Code
+from protocol.frames import BATCH_FRAMES_MAX, Failed, Followed, IsTyping, Lagged, Unfollowed
+from protocol.values import LinkQuality
+
+FLUSH = Alarm("flush")
+REPAIR = Alarm("repair")
+RETRY = Alarm("retry")
+SYSTEM = 0
+
+
+class ChannelLimits(Struct, frozen=True):
+    """The bounds and times of one channel."""
+
+    page_events_max: int = 256
+    page_bytes_max: int = 32 * 1024
+    """A page of catch-up: 5 s of a 50 kbit/s link."""
+    soft_bytes: int = 64 * 1024
+    """A follower's queue at which catch-up pages come empty, so that it reads what it has before it asks again."""
+    joining_max: int = 20_000
+    """Follows that wait for Postgres; beyond it they are refused with BUSY."""
+    gap_wait_s: float = 0.05
+    """How long a missing event may still arrive over the link before it is read: two gateways' publishes cross within a few ms."""
+    retry_s: float = 0.5
+    """After Postgres could not answer."""
+    typing_every_s: float = 2.0
+    """One user's typing is passed on at most this often."""
+    typists_max: int = 32
+    """Typing users remembered; in a busier channel the news is worth nothing."""
+
+
+class Follower:
+    """One session that follows, or is about to."""
+
+    __slots__ = ("after", "id", "key", "outlet", "quality", "session", "user")
+
+    def __init__(self, ask: Subscribe) -> None:
+        self.key = ask.session_key
+        self.session: Ref[SessionMessage] = ask.session
+        self.outlet: Outlet = ask.outlet
+        self.user = ask.user
+        self.id = ask.id
+        self.after = ask.after
+        self.quality = ask.quality
+
+
+class Channel:
+    """See the module."""
+
+    __slots__ = (
+        "_ctx",
+        "_limits",
+        "_link",
+        "_near",
+        "_store",
+        "_stream",
+        "_ticket",
+        "asking",
+        "audience_version",
+        "checking",
+        "flushing",
+        "joining",
+        "live",
+        "outgoing",
+        "reading",
+        "repair",
+        "retry",
+        "space",
+        "stale",
+        "tail",
+        "typists",
+        "waiting",
+    )
+
+    def __init__(
+        self, stream: int, ctx: Context[ChannelMessage], store: Store, link: Link, near: Neighbourhood, limits: ChannelLimits
+    ) -> None:
+        self._stream = stream
+        self._ctx = ctx
+        self._store = store
+        self._link = link
+        self._near = near
+        self._limits = limits
+        self._ticket = 0
+        self.tail = Tail()
+        self.live: dict[int, Follower] = {}
+        self.joining: dict[int, Follower] = {}
+        """By the ticket of their read."""
+        self.asking: dict[int, int] = {}
+        """Those tickets, by session."""
+        self.waiting: list[Follower] = []
+        """Those whose page reached beyond this gateway's tail: live as soon as the tail is there."""
+        self.outgoing: list[bytes] = []
+        self.flushing = False
+        self.audience_version = 0
+        self.stale = False
+        """The audience has changed and is not known yet: nothing is flushed."""
+        self.checking = 0
+        self.reading = 0
+        self.repair: Timer | None = None
+        self.retry: Timer | None = None
+        self.space = 0
+        self.typists: dict[int, float] = {}
+        link.subscribe(stream)
+
+    def receive(self, message: ChannelMessage) -> None:
+        match message:
+            case Heard():
+                self._heard(message)
+            case Subscribe():
+                self._subscribe(message)
+            case Unsubscribe():
+                self._forget(message.session_key)
+            case Answered():
+                self._answered(message)
+            case Ephemeral():
+                self._shout(message.frame)
+            case TypingBy():
+                self._typing(message)
+            case Alarm():
+                self._alarm(message)
+            case Linked():
+                self._store.ask(ReadHeads((self._stream,)), self._next_ticket(), self._ctx.self)
+            case HeadIs():
+                self._head_is(message.head, message.audience_version)
+            case Recheck():
+                if message.user == SYSTEM or any(follower.user == message.user for follower in self.live.values()):
+                    self._check_audience()
+            case CommunityLost():
+                self._register()
+            case _:
+                assert_never(message)
+
+    def passivate(self) -> bool:
+        return not (self.live or self.joining or self.waiting or self.outgoing)
+
+    def stopped(self) -> None:
+        self._link.unsubscribe(self._stream)
+        community = self._near.communities.find(self.space) if self.space else None
+        if community is not None:
+            community.tell_control(ChannelAway(self._stream))
+        for follower in (*self.live.values(), *self.joining.values(), *self.waiting):
+            follower.outlet.send(encode(Lagged(self._stream)))
+            follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+
+    # What comes in
+
+    def _heard(self, event: Heard) -> None:
+        self._learn_version(event.audience_version)
+        self._ready(self.tail.hear(event.seq, event.frame))
+        self._mind_the_gap()
+
+    def _head_is(self, head: int, audience_version: int) -> None:
+        self._learn_version(audience_version)
+        if self.tail.head is None:
+            self._ready(self.tail.start(head))
+        elif head > self.tail.head:
+            self._read_missing()
+
+    def _ready(self, frames: Sequence[bytes]) -> None:
+        if not frames:
+            return
+        if self.live:
+            self.outgoing.extend(frames)
+            self._flush_soon()
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for follower in waiting:
+                self._meet(follower, follower.after)
+
+    def _mind_the_gap(self) -> None:
+        if self.tail.gap and self.repair is None and not self.reading and self.tail.head is not None:
+            self.repair = self._ctx.after(self._limits.gap_wait_s, REPAIR)
+
+    def _read_missing(self) -> None:
+        if self.reading or self.tail.head is None:
+            return
+        self.reading = self._next_ticket()
+        limits = self._limits
+        query = ReadAfter(self._stream, SYSTEM, self.tail.head, limits.page_events_max, limits.page_bytes_max)
+        self._store.ask(query, self.reading, self._ctx.self)
+
+    # Who follows
+
+    def _subscribe(self, ask: Subscribe) -> None:
+        follower = Follower(ask)
+        if len(self.joining) >= self._limits.joining_max:
+            self._fail(follower, Code.BUSY, "too many are joining this stream at once")
+            return
+        self._forget(ask.session_key)
+        self._read_for(follower)
+
+    def _read_for(self, follower: Follower) -> None:
+        ticket = self._next_ticket()
+        self.joining[ticket] = follower
+        self.asking[follower.key] = ticket
+        limits = self._limits
+        room_bytes = max(0, min(limits.page_bytes_max, limits.soft_bytes - follower.outlet.queued_bytes))
+        events_max = limits.page_events_max if room_bytes else 0
+        query = ReadAfter(self._stream, follower.user, follower.after, events_max, room_bytes)
+        self._store.ask(query, ticket, self._ctx.self)
+
+    def _joined(self, follower: Follower, events: Events) -> None:
+        """A page for one who wants to follow. It tells this actor where the stream is, too."""
+        self._enter_space(events.space)
+        self._learn_version(events.audience_version)
+        if events.audience_version < self.audience_version:
+            self._read_for(follower)
+            return
+        if follower.after > events.head:
+            self._fail(
+                follower, Code.CONFLICT, f"the cursor {follower.after} is beyond the end, {events.head}: a cursor of another history"
+            )
+            return
+        frames = self._frames(events.rows)
+        if self.tail.head is None:
+            self._ready(self.tail.start(events.head))
+        for row, frame in zip(events.rows, frames, strict=True):
+            self._ready(self.tail.hear(row.seq, frame))
+        upto = events.rows[-1].seq if events.rows else follower.after
+        if frames:
+            self._send_frames(follower, frames)
+        if events.more or (not events.rows and follower.after < events.head):
+            self._answer(follower, upto, live=False)
+        else:
+            self._meet(follower, upto)
+        self._mind_the_gap()
+
+    def _meet(self, follower: Follower, upto: int) -> None:
+        """Brings a follower that has everything up to `upto` to the tail, if the way is short enough to be in memory."""
+        head = self.tail.head
+        assert head is not None
+        if upto > head:
+            follower.after = upto
+            self.waiting.append(follower)
+            self._read_missing()
+            return
+        frames = self.tail.after(upto)
+        if frames is None:
+            self._answer(follower, upto, live=False)
+            return
+        self._flush()
+        if self.stale:
+            self._answer(follower, upto, live=False)
+            return
+        if frames:
+            self._send_frames(follower, frames)
+        self.live[follower.key] = follower
+        self._answer(follower, head, live=True)
+        if self.space:
+            self._near.communities.get(self.space).tell(Present(follower.user, 1))
+
+    def _forget(self, session_key: int) -> None:
+        follower = self.live.pop(session_key, None)
+        if follower is not None and self.space:
+            self._near.communities.get(self.space).tell(Present(follower.user, -1))
+        ticket = self.asking.pop(session_key, 0)
+        if ticket:
+            del self.joining[ticket]
+        if self.waiting:
+            self.waiting = [f for f in self.waiting if f.key != session_key]
+
+    def _enter_space(self, space: int) -> None:
+        if self.space == 0:
+            self.space = space
+            self._register()
+
+    def _register(self) -> None:
+        if self.space:
+            community = self._near.communities.get(self.space)
+            community.tell_control(ChannelHere(self._stream, self._ctx.self))
+            for follower in self.live.values():
+                community.tell(Present(follower.user, 1))
+
+    # Who may
+
+    def _learn_version(self, version: int) -> None:
+        if version > self.audience_version:
+            self.audience_version = version
+            if self.live:
+                self._check_audience()
+
+    def _check_audience(self) -> None:
+        self.stale = True
+        self.checking = self._next_ticket()
+        users = tuple({follower.user for follower in self.live.values()})
+        self._store.ask(CheckAudience(self._stream, users), self.checking, self._ctx.self)
+
+    def _checked(self, audience: Audience) -> None:
+        if audience.audience_version < self.audience_version:
+            self._check_audience()
+            return
+        self.audience_version = audience.audience_version
+        self.stale = False
+        for follower in [f for f in self.live.values() if f.user not in audience.users]:
+            self._forget(follower.key)
+            follower.outlet.send(encode(Unfollowed(self._stream, Code.FORBIDDEN)))
+            follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+        self._flush()
+
+    # What Postgres answers
+
+    def _answered(self, message: Answered) -> None:
+        ticket, result = message.ticket, message.result
+        if ticket in self.joining:
+            follower = self.joining.pop(ticket)
+            del self.asking[follower.key]
+            if isinstance(result, Events):
+                self._joined(follower, result)
+            else:
+                assert isinstance(result, Denied)
+                self._fail(follower, result.code, result.detail)
+        elif ticket == self.reading:
+            self.reading = 0
+            self._repaired(result)
+        elif ticket == self.checking:
+            self.checking = 0
+            if isinstance(result, Audience):
+                self._checked(result)
+            else:
+                self._retry_soon()
+        elif isinstance(result, Heads):
+            for head in result.heads:
+                assert isinstance(head, Head)
+                self._head_is(head.head, head.audience_version)
+
+    def _repaired(self, result: object) -> None:
+        if not isinstance(result, Events):
+            self._retry_soon()
+            return
+        self._learn_version(result.audience_version)
+        for row, frame in zip(result.rows, self._frames(result.rows), strict=True):
+            self._ready(self.tail.hear(row.seq, frame))
+        if result.more:
+            self._read_missing()
+        elif self.tail.gap or self.waiting:
+            self._retry_soon()
+
+    def _retry_soon(self) -> None:
+        if self.retry is None:
+            self.retry = self._ctx.after(self._limits.retry_s, RETRY)
+
+    def _alarm(self, alarm: Alarm) -> None:
+        if alarm is FLUSH:
+            self.flushing = False
+            self._flush()
+        elif alarm is REPAIR:
+            self.repair = None
+            if self.tail.gap:
+                self._read_missing()
+        elif alarm is RETRY:
+            self.retry = None
+            if self.stale:
+                self._check_audience()
+            if self.tail.gap or self.waiting:
+                self._read_missing()
+
+    # What goes out
+
+    def _flush_soon(self) -> None:
+        """After what waits in the inbox now, so that one burst of events is one message to each follower."""
+        if not self.flushing:
+            self.flushing = True
+            if not self._ctx.self.tell(FLUSH):
+                self.flushing = False
+                self._flush()
+
+    def _flush(self) -> None:
+        if self.stale or not self.outgoing:
+            return
+        frames, self.outgoing = self.outgoing, []
+        for start in range(0, len(frames), BATCH_FRAMES_MAX):
+            batch = Batch(join(frames[start : start + BATCH_FRAMES_MAX]))
+            slow = [follower for follower in self.live.values() if not follower.outlet.push(batch)]
+            for follower in slow:
+                self._forget(follower.key)
+                follower.outlet.send(encode(Lagged(self._stream)))
+                follower.session.tell_control(FollowEnded(self._stream, lagged=True))
+
+    def _typing(self, message: TypingBy) -> None:
+        now = self._ctx.now()
+        if message.session_key not in self.live or now - self.typists.get(message.user, -1e9) < self._limits.typing_every_s:
+            return
+        if len(self.typists) >= self._limits.typists_max:
+            self.typists = {user: at for user, at in self.typists.items() if now - at < self._limits.typing_every_s}
+            if len(self.typists) >= self._limits.typists_max:
+                return
+        self.typists[message.user] = now
+        frame = encode(IsTyping(self._stream, message.user))
+        self._link.publish(self._stream, 0, self.audience_version, frame)
+        self._shout(frame)
+
+    def _shout(self, frame: bytes) -> None:
+        """Something ephemeral: to those who follow now, have room for it and a link that is worth it."""
+        if self.stale:
+            return
+        batch = Batch(frame)
+        for follower in self.live.values():
+            if follower.quality < LinkQuality.POOR:
+                follower.outlet.push(batch)
+
+    def _frames(self, rows: Sequence[Row]) -> list[bytes]:
+        return [encode_event(self._stream, row.seq, row.author, row.at, row.body) for row in rows]
+
+    def _send_frames(self, follower: Follower, frames: Sequence[bytes]) -> None:
+        for start in range(0, len(frames), BATCH_FRAMES_MAX):
+            follower.outlet.send(join(frames[start : start + BATCH_FRAMES_MAX]))
+
+    def _answer(self, follower: Follower, upto: int, *, live: bool) -> None:
+        follower.outlet.send(encode(Followed(follower.id, self._stream, upto, live)))
+
+    def _fail(self, follower: Follower, code: Code, detail: str) -> None:
+        wait_ms = 500 if code in (Code.BUSY, Code.UNAVAILABLE) else 0
+        follower.outlet.send(encode(Failed(follower.id, code, detail, wait_ms, self._stream)))
+        follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+
+    def _next_ticket(self) -> int:
+        self._ticket += 1
+        return self._ticket

@@ -1,0 +1,212 @@
+"""A device: one account on one phone, its one live socket, and the mutations it has under way.
+
+    session ─AttachSocket─▶ store: generation + 1 ─▶ DeviceAttached        the older socket is kicked, wherever it is
+    session ─Submit(n)────▶ journal ─Decided(n)───▶ Settled(n)             at most `in_flight_max` unanswered
+
+The generation is the device's authority to write: the append checks it, so a socket that was taken over or whose session was
+revoked cannot commit anything, whatever this actor believes. A mutation that is already under way and is sent again is not
+queued twice; one that was decided before is answered by its stored outcome.
+
+Invariant: every `Submit` is answered by exactly one `Settled` while its session lives, unless its generation was overtaken.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import blake2b
+from typing import assert_never
+
+from msgspec import Struct
+
+from actors.cell import Context, Ref
+from actors.link_port import Link
+from actors.messages import (
+    AttachSocket,
+    DetachSocket,
+    DeviceAttached,
+    DeviceMessage,
+    Kick,
+    SessionMessage,
+    Settled,
+    Submit,
+    TakenOver,
+)
+from actors.storage import Answered, Attach, Attached, Decided, Denied, Entry, Journal, Refusal, Store
+from protocol.codec import BadFrame, decode_operation
+from protocol.codes import Code
+from protocol.operations import AnyOperation
+
+TAKEOVER_TOPIC = "takeover"
+BUSY_WAIT_MS = 250
+"""How long a client waits after `BUSY`: about as long as a full journal takes to empty (10,000 entries at 40,000 a second)."""
+
+
+class DeviceLimits(Struct, frozen=True):
+    """The bounds of one device."""
+
+    in_flight_max: int = 128
+    """Mutations submitted and not yet decided. Below the 256 outcomes that are kept, so that no retry ever finds its outcome gone."""
+
+
+class Holder(Struct, frozen=True):
+    """The session that has, or asks for, this device."""
+
+    key: int
+    session: Ref[SessionMessage]
+    session_id: int
+    user: int
+
+
+def digest_of(operation: bytes) -> int:
+    """64 bits over an operation's frozen bytes, as Postgres' signed integer: tells a retry from another payload."""
+    return int.from_bytes(blake2b(operation, digest_size=8).digest(), "big", signed=True)
+
+
+def read_operation(operation: bytes) -> AnyOperation | Refusal:
+    """The operation, or the refusal that will take its place in the journal and consume its number."""
+    try:
+        return decode_operation(operation)
+    except BadFrame as bad:
+        return Refusal(Code.INVALID if bad.code is Code.BAD_FRAME else bad.code, bad.detail)
+
+
+def takeover_payload(device: int, generation: int) -> bytes:
+    """What the other gateways are told when a device attaches here."""
+    return struct.pack("!QI", device, generation)
+
+
+def read_takeover(payload: bytes) -> tuple[int, int] | None:
+    """The device and generation in a takeover announcement; None if it is not one."""
+    if len(payload) != 12:
+        return None
+    device, generation = struct.unpack("!QI", payload)
+    return device, generation
+
+
+class Device:
+    """See the module."""
+
+    __slots__ = ("_ctx", "_gateway", "_id", "_journal", "_limits", "_link", "_store", "asking", "generation", "holder", "in_flight")
+
+    def __init__(
+        self, id: int, ctx: Context[DeviceMessage], store: Store, journal: Journal, link: Link, gateway: int, limits: DeviceLimits
+    ) -> None:
+        self._id = id
+        self._ctx = ctx
+        self._store = store
+        self._journal = journal
+        self._link = link
+        self._gateway = gateway
+        self._limits = limits
+        self.generation = 0
+        self.holder: Holder | None = None
+        self.asking: tuple[Holder, ...] = ()
+        self.in_flight: dict[int, int] | None = None
+
+    def receive(self, message: DeviceMessage) -> None:
+        match message:
+            case Submit():
+                self._submit(message)
+            case Decided():
+                self._decided(message)
+            case AttachSocket():
+                self._ask(message)
+            case Answered():
+                self._answered(message)
+            case DetachSocket():
+                self._detach(message.session_key)
+            case TakenOver():
+                self._taken_over(message.generation)
+            case _:
+                assert_never(message)
+
+    def passivate(self) -> bool:
+        return self.holder is None and not self.asking and not self.in_flight
+
+    def stopped(self) -> None:
+        for holder in (*self.asking, *((self.holder,) if self.holder else ())):
+            holder.session.tell_control(Kick(Code.FAULT, "the server restarts this device's part", 0))
+
+    def _ask(self, message: AttachSocket) -> None:
+        holder = Holder(message.session_key, message.session, message.session_id, message.user)
+        self.asking = (*self.asking, holder)
+        self._store.ask(Attach(holder.session_id, holder.user, self._id, self._gateway), holder.key, self._ctx.self)
+
+    def _answered(self, message: Answered) -> None:
+        asked = next((holder for holder in self.asking if holder.key == message.ticket), None)
+        if asked is None:
+            return
+        self.asking = tuple(holder for holder in self.asking if holder is not asked)
+        match message.result:
+            case Attached() as attached if attached.generation > self.generation:
+                if self.holder is not None:
+                    self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
+                self.holder = asked
+                self.generation = attached.generation
+                self.in_flight = None
+                if attached.previous_gateway not in (0, self._gateway):
+                    self._link.announce(TAKEOVER_TOPIC, takeover_payload(self._id, attached.generation))
+                asked.session.tell_control(DeviceAttached(attached))
+            case Attached():
+                asked.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
+            case Denied() as denied:
+                code = denied.code if denied.code >= Code.BAD_FRAME else _END_FOR.get(denied.code, Code.UNAUTHENTICATED)
+                asked.session.tell_control(Kick(code, denied.detail, BUSY_WAIT_MS if code is Code.OVERLOAD else 0))
+            case _:
+                raise AssertionError(f"Attach was answered by {type(message.result).__name__}")
+
+    def _detach(self, session_key: int) -> None:
+        self.asking = tuple(holder for holder in self.asking if holder.key != session_key)
+        if self.holder is not None and self.holder.key == session_key:
+            self.holder = None
+
+    def _taken_over(self, generation: int) -> None:
+        if generation > self.generation and self.holder is not None:
+            self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
+            self.holder = None
+
+    def _submit(self, message: Submit) -> None:
+        holder = self.holder
+        if holder is None or holder.key != message.session_key:
+            return
+        number = message.number
+        in_flight = self.in_flight
+        if in_flight is None:
+            in_flight = self.in_flight = {}
+        digest = digest_of(message.operation)
+        known = in_flight.get(number)
+        if known is not None:
+            if known != digest:
+                self._settle(number, Code.NUMBER_REUSED, detail="this number is under way with another payload")
+            return
+        if len(in_flight) >= self._limits.in_flight_max:
+            self._settle(
+                number, Code.BUSY, detail=f"at most {self._limits.in_flight_max} mutations may be unanswered", wait_ms=BUSY_WAIT_MS
+            )
+            return
+        entry = Entry(holder.user, self._id, self.generation, number, digest, read_operation(message.operation))
+        if self._journal.submit(entry, self._ctx.self):
+            in_flight[number] = digest
+        else:
+            self._settle(number, Code.BUSY, detail="the server has too much to store at the moment", wait_ms=BUSY_WAIT_MS)
+
+    def _decided(self, message: Decided) -> None:
+        if message.generation != self.generation:
+            return
+        if self.in_flight is not None:
+            self.in_flight.pop(message.number, None)
+            if not self.in_flight:
+                self.in_flight = None
+        if message.code is Code.TAKEN_OVER:
+            self._taken_over(self.generation + 1)
+        else:
+            wait_ms = BUSY_WAIT_MS if message.code in (Code.BUSY, Code.UNAVAILABLE) else 0
+            self._settle(message.number, message.code, message.value, message.detail, wait_ms)
+
+    def _settle(self, number: int, code: Code, value: int = 0, detail: str = "", wait_ms: int = 0) -> None:
+        if self.holder is not None:
+            self.holder.session.tell_control(Settled(number, code, value, detail, wait_ms))
+
+
+_END_FOR = {Code.UNAVAILABLE: Code.OVERLOAD, Code.BUSY: Code.OVERLOAD}
+"""With which code a socket ends whose device could not be attached, where the refusal's own code does not end sockets."""

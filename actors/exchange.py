@@ -1,0 +1,240 @@
+"""Where what happens outside becomes messages to the actors here: the socket, the journal, the link, the control stream.
+
+    transport ─accept──────▶ Entrance    ─▶ a session for each socket
+    journal ──committed────▶ Exchange    ─▶ the link, and the channel here
+    link ─────heard────────▶ Exchange    ─▶ the channel here
+    control ──facts────────▶ Exchange    ─▶ users and communities here
+    every interval ────────▶ HeadWatch   ─▶ "where does each live stream end?" in one query
+
+These objects hold no state of the domain: they address actors. A stream that nobody follows here has no channel, and costs nothing.
+
+Invariant: what the journal committed reaches the link exactly once from here, in the order of its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from actors.cell import Actor, Context, Ref
+from actors.community import PRESENCE_TOPIC, PresenceReport
+from actors.device import TAKEOVER_TOPIC, read_takeover
+from actors.link_port import Link
+from actors.messages import (
+    Alarm,
+    Arrived,
+    Drained,
+    DrainSoon,
+    Ephemeral,
+    HeadIs,
+    Heard,
+    LineClosed,
+    Linked,
+    PresentElsewhere,
+    Recheck,
+    Revoke,
+    SessionMessage,
+    TakenOver,
+)
+from actors.neighbourhood import Neighbourhood
+from actors.socket_port import Outlet, Peer
+from actors.storage import CONTROL_STREAM, Answered, Fact, Heads, ReadHeads, Store
+from protocol.codec import decode_body, encode_event
+from protocol.codes import Code
+from protocol.events import AuthorityChanged, SessionRevoked
+
+CONTROL_TOPIC = "control"
+TOPICS = (CONTROL_TOPIC, PRESENCE_TOPIC, TAKEOVER_TOPIC)
+
+
+class SessionInlet:
+    """One socket's inward side: notes what came in its session's inbox."""
+
+    __slots__ = ("_outlet", "_session")
+
+    def __init__(self, outlet: Outlet, session: Ref[SessionMessage]) -> None:
+        self._outlet = outlet
+        self._session = session
+
+    def received(self, payload: bytes) -> None:
+        if not self._session.tell(Arrived(payload), len(payload)):
+            self._outlet.close(int(Code.FLOOD), Code.FLOOD.name)
+
+    def drained(self) -> None:
+        self._session.tell_control(Drained())
+
+    def draining(self, grace_s: float) -> None:
+        self._session.tell_control(DrainSoon(grace_s))
+
+    def closed(self, code: int, reason: str) -> None:
+        self._session.tell_control(LineClosed(code, reason))
+
+
+class Ended:
+    """Stands where a session crashed: its socket is closed already, so there is nothing to rebuild."""
+
+    def __init__(self, ctx: Context[SessionMessage]) -> None:
+        ctx.stop()
+
+    def receive(self, message: SessionMessage) -> None:
+        """Nobody is here any more."""
+
+    def passivate(self) -> bool:
+        return True
+
+    def stopped(self) -> None:
+        """Nothing is held."""
+
+
+class Entrance:
+    """Makes a session of every socket. `open_session` builds the actor for a key, a context and an outlet."""
+
+    def __init__(self, near: Neighbourhood, open_session: Callable[[int, Context[SessionMessage], Outlet], Actor[SessionMessage]]) -> None:
+        self._near = near
+        self._open_session = open_session
+        self._arriving: dict[int, Outlet] = {}
+        self._last_key = 0
+
+    def accept(self, outlet: Outlet, peer: Peer) -> SessionInlet:
+        """A socket has completed its handshake."""
+        self._last_key += 1
+        key = self._last_key
+        self._arriving[key] = outlet
+        return SessionInlet(outlet, self._near.sessions.get(key))
+
+    def build(self, key: int, ctx: Context[SessionMessage]) -> Actor[SessionMessage]:
+        """The factory of the sessions' pool. A session that crashed has closed its socket, and is not built twice."""
+        outlet = self._arriving.pop(key, None)
+        return Ended(ctx) if outlet is None else self._open_session(key, ctx, outlet)
+
+
+class Exchange:
+    """See the module. `poke_control` asks the control stream's reader to look at once."""
+
+    def __init__(self, near: Neighbourhood, link: Link, poke_control: Callable[[], None]) -> None:
+        self._near = near
+        self._link = link
+        self._poke_control = poke_control
+
+    # From the journal
+
+    def committed(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            if fact.stream == CONTROL_STREAM:
+                self._link.announce(CONTROL_TOPIC, b"")
+                self._poke_control()
+                continue
+            frame = encode_event(fact.stream, fact.seq, fact.author, fact.at, fact.body)
+            self._link.publish(fact.stream, fact.seq, fact.audience_version, frame)
+            self._tell(fact.stream, Heard(fact.seq, fact.audience_version, frame))
+
+    # From the control stream
+
+    def controlled(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            match decode_body(fact.body):
+                case SessionRevoked() as revoked:
+                    user = self._near.users.find(revoked.user)
+                    if user is not None:
+                        user.tell_control(Revoke(revoked.session))
+                case AuthorityChanged() as changed:
+                    community = self._near.communities.find(changed.space)
+                    if community is not None:
+                        community.tell_control(Recheck(changed.user))
+                case _:
+                    pass  # a newer gateway's kind: what it asks for is checked in the append all the same
+
+    # From the link
+
+    def heard(self, stream: int, origin: int, seq: int, audience_version: int, frame: bytes) -> None:
+        self._tell(stream, Heard(seq, audience_version, frame) if seq else Ephemeral(frame))
+
+    def linked(self, stream: int) -> None:
+        channel = self._near.channels.find(stream)
+        if channel is not None:
+            channel.tell_control(Linked())
+
+    def announced(self, topic: str, payload: bytes) -> None:
+        if topic == TAKEOVER_TOPIC:
+            taken = read_takeover(payload)
+            device = self._near.devices.find(taken[0]) if taken else None
+            if taken and device is not None:
+                device.tell_control(TakenOver(taken[1]))
+        elif topic == CONTROL_TOPIC:
+            self._poke_control()
+        elif topic == PRESENCE_TOPIC:
+            self._present_elsewhere(payload)
+
+    def up(self) -> None:
+        self._poke_control()
+
+    def down(self) -> None:
+        """Heads and the control stream are polled always; nothing else rests on the link."""
+
+    def _present_elsewhere(self, payload: bytes) -> None:
+        try:
+            report = _REPORT.decode(payload)
+        except msgspec.MsgspecError:
+            return
+        community = self._near.communities.find(report.space)
+        if community is not None:
+            community.tell(PresentElsewhere(report.origin, report.online, report.users))
+
+    def _tell(self, stream: int, message: Heard | Ephemeral) -> None:
+        channel = self._near.channels.find(stream)
+        if channel is not None:
+            channel.tell(message, len(message.frame))
+
+
+_REPORT = msgspec.msgpack.Decoder(PresenceReport)
+
+HeadWatchMessage = Alarm | Answered
+
+
+class HeadWatch:
+    """Compares, again and again, where Postgres says the live streams end with what was delivered here: the last event of a stream
+    has no later one to show that it was lost. One query for up to `streams_max` of them each `interval_s`, the next ones after that.
+    """
+
+    STREAMS_MAX = 4_000
+    """Heads of 10,000 streams take 25 ms of Postgres; these are read twice a second at most."""
+
+    def __init__(
+        self,
+        ctx: Context[HeadWatchMessage],
+        store: Store,
+        near: Neighbourhood,
+        live_streams: Callable[[], Sequence[int]],
+        interval_s: float,
+    ) -> None:
+        self._ctx = ctx
+        self._store = store
+        self._near = near
+        self._live_streams = live_streams
+        self._interval_s = interval_s
+        self._to_ask: list[int] = []
+        ctx.after(interval_s, Alarm("look"))
+
+    def receive(self, message: HeadWatchMessage) -> None:
+        if isinstance(message, Alarm):
+            if not self._to_ask:
+                self._to_ask = list(self._live_streams())
+            asked, self._to_ask = self._to_ask[: self.STREAMS_MAX], self._to_ask[self.STREAMS_MAX :]
+            if asked:
+                self._store.ask(ReadHeads(tuple(asked)), 1, self._ctx.self)
+            else:
+                self._ctx.after(self._interval_s, message)
+            return
+        if isinstance(message.result, Heads):
+            for head in message.result.heads:
+                channel = self._near.channels.find(head.stream)
+                if channel is not None:
+                    channel.tell_control(HeadIs(head.head, head.audience_version))
+        self._ctx.after(self._interval_s, Alarm("look"))
+
+    def passivate(self) -> bool:
+        return False
+
+    def stopped(self) -> None:
+        """Nothing is held."""

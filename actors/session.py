@@ -1,0 +1,631 @@
+"""A session: one socket, from its first frame to its last.
+
+    Arrived ─split─▶ frame ─table: legal?─▶ Mutate  ─▶ device ─▶ journal
+                                            Follow  ─▶ channel
+                                            Watch   ─▶ community
+                                            others  ─▶ store, answered by id
+
+It decodes, checks what the table and the limits allow, and passes on; it decides nothing about the world. Streams' frames go from
+the channel to the socket without passing here, so that a fan-out costs one step; answers go through here and leave together.
+
+Invariant: after `Goodbye` nothing is sent; when it ends, every actor that knows of it is told, whatever the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from msgspec import Raw, Struct
+
+from actors.accounts import Claims, Tokens
+from actors.cell import Context, Timer
+from actors.messages import (
+    Alarm,
+    Arrived,
+    AttachSocket,
+    Depart,
+    DetachSocket,
+    DeviceAttached,
+    Drained,
+    DrainSoon,
+    Enter,
+    FollowEnded,
+    Kick,
+    LineClosed,
+    PeopleLost,
+    SessionMessage,
+    Settled,
+    Submit,
+    Subscribe,
+    TypingBy,
+    Unsubscribe,
+    WatchAnswered,
+    WatchOff,
+    WatchOn,
+)
+from actors.neighbourhood import Neighbourhood
+from actors.pace import Pace, Rate
+from actors.socket_port import Outlet
+from actors.storage import (
+    Answered,
+    Attached,
+    Denied,
+    Events,
+    FindPerson,
+    ListMembers,
+    ListSpaces,
+    MemberList,
+    PersonFound,
+    Query,
+    ReadAfter,
+    ReadBefore,
+    SpaceList,
+    Store,
+)
+from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, join, split
+from protocol.codes import Code
+from protocol.frames import (
+    VERSION,
+    VERSION_MIN,
+    AnyCommand,
+    Bye,
+    Done,
+    DoneRun,
+    Draining,
+    Failed,
+    Follow,
+    Frame,
+    Goodbye,
+    Granted,
+    Hello,
+    History,
+    Limits,
+    MemberPage,
+    Members,
+    Mutate,
+    Overview,
+    Page,
+    PageEvent,
+    Person,
+    Ping,
+    Pong,
+    Refresh,
+    Refused,
+    Search,
+    Spaces,
+    Typing,
+    Unfollow,
+    Watch,
+    Welcome,
+)
+from protocol.server_session import WORK, Illegal, Signal, State, step
+from protocol.values import Cursor, LinkQuality
+
+FLUSH = Alarm("flush")
+HELLO_LATE = Alarm("hello_late")
+TOKEN_ENDS = Alarm("token_ends")
+STUCK = Alarm("stuck")
+
+
+class SessionLimits(Struct, frozen=True):
+    """The bounds and times of one session."""
+
+    hello_s: float = 10.0
+    """From the handshake to a legal Hello."""
+    held_frames_max: int = 128
+    """Commands that wait while the device attaches: a client may send before it is welcomed."""
+    asks_max: int = 16
+    """Requests that wait for Postgres at once."""
+    follows_max: int = 500
+    watches_max: int = 16
+    in_flight_max: int = 128
+    heartbeat_s: float = 45.0
+    heartbeat_min_s: float = 5.0
+    heartbeat_max_s: float = 300.0
+    token_grace_s: float = 10.0
+    """After the token's end, for a refresh that is on its way."""
+    stuck_s: float = 60.0
+    """How long a socket may refuse to take what was sent before it is closed as SLOW."""
+    page_bytes_max: int = 48 * 1024
+    commands: Rate = Rate(per_s=100.0, burst=600.0)
+    """Commands of all kinds. A device that returns after days sends its queue at once: the burst is generous, the average is not."""
+    flood_max: int = 200
+    """Commands refused with RATE before the socket ends with FLOOD."""
+
+
+class Session:
+    """See the module."""
+
+    __slots__ = (
+        "_ctx",
+        "_key",
+        "_limits",
+        "_near",
+        "_outlet",
+        "_store",
+        "_tokens",
+        "asks",
+        "claims",
+        "expires",
+        "flood",
+        "follows",
+        "held",
+        "hello",
+        "outgoing",
+        "pace",
+        "pending_done",
+        "quality",
+        "state",
+        "stuck",
+        "timer",
+        "watches",
+    )
+
+    def __init__(
+        self,
+        key: int,
+        ctx: Context[SessionMessage],
+        outlet: Outlet,
+        store: Store,
+        tokens: Tokens,
+        near: Neighbourhood,
+        limits: SessionLimits,
+    ) -> None:
+        self._key = key
+        self._ctx = ctx
+        self._outlet = outlet
+        self._store = store
+        self._tokens = tokens
+        self._near = near
+        self._limits = limits
+        self.state = State.NEW
+        self.claims: Claims | None = None
+        self.hello: Hello | None = None
+        self.held: list[AnyCommand] | None = None
+        self.follows: set[int] | None = None
+        self.watches: set[int] | None = None
+        self.asks: dict[int, AnyCommand] | None = None
+        self.outgoing: list[bytes] | None = None
+        self.pending_done: list[int] | None = None
+        self.pace = Pace(limits.commands, ctx.now())
+        self.flood = 0
+        self.quality = LinkQuality.UNKNOWN
+        self.expires = 0.0
+        self.stuck: Timer | None = None
+        self.timer: Timer | None = ctx.after(limits.hello_s, HELLO_LATE)
+
+    def receive(self, message: SessionMessage) -> None:
+        match message:
+            case Arrived():
+                self._arrived(message.payload)
+            case Settled():
+                self._settled(message)
+            case Answered():
+                self._answered(message)
+            case Alarm():
+                self._alarm(message)
+            case FollowEnded():
+                self._follow_ended(message)
+            case Drained():
+                if self.stuck is not None:
+                    self.stuck.cancel()
+                    self.stuck = None
+            case DeviceAttached():
+                self._welcome(message.attached)
+            case WatchAnswered():
+                self._watched(message)
+            case PeopleLost():
+                self._say_again(message.space)
+            case Kick():
+                self._end(message.code, message.detail, message.wait_ms)
+            case DrainSoon():
+                self._drain(message.grace_s)
+            case LineClosed():
+                self.state = step(self.state, Signal.CLOSE)
+                self._ctx.stop()
+            case _:
+                assert_never(message)
+
+    def passivate(self) -> bool:
+        return False
+
+    def stopped(self) -> None:
+        """The end, in good order or by a crash: nobody keeps a word of this session."""
+        if self.state is not State.CLOSED:
+            self._outlet.send(encode(Goodbye(Code.FAULT, "the server restarts this session", 0)))
+        self._outlet.close(int(Code.FAULT), "fault")
+        near = self._near
+        for stream in self.follows or ():
+            channel = near.channels.find(stream)
+            if channel is not None:
+                channel.tell_control(Unsubscribe(self._key))
+        for space in self.watches or ():
+            community = near.communities.find(space)
+            if community is not None:
+                community.tell_control(WatchOff(self._key))
+        if self.claims is not None:
+            device = near.devices.find(self.claims.device)
+            if device is not None:
+                device.tell_control(DetachSocket(self._key))
+            user = near.users.find(self.claims.user)
+            if user is not None:
+                user.tell_control(Depart(self._key))
+
+    # Frames
+
+    def _arrived(self, payload: bytes) -> None:
+        if self.state is State.CLOSED:
+            return
+        try:
+            frames = split(payload)
+        except BadFrame as bad:
+            self._end(bad.code, bad.detail)
+            return
+        for raw in frames:
+            try:
+                self._command(decode_command(raw))
+            except BadFrame as bad:
+                self._bad(bad)
+            except Illegal as illegal:
+                self._end(Code.ILLEGAL, str(illegal))
+            if self._over():
+                return
+
+    def _over(self) -> bool:
+        return self.state is State.CLOSED
+
+    def _bad(self, bad: BadFrame) -> None:
+        """Bytes that are no command. If they carry an id they are answered; a socket that is not open, or talks nonsense, ends."""
+        if self.state in (State.OPEN, State.DRAINING) and bad.id:
+            if bad.tag == _MUTATE_TAG:
+                self._submit(bad.id, b"")  # the journal refuses it, and so its number is consumed
+            else:
+                self._reply(Failed(min(bad.id, 2**32 - 1), bad.code, bad.detail))
+            self._count_flood()
+        else:
+            self._end(Code.BAD_FRAME, bad.detail)
+
+    def _command(self, command: AnyCommand) -> None:
+        self.state, before = step(self.state, type(command)), self.state
+        if isinstance(command, Hello):
+            self._hello(command)
+        elif isinstance(command, Bye):
+            self.state = before
+            self._end(Code.BYE, "")
+        elif before is State.ATTACHING:
+            self._hold(command)
+        else:
+            self._work(command)
+
+    def _hold(self, command: AnyCommand) -> None:
+        if self.held is None:
+            self.held = []
+        if len(self.held) >= self._limits.held_frames_max:
+            self._end(Code.FLOOD, f"at most {self._limits.held_frames_max} frames may be sent before Welcome")
+            return
+        self.held.append(command)
+
+    def _work(self, command: AnyCommand) -> None:
+        wait_s = self.pace.take(self._ctx.now())
+        if wait_s > 0.0:
+            self._slow_down(command, wait_s)
+            return
+        _WORK[type(command)](self, command)
+
+    def _slow_down(self, command: AnyCommand, wait_s: float) -> None:
+        wait_ms = int(wait_s * 1000) + 1
+        detail = f"more than {self._limits.commands.per_s:g} commands a second; wait {wait_ms} ms"
+        if isinstance(command, Mutate):
+            self._reply(Refused(command.number, Code.RATE, detail, wait_ms))
+        elif not isinstance(command, Typing):
+            self._reply(Failed(getattr(command, "id", 0), Code.RATE, detail, wait_ms))
+        self._count_flood()
+
+    def _count_flood(self) -> None:
+        self.flood += 1
+        if self.flood > self._limits.flood_max:
+            self._end(Code.FLOOD, "too many commands that were refused", 5_000)
+
+    # Opening and ending
+
+    def _hello(self, hello: Hello) -> None:
+        if not VERSION_MIN <= hello.version:
+            self._end(Code.VERSION, f"version {hello.version}; spoken here: {VERSION_MIN} to {VERSION}")
+            return
+        claims = self._tokens.verify(hello.token, self._ctx.wall())
+        if isinstance(claims, Code):
+            self._end(claims, "the token was not accepted")
+            return
+        if claims.device != hello.device:
+            self._end(Code.UNAUTHENTICATED, f"the token is for device {claims.device}, not for {hello.device}")
+            return
+        self.claims = claims
+        self.hello = hello
+        self.quality = hello.link
+        self._near.devices.get(claims.device).tell_control(AttachSocket(self._key, self._ctx.self, claims.session, claims.user))
+
+    def _welcome(self, attached: Attached) -> None:
+        hello, claims, limits = self.hello, self.claims, self._limits
+        if self.state is State.CLOSED:
+            return
+        assert hello is not None and claims is not None
+        self.state = step(self.state, Signal.ATTACHED)
+        self.hello = None
+        heartbeat_s = min(limits.heartbeat_max_s, max(limits.heartbeat_min_s, hello.heartbeat_s or limits.heartbeat_s))
+        self._outlet.heartbeat_s = heartbeat_s
+        self._expire_at(claims.expires_at)
+        self._near.users.get(claims.user).tell_control(Enter(self._key, self._ctx.self, claims.session))
+        self._outlet.send(
+            encode(
+                Welcome(
+                    version=min(VERSION, hello.version),
+                    session=claims.session,
+                    user=claims.user,
+                    inbox=attached.inbox,
+                    last_number=attached.last_number,
+                    epoch=attached.epoch,
+                    server_ms=int(self._ctx.wall() * 1000),
+                    heartbeat_s=int(heartbeat_s),
+                    expires=int(claims.expires_at),
+                    limits=Limits(MESSAGE_BYTES_MAX, limits.in_flight_max, limits.follows_max),
+                )
+            )
+        )
+        if hello.epoch in (0, attached.epoch):
+            for cursor in hello.cursors:
+                self._follow(0, cursor)
+        held, self.held = self.held, None
+        for command in held or ():
+            self._work(command)
+            if self._over():
+                return
+
+    def _expire_at(self, expires: float) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.expires = expires
+        self.timer = self._ctx.after(max(0.0, expires - self._ctx.wall()) + self._limits.token_grace_s, TOKEN_ENDS)
+
+    def _end(self, code: Code, detail: str, wait_ms: int = 0) -> None:
+        """Says goodbye and closes; `LineClosed` will follow from the transport."""
+        if self.state is State.CLOSED:
+            return
+        self._flush()
+        self.state = step(self.state, Signal.CLOSE)
+        if code is not Code.BYE:
+            self._outlet.send(encode(Goodbye(code, detail, wait_ms)))
+        self._outlet.close(int(code), code.name)
+
+    def _drain(self, grace_s: float) -> None:
+        self.state, before = step(self.state, Signal.DRAIN), self.state
+        if self.state is State.DRAINING and before is not State.DRAINING:
+            self._reply(Draining(delay_ms=int(self._ctx.random() * grace_s * 1000)))
+
+    def _alarm(self, alarm: Alarm) -> None:
+        if alarm is FLUSH:
+            self._flush()
+        elif alarm is HELLO_LATE:
+            if self.state is State.NEW:
+                self._end(Code.HELLO_LATE, f"no Hello within {self._limits.hello_s:g} s")
+        elif alarm is TOKEN_ENDS:
+            if self._ctx.wall() >= self.expires:
+                self._end(Code.TOKEN_EXPIRED, "refresh the token and come back")
+        elif alarm is STUCK:
+            self._end(Code.SLOW, f"nothing was taken for {self._limits.stuck_s:g} s", 1_000)
+
+    def _say_again(self, space: int) -> None:
+        claims = self.claims
+        if claims is None or self.state is State.CLOSED:
+            return
+        if space == 0:
+            self._near.users.get(claims.user).tell_control(Enter(self._key, self._ctx.self, claims.session))
+        elif self.watches and space in self.watches:
+            self._watch_on(0, space)
+
+    # Work, by command
+
+    def _mutate(self, command: Mutate) -> None:
+        self._submit(command.number, bytes(command.operation))
+
+    def _submit(self, number: int, operation: bytes) -> None:
+        assert self.claims is not None
+        if not self._near.devices.get(self.claims.device).tell(Submit(self._key, number, operation), len(operation)):
+            self._reply(Refused(number, Code.BUSY, "too many mutations at once", 250))
+
+    def _follow_command(self, command: Follow) -> None:
+        self._follow(command.id, Cursor(command.stream, command.after))
+
+    def _follow(self, id: int, cursor: Cursor) -> None:
+        assert self.claims is not None
+        if self.follows is None:
+            self.follows = set()
+        if cursor.stream not in self.follows and len(self.follows) >= self._limits.follows_max:
+            self._reply(Failed(id, Code.LIMIT, f"at most {self._limits.follows_max} streams are followed at once", 0, cursor.stream))
+            return
+        self.follows.add(cursor.stream)
+        subscribe = Subscribe(self._key, self._ctx.self, self._outlet, self.claims.user, id, cursor.seq, self.quality)
+        if not self._near.channels.get(cursor.stream).tell(subscribe):
+            self._reply(Failed(id, Code.BUSY, "this stream is very busy", 500, cursor.stream))
+
+    def _unfollow(self, command: Unfollow) -> None:
+        if self.follows and command.stream in self.follows:
+            self.follows.discard(command.stream)
+            self._near.channels.get(command.stream).tell_control(Unsubscribe(self._key))
+        self._reply(Granted(command.id))
+
+    def _follow_ended(self, message: FollowEnded) -> None:
+        if self.follows is not None:
+            self.follows.discard(message.stream)
+        if message.lagged and self.stuck is None:
+            self.stuck = self._ctx.after(self._limits.stuck_s, STUCK)
+
+    def _typing(self, command: Typing) -> None:
+        assert self.claims is not None
+        channel = self._near.channels.find(command.stream)
+        if channel is not None and self.follows and command.stream in self.follows:
+            channel.tell(TypingBy(self._key, self.claims.user))
+
+    def _watch(self, command: Watch) -> None:
+        if self.watches is None:
+            self.watches = set()
+        if not command.on:
+            if command.space in self.watches:
+                self.watches.discard(command.space)
+                self._near.communities.get(command.space).tell_control(WatchOff(self._key))
+            self._reply(Granted(command.id))
+        elif command.space not in self.watches and len(self.watches) >= self._limits.watches_max:
+            self._reply(Failed(command.id, Code.LIMIT, f"at most {self._limits.watches_max} spaces are watched at once"))
+        else:
+            self.watches.add(command.space)
+            self._watch_on(command.id, command.space)
+
+    def _watch_on(self, id: int, space: int) -> None:
+        assert self.claims is not None
+        watch = WatchOn(self._key, self._ctx.self, self._outlet, self.claims.user, id, self.quality)
+        if not self._near.communities.get(space).tell(watch):
+            self._watched(WatchAnswered(id, space, Code.BUSY))
+
+    def _watched(self, message: WatchAnswered) -> None:
+        if message.code is not Code.OK and self.watches is not None:
+            self.watches.discard(message.space)
+        if message.id:
+            self._reply(Granted(message.id) if message.code is Code.OK else Failed(message.id, message.code))
+
+    def _ping(self, command: Ping) -> None:
+        self._reply(Pong(command.id, int(self._ctx.wall() * 1000)))
+
+    def _refresh(self, command: Refresh) -> None:
+        assert self.claims is not None
+        claims = self._tokens.verify(command.token, self._ctx.wall())
+        if isinstance(claims, Code):
+            self._reply(Failed(command.id, claims, "the token was not accepted"))
+        elif (claims.user, claims.device, claims.session) != (self.claims.user, self.claims.device, self.claims.session):
+            self._reply(Failed(command.id, Code.UNAUTHENTICATED, "the token is for another session"))
+        else:
+            self.claims = claims
+            self._expire_at(claims.expires_at)
+            self._reply(Granted(command.id))
+
+    def _overview(self, command: Overview) -> None:
+        assert self.claims is not None
+        self._ask(command.id, command, ListSpaces(self.claims.user))
+
+    def _history(self, command: History) -> None:
+        assert self.claims is not None
+        user, bytes_max = self.claims.user, self._limits.page_bytes_max
+        if bool(command.before) == bool(command.after):
+            self._reply(Failed(command.id, Code.INVALID, "give one of before and after"))
+        elif command.before:
+            self._ask(command.id, command, ReadBefore(command.stream, user, command.before, command.limit, bytes_max))
+        else:
+            self._ask(command.id, command, ReadAfter(command.stream, user, command.after, command.limit, bytes_max))
+
+    def _members(self, command: Members) -> None:
+        assert self.claims is not None
+        self._ask(command.id, command, ListMembers(command.space, self.claims.user, command.after, command.limit))
+
+    def _search(self, command: Search) -> None:
+        self._ask(command.id, command, FindPerson(command.name))
+
+    def _ask(self, id: int, command: AnyCommand, query: Query) -> None:
+        if self.asks is None:
+            self.asks = {}
+        if id in self.asks:
+            self._reply(Failed(id, Code.INVALID, "a request with this id is still unanswered"))
+        elif len(self.asks) >= self._limits.asks_max:
+            self._reply(Failed(id, Code.BUSY, f"at most {self._limits.asks_max} requests may be unanswered", 200))
+        else:
+            self.asks[id] = command
+            self._store.ask(query, id, self._ctx.self)
+
+    def _answered(self, message: Answered) -> None:
+        id, result = message.ticket, message.result
+        command = self.asks.pop(id, None) if self.asks else None
+        if command is None or self.state is State.CLOSED:
+            return
+        match result:
+            case Denied():
+                self._reply(Failed(id, result.code, result.detail, 500 if result.code in (Code.BUSY, Code.UNAVAILABLE) else 0))
+            case SpaceList():
+                self._reply(Spaces(id, result.inbox_upto, result.spaces))
+            case MemberList():
+                assert isinstance(command, Members)
+                self._reply(MemberPage(id, command.space, result.members, result.more))
+            case PersonFound():
+                self._reply(Person(id, result.user, result.name, result.display_name))
+            case Events():
+                assert isinstance(command, History)
+                events = tuple(PageEvent(row.seq, row.author, row.at, Raw(row.body)) for row in result.rows)
+                self._reply(Page(id, command.stream, events, result.more))
+            case _:
+                raise AssertionError(f"{type(command).__name__} was answered by {type(result).__name__}")
+
+    # What goes out
+
+    def _settled(self, message: Settled) -> None:
+        if self.state is State.CLOSED:
+            return
+        if message.code is not Code.OK:
+            self._reply(Refused(message.number, message.code, message.detail, message.wait_ms))
+            return
+        run = self.pending_done
+        if run is not None and message.number == run[0] + len(run) - 1:
+            run.append(message.value)
+            return
+        self._close_run()
+        self.pending_done = [message.number, message.value]
+        self._flush_soon()
+
+    def _close_run(self) -> None:
+        """Mutations that were decided together are answered together: one frame for a run of numbers."""
+        run, self.pending_done = self.pending_done, None
+        if run is not None:
+            first, values = run[0], run[1:]
+            self._queue(encode(Done(first, values[0]) if len(values) == 1 else DoneRun(first, tuple(values))))
+
+    def _reply(self, frame: Frame) -> None:
+        if self.state is not State.CLOSED:
+            self._close_run()
+            self._queue(encode(frame))
+            self._flush_soon()
+
+    def _queue(self, frame: bytes) -> None:
+        if self.outgoing is None:
+            self.outgoing = []
+        self.outgoing.append(frame)
+
+    def _flush_soon(self) -> None:
+        """After what waits in the inbox now, so that one turn's answers are one message."""
+        if self.outgoing is None:
+            self.outgoing = []
+        if (len(self.outgoing) + (self.pending_done is not None)) == 1 and not self._ctx.self.tell(FLUSH):
+            self._flush()
+        elif len(self.outgoing) >= _OUTGOING_MAX:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._close_run()
+        outgoing, self.outgoing = self.outgoing, None
+        if outgoing:
+            self._outlet.send(join(outgoing))
+
+
+_OUTGOING_MAX = 64
+"""Answers that leave together at most, so that none waits for a long turn to end."""
+_MUTATE_TAG = Mutate.__struct_config__.tag
+
+_WORK: dict[type[AnyCommand], Callable[..., None]] = {
+    Mutate: Session._mutate,
+    Follow: Session._follow_command,
+    Unfollow: Session._unfollow,
+    Typing: Session._typing,
+    Watch: Session._watch,
+    Ping: Session._ping,
+    Refresh: Session._refresh,
+    Overview: Session._overview,
+    History: Session._history,
+    Members: Session._members,
+    Search: Session._search,
+}
+assert set(_WORK) == set(WORK), "every command of an open session has its method"
