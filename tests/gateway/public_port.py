@@ -66,6 +66,11 @@ class Session:
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
     """An ASGI application that says which path it was asked for and who asked, and reads the body where the path says so."""
+    if scope["type"] == "lifespan":
+        for stage in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{stage}"
+            await send({"type": f"lifespan.{stage}.complete"})
+        return
     assert scope["type"] == "http"
     body = b""
     while scope["path"] == "/read":

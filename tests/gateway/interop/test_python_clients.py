@@ -29,7 +29,9 @@ async def test_trio_websocket_gets_back_what_it_sent_in_every_size() -> None:
 
 async def test_trio_websocket_hears_the_code_and_reason_of_a_close() -> None:
     async with open_port() as port:
-        async with trio_websocket.open_websocket_url(port.url) as socket:
+        # The client leaves the stream open when the server closes first, so here it is ours to close.
+        async with await port.connect() as stream, trio.open_nursery() as nursery:
+            socket = await trio_websocket.wrap_client_stream(nursery, stream, "here", "/socket")
             session = await port.session()
             session.outlet.close(4008, "too slow")
             with pytest.raises(trio_websocket.ConnectionClosed) as closed:
