@@ -118,6 +118,7 @@ class RedisLink:
         self._changed = trio.Event()
         self._beat = 0
         self._beat_heard = 0
+        self._beaten = trio.Event()
         self._unheard_since: float | None = None
         self._received_at = 0.0
 
@@ -130,6 +131,10 @@ class RedisLink:
         """Waits until the subscription holds."""
         while not self._up:
             await self._changed.wait()
+
+    async def wait_beat(self) -> None:
+        """Waits until this link has heard itself once more."""
+        await self._beaten.wait()
 
     def publish(self, stream: int, seq: int, audience_version: int, frame: bytes) -> None:
         payload = HEADER.pack(self._origin_number, seq, audience_version) + frame
@@ -209,13 +214,18 @@ class RedisLink:
             if channel == self._heart and payload.isdigit():
                 self._beat_heard = int(payload)
                 self._unheard_since = None
+                self._beaten.set()
+                self._beaten = trio.Event()
             elif (topic := self._topics.get(channel)) is None or len(payload) < ORIGIN.size:
                 self.counts.stray += 1
             elif payload.startswith(self._origin):
                 self.counts.echoes += 1
             else:
                 self._listener.announced(topic, payload[ORIGIN.size :])
-        elif kind.endswith(b"unsubscribe") or kind == b"pong":
+        elif kind.endswith(b"unsubscribe"):
+            if channel in self._wanted:  # taken away by the server (a slot that moved), or wanted again meanwhile
+                self._change(channel, True)
+        elif kind == b"pong":
             pass
         elif channel == self._heart:
             self._set_up(True)  # the last of what `_write` opens with

@@ -21,7 +21,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 import msgspec
+import structlog
 import trio
+
+LOG = structlog.get_logger(__name__)
 
 READ_BYTES = 65_536
 """One read: some hundred messages, so that a busy connection is read in batches and not one wake-up (11 µs) a message."""
@@ -239,16 +242,24 @@ class Backoff:
 async def keep_connected(way: Way, random: Callable[[], float], serve: Callable[[Connection], Awaitable[None]]) -> NoReturn:
     """Opens a connection, gives it to `serve` until that returns (the connection is over), backs off, and so on for ever."""
     backoff = Backoff(random)
+    away = False
     while True:
         try:
             connection = await open_connection(way)
-        except RedisAway:
+        except RedisAway as error:
+            if not away:  # once, not once an attempt
+                away = True
+                LOG.warning("redis_unreachable", connection=way.name, reason=str(error))
             await trio.sleep(backoff.next_s())
             continue
+        away = False
         began = trio.current_time()
+        LOG.info("redis_connected", connection=way.name, address=str(way.address))
         try:
             await serve(connection)
         finally:
+            held_s = trio.current_time() - began
             await connection.close()
-        backoff.held(trio.current_time() - began)
+        LOG.warning("redis_connection_lost", connection=way.name, held_s=round(held_s, 3))
+        backoff.held(held_s)
         await trio.sleep(backoff.next_s())
