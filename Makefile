@@ -1,14 +1,23 @@
 # Everything a person types. `make dev` starts the whole system, `make test` proves it.
+# Needs Python 3.11 and make; whatever else the tests can use is named at their end when it is missing.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev test lint bench lock generate clean
+.PHONY: help install dev test lint format generate bench lock clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make install | dev | test | lint | bench | lock | generate | clean"
+	@echo "make dev       start everything on this machine, with nothing installed (ARGS='--gateways 2 --port 8000')"
+	@echo "make test      lint, then all tests; says at the end what could not be run here"
+	@echo "make lint      ruff, mypy, and the rule that imports point down"
+	@echo "make format    let ruff format and sort"
+	@echo "make generate  write the documents and vectors that come from code"
+	@echo "make bench     measure (ARGS='fanout')"
+	@echo "make lock      resolve the newest versions that fit together (needs uv)"
+	@echo "make clean     remove the virtual environment and caches"
 
 install: $(STAMP)
 
@@ -29,16 +38,23 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Pytest comes last, so that its closing line is the last thing a reader sees.
 test: install lint
-	$(BIN)/pytest -n 2 --dist loadgroup
-	
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+generate: install
+	$(BIN)/python -m supervisors.generated
+
 bench: install
 	$(BIN)/python -m bench $(ARGS)
 
-# Resolves the newest versions that fit together, with hashes. Needs `uv` on the path.
 lock:
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.lock
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements/dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,214 @@
+"""The words of the protocol reference: what no table can say. `protocol.reference` puts the tables between them.
+
+Figures in braces are filled in from the code that enforces them. Every rule here has a test on one side of the wire or the other.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+INTRODUCTION: Final = """\
+This page is everything that somebody needs to write a client, in any language, without reading the server. It is generated from
+the structs that the server decodes with (`make generate`), as are the test vectors in `tests/vectors/frames.json` and the schema
+in `docs/protocol.json`; a test fails when they differ. `educonnect protocol` prints it.
+
+The protocol's major version is **{version}**; a server speaks versions {version_min} to {version} and agrees on one per session.
+
+One socket per device carries everything: commands and their answers, what happened in the streams one follows, and what is only
+interesting now (typing, presence). *Live delivery, reconnecting and catching up after days are the same thing*: "what came in
+stream S after position n".
+"""
+
+TRANSPORT: Final = """\
+* A WebSocket (RFC 6455) at `/socket` of the server's address: `wss://learn.example/socket`, or `ws://` without TLS in
+  development.
+* The subprotocol `educonnect.v1` may be offered; a server that knows it picks it. Browsers send an `Origin`, which must be one
+  the server allows; other programs send none.
+* **Binary messages only.** Text messages end the socket. No extension is negotiated: `permessage-deflate` is never agreed to, so
+  nothing is compressed at this level.
+* A message may be fragmented and its fragments may be interleaved with control frames, as RFC 6455 says. Very many very small
+  fragments end the socket.
+* The server sends WebSocket pings; every WebSocket library answers them by itself. See "Heartbeat".
+* When the server ends a socket it sends a `Goodbye` frame with the code and then a WebSocket close frame with the same number, so
+  that clients that see only one of the two (browsers see the close code) know the reason.
+"""
+
+TOKENS: Final = """\
+A `Hello` carries an access token, which comes over HTTP, as JSON, at the same address:
+
+    POST /api/v1/auth/register   a new account: name, display name, password
+    POST /api/v1/auth/login      name and password
+    POST /api/v1/auth/refresh    a refresh token, used once; the answer brings the next one
+
+The answers carry `user`, `device`, `session`, `inbox`, `access_token`, `expires_at`, `refresh_token` and `refresh_expires_at`. An
+access token lives for minutes and names one account on one device: **the `device` of `Hello` is the one of the login answer**.
+Store refresh token, device and inbox durably. Refresh ahead of the expiry, and put the new token on the live socket with
+`Refresh`; a socket whose token runs out ends with `TOKEN_EXPIRED`.
+"""
+
+FRAMING: Final = """\
+    message = frame | [frame, frame, ...]       one binary WebSocket message
+    frame   = [tag, field, field, ...]          one msgpack array
+
+* A frame is a msgpack array: first its tag, a small integer, then its fields in the order of the tables below.
+* A message is one frame, or an array of 1 to {batch_frames_max} frames. They are told apart by the first element: an integer (a
+  tag) or an array (a frame). Both sides send whatever is ready together; the order inside a message is the order of meaning.
+* **Trailing fields that have their default may be left out**, by both sides. A field in the middle may not.
+* What msgpack types occur: integers, UTF-8 strings (`str`, never `bin`), booleans, arrays. No floats, no nil, no maps, no
+  extension types. Integers and lengths may be written in any of msgpack's widths; the server writes the shortest.
+* Enumerations travel as their numbers. Lengths of text count Unicode code points: not bytes, and not UTF-16 units as JavaScript's
+  `length` does.
+* Identifiers and positions are below 2^53, so that a double holds them.
+* A command's array must end with its last known field: the server refuses what it does not know (`INVALID`). A frame from the
+  server may be longer than a client knows (see "Growing").
+* A message from a client has at most {message_bytes_max} bytes, or fewer if `Welcome.limits` says so. Larger ones end the socket.
+"""
+
+LIFE: Final = """\
+    client                                        server
+      │── WebSocket handshake ───────────────────────▶│   10 seconds until Hello is complete
+      │── Hello(version, token, device, cursors) ────▶│   may be followed at once by other frames in the same message
+      │◀─ Welcome(session, last_number, epoch, …) ────│   or Goodbye: UNAUTHENTICATED, VERSION, OVERLOAD …
+      │◀─ Event … Followed(id 0, stream, upto, live) ─│   for every cursor, in any order
+      │── Mutate(n, operation) ──────────────────────▶│
+      │◀─ Done(n, value) ─────────────────────────────│   committed
+      │◀─ Event(stream, seq, …) ──────────────────────│   for everyone who follows, the author's own devices too
+      │── Bye ───────────────────────────────────────▶│   or the socket just breaks; nothing durable depends on a clean end
+
+* `Hello` comes first and once. Anything else before it, or a second one, ends the socket with `ILLEGAL`.
+* Frames of one direction keep their order. An answer may come before or after the event that belongs to it.
+* **One socket per device.** A second one takes over: the older is closed with `TAKEN_OVER`, on whichever server it is, and must
+  not reconnect by itself, or two programs with one identity would throw each other out for ever.
+* Requests carry an `id` of the client's choosing, unique among its unanswered ones; the answer carries it back. Any request may
+  be answered by `Failed` with a code instead.
+* `Draining` announces that this server goes away: come back after `delay_ms`, which differs for each client so that not all come
+  at once.
+* `Goodbye` is the last frame of a socket.
+"""
+
+STREAMS: Final = """\
+Every durable fact belongs to exactly one stream: an inbox, a community, a channel, a conversation. Its events are numbered from 1
+without gaps, in the order in which they were committed, the same for everybody. A stream has one audience: whoever may read it
+may read all of it.
+
+A client keeps one number per stream, its **cursor**: the last `seq` that it has applied *and stored*. For each `Event`:
+
+| the event's `seq` | what to do |
+| --- | --- |
+| cursor + 1 | apply it, store it, and move the cursor |
+| up to the cursor | drop it: it came twice |
+| above cursor + 1 | do not apply it; `Follow` the stream again after the cursor |
+
+That is the whole of recovery. What starts it again:
+
+* **Connecting**: send the cursors in `Hello` (at most {cursors_max}; `Follow` the rest). Each is answered by the missing events
+  and a `Followed` with id 0, or by a `Failed` with id 0 that names the stream. Always include the inbox; start it at 0.
+* **`Followed` with `live` false**: a page came, and there is more. Send `Follow` after the new cursor. With `live` true the
+  client has caught up to `upto`, and what comes follows by itself.
+* **`Lagged`**: the socket was too slow, events were dropped, and the stream is not followed any more. `Follow` it after the
+  cursor.
+* **`Unfollowed`**: the account may no longer read this stream, for example. Keep or delete what is stored, as the code says.
+
+`Overview` is the state to begin with: spaces, streams, heads and read markers in one snapshot, with `inbox_upto`, the inbox's
+position in it. Apply the inbox's events above `inbox_upto` to that state (`SpaceEntered`, `SpaceLeft`, `ReadUpTo` …), none below.
+
+A **message** is named by its stream and the `seq` of the event that brought it. Its present text is the fold of `Said` or
+`Posted` and the later `Edited` and `Deleted` of that `target`; reactions are the fold of `Reacted`. The server also rewrites the
+message's own event (to `Posted` with `edited`, or to `Redacted`), so that a reader who comes later, or jumps into the middle with
+`History`, sees the present text: a fold must therefore accept an `Edited` or `Deleted` whose effect it already has, or whose
+target it never saw.
+"""
+
+MUTATIONS: Final = """\
+A mutation has an effect that lasts, and it has it exactly once, however often it is sent.
+
+* Each device numbers its mutations from 1 without gaps. The number and the operation's bytes are **frozen and stored before the
+  first sending**; a retry sends the same bytes under the same number.
+* `Done` (or `DoneRun`, for several in a row) means: committed in the database. There is no earlier acknowledgement. `value` is
+  what the operation's description says.
+* `Refused` means: it has no effect. The table of codes says whether the number is consumed. With `retry` **no** it is: report it
+  to the person, and go on with the next number; nothing behind it is blocked. With **same** or **later** it is not: send the same
+  number again, at once or after `wait_ms`.
+* At most `Welcome.limits.in_flight_max` mutations may be unanswered at a time; the others wait in the client's queue.
+* After a reconnect send everything unanswered again, in order. Numbers up to `Welcome.last_number` have been decided: they are
+  answered with their stored outcome. The server keeps a bounded number of outcomes per device, never fewer than may be in flight;
+  older ones are `TOO_OLD`.
+* `GAP`: a number was skipped, usually because the one before it was refused as `BUSY`. Send again from the lowest unanswered on.
+* `NUMBER_REUSED`: the server knows this number with other bytes. The client's store was copied to a second device, or restored
+  from an old backup. Stop, log in again as a new device, and offer the queue to the person for sending anew.
+"""
+
+EPOCH: Final = """\
+`Welcome.epoch` names one history of the database. It changes when the database was restored from a backup or failed over with a
+loss. When it differs from the epoch that the client stored with its cursors, then the numbers of that history mean nothing any
+more: drop cursors and what was read, start again from `Overview`, and send again those mutations that were acknowledged under the
+old epoch and are still kept. Send the stored epoch in `Hello` (0 for none).
+"""
+
+HEARTBEAT: Final = """\
+* `Welcome.heartbeat_s` is how long either side may be silent. After that much silence the server sends a WebSocket ping, and when
+  nothing comes back it ends the socket (`DEAD`). Any byte counts as life.
+* A mobile link dies without a word, and browsers do not show pings to programs. So a client that heard nothing for `heartbeat_s`
+  sends `Ping`, and takes the link for dead if no `Pong` comes within some seconds: it closes the socket and reconnects.
+* `Hello.heartbeat_s` asks for another interval: a longer one saves a phone's radio. The server has the last word.
+* `Ping.clock_ms` and `Pong.server_ms` with the round trip give the clock's skew.
+"""
+
+FLOW: Final = """\
+* A client reads always. What it does not take in time is queued up to a bound in bytes; beyond it first ephemeral frames are
+  dropped, then streams (`Lagged`), then the socket ends with `SLOW`. Slow readers never delay others.
+* Commands above the server's rate are refused with `RATE` and `wait_ms`; a client that goes on is ended with `FLOOD`.
+* Ephemeral commands (`Typing`) are dropped under load without an answer.
+* Text that is longer than a frame may carry goes over HTTP.
+"""
+
+RECONNECT: Final = """\
+The code of `Goodbye`, or of the WebSocket close frame, says what to do (column *then* of the table): **no** stops, **refresh**
+gets a new access token first, **now** and **wait** come back. A socket that breaks without a code is **wait**.
+
+Wait a random time between 0 and `min(cap, base · 2^attempt)` (full jitter; 0.5 s and 30 s are good values for base and cap), but
+never less than the `wait_ms` or `delay_ms` that the server gave. Begin again at attempt 0 only after a `Welcome`, not after a
+mere handshake. When the system says that the network is back, try at once.
+"""
+
+GROWING: Final = """\
+Within one major version:
+
+* **The server may add fields at the end of a frame, a record or an event body.** A client ignores elements beyond those it knows.
+* **The server may add frames and event bodies with new tags.** A client passes over a frame it does not know. An `Event` whose
+  body it does not know still counts: it moves the cursor.
+* **A client may be newer than the server.** A command or operation that the server does not know is refused with `UNKNOWN`, and
+  the socket stays open; a field that it does not know is refused with `INVALID`. So a client uses what is new only after trying,
+  or when a server has told that it knows it.
+* Enumerations may grow. Treat an unknown kind of stream or space as one to be left alone. Treat an unknown code below 4000 as
+  final for that command, and one from 4000 on as "reconnect after a wait".
+* Tags and numbers are never given a new meaning. Fields never move, and never change their type.
+
+A change that breaks one of these rules is a new major version, and a server speaks the old one beside it for a while (`VERSION`
+says: update).
+"""
+
+WRITING: Final = """\
+1. Write a msgpack reader and writer for integers, strings, booleans and arrays (150 lines), or take a library. Make the types
+   from `docs/protocol.json`.
+2. Run `tests/vectors/frames.json`: every `valid` entry must decode to `fields` and encode to bytes that decode to the same; what
+   is listed under `newer` must decode too. `invalid` shows what a server refuses, and with which code.
+3. Log in over HTTP, open the socket, send `Hello` with the inbox at cursor 0, and wait for `Welcome`.
+4. Ask for `Overview`, follow the streams that are shown, and apply events by the three-line rule of "Streams and cursors".
+5. Put mutations into a durable queue: number, bytes, state. Send from it, at most `in_flight_max` at a time; remove what is
+   answered for good.
+6. Add the heartbeat and the reconnect rule. Now cut the connection at every point you can think of: nothing should need another
+   line of code.
+
+A client is right when it survives these:
+
+| what happens | what must hold |
+| --- | --- |
+| the connection is cut after `Mutate` and before `Done` | the message appears once |
+| the same event arrives twice | it shows once |
+| an event is missing | nothing after it shows before it |
+| `Refused` in the middle of the queue | the ones behind it are delivered |
+| the device sleeps for a week | the cursors bring everything, page by page |
+| an unknown frame or body arrives | it is passed over, and the cursor moves |
+| a second copy of the program starts | the first one ends and stays away |
+"""

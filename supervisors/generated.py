@@ -1,0 +1,59 @@
+"""The files that come from code, and the one command that writes them: `make generate`, or `--check` to compare only.
+
+    protocol.reference ─▶ docs/protocol.md         protocol.vectors    ─▶ tests/vectors/frames.json
+    protocol.schema    ─▶ docs/protocol.json       supervisors.settings ─▶ docs/settings.md
+
+Invariant: a file named here is never edited by hand; a test compares each with what the code says now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from protocol import reference, schema, vectors
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FILES: dict[str, Callable[[], str]] = {
+    "docs/protocol.md": reference.render,
+    "docs/protocol.json": lambda: schema.encode_schema().decode(),
+    "tests/vectors/frames.json": vectors.encode_vectors,
+}
+"""Each generated file's path from the checkout's root, and what it holds."""
+
+
+def find_stale(root: Path = ROOT) -> list[str]:
+    """The generated files that are missing or differ from what the code says."""
+    return [name for name, make in FILES.items() if not (root / name).is_file() or (root / name).read_text("utf-8") != make()]
+
+
+def write(root: Path = ROOT) -> list[str]:
+    """Writes those that differ; answers their names."""
+    stale = find_stale(root)
+    for name in stale:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(FILES[name](), "utf-8")
+    return stale
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the files; with `--check` says which would change, and fails if any does."""
+    parser = argparse.ArgumentParser(prog="python -m supervisors.generated", description="Writes the files that come from code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file differs")
+    arguments = parser.parse_args(argv)
+    if arguments.check:
+        stale = find_stale()
+        for name in stale:
+            sys.stderr.write(f"{name} differs from the code: run `make generate`\n")
+        return 1 if stale else 0
+    for name in write():
+        sys.stdout.write(f"wrote {name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
