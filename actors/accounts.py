@@ -1,0 +1,200 @@
+"""Accounts and sessions: the ports that the gateway needs for identity, and the values that cross them.
+
+    name + password ─▶ Accounts.log_in ─▶ Opened: a session on a device, with a refresh token
+    access token    ─▶ Tokens.verify   ─▶ Claims, or the code that ends the socket
+    refresh token   ─▶ Accounts.refresh─▶ Opened again: the same session, the next token
+
+An *account* is a person's; a *device* is one account on one machine and numbers its mutations; a *session* is one log-in on one
+device, and a device has one living session at most. The access token is believed without asking anybody, for minutes; everything
+that must hold at once (a session that was ended) is decided in Postgres, by the session's row and the device's generation.
+
+Invariant: no value here holds a secret except where its field says so, and those fields are left out of `repr`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Protocol
+
+from msgspec import Struct
+
+from protocol.codes import Code
+
+NAME_LENGTH_MIN = 2
+NAME_LENGTH_MAX = 40
+DISPLAY_NAME_LENGTH_MAX = 80
+DEVICE_NAME_LENGTH_MAX = 80
+SOFTWARE_LENGTH_MAX = 200
+"""Of a user agent, this much is kept: enough to recognise one's own device in a list."""
+
+_NAME_PUNCTUATION = "_.-"
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
+"""Letters and marks by category that show nothing (Unicode's Default_Ignorable_Code_Point): two names would look the same."""
+
+
+class Claims(Struct, frozen=True):
+    """What a good access token says. Times are Unix seconds."""
+
+    user: int
+    device: int
+    session: int
+    issued_at: int
+    expires_at: int
+
+
+class Tokens(Protocol):
+    """Whom an access token names. Synchronous and cheap: it is asked on every Hello."""
+
+    def verify(self, token: str, now: float) -> Claims | Code:
+        """The claims; or `UNAUTHENTICATED` (not one of ours), or `TOKEN_EXPIRED`. `now` is Unix time in seconds."""
+        ...
+
+
+class Caller(Struct, frozen=True):
+    """Who asks, as far as a server can see: kept with the session and in the audit log."""
+
+    address: str
+    software: str = ""
+
+
+class Registration(Struct, frozen=True):
+    """A new account, with its name and password already checked. `password_hash` is secret enough not to be logged."""
+
+    name: str
+    display_name: str
+    password_hash: str
+    device_name: str = ""
+
+    def __repr__(self) -> str:
+        return f"Registration(name={self.name!r})"
+
+
+class Credentials(Struct, frozen=True):
+    """Whose password is to be compared with which hash."""
+
+    user: int
+    password_hash: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(user={self.user})"
+
+
+class Opened(Struct, frozen=True):
+    """A session that is open, and the token that continues it. `refresh_token` is a secret: it is shown to its owner, once."""
+
+    user: int
+    name: str
+    display_name: str
+    device: int
+    session: int
+    inbox: int
+    refresh_token: str
+    refresh_expires_at: int
+
+    def __repr__(self) -> str:
+        return f"Opened(user={self.user}, device={self.device}, session={self.session})"
+
+
+class Declined(Struct, frozen=True):
+    """The request was understood and refused; `detail` is for people."""
+
+    code: Code
+    detail: str
+
+
+class SessionInfo(Struct, frozen=True):
+    """One living session, as its owner sees it. Times are Unix seconds; `device_name` is the owner's own word for it."""
+
+    session: int
+    device: int
+    device_name: str
+    software: str
+    address: str
+    created_at: int
+    last_seen_at: int
+    expires_at: int
+
+
+class Accounts(Protocol):
+    """Accounts, devices and sessions in storage.
+
+    Every method may raise `StorageError`: `Busy` and `Unavailable` (nothing happened), or `OutcomeUnknown`; asking again is safe then.
+    """
+
+    async def register(self, registration: Registration, caller: Caller) -> Opened | Declined:
+        """Makes an account with a personal space and inbox, and its first session. Declined: `CONFLICT`, the name is taken."""
+        ...
+
+    async def find_credentials(self, name: str) -> Credentials | None:
+        """The hash to compare a password with."""
+        ...
+
+    async def note_failed_login(self, name: str, user: int, caller: Caller) -> None:
+        """Writes a log-in that failed into the audit log; `user` is 0 where there is no such account."""
+        ...
+
+    async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
+        """Opens a session for somebody whose password was right. `device` is taken again if it is the account's own, else (0 too) there
+        is a new one; what session that device had ends. `new_hash` replaces the stored one. Declined: `FORBIDDEN`, the account is disabled.
+        """
+        ...
+
+    async def refresh(self, token: str, caller: Caller) -> Opened | Declined:
+        """Continues a session. Declined: `UNAUTHENTICATED` (no such token), `TOKEN_EXPIRED`, `REVOKED` (ended, by this very request if the
+        token had been used before)."""
+        ...
+
+    async def list_sessions(self, claims: Claims) -> tuple[SessionInfo, ...] | Declined:
+        """The account's living sessions, the one used last first. Declined: `REVOKED`, the asking session has ended."""
+        ...
+
+    async def end_session(self, claims: Claims, session: int, caller: Caller) -> Declined | None:
+        """Ends one of the account's sessions, for its sockets within a second on every gateway. Ending one's own twice is no error.
+        Declined: `NOT_FOUND`, or `REVOKED` if the asking session has ended."""
+        ...
+
+    async def end_every_session(self, claims: Claims, caller: Caller) -> Declined | None:
+        """Ends all of the account's sessions, the asking one too. Declined: `REVOKED`."""
+        ...
+
+
+class NameRefused(ValueError):
+    """A name that cannot be an account's. The text says what is wrong with it and what is allowed."""
+
+
+def normalise_name(text: str) -> str:
+    """The account name that `text` means (Unicode NFKC). Raises `NameRefused`.
+
+    Letters, digits and the marks that belong to them, of any script, and `_ . -` between them. Case is kept, but does not tell names apart.
+    """
+    name = unicodedata.normalize("NFKC", text)
+    if not NAME_LENGTH_MIN <= len(name) <= NAME_LENGTH_MAX:
+        raise NameRefused(f"the name has {len(name)} characters; allowed: {NAME_LENGTH_MIN} to {NAME_LENGTH_MAX}")
+    for place, character in enumerate(name):
+        kind = unicodedata.category(character)
+        if character in _INVISIBLE or not (kind[0] in "LM" or kind == "Nd" or character in _NAME_PUNCTUATION):
+            raise NameRefused(
+                f"the name has {_describe(character)} at position {place + 1}; allowed: letters and digits, and _ . - between them"
+            )
+    if not name[0].isalnum():
+        raise NameRefused(f"the name begins with {_describe(name[0])}; allowed: a letter or digit")
+    if name[-1] in _NAME_PUNCTUATION:
+        raise NameRefused(f"the name ends with {_describe(name[-1])}; allowed: a letter or digit")
+    return name
+
+
+def normalise_label(text: str, what: str, length_max: int) -> str:
+    """A name that people read (of a person, of a device), free of what shows nothing or changes direction. Raises `NameRefused`."""
+    label = " ".join(unicodedata.normalize("NFC", text).split())
+    if len(label) > length_max:
+        raise NameRefused(f"the {what} has {len(label)} characters; allowed: up to {length_max}")
+    for character in label:
+        # Joiners (ZWNJ, ZWJ) are kept: Persian, Indic scripts and emoji are written with them.
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and character not in "\u200c\u200d":
+            raise NameRefused(f"the {what} has {_describe(character)}; allowed: any character that shows, and spaces")
+    return label
+
+
+def _describe(character: str) -> str:
+    shown = f"{character!r} " if character.isprintable() else ""
+    return f"{shown}(U+{ord(character):04X} {unicodedata.name(character, 'without a name')})"

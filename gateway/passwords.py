@@ -1,0 +1,163 @@
+"""Passwords: argon2id in worker threads, one or two at a time, behind a queue that says no before it says late.
+
+    hash, verify ─▶ waiting (bounded, with a deadline) ─▶ a thread: 40 ms of CPU, 19 MiB ─▶ answer
+                    └─ full, or too late to be worth it: HashingBusy(retry_after_s)
+
+A log-in costs more than a hundred chat messages, on purpose. So hashing gets a share of the machine that no number of log-ins
+enlarges, and whoever would wait longer than the deadline is told so at once instead of keeping others waiting too.
+
+Invariant: the answer for an account that does not exist takes the same work as for one that does.
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from typing import Final, TypeVar
+
+import argon2
+import trio
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from msgspec import Struct
+
+T = TypeVar("T")
+
+LENGTH_MIN: Final = 8
+LENGTH_MAX: Final = 128
+CONCURRENT_MAX: Final = 1
+"""Of two cores, the other one serves sockets: argon2 releases the GIL but not the core."""
+WAITING_MAX: Final = 64
+WAIT_S: Final = 3.0
+"""Longer than this nobody looks at a log-in button; the request itself has 10 s."""
+
+
+class PasswordRefused(ValueError):
+    """A password that cannot be set. The text says what is allowed, and nothing of the password."""
+
+
+class HashingBusy(Exception):
+    """Too many passwords wait to be hashed. Nothing was done; come back after `retry_after_s`."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many log-ins at once; come back in {retry_after_s:.0f} s")
+        self.retry_after_s = retry_after_s
+
+
+class Cost(Struct, frozen=True):
+    """Parameters of argon2id."""
+
+    memory_kib: int
+    rounds: int
+    lanes: int
+
+
+OWASP: Final = Cost(memory_kib=19 * 1024, rounds=2, lanes=1)
+"""What OWASP recommends where memory is dear: 32–48 ms of one core here; argon2-cffi's own default takes 250 ms."""
+
+
+class Verdict(Enum):
+    """What comparing a password said."""
+
+    WRONG = "wrong"
+    RIGHT = "right"
+    RIGHT_BUT_OLD = "right but old"
+    """Right, and its hash was made at another cost: hash it again and store that."""
+
+
+class Passwords:
+    """Hashes and compares passwords. Making one takes as long as a hash."""
+
+    def __init__(
+        self,
+        cost: Cost = OWASP,
+        *,
+        concurrent_max: int = CONCURRENT_MAX,
+        waiting_max: int = WAITING_MAX,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        self._argon2 = argon2.PasswordHasher(
+            time_cost=cost.rounds,
+            memory_cost=cost.memory_kib,
+            parallelism=cost.lanes,
+            type=argon2.Type.ID,
+        )
+        self._nobody = self._argon2.hash(secrets.token_hex(16))
+        """The hash of a password that nobody knows, compared with where there is no account."""
+        self._slots = trio.Semaphore(concurrent_max)
+        self._threads = trio.CapacityLimiter(concurrent_max)
+        self._concurrent_max = concurrent_max
+        self._waiting_max = waiting_max
+        self._wait_s = wait_s
+        self._typical_s = 0.05
+        """How long one takes, as a moving average; it only serves to tell others how long to wait."""
+        self._working = 0
+        self.waiting = 0
+        self.done = 0
+        self.refused = 0
+
+    async def hash(self, password: str) -> str:
+        """The string to store. Raises `PasswordRefused`, `HashingBusy`."""
+        return await self._work(partial(self._argon2.hash, check_password(password)))
+
+    async def verify(self, stored: str | None, password: str) -> Verdict:
+        """Compares; `stored` None means that there is no such account, and is wrong after the same time. Raises `HashingBusy`."""
+        return await self._work(partial(self._compare, stored, _normalise(password)))
+
+    def _compare(self, stored: str | None, password: str) -> Verdict:
+        try:
+            self._argon2.verify(self._nobody if stored is None else stored, password)
+        except VerifyMismatchError:
+            return Verdict.WRONG
+        except (InvalidHashError, VerificationError):
+            # What is stored is no hash of ours: an account whose password was disabled by hand. It takes the usual time all the same.
+            return self._compare(None, password) if stored is not None else Verdict.WRONG
+        if stored is None:
+            return Verdict.WRONG
+        return Verdict.RIGHT_BUT_OLD if self._argon2.check_needs_rehash(stored) else Verdict.RIGHT
+
+    async def _work(self, job: Callable[[], T]) -> T:
+        if self.waiting >= self._waiting_max or self._expected_s() > self._wait_s:
+            raise self._busy()
+        self.waiting += 1
+        try:
+            with trio.move_on_after(self._wait_s) as patience:
+                await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        if patience.cancelled_caught:
+            raise self._busy()
+        self._working += 1
+        started = trio.current_time()
+        try:
+            # A hash that was begun is finished: a thread cannot be stopped, and it holds a slot until it ends.
+            answer = await trio.to_thread.run_sync(job, limiter=self._threads)
+            self._typical_s += 0.1 * (trio.current_time() - started - self._typical_s)
+            self.done += 1
+            return answer
+        finally:
+            self._working -= 1
+            self._slots.release()
+
+    def _expected_s(self) -> float:
+        """How long one who comes now would wait for a slot."""
+        return max(0, self.waiting + self._working - self._concurrent_max + 1) * self._typical_s / self._concurrent_max
+
+    def _busy(self) -> HashingBusy:
+        self.refused += 1
+        return HashingBusy(max(1.0, self._expected_s()))
+
+
+def check_password(password: str) -> str:
+    """The password as it is hashed. Raises `PasswordRefused` for one that cannot be set; length alone is judged."""
+    normal = _normalise(password)
+    if not LENGTH_MIN <= len(normal) <= LENGTH_MAX:
+        raise PasswordRefused(f"the password has {len(normal)} characters; allowed: {LENGTH_MIN} to {LENGTH_MAX}")
+    return normal
+
+
+def _normalise(password: str) -> str:
+    # Keyboards differ in how they compose an é; the password is the same one (NIST SP 800-63B, 5.1.1.2).
+    return unicodedata.normalize("NFKC", password)

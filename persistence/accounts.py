@@ -1,0 +1,213 @@
+"""Accounts, devices and sessions in Postgres: implements `actors.accounts.Accounts`.
+
+    register ─▶ account ─▶ device ─▶ session ─▶ refresh token       one transaction
+    log_in ──────────────▶ (the device's former session ends)
+    refresh ─▶ lock session ─▶ judge ─▶ rotate │ repeat │ end it
+    end ─────▶ lock account, devices ─▶ revoked_at, generation + 1, SessionRevoked in the control stream
+
+Ending a session is one transaction: its row says so (nobody attaches or refreshes any more), its device's generation is raised (nothing
+queued in its name is appended any more), and the control stream tells every gateway, which closes the socket. None of the three can
+be true without the others.
+
+Invariant: no token or password is stored or logged; sha256 of a refresh token and argon2id of a password are.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import asyncpg
+
+from actors.accounts import Caller, Claims, Credentials, Declined, Opened, Registration, SessionInfo
+from actors.storage import Fact, Herald
+from actors.storage_port import Unavailable
+from persistence.bridge import Bridge
+from persistence.lanes import Isolation, Work
+from persistence.refresh_rotation import read_token
+from persistence.sessions import (
+    ASKER_ENDED,
+    Reused,
+    SessionRules,
+    Sessions,
+    announce,
+    audit,
+    end,
+    is_living,
+    lock_account,
+)
+from protocol.codes import Code
+
+T = TypeVar("T")
+
+DEADLINE_S: Final = 5.0
+CONFLICT_TRIES: Final = 3
+"""A deadlock or serialization failure was undone by the server; the same work is simply done again."""
+
+
+class PostgresAccounts:
+    """See `actors.accounts.Accounts` for what each method means."""
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        herald: Herald,
+        rules: SessionRules = SessionRules(),  # noqa: B008 (frozen)
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._bridge = bridge
+        self._herald = herald
+        self._sessions = Sessions(rules, random_bytes)
+        self.reuses = 0
+        """Refresh tokens that were used twice; read by the metrics."""
+
+    async def register(self, registration: Registration, caller: Caller) -> Opened | Declined:
+        async def work(tx: asyncpg.Connection) -> Opened:
+            account = await tx.fetchrow(
+                "SELECT user_id, inbox FROM create_account($1, $2, $3)",
+                registration.name,
+                registration.display_name,
+                registration.password_hash,
+            )
+            await audit(tx, account["user_id"], "account.registered", caller)
+            return await self._sessions.open(tx, account["user_id"], 0, registration.device_name, caller)
+
+        try:
+            return await self._run(work)
+        except asyncpg.UniqueViolationError:
+            return Declined(Code.CONFLICT, f"the name {registration.name!r} is taken")
+
+    async def find_credentials(self, name: str) -> Credentials | None:
+        async def work(tx: asyncpg.Connection) -> Credentials | None:
+            row = await tx.fetchrow("SELECT id, password_hash FROM accounts WHERE name = $1", name)
+            return None if row is None else Credentials(row["id"], row["password_hash"])
+
+        return await self._run(work, readonly=True, isolation="none")
+
+    async def note_failed_login(self, name: str, user: int, caller: Caller) -> None:
+        async def work(tx: asyncpg.Connection) -> None:
+            # The name is left out: people type their password into the wrong field, and where the account is known its number says more.
+            await audit(tx, 0, "login.failed", caller, subject=user or None)
+
+        await self._run(work)
+
+    async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
+        async def work(tx: asyncpg.Connection) -> tuple[Opened | Declined, Sequence[Fact]]:
+            account = await tx.fetchrow("SELECT disabled_at FROM accounts WHERE id = $1 FOR NO KEY UPDATE", user)
+            if account is None or account["disabled_at"] is not None:
+                await audit(tx, user, "login.disabled", caller)
+                return Declined(Code.FORBIDDEN, "this account is disabled"), ()
+            if new_hash is not None:
+                await tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", user, new_hash)
+            ended = await self._sessions.make_room(tx, user, device)
+            opened = await self._sessions.open(tx, user, device, device_name, caller)
+            return opened, await announce(tx, user, ended)
+
+        opened, facts = await self._run(work)
+        self._tell(facts)
+        return opened
+
+    async def refresh(self, token: str, caller: Caller) -> Opened | Declined:
+        secret = read_token(token)
+        if secret is None:
+            return Declined(Code.UNAUTHENTICATED, "this is no refresh token")
+        found = secret
+
+        async def work(tx: asyncpg.Connection) -> Opened | Declined | Reused:
+            return await self._sessions.refresh(tx, found, caller)
+
+        answer = await self._run(work)
+        if isinstance(answer, Reused):
+            # In a transaction of its own, because the order of locks puts the device before the session. Should this process die in
+            # between, the next use of the token finds the same and ends it then.
+            await self._end_reused(answer, caller)
+            return Declined(Code.REVOKED, "this refresh token had been used before, so the session was ended; log in again")
+        return answer
+
+    async def list_sessions(self, claims: Claims) -> tuple[SessionInfo, ...] | Declined:
+        async def work(tx: asyncpg.Connection) -> tuple[SessionInfo, ...]:
+            return tuple(SessionInfo(*row) for row in await tx.fetch(_LIST, claims.user))
+
+        living = await self._run(work, readonly=True, isolation="none")
+        return living if any(info.session == claims.session for info in living) else ASKER_ENDED
+
+    async def end_session(self, claims: Claims, session: int, caller: Caller) -> Declined | None:
+        async def work(tx: asyncpg.Connection) -> tuple[Declined | None, Sequence[Fact]]:
+            await lock_account(tx, claims.user)
+            if session != claims.session:
+                if not await is_living(tx, claims):
+                    return ASKER_ENDED, ()
+                if not await tx.fetchval("SELECT true FROM sessions WHERE id = $1 AND user_id = $2", session, claims.user):
+                    return Declined(Code.NOT_FOUND, "this account has no such session"), ()
+            ended = await end(tx, claims.user, [session])
+            for one in ended:
+                await audit(tx, claims.user, "session.ended", caller, subject=one, detail={"by": claims.session})
+            return None, await announce(tx, claims.user, ended)
+
+        answer, facts = await self._run(work)
+        self._tell(facts)
+        return answer
+
+    async def end_every_session(self, claims: Claims, caller: Caller) -> Declined | None:
+        async def work(tx: asyncpg.Connection) -> tuple[Declined | None, Sequence[Fact]]:
+            await lock_account(tx, claims.user)
+            if not await is_living(tx, claims):
+                return ASKER_ENDED, ()
+            ended = await end(tx, claims.user, None)
+            await audit(tx, claims.user, "sessions.ended", caller, detail={"by": claims.session, "sessions": ended})
+            return None, await announce(tx, claims.user, [0])
+
+        answer, facts = await self._run(work)
+        self._tell(facts)
+        return answer
+
+    async def sweep(self, kept_s: int = 30 * 24 * 3600, limit: int = 1000) -> int:
+        """Deletes up to `limit` sessions that ended or expired more than `kept_s` ago, with their tokens; how many. For a job."""
+
+        async def work(tx: asyncpg.Connection) -> int:
+            return len(await tx.fetch(_SWEEP, kept_s, limit))
+
+        return await self._run(work)
+
+    async def _end_reused(self, reused: Reused, caller: Caller) -> None:
+        async def work(tx: asyncpg.Connection) -> Sequence[Fact]:
+            await lock_account(tx, reused.user)
+            ended = await end(tx, reused.user, [reused.session])
+            await audit(tx, reused.user, "refresh.reused", caller, subject=reused.session)
+            return await announce(tx, reused.user, ended)
+
+        self.reuses += 1
+        self._tell(await self._run(work))
+
+    def _tell(self, facts: Sequence[Fact]) -> None:
+        # If this process is cancelled or dies before it tells, the control stream's poll finds it within half a second.
+        if facts:
+            self._herald.committed(facts)
+
+    async def _run(self, work: Work[T], *, readonly: bool = False, isolation: Isolation = "read_committed") -> T:
+        for _ in range(CONFLICT_TRIES - 1):
+            try:
+                return await self._bridge.run(work, deadline_s=DEADLINE_S, readonly=readonly, isolation=isolation)
+            except Unavailable as error:
+                if error.reason != "conflict":
+                    raise
+        return await self._bridge.run(work, deadline_s=DEADLINE_S, readonly=readonly, isolation=isolation)
+
+
+_LIST: Final = """
+SELECT s.id, s.device_id, d.name, s.user_agent, s.address, extract(epoch FROM s.created_at)::bigint,
+       extract(epoch FROM greatest(s.last_seen_at, d.seen_at))::bigint, extract(epoch FROM s.expires_at)::bigint
+FROM sessions s JOIN devices d ON d.id = s.device_id
+WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()
+ORDER BY 7 DESC, 1 DESC
+"""
+
+_SWEEP: Final = """
+DELETE FROM sessions WHERE id IN (
+    SELECT id FROM sessions WHERE expires_at < now() - make_interval(secs => $1)
+       OR (revoked_at IS NOT NULL AND revoked_at < now() - make_interval(secs => $1))
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING id
+"""
