@@ -466,6 +466,9 @@ class Connection:
         """
         if self._state is not _State.OPEN:
             return
+        if not self._mask & WRITE:
+            # Only the round holds these back; the peer has earned them.
+            self._flush(progress=False)
         queue = self._queue
         if queue is not None:
             kept = deque((queue[0],)) if self._head_sent else deque()
