@@ -148,7 +148,7 @@ class Connection:
         try:
             data = await self.stream.receive_some(READ_BYTES)
         except WORLD_ERRORS as error:
-            raise ConnectionLost(repr(error)) from error
+            raise ConnectionLost(repr(error.__cause__ or error)) from error  # trio names the cause, TLS above all, only there
         if not data:
             raise ConnectionLost("closed by the server")
         self._reader.feed(bytes(data))  # no copy: a socket gives bytes
@@ -158,7 +158,7 @@ class Connection:
         try:
             await self.stream.send_all(data)
         except WORLD_ERRORS as error:
-            raise ConnectionLost(repr(error)) from error
+            raise ConnectionLost(repr(error.__cause__ or error)) from error  # trio names the cause, TLS above all, only there
 
     async def ask(self, *parts: Part) -> Reply:
         """One command and its reply, for the opening only. Raises RedisRefused, ConnectionLost, hiredis.ProtocolError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,7 @@ class FaultyRedis:
         self.swallowed = 0
         self._server = server
         self._scopes: set[trio.CancelScope] = set()
-        self._servers: set[trio.abc.Stream] = set()
+        self._servers: dict[trio.abc.Stream, trio.Lock] = {}
         self._swallowed = trio.Event()
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -47,8 +48,10 @@ class FaultyRedis:
 
     async def say(self, command: bytes) -> None:
         """Says `command` to the server on every connection, as if the client had."""
-        for server in self._servers:
-            await server.send_all(command)
+        for server, lock in list(self._servers.items()):
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                async with lock:
+                    await server.send_all(command)
 
     async def wait_swallowed(self) -> None:
         """Waits until something was swallowed from now on."""
@@ -58,7 +61,7 @@ class FaultyRedis:
         async with client, await trio.open_unix_socket(str(self._server)) as server:
             scope = trio.CancelScope()
             self._scopes.add(scope)
-            self._servers.add(server)
+            self._servers[server] = trio.Lock()
             try:
                 with scope:
                     async with trio.open_nursery() as nursery:
@@ -66,14 +69,15 @@ class FaultyRedis:
                         nursery.start_soon(self._down, client, server, scope)
             finally:
                 self._scopes.discard(scope)
-                self._servers.discard(server)
+                del self._servers[server]
 
     async def _up(self, client: trio.SocketStream, server: trio.abc.Stream, scope: trio.CancelScope) -> None:
         try:
             async for data in client:
                 if self.fault == "stuck":
                     await trio.sleep_forever()
-                await server.send_all(data)
+                async with self._servers[server]:
+                    await server.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         scope.cancel()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
@@ -17,10 +19,18 @@ from actors.link_port import Link, LinkListener
 from gateway.link import HEADER, LinkOptions, RedisLink
 from gateway.redis_connection import RedisAddress, Way, parse_address
 from gateway.resp import Commands
+from supervisors.embedded_valkey import ValkeyOptions, start_valkey, stop_valkey
 from tests.fixtures_valkey import TestValkey
 from tests.gateway.faulty_redis import FaultyRedis
 
 PATIENCE_S = 20.0
+
+
+def impatient() -> float:
+    """The jitter of tests: attempts follow each other after 1 to 40 ms instead of up to two seconds."""
+    return 0.02
+
+
 WATCHFUL = LinkOptions(heartbeat_s=0.02, deaf_s=0.1)
 STREAM = 42
 
@@ -57,7 +67,7 @@ class Gateway:
     """One link with its command connection, and what it heard."""
 
     def __init__(self, address: RedisAddress, origin: int, options: LinkOptions | None = None, pubsub: RedisAddress | None = None) -> None:
-        self.commands = Commands(Way(address, f"commands-{origin}"), random=random.random)
+        self.commands = Commands(Way(address, f"commands-{origin}"), random=impatient)
         self.ears = Ears()
         self.link = RedisLink(
             self.commands,
@@ -65,7 +75,7 @@ class Gateway:
             self.ears,
             origin=origin,
             topics=("takeover", "sessions"),
-            random=random.random,
+            random=impatient,
             options=options,
         )
 
@@ -222,6 +232,72 @@ async def test_a_link_that_hears_itself_is_left_alone(valkey: TestValkey, tmp_pa
         for _ in range(20):
             await gateway.link.wait_beat()
         assert (gateway.link.counts.connects, gateway.link.counts.losses) == (1, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_is_subscribed_converges_to_what_is_wanted_whatever_happens_meanwhile(
+    valkey: TestValkey, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    wanted: set[int] = set()
+    async with behind_a_proxy(valkey, tmp_path) as (gateway, proxy):
+        for _ in range(400):
+            stream = chance.randrange(30)
+            match chance.choices(["subscribe", "unsubscribe", "yield", "cut", "deafen"], [30, 25, 30, 2, 1])[0]:
+                case "subscribe":
+                    wanted.add(stream)
+                    gateway.link.subscribe(stream)
+                case "unsubscribe":
+                    wanted.discard(stream)
+                    gateway.link.unsubscribe(stream)
+                case "yield":
+                    await gateway.commands.call("PING")
+                case "cut":
+                    proxy.cut()
+                    await gateway.link.wait_up()
+                case "deafen":
+                    await proxy.say(b"UNSUBSCRIBE stream:v1:%d\r\n" % stream)
+        assert wanted  # else there is nothing to converge to
+        channels = sorted(b"stream:v1:%d" % stream for stream in wanted)
+        while sorted(await gateway.commands.call("PUBSUB", "CHANNELS", "stream:v1:*")) != channels:
+            pass
+
+
+async def test_a_killed_server_is_found_again_and_every_stream_is_linked(tmp_path: Path) -> None:
+    options = ValkeyOptions(tmp_path)
+    first = start_valkey(options)
+    gateway = Gateway(RedisAddress(socket_path=str(first.address.socket_path)), 1)
+    async with running(gateway):
+        await gateway.subscribe(STREAM)
+        os.kill(first.address.pid, signal.SIGKILL)
+        first.process.wait()
+        assert await gateway.ears.next() == ("down",)
+        second = start_valkey(options)
+        try:
+            assert await gateway.ears.next() == ("up",)
+            assert await gateway.ears.next() == ("linked", STREAM)
+        finally:
+            stop_valkey(second)
+
+
+async def test_a_listener_that_raises_ends_the_link_and_it_can_be_served_again(valkey: TestValkey) -> None:
+    gateway = Gateway(parse_address(valkey.url), 1)
+    whole = gateway.ears.announced
+
+    def broken(topic: str, payload: bytes) -> None:
+        raise LookupError(topic)
+
+    gateway.ears.announced = broken  # type: ignore[method-assign]
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
+        async with running(gateway):
+            await gateway.subscribe(STREAM)
+            with valkey.client() as client:
+                client.publish("announce:v1:takeover", b"\x09\0\0\0device")
+            await trio.sleep_forever()
+    assert await gateway.ears.next() == ("down",)
+    gateway.ears.announced = whole  # type: ignore[method-assign]
+    async with running(gateway):
+        assert await gateway.ears.next() == ("linked", STREAM)
 
 
 async def test_publish_never_waits_and_drops_beyond_its_bound(valkey: TestValkey, tmp_path: Path) -> None:

@@ -5,14 +5,34 @@ from __future__ import annotations
 import os
 import random
 import signal
+import ssl
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from gateway.redis_connection import Backoff, OutcomeUnknown, RedisAddress, RedisAway, RedisBusy, RedisRefused, Way, pack, parse_address
+from gateway.redis_connection import (
+    Backoff,
+    OutcomeUnknown,
+    RedisAddress,
+    RedisAway,
+    RedisBusy,
+    RedisRefused,
+    Way,
+    open_connection,
+    pack,
+    parse_address,
+)
 from gateway.resp import CommandLimits, Commands, Script
 from supervisors.embedded_valkey import ValkeyExited, ValkeyOptions, serve_valkey
 from tests.fixtures_valkey import TestValkey
@@ -22,9 +42,16 @@ PATIENCE_S = 20.0
 """How long a test waits for what must happen; only a failing one ever waits that long."""
 
 
+def impatient() -> float:
+    """The jitter of tests: attempts follow each other after 1 to 40 ms instead of up to two seconds."""
+    return 0.02
+
+
 @asynccontextmanager
-async def running(address: RedisAddress, limits: CommandLimits | None = None, *, wait: bool = True) -> AsyncIterator[Commands]:
-    commands = Commands(Way(address, "test"), random=random.random, limits=limits)
+async def running(
+    address: RedisAddress, limits: CommandLimits | None = None, *, tls: ssl.SSLContext | None = None, wait: bool = True
+) -> AsyncIterator[Commands]:
+    commands = Commands(Way(address, "test", tls=tls), random=impatient, limits=limits)
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(commands.serve)
@@ -198,6 +225,93 @@ async def test_a_server_killed_and_started_again_is_found_again(tmp_path: Path) 
 async def _serve_once(options: ValkeyOptions, *, task_status: trio.TaskStatus[object]) -> None:
     with suppress(ValkeyExited):
         await serve_valkey(options, task_status=task_status)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_was_acknowledged_happened_once_and_nothing_happened_twice_however_often_it_is_cut(
+    valkey: TestValkey, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+
+    async def count(commands: Commands) -> None:
+        for _ in range(50):
+            await commands.wait_up()
+            try:
+                await commands.call("INCR", "counted")
+                outcomes["acknowledged"] += 1
+            except OutcomeUnknown:
+                outcomes["unknown"] += 1
+            except RedisAway:
+                outcomes["refused"] += 1
+
+    async with faulty(valkey, tmp_path) as proxy, running(proxy.address) as commands:
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(count, commands)
+            for _ in range(8):
+                for _ in range(chance.randrange(1, 20)):
+                    await trio.lowlevel.checkpoint()
+                proxy.fault = chance.choice(["none", "swallow"])
+                for _ in range(chance.randrange(0, 20)):
+                    await trio.lowlevel.checkpoint()
+                proxy.cut()
+                await commands.wait_down()
+                await commands.wait_up()
+        with valkey.client() as client:
+            counted = int(client.get("counted") or 0)
+    assert sum(outcomes.values()) == 1000
+    assert outcomes["unknown"] > 0
+    assert outcomes["acknowledged"] <= counted <= outcomes["acknowledged"] + outcomes["unknown"]
+
+
+async def test_over_tls_the_certificate_is_checked(valkey: TestValkey) -> None:
+    authority, server_side = certificate_for("localhost")
+    trusting = ssl.create_default_context(cadata=authority)
+
+    async def serve_one(secured: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            async with await trio.open_unix_socket(str(valkey.server.address.socket_path)) as server, trio.open_nursery() as nursery:
+
+                async def pump(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream) -> None:
+                    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                        async for data in source:
+                            await sink.send_all(data)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(pump, secured, server)
+                nursery.start_soon(pump, server, secured)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_ssl_over_tcp, serve_one, 0, server_side, host="127.0.0.1"))
+        port = listeners[0].transport_listener.socket.getsockname()[1]
+        address = parse_address(f"rediss://localhost:{port}")
+        async with running(address, tls=trusting) as commands:
+            assert await commands.call("PING") == b"PONG"
+        with pytest.raises(RedisAway, match="CERTIFICATE_VERIFY_FAILED"):
+            await open_connection(Way(address, "mistrustful"))
+        nursery.cancel_scope.cancel()
+
+
+def certificate_for(host: str) -> tuple[str, ssl.SSLContext]:
+    """A self-signed certificate (PEM), and a server's side with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start, start + timedelta(days=36_500))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with NamedTemporaryFile(suffix=".pem") as both:
+        both.write(pem + secret)
+        both.flush()
+        context.load_cert_chain(both.name)
+    return pem.decode(), context
 
 
 async def test_it_speaks_as_whom_the_address_says(tmp_path: Path) -> None:
