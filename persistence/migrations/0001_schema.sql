@@ -32,6 +32,7 @@ create table spaces (
     open_to_all boolean not null default false,
     settings    jsonb not null default '{}',
     pair_key    text unique,                        -- conversations: the sorted user ids, so that the same people find the same one
+    members     integer not null default 0,         -- how many there are; counting a large community at each join would take milliseconds
     created_by  bigint not null,
     created_at  timestamptz not null default now()
 );
@@ -231,7 +232,7 @@ declare
     v_space bigint;
 begin
     insert into accounts (name, display_name, password_hash) values (p_name, p_display_name, p_password_hash) returning id into user_id;
-    insert into spaces (kind, name, created_by) values (3, '', user_id) returning id into v_space;
+    insert into spaces (kind, name, members, created_by) values (3, '', 1, user_id) returning id into v_space;
     insert into members (space_id, user_id, role) values (v_space, create_account.user_id, 1);
     insert into streams (space_id, kind, name, read_roles, write_roles, placement)
         values (v_space, 1, '', 1, 0, v_space) returning id into inbox;

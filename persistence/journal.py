@@ -1,0 +1,341 @@
+"""The journal: the one way by which mutations become durable.
+
+    submit ─▶ queue ─▶ batch ─▶ hot: one call of journal_append ─▶ facts to the herald, Decided to each
+              bounded    │         its own connection
+                         └────▶ slow: a transaction each, a few at once ─▶ likewise
+                                what the same device asks after one waits for it
+
+What queues while the last batch is in flight is the next batch; how long it gathers follows the load (`pace`). A batch that fails is
+bisected, so an entry that the database cannot take is refused alone. A connection that is lost while committing leaves an unknown
+outcome: the same batch is sent again, and the numbers tell which of it had happened.
+
+Invariant: every entry that `submit` took is answered once: `OK` only after the commit, `UNAVAILABLE` where nothing is known to have
+happened (asking again with the same number is safe in any case). Order per device is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import asyncpg
+import msgspec
+import structlog
+import trio
+from msgspec import Struct
+
+from actors.cell import Ref
+from actors.storage import Decided, Entry, Herald, Refusal
+from actors.storage_port import Busy, OutcomeUnknown, Unavailable
+from persistence.append import AUTHORITY_MOVED
+from persistence.bridge import Bridge
+from persistence.operations.hot import HOT, Columns, Numbers
+from persistence.operations.slow import Outcome, carry_out
+from persistence.pace import Pace
+from protocol.codes import Code
+from protocol.operations import ChangeSettings, CreateCommunity, Edit, Post, Say
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+POISON: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    msgspec.MsgspecError,
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a single entry can make its transaction raise. Everything else is a fault of ours and ends the journal, for its supervisor."""
+OURS: Final = frozenset({"25", "28", "3D", "3F", "42"})
+"""SQLSTATE classes that no entry causes: a missing function or right, a wrong state. Refusing entries one by one would hide it."""
+
+
+class JournalOptions(Struct, frozen=True):
+    """Bounds. `items_max` and `bytes_max` hold everything taken and not yet answered; beyond them `submit` says no."""
+
+    items_max: int = 20_000
+    bytes_max: int = 32 << 20
+    batch_items_max: int = 1_000
+    batch_bytes_max: int = 2 << 20
+    slow_at_once: int = 4
+    call_s: float = 10.0
+    resubmit_s: float = 20.0
+    """How long an unknown outcome is pursued: a fail-over takes some ten seconds."""
+    resubmit_interval_s: float = 0.1
+    conflicts_max: int = 4
+    """How often one transaction is repeated because of another (a deadlock, an audience that changed)."""
+
+
+class _Item(Struct, frozen=True, eq=False):
+    entry: Entry
+    reply_to: Ref[Decided]
+    size_bytes: int
+
+
+class JournalStats(Struct):
+    """What the journal did since it was made; only ever grows, but for `queued`."""
+
+    queued: int = 0
+    queued_bytes: int = 0
+    entries: int = 0
+    batches: int = 0
+    operations: int = 0
+    resubmitted: int = 0
+    bisected: int = 0
+    poisoned: int = 0
+    unavailable: int = 0
+
+
+class Journal:
+    """Implements `actors.storage.Journal`. `serve` runs it; `submit` refuses while nobody does.
+
+    `outbox_filled` is called when a transaction left something in the outbox.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        herald: Herald,
+        outbox_filled: Callable[[], None],
+        options: JournalOptions = JournalOptions(),  # noqa: B008 (frozen)
+    ) -> None:
+        self._bridge = bridge
+        self._lane = bridge.dedicated("journal")
+        self._herald = herald
+        self._outbox_filled = outbox_filled
+        self._options = options
+        self._serving = False
+        self._queue: deque[_Item] = deque()
+        self._unanswered: dict[_Item, None] = {}
+        self._slow: deque[_Item] = deque()
+        self._behind: dict[int, deque[_Item]] = {}  # by device: what waits for its operation that is under way
+        self._queued = trio.Event()
+        self._full = trio.Event()
+        self._slow_queued = trio.Event()
+        self._pace = Pace()
+        self.stats = JournalStats()
+
+    def submit(self, entry: Entry, reply_to: Ref[Decided]) -> bool:
+        """Queues an entry; False at the bound, or while the journal is not being served."""
+        stats, options = self.stats, self._options
+        size_bytes = sys.getsizeof(entry.operation) + _text_bytes(entry)
+        if not self._serving or stats.queued >= options.items_max or stats.queued_bytes + size_bytes > options.bytes_max:
+            return False
+        item = _Item(entry, reply_to, size_bytes)
+        stats.queued += 1
+        stats.queued_bytes += size_bytes
+        self._unanswered[item] = None
+        self._queue.append(item)
+        self._queued.set()
+        if len(self._queue) >= options.batch_items_max:
+            self._full.set()
+        return True
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until cancelled. However it ends, what is unanswered then is answered with `UNAVAILABLE`."""
+        assert not self._serving
+        self._serving = True
+        try:
+            async with trio.open_nursery() as nursery:
+                for _ in range(self._options.slow_at_once):
+                    nursery.start_soon(self._operate)
+                task_status.started()
+                await self._append()
+        finally:
+            self._serving = False
+            self._queue.clear()
+            self._slow.clear()
+            self._behind.clear()
+            for item in list(self._unanswered):
+                self._give_up(item, "the journal stopped; whether this was committed is unknown")
+
+    # -- hot: batches -------------------------------------------------------------------------------------------------
+
+    async def _append(self) -> None:
+        while True:
+            self._queued = trio.Event()
+            if not self._queue:
+                await self._queued.wait()
+            if len(self._queue) < self._options.batch_items_max:
+                self._full = trio.Event()
+                with trio.move_on_at(self._pace.next_start_s()):
+                    await self._full.wait()
+            hot, slow = self._take()
+            self._pace.started(trio.current_time(), len(hot))
+            if hot:
+                self.stats.batches += 1
+                await self._commit(hot)
+            # Only now: an operation must not overtake what its device asked for before.
+            self._slow.extend(slow)
+            if slow:
+                self._slow_queued.set()
+
+    def _take(self) -> tuple[list[_Item], list[_Item]]:
+        """The next batch, and the operations to begin after it."""
+        hot: list[_Item] = []
+        slow: list[_Item] = []
+        numbers = Numbers()
+        left_bytes = self._options.batch_bytes_max
+        while self._queue and len(hot) < self._options.batch_items_max and left_bytes > 0:
+            item = self._queue[0]
+            entry = item.entry
+            if entry.device in self._behind:
+                self._behind[entry.device].append(item)
+            elif not isinstance(entry.operation, HOT):
+                slow.append(item)
+                if entry.device:
+                    self._behind[entry.device] = deque()
+            elif numbers.fits(entry):
+                hot.append(item)
+                left_bytes -= item.size_bytes
+            else:
+                break
+            self._queue.popleft()
+        return hot, slow
+
+    async def _commit(self, items: Sequence[_Item]) -> None:
+        """Appends a batch; where it cannot be, its halves."""
+        try:
+            columns = Columns([item.entry for item in items])
+            rows = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
+        except (Unavailable, Busy) as error:
+            for item in items:
+                self._give_up(item, str(error))
+            return
+        except POISON as error:
+            _raise_if_ours(error)
+            if len(items) > 1:
+                self.stats.bisected += 1
+                half = len(items) // 2
+                await self._commit(items[:half])
+                await self._commit(items[half:])
+            else:
+                await self._refuse(items[0], error)
+            return
+        decided, facts = columns.read(rows)
+        if facts:
+            self._herald.committed(facts)
+        if columns.mention_at:
+            self._outbox_filled()
+        for item, answer in zip(items, decided, strict=True):
+            self._answer(item, answer)
+
+    async def _refuse(self, item: _Item, error: BaseException) -> None:
+        """Consumes the number of an entry that the database cannot take, so that what comes after it is no gap."""
+        entry = item.entry
+        self.stats.poisoned += 1
+        log.warning("entry_poisoned", user=entry.user, device=entry.device, number=entry.number, error=repr(error))
+        refused = msgspec.structs.replace(entry, operation=Refusal(Code.INVALID, f"cannot be stored: {type(error).__name__}"))
+        try:
+            columns = Columns([refused])
+            rows = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
+        except (Unavailable, Busy, *POISON) as again:
+            self._give_up(item, f"neither stored nor refused: {again}")
+            return
+        self._answer(item, columns.read(rows)[0][0])
+
+    # -- slow: operations ---------------------------------------------------------------------------------------------
+
+    async def _operate(self) -> None:
+        while True:
+            while not self._slow:
+                if self._slow_queued.is_set():
+                    self._slow_queued = trio.Event()
+                await self._slow_queued.wait()
+            item = self._slow.popleft()
+            await self._carry_out(item)
+            waiting = self._behind.pop(item.entry.device, None)
+            if waiting:
+                # In front of everything: whatever else this device asked for came later.
+                self._queue.extendleft(reversed(waiting))
+                self._queued.set()
+
+    async def _carry_out(self, item: _Item) -> None:
+        entry = item.entry
+
+        def work(tx: asyncpg.Connection) -> Awaitable[Outcome]:
+            return carry_out(tx, entry)
+
+        self.stats.operations += 1
+        try:
+            outcome = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s))
+        except (Unavailable, Busy) as error:
+            self._give_up(item, str(error))
+            return
+        except POISON as error:
+            _raise_if_ours(error)
+            await self._refuse(item, error)
+            return
+        if outcome.facts:
+            self._herald.committed(outcome.facts)
+        if outcome.fills_outbox:
+            self._outbox_filled()
+        self._answer(item, Decided(entry.number, outcome.code, outcome.value, outcome.detail, outcome.replayed))
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+
+    async def _until_known(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Makes an attempt, and again as long as its outcome is unknown, or as another transaction stood in its way.
+
+        Raises `Unavailable` when it certainly did not happen, or when the time for finding out is over.
+        """
+        until = trio.current_time() + self._options.resubmit_s
+        unknown: OutcomeUnknown | None = None
+        conflicts = 0
+        while True:
+            try:
+                return await attempt()
+            except OutcomeUnknown as error:
+                unknown = error
+            except Unavailable as error:
+                if error.reason == "conflict" and conflicts < self._options.conflicts_max:
+                    conflicts += 1
+                    continue
+                if unknown is None or error.reason == "closed":
+                    raise
+            except asyncpg.PostgresError as error:
+                if (
+                    error.sqlstate not in (AUTHORITY_MOVED, asyncpg.UniqueViolationError.sqlstate)
+                    or conflicts >= self._options.conflicts_max
+                ):
+                    raise
+                conflicts += 1
+                continue
+            if trio.current_time() >= until:
+                raise Unavailable("lost", f"unknown whether committed: {unknown}")
+            self.stats.resubmitted += 1
+            await trio.sleep(self._options.resubmit_interval_s)
+
+    def _give_up(self, item: _Item, why: str) -> None:
+        self.stats.unavailable += 1
+        self._answer(item, Decided(item.entry.number, Code.UNAVAILABLE, detail=why[:200]))
+
+    def _answer(self, item: _Item, decided: Decided) -> None:
+        if item in self._unanswered:
+            del self._unanswered[item]
+            self.stats.queued -= 1
+            self.stats.queued_bytes -= item.size_bytes
+            self.stats.entries += 1
+            item.reply_to.tell(decided)
+
+
+def _text_bytes(entry: Entry) -> int:
+    """What an entry holds in memory beyond its own small objects."""
+    operation = entry.operation
+    if isinstance(operation, (Say, Post, Edit)):
+        return sys.getsizeof(operation.text)
+    if isinstance(operation, (CreateCommunity, ChangeSettings)):
+        return sys.getsizeof(operation.settings)
+    return 0
+
+
+def _raise_if_ours(error: BaseException) -> None:
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] in OURS:
+        raise error

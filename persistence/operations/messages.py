@@ -1,0 +1,123 @@
+"""Edit and Delete: a message's own row is rewritten, and an event tells of it.
+
+The message's row is locked, so edits and deletions of one message come one after the other; the stream itself only in the last call,
+guarded by the audience version that the decision was made for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from actors.storage import Entry
+from persistence.append import Effect, Refuse, event, kind_of
+from persistence.operations import rules
+from protocol import codec
+from protocol.codes import Code
+from protocol.events import Deleted, Edited, Posted, Redacted, Said
+from protocol.operations import Delete, Edit
+from protocol.values import Role, SpaceKind
+
+_MESSAGE: Final = msgspec.msgpack.Decoder(Said | Posted)
+_MESSAGE_KINDS: Final = (kind_of(Said), kind_of(Posted))
+_POSTED: Final = kind_of(Posted)
+_EDITED: Final = kind_of(Edited)
+_REDACTED: Final = kind_of(Redacted)
+_TOMBSTONE: Final = codec.encode(Redacted())
+
+
+class _Found(Struct, frozen=True):
+    """A message as seen under the lock of its row. `author` None: there is no such message."""
+
+    space_kind: SpaceKind
+    role: Role | None
+    read_roles: int
+    write_roles: int
+    audience_version: int
+    author: int | None
+    redacted: bool
+    body: bytes
+
+
+async def edit(tx: asyncpg.Connection, entry: Entry, operation: Edit) -> Effect | Refuse:
+    """Rewrites the message to the new text, keeps the old one, and tells."""
+    found = await _find(tx, entry.user, operation.stream, operation.target)
+    if found is None:
+        return rules.NOT_FOUND
+    refusal = rules.edit(found.role, found.write_roles, found.author, entry.user, found.redacted)
+    if refusal is not None:
+        return refusal
+    versions: int = await tx.fetchval(
+        "select coalesce(max(version), 0) from message_versions where stream_id = $1 and seq = $2", operation.stream, operation.target
+    )
+    if versions >= rules.EDITS_PER_MESSAGE_MAX:
+        return Refuse(Code.LIMIT, f"a message is edited at most {rules.EDITS_PER_MESSAGE_MAX} times")
+    original = _MESSAGE.decode(found.body)
+    rewritten = (
+        Posted(operation.text, original.reply_to, original.mentions, edited=True)
+        if isinstance(original, Posted)
+        else Posted(operation.text, edited=True)
+    )
+    await tx.execute(
+        "with kept as (insert into message_versions (stream_id, seq, version, body, replaced_by) values ($1, $2, $3, $4, $5))"
+        " update log set body = $6, kind = $7 where stream_id = $1 and seq = $2",
+        operation.stream,
+        operation.target,
+        versions + 1,
+        found.body,
+        entry.user,
+        codec.encode(rewritten),
+        _POSTED,
+    )
+    edited = event(operation.stream, entry.user, Edited(operation.target, operation.text), operation.target)
+    return Effect((edited,), guards=((operation.stream, found.audience_version),), value_at=1)
+
+
+async def delete(tx: asyncpg.Connection, entry: Entry, operation: Delete) -> Effect | Refuse:
+    """Redacts the message, its edits and its kept versions, and tells. The numbers stay."""
+    found = await _find(tx, entry.user, operation.stream, operation.target)
+    if found is None:
+        return rules.NOT_FOUND
+    refusal = rules.delete(found.space_kind, found.role, found.read_roles, found.author, entry.user, found.redacted)
+    if refusal is not None:
+        return refusal
+    await tx.execute(
+        "with forgotten as (delete from message_versions where stream_id = $1 and seq = $2),"
+        " edits as (update log set body = $3, kind = $4 where stream_id = $1 and target = $2 and kind = 2)"
+        " update log set body = $3, kind = $4 where stream_id = $1 and seq = $2",
+        operation.stream,
+        operation.target,
+        _TOMBSTONE,
+        _REDACTED,
+    )
+    deleted = event(operation.stream, entry.user, Deleted(operation.target), operation.target)
+    return Effect((deleted,), guards=((operation.stream, found.audience_version),), value_at=1)
+
+
+async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> _Found | None:
+    """Locks the message's row, then reads who may do what. None: no such stream."""
+    message = await tx.fetchrow("select author, kind, body from log where stream_id = $1 and seq = $2 for update", stream, target)
+    row = await tx.fetchrow(
+        "select p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version"
+        " from streams s join spaces p on p.id = s.space_id"
+        " left join members m on m.space_id = s.space_id and m.user_id = $2 where s.id = $1 and p.kind > 0",
+        stream,
+        user,
+    )
+    if row is None:
+        return None
+    # A tombstone counts as a message: deleting twice is GONE, not NOT_FOUND. So does a redacted edit's, to nobody's harm.
+    is_message = message is not None and message["kind"] in (*_MESSAGE_KINDS, _REDACTED)
+    return _Found(
+        SpaceKind(row["space_kind"]),
+        None if row["role"] is None else Role(row["role"]),
+        row["read_roles"],
+        row["write_roles"],
+        row["audience_version"],
+        message["author"] if message is not None and is_message else None,
+        message is not None and message["kind"] == _REDACTED,
+        message["body"] if message is not None else b"",
+    )

@@ -1,0 +1,105 @@
+"""Operations that come one at a time: each a transaction of a few round trips.
+
+    admit ─▶ locks the device, knows the number ─▶ the operation: reads, locks, decides ─▶ finish: events and outcome, one call
+
+Locks are taken in one order everywhere (devices, spaces, log rows, streams, each sorted); streams only in the last call.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import asyncpg
+from msgspec import Struct
+
+from actors.storage import Entry, Fact, Refusal
+from persistence.append import Effect, Refuse, finish
+from persistence.operations import communities, membership, messages, people
+from protocol.codes import Code
+from protocol.operations import (
+    ChangeChannel,
+    ChangeSettings,
+    CreateChannel,
+    CreateCommunity,
+    Delete,
+    Edit,
+    Invite,
+    Join,
+    Leave,
+    MarkRead,
+    OpenConversation,
+    Post,
+    React,
+    Remove,
+    Rename,
+    Say,
+    SetRole,
+)
+
+
+class Outcome(Struct, frozen=True):
+    """What became of one entry, once its transaction has committed."""
+
+    code: Code
+    value: int = 0
+    detail: str = ""
+    replayed: bool = False
+    facts: tuple[Fact, ...] = ()
+    fills_outbox: bool = False
+
+
+async def carry_out(tx: asyncpg.Connection, entry: Entry) -> Outcome:
+    """Carries one entry out inside a READ COMMITTED transaction. Raises SQLSTATE ED001 when its authority moved meanwhile: run it again."""
+    admitted = await tx.fetchrow(
+        "select admitted, code, value, detail, replayed from admit_entry($1, $2, $3, $4, $5)",
+        entry.user,
+        entry.device,
+        entry.generation,
+        entry.number,
+        entry.digest,
+    )
+    assert admitted is not None
+    if not admitted["admitted"]:
+        return Outcome(Code(admitted["code"]), admitted["value"], admitted["detail"] or "", admitted["replayed"])
+    verdict = await _decide(tx, entry)
+    facts, value = await finish(tx, entry, verdict)
+    if isinstance(verdict, Refuse):
+        return Outcome(verdict.code, 0, verdict.detail)
+    return Outcome(Code.OK, value, facts=tuple(facts), fills_outbox=verdict.fills_outbox)
+
+
+async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
+    operation = entry.operation
+    match operation:
+        case Edit():
+            return await messages.edit(tx, entry, operation)
+        case Delete():
+            return await messages.delete(tx, entry, operation)
+        case CreateCommunity():
+            return await communities.create_community(tx, entry, operation)
+        case CreateChannel():
+            return await communities.create_channel(tx, entry, operation)
+        case ChangeChannel():
+            return await communities.change_channel(tx, entry, operation)
+        case ChangeSettings():
+            return await communities.change_settings(tx, entry, operation)
+        case Join():
+            return await membership.join(tx, entry, operation)
+        case Leave():
+            return await membership.leave(tx, entry, operation)
+        case Invite():
+            return await membership.invite(tx, entry, operation)
+        case Remove():
+            return await membership.remove(tx, entry, operation)
+        case SetRole():
+            return await membership.set_role(tx, entry, operation)
+        case OpenConversation():
+            return await people.open_conversation(tx, entry, operation)
+        case Rename():
+            return await people.rename(tx, entry, operation)
+        case Refusal():
+            return Refuse(operation.code, operation.detail)
+        case Say() | Post() | React() | MarkRead():
+            raise AssertionError(f"{type(operation).__name__} goes the hot way")
+        case _:
+            assert_never(operation)

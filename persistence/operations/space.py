@@ -1,0 +1,75 @@
+"""A space as an operation finds it, read under the lock that every change of membership, roles and channels takes."""
+
+from __future__ import annotations
+
+import asyncpg
+from msgspec import Struct
+
+from protocol.events import StreamInfo
+from protocol.values import Role, SpaceKind, StreamKind
+
+
+class SpaceSeen(Struct, frozen=True):
+    """A space, its streams, and the roles of those asked about. Stays true until the transaction ends."""
+
+    id: int
+    kind: SpaceKind
+    name: str
+    open_to_all: bool
+    members: int
+    streams: tuple[StreamInfo, ...]
+    roles: dict[int, Role]
+
+    @property
+    def main_stream(self) -> int:
+        """Where joining and leaving is told: a community's own stream, or the conversation."""
+        return next(s.stream for s in self.streams if s.kind is not StreamKind.CHANNEL)
+
+    @property
+    def stream_ids(self) -> tuple[int, ...]:
+        return tuple(s.stream for s in self.streams)
+
+
+async def lock_space(tx: asyncpg.Connection, space: int, *users: int) -> SpaceSeen | None:
+    """Locks a space's row and reads what decisions need. None: there is none (or it is the system's own)."""
+    # The lock in a statement of its own: only the next one sees what was committed while this one waited.
+    row = await tx.fetchrow("select kind from spaces where id = $1 and kind > 0 for no key update", space)
+    if row is None:
+        return None
+    row = await tx.fetchrow(
+        "select s.kind, s.name, s.open_to_all, s.members,"
+        " array(select row(t.id, t.kind, t.name) from streams t where t.space_id = s.id order by t.id) as streams,"
+        " array(select row(m.user_id, m.role) from members m where m.space_id = s.id and m.user_id = any($2)) as roles"
+        " from spaces s where s.id = $1",
+        space,
+        users,
+    )
+    assert row is not None
+    return SpaceSeen(
+        space,
+        SpaceKind(row["kind"]),
+        row["name"],
+        row["open_to_all"],
+        row["members"],
+        tuple(StreamInfo(stream, StreamKind(kind), name) for stream, kind, name in row["streams"]),
+        {user: Role(role) for user, role in row["roles"]},
+    )
+
+
+async def count_owners(tx: asyncpg.Connection, space: int) -> int:
+    """0, 1, or 2 for more: nobody asks for more than whether one is the last."""
+    count: int = await tx.fetchval("select count(*) from (select from members where space_id = $1 and role = 1 limit 2) o", space)
+    return count
+
+
+async def display_name(tx: asyncpg.Connection, user: int) -> str | None:
+    """What others see of an account; None if there is none that is enabled."""
+    name: str | None = await tx.fetchval("select display_name from accounts where id = $1 and disabled_at is null", user)
+    return name
+
+
+async def enqueue(tx: asyncpg.Connection, kind: int, user: int, space: int, author: int = 0, payload: bytes | None = None) -> None:
+    """Puts something for `user`'s inbox into the outbox."""
+    await tx.execute(
+        "insert into outbox (kind, user_id, space_id, author, payload) values ($1, $2, $3, $4, $5)", kind, user, space, author, payload
+    )
