@@ -33,6 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -53,6 +54,9 @@ LOG_BYTES_MAX: Final = 16 << 20
 """The log starts afresh when it is larger than this at a start."""
 USER: Final = "educonnect"
 DATABASE: Final = "postgres"
+SPAWNER: Final = ThreadPoolExecutor(1, "spawner")
+"""Linux ties a tethered child to the *thread* that spawned it. One of trio's worker threads ends after ten idle seconds, and took a
+server with it once; this one ends with the process."""
 TETHER: Final = Path(__file__).with_name("tether.py")
 
 SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
@@ -174,8 +178,7 @@ class Postgres:
 
 def start(options: PostgresOptions) -> Postgres:
     """Starts a server and waits until it accepts. Blocks: 1.3 s the first time, 0.1 s afterwards.
-
-    Call it from a thread that lives as long as the server should (see `tether`). Raises `PostgresFailed`.
+    Raises `PostgresFailed`.
     """
     place = _prepare(options)
     try:
@@ -192,8 +195,7 @@ async def serve_postgres(options: PostgresOptions, *, task_status: trio.TaskStat
     """
     place = await trio.to_thread.run_sync(_prepare, options)
     try:
-        # Launched from this thread, not from a worker's, whose end would end the server; polled, so that a cancelled start
-        # leaves no thread behind.
+        # Polled from here instead of waited for in a thread, so that a cancelled start leaves nothing behind.
         process = _launch(options, place)
         server = Postgres(options, process, place)
         try:
@@ -367,7 +369,8 @@ def _make_cluster(place: _Place) -> None:
 
 
 def _spawn(account: _Account, command: list[str], output: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    return SPAWNER.submit(
+        subprocess.Popen,
         [*account.prefix, *command],
         user=account.uid if account.switch else None,
         group=account.gid if account.switch else None,
@@ -377,7 +380,7 @@ def _spawn(account: _Account, command: list[str], output: int) -> subprocess.Pop
         stderr=subprocess.STDOUT,
         cwd="/",  # ours may be closed to the account
         start_new_session=True,  # Ctrl-C reaches the owner alone, which stops its children in order
-    )
+    ).result()
 
 
 def _launch(options: PostgresOptions, place: _Place) -> subprocess.Popen[bytes]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,6 +80,15 @@ async def serving(bridge: Bridge) -> AsyncIterator[Bridge]:
         await nursery.start(bridge.serve)
         yield bridge
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def execute(dsn: str, *statements: str) -> None:

@@ -4,8 +4,9 @@ from tests.fixtures_postgres import (
     bridge,
     database,
     empty_database,
+    free_port,
     postgres_server,
     postgres_template,
 )
 
-__all__ = ["bridge", "database", "empty_database", "postgres_server", "postgres_template"]
+__all__ = ["bridge", "database", "empty_database", "free_port", "postgres_server", "postgres_template"]

@@ -1,0 +1,164 @@
+"""The bridge through a real PgBouncer that pools transactions."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import trio
+
+from actors.storage_port import StorageError
+from persistence.bridge import Bridge, BridgeOptions
+from supervisors.embedded_postgres import Postgres, PostgresOptions, start
+from tests.fixtures_postgres import TEST_SETTINGS, serving
+from tests.needs import require
+
+DEADLINE_S = 30.0
+SERVERS = 3  # fewer than clients, so that transactions of one client meet several servers
+
+
+@pytest.fixture(scope="session")
+def direct(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterator[Postgres]:
+    server = start(PostgresOptions(tmp_path_factory.mktemp("behind"), port=free_port, settings=TEST_SETTINGS))
+    yield server
+    server.stop()
+
+
+class Bouncer:
+    """A running pgbouncer, as an unprivileged user, on a unix socket in a folder of its own."""
+
+    def __init__(self, program: str, server: Postgres) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="educonnect-bouncer-"))
+        self.dsn = f"postgresql://educonnect@/postgres?host={self.folder}&port=6432"
+        target = server.loopback_dsn_for("postgres").removeprefix("postgresql://educonnect:")
+        password, _, rest = target.partition("@")
+        host, port = rest.partition("/")[0].split(":")
+        (self.folder / "pgbouncer.ini").write_text(
+            f"""[databases]
+postgres = host={host} port={port} user=educonnect password={password}
+[pgbouncer]
+listen_addr =
+unix_socket_dir = {self.folder}
+listen_port = 6432
+auth_type = any
+pool_mode = transaction
+default_pool_size = {SERVERS}
+max_client_conn = 200
+"""
+        )
+        user = None
+        if os.geteuid() == 0:  # pgbouncer refuses to be root
+            user = pwd.getpwnam("nobody")
+            for path in (self.folder, self.folder / "pgbouncer.ini"):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        self.process = subprocess.Popen(
+            [program, "-q", str(self.folder / "pgbouncer.ini")],
+            user=user and user.pw_uid,
+            group=user and user.pw_gid,
+            extra_groups=user and [],
+            cwd="/",
+            stderr=subprocess.DEVNULL,
+        )
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(10)
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture
+def pooled_dsn(direct: Postgres) -> Iterator[str]:
+    bouncer = Bouncer(require("pgbouncer", "Postgres behind a pooler of transactions"), direct)
+    yield bouncer.dsn
+    bouncer.stop()
+
+
+async def test_hundreds_of_calls_of_many_clients_share_few_servers_without_mixing_up_results(pooled_dsn: str) -> None:
+    wrong: list[tuple[int, int, str]] = []
+    servers: set[int] = set()
+
+    async with (
+        serving(Bridge(BridgeOptions(pooled_dsn, pooler=True, connections_max=10))) as one,
+        serving(Bridge(BridgeOptions(pooled_dsn, pooler=True, connections_max=10))) as two,
+    ):
+        await one.wait_ready(DEADLINE_S)
+
+        async def ask(number: int) -> None:
+            bridge = one if number % 2 else two
+
+            async def work(connection: asyncpg.Connection) -> tuple[int, str, int]:
+                # Differently shaped statements: a prepared one of another client would show at once.
+                first = await connection.fetchval("SELECT $1::int + 1", number)
+                second = await connection.fetchval("SELECT repeat($1::text, $2::int)", "x", number % 5)
+                return first, second, await connection.fetchval("SELECT pg_backend_pid()")
+
+            isolation = "none" if number % 3 else "read_committed"
+            first, second, server = await bridge.run(work, deadline_s=DEADLINE_S, isolation=isolation)  # type: ignore[arg-type]
+            servers.add(server)
+            if (first, second) != (number + 1, "x" * (number % 5)):
+                wrong.append((number, first, second))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(600):
+                nursery.start_soon(ask, number)
+    assert wrong == []
+    assert 1 < len(servers) <= SERVERS
+
+
+async def test_cancelled_calls_through_the_pooler_hurt_nobody_else(pooled_dsn: str) -> None:
+    draw = random.Random(7)
+    finished: list[int] = []
+    hurt: list[StorageError] = []
+
+    async with serving(Bridge(BridgeOptions(pooled_dsn, pooler=True, connections_max=10))) as bridge:
+        await bridge.wait_ready(DEADLINE_S)
+
+        async def ask(number: int, patience_s: float) -> None:
+            async def work(connection: asyncpg.Connection) -> int:
+                answer: int = await connection.fetchval("SELECT $1::int FROM pg_sleep(0.002)", number)
+                return answer
+
+            with trio.move_on_after(patience_s):
+                try:
+                    assert await bridge.run(work, deadline_s=DEADLINE_S) == number
+                    finished.append(number)
+                except StorageError as error:
+                    hurt.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(ask, number, draw.random() * 0.1)
+                nursery.start_soon(ask, 1000 + number, DEADLINE_S)
+    assert hurt == []
+    assert sum(number >= 1000 for number in finished) == 100
+
+
+async def test_without_the_setting_prepared_statements_do_fail_behind_the_pooler(pooled_dsn: str) -> None:
+    """The control: what the setting `pooler` protects from is real here."""
+    failed: list[Exception] = []
+
+    async with serving(Bridge(BridgeOptions(pooled_dsn, session_settings=(), connections_max=10))) as bridge:
+        await bridge.wait_ready(DEADLINE_S)
+
+        async def ask(number: int) -> None:
+            async def work(connection: asyncpg.Connection) -> object:
+                return await connection.fetchval(f"SELECT $1::int + {number % 7}", number)
+
+            try:
+                await bridge.run(work, deadline_s=DEADLINE_S)
+            except asyncpg.PostgresError as error:
+                failed.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(ask, number)
+    assert {type(error) for error in failed} & {asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError}
