@@ -19,7 +19,8 @@ import asyncpg
 import msgspec
 
 from actors.accounts import SOFTWARE_LENGTH_MAX, Caller, Claims, Declined, Opened
-from actors.storage import CONTROL_STREAM, Fact
+from actors.storage import Fact
+from persistence.append import append_events, session_revoked
 from persistence.refresh_rotation import (
     SALT_BYTES,
     TOKEN_BYTES,
@@ -31,7 +32,6 @@ from persistence.refresh_rotation import (
     write_token,
 )
 from protocol.codes import Code
-from protocol.events import SessionRevoked
 
 SESSIONS_LIVING_MAX: Final = 32
 """Per account. One more log-in ends the session that was used longest ago."""
@@ -133,18 +133,7 @@ async def announce(tx: asyncpg.Connection, user: int, sessions: Sequence[int]) -
     """Appends `SessionRevoked` to the control stream for each (0: all of the user's). The transaction's last call: it locks the stream."""
     if not sessions:
         return []
-    bodies = [msgspec.msgpack.encode(SessionRevoked(user, session)) for session in sessions]
-    count = len(bodies)
-    kind = SessionRevoked.__struct_config__.tag
-    rows = await tx.fetch(
-        "SELECT seq, at, audience_version FROM append_events($1, $2, $3, $4, $5)",
-        [CONTROL_STREAM] * count,
-        [0] * count,
-        [kind] * count,
-        [0] * count,
-        bodies,
-    )
-    return [Fact(CONTROL_STREAM, row["seq"], 0, row["at"], body, row["audience_version"]) for row, body in zip(rows, bodies, strict=True)]
+    return await append_events(tx, [session_revoked(user, session) for session in sessions])
 
 
 async def audit(

@@ -1,0 +1,209 @@
+"""HTTP beside the socket: identity, health, metrics, keys. An ASGI application over ports; hosting it is `http_serving`'s.
+
+    request ─▶ deadline ─▶ size, type ─▶ rates ─▶ ports ─▶ JSON
+                  │           │            │        │
+                  └───────────┴────────────┴────────┴─▶ problem+json, with Retry-After where waiting helps
+
+HTTP is the fallback and the front door; whatever is realtime goes over the socket.
+
+Invariant: every answer leaves within `REQUEST_S`, carries the security fields, and says nothing of what the database said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Literal
+
+import msgspec
+import structlog
+import trio
+from quart import Response, request
+from quart.ctx import RequestContext
+from quart.typing import ResponseReturnValue
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from actors.storage_port import StorageError
+from gateway import metrics
+from gateway.problems import RETRY_S, Problem, of_storage, render
+from gateway.redis_connection import RedisError
+from gateway.web_auth import create_auth
+from gateway.web_services import Probe, Readiness, Services
+from protocol.codes import Code
+
+log = structlog.get_logger()
+
+REQUEST_S: Final = 10.0
+"""A phone on 2G takes seconds for its body; a log-in waits up to 3 s for its hash and storage answers within 5 s or not at all."""
+BODY_BYTES_MAX: Final = 8 * 1024
+"""The largest body here is a registration: under 1 KiB. Uploads will have their own bound on their own routes."""
+PROBE_S: Final = 1.0
+
+SECURITY_FIELDS: Final[Mapping[str, str]] = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+HOME: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>EduConnect</title>
+<h1>EduConnect</h1>
+<p>The realtime backend of a community-based learning platform: one compact, persistent socket for each device carries chat,
+notifications and sync, made for slow links.</p>
+<ul>
+<li><code>/socket</code>: the WebSocket. Binary messages of msgpack frames; <code>docs/protocol.md</code> describes every one.</li>
+<li><code>POST /api/v1/auth/register</code> and <code>/login</code>: JSON in, a session with its tokens out.</li>
+<li><a href="/health">/health</a>: this process is alive. <a href="/ready">/ready</a>: it can serve, and what it depends on.</li>
+<li><a href="/metrics">/metrics</a>: figures for Prometheus.</li>
+<li><a href="/.well-known/jwks.json">/.well-known/jwks.json</a>: the keys that access tokens are signed with.</li>
+</ul>
+<p>From a terminal: <code>educonnect chat --register --name ada</code></p>
+</html>
+"""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """How one thing is doing, and whether anything can be served without it."""
+
+    state: str
+    required: bool
+    detail: str
+
+
+class ReadyAnswer(msgspec.Struct, frozen=True):
+    """`ready`; `degraded`: it serves, but something that it can do without is away; `unable`."""
+
+    status: Literal["ready", "degraded", "unable"]
+    checks: dict[str, Check]
+
+
+class Web(QuartTrio):
+    """Quart with a deadline on every request, and one line in the log for a request that crashed."""
+
+    async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
+        with trio.fail_after(REQUEST_S):
+            return await super().dispatch_request(request_context)
+
+    def log_exception(self, exception_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> None:
+        log.error("http_request_crashed", method=request.method, path=request.path, exc_info=exception_info)
+
+
+def create_app(services: Services) -> QuartTrio:
+    """The application. Paths and answers: `web_auth`, and those at the end of this file."""
+    # No folder of static files: everything that is not a route is 404.
+    app = Web("educonnect", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["BODY_TIMEOUT"] = REQUEST_S
+    app.config["RESPONSE_TIMEOUT"] = REQUEST_S
+    app.register_error_handler(Problem, render)
+    app.register_error_handler(StorageError, _storage_failed)
+    app.register_error_handler(trio.TooSlowError, _too_slow)
+    app.register_error_handler(HTTPException, _refused_by_framework)
+    app.after_request(_secure)
+    app.register_blueprint(create_auth(services))
+    node = Node(services)
+    app.get("/")(node.home)
+    app.get("/health")(node.health)
+    app.get("/ready")(node.ready)
+    app.get("/metrics")(node.metrics)
+    app.get("/.well-known/jwks.json")(node.jwks)
+    return app
+
+
+class Node:
+    """What this process says about itself. One method per route."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def home(self) -> Response:
+        return Response(HOME, content_type="text/html; charset=utf-8")
+
+    async def health(self) -> Response:
+        return _json({"status": "alive"})
+
+    async def ready(self) -> Response:
+        probes = dict(sorted(self._services.probes.items()))
+        found: dict[str, Readiness] = {}
+        async with trio.open_nursery() as nursery:
+            for name, probe in probes.items():
+                nursery.start_soon(_ask, name, probe, found)
+        status: Literal["ready", "degraded", "unable"] = "ready"
+        if any(not found[name].up and probe.required for name, probe in probes.items()):
+            status = "unable"
+        elif not all(readiness.up for readiness in found.values()):
+            status = "degraded"
+        checks = {name: Check(found[name].state, probe.required, found[name].detail) for name, probe in probes.items()}
+        response = _json(ReadyAnswer(status, checks), status=503 if status == "unable" else 200)
+        if status == "unable":
+            response.headers["Retry-After"] = str(round(RETRY_S))
+        return response
+
+    async def metrics(self) -> Response:
+        return Response(self._services.metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+
+    async def jwks(self) -> Response:
+        response = _json(self._services.tokens.jwks())
+        # A rotation publishes a key long before it signs, so a copy may be five minutes old.
+        response.headers["Cache-Control"] = "public, max-age=300"
+        return response
+
+
+async def _ask(name: str, probe: Probe, found: dict[str, Readiness]) -> None:
+    found[name] = Readiness(False, "no answer", f"no answer within {PROBE_S:g} s")
+    with trio.move_on_after(PROBE_S):
+        try:
+            found[name] = await probe.ask()
+        except (StorageError, RedisError, OSError) as error:
+            found[name] = Readiness(False, "down", type(error).__name__)
+
+
+def _json(answer: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(answer), status=status, content_type="application/json")
+
+
+async def _secure(response: Response) -> Response:
+    for name, value in SECURITY_FIELDS.items():
+        response.headers.setdefault(name, value)
+    if request.scheme == "https":
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    return response
+
+
+def _storage_failed(error: StorageError) -> Response:
+    log.warning("http_storage_failed", path=request.path, error=str(error))
+    return render(of_storage(error))
+
+
+def _too_slow(_: trio.TooSlowError) -> Response:
+    detail = f"this took longer than {REQUEST_S:g} s and was given up; it may have taken effect, and asking again is safe"
+    return render(Problem(Code.UNAVAILABLE, detail, retry_after_s=RETRY_S))
+
+
+def _refused_by_framework(error: HTTPException) -> Response:
+    """What Quart refuses before a route is reached, and (500) what a route did not expect."""
+    status = error.code or 500
+    allow = {"Allow": ", ".join(sorted(methods))} if (methods := getattr(error, "valid_methods", None)) else {}
+    match status:
+        case 404:
+            problem = Problem(Code.NOT_FOUND, f"there is nothing at this path; {_PATHS}")
+        case 405:
+            problem = Problem(Code.INVALID, f"this path takes {allow.get('Allow', 'other methods')}", status=405, headers=allow)
+        case 413:
+            problem = Problem(Code.TOO_LARGE, f"the body is too large; allowed: {BODY_BYTES_MAX} bytes")
+        case 408:
+            problem = Problem(Code.INVALID, f"the body did not arrive within {REQUEST_S:g} s", status=408)
+        case _ if status < 500:
+            problem = Problem(Code.INVALID, "the request is malformed", status=status)
+        case _:
+            problem = Problem(Code.FAULT, "a fault of the server's; it has been written down")
+    return render(problem)
+
+
+_PATHS: Final = "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/… and the socket at /socket"

@@ -1,0 +1,264 @@
+"""Identity over HTTP: register, log in, refresh, log out, and see one's sessions.
+
+    POST   /api/v1/auth/register           {name, password, display_name?, device_name?}            201 Session
+    POST   /api/v1/auth/login              {name, password, device?, device_name?}                  200 Session
+    POST   /api/v1/auth/refresh            {refresh_token}                                          200 Session
+    POST   /api/v1/auth/logout             Bearer                                                   204
+    POST   /api/v1/auth/logout-everywhere  Bearer                                                   204
+    GET    /api/v1/auth/sessions           Bearer                                                   200 {sessions}
+    DELETE /api/v1/auth/sessions/<id>      Bearer                                                   204
+
+Rates are taken before anything costs: an address first, then the account. A wrong password and an unknown name take the same work
+and get the same answer.
+
+Invariant: secrets come in bodies and the Authorization field only, never in a path or query, which get logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, NoReturn
+
+import msgspec
+from msgspec import Meta
+from quart import Blueprint, Response
+
+from actors.accounts import (
+    DEVICE_NAME_LENGTH_MAX,
+    DISPLAY_NAME_LENGTH_MAX,
+    Declined,
+    NameRefused,
+    Opened,
+    Registration,
+    SessionInfo,
+    normalise_label,
+    normalise_name,
+)
+from gateway.passwords import HashingBusy, PasswordRefused, Verdict, check_password
+from gateway.problems import Problem
+from gateway.web_input import Input, bearer, caller, network, read_json, take
+from gateway.web_services import Services
+from protocol.codes import Code
+from protocol.values import ID_MAX
+
+Typed = Annotated[str, Meta(max_length=200)]
+"""A name as somebody typed it: bounded here, judged by `normalise_name`."""
+Password = Annotated[str, Meta(max_length=512)]
+"""Judged by `check_password`; this bound only keeps work small before that."""
+
+
+class Register(Input, frozen=True):
+    """Asks for an account."""
+
+    name: Typed
+    password: Password
+    display_name: Typed = ""
+    device_name: Typed = ""
+
+
+class LogIn(Input, frozen=True):
+    """Asks for a session. `device`: the one this client was given before, so that its pending mutations stay its own; 0: a new one."""
+
+    name: Typed
+    password: Password
+    device: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    device_name: Typed = ""
+
+
+class Refresh(Input, frozen=True):
+    """Asks for the next pair of tokens."""
+
+    refresh_token: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session and its tokens. Times are Unix seconds; `inbox` is the stream to follow first."""
+
+    user: int
+    name: str
+    display_name: str
+    device: int
+    session: int
+    inbox: int
+    access_token: str
+    expires_at: int
+    refresh_token: str
+    refresh_expires_at: int
+
+
+class ListedSession(msgspec.Struct, frozen=True):
+    """One living session; `current` is the one that asks."""
+
+    session: int
+    device: int
+    device_name: str
+    software: str
+    address: str
+    created_at: int
+    last_seen_at: int
+    expires_at: int
+    current: bool
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """The account's living sessions, the one used last first."""
+
+    sessions: list[ListedSession]
+
+
+def create_auth(services: Services) -> Blueprint:
+    """The routes above."""
+    routes = Blueprint("auth", __name__, url_prefix="/api/v1/auth")
+    identity = Identity(services)
+    routes.post("/register")(identity.register)
+    routes.post("/login")(identity.log_in)
+    routes.post("/refresh")(identity.refresh)
+    routes.post("/logout")(identity.log_out)
+    routes.post("/logout-everywhere")(identity.log_out_everywhere)
+    routes.get("/sessions")(identity.list_sessions)
+    # Werkzeug's converter keeps out what is no number; the bound keeps out what is no bigint.
+    routes.delete(f"/sessions/<int(min=1, max={ID_MAX}):session>")(identity.end_session)
+    return routes
+
+
+class Identity:
+    """One method per route."""
+
+    def __init__(self, services: Services) -> None:
+        self._accounts = services.accounts
+        self._tokens = services.tokens
+        self._passwords = services.passwords
+        self._rates = services.rates
+        self._limits = services.limits
+        self._wall = services.wall
+        self._registration_open = services.registration_open
+
+    async def register(self) -> Response:
+        if not self._registration_open:
+            raise Problem(Code.FORBIDDEN, "accounts are made by the operator here")
+        wanted = await read_json(Register)
+        try:
+            name = normalise_name(wanted.name)
+            display_name = normalise_label(wanted.display_name, "display name", DISPLAY_NAME_LENGTH_MAX) or name
+            device_name = normalise_label(wanted.device_name, "device name", DEVICE_NAME_LENGTH_MAX)
+            check_password(wanted.password)
+        except (NameRefused, PasswordRefused) as error:
+            raise Problem(Code.INVALID, str(error)) from None
+        # Counted after the checks: a mistyped form should not use up a classroom's registrations.
+        await take(self._rates, "register", network(), self._limits.register_address)
+        password_hash = await self._hash(wanted.password)
+        opened = await self._accounts.register(Registration(name, display_name, password_hash, device_name), caller())
+        return self._session(opened, status=201)
+
+    async def log_in(self) -> Response:
+        wanted = await read_json(LogIn)
+        try:
+            device_name = normalise_label(wanted.device_name, "device name", DEVICE_NAME_LENGTH_MAX)
+        except NameRefused as error:
+            raise Problem(Code.INVALID, str(error)) from None
+        try:
+            name = normalise_name(wanted.name)
+        except NameRefused:
+            name = ""  # nobody's: it fails as any other wrong name does
+        account = _account_key(name)
+        await take(self._rates, "login", network(), self._limits.login_address)
+        await take(self._rates, "login-account-address", f"{account}:{network()}", self._limits.login_account_address)
+        await take(self._rates, "login-account", account, self._limits.login_account)
+        found = await self._accounts.find_credentials(name)
+        try:
+            verdict = await self._passwords.verify(found.password_hash if found else None, wanted.password)
+        except HashingBusy as error:
+            _refuse_busy(error)
+        if found is None or verdict is Verdict.WRONG:
+            await self._accounts.note_failed_login(name, found.user if found else 0, caller())
+            raise Problem(Code.UNAUTHENTICATED, "the name or the password is wrong")
+        new_hash = await self._hash(wanted.password) if verdict is Verdict.RIGHT_BUT_OLD else None
+        return self._session(await self._accounts.log_in(found.user, wanted.device, device_name, new_hash, caller()))
+
+    async def refresh(self) -> Response:
+        wanted = await read_json(Refresh)
+        await take(self._rates, "refresh", network(), self._limits.refresh_address)
+        return self._session(await self._accounts.refresh(wanted.refresh_token, caller()))
+
+    async def log_out(self) -> Response:
+        claims = bearer(self._tokens, self._wall())
+        _check(await self._accounts.end_session(claims, claims.session, caller()))
+        return Response(status=204)
+
+    async def log_out_everywhere(self) -> Response:
+        claims = bearer(self._tokens, self._wall())
+        await take(self._rates, "session", claims.user, self._limits.session_user)
+        _check(await self._accounts.end_every_session(claims, caller()))
+        return Response(status=204)
+
+    async def list_sessions(self) -> Response:
+        claims = bearer(self._tokens, self._wall())
+        await take(self._rates, "session", claims.user, self._limits.session_user)
+        found = await self._accounts.list_sessions(claims)
+        if isinstance(found, Declined):
+            raise Problem(found.code, found.detail)
+        return _json(SessionList([_listed(info, claims.session) for info in found]))
+
+    async def end_session(self, session: int) -> Response:
+        claims = bearer(self._tokens, self._wall())
+        await take(self._rates, "session", claims.user, self._limits.session_user)
+        _check(await self._accounts.end_session(claims, session, caller()))
+        return Response(status=204)
+
+    async def _hash(self, password: str) -> str:
+        try:
+            return await self._passwords.hash(password)
+        except HashingBusy as error:
+            _refuse_busy(error)
+        except PasswordRefused as error:
+            raise Problem(Code.INVALID, str(error)) from None
+
+    def _session(self, opened: Opened | Declined, status: int = 200) -> Response:
+        if isinstance(opened, Declined):
+            raise Problem(opened.code, opened.detail)
+        token, expires_at = self._tokens.issue(opened.user, opened.device, opened.session, self._wall())
+        answer = Session(
+            user=opened.user,
+            name=opened.name,
+            display_name=opened.display_name,
+            device=opened.device,
+            session=opened.session,
+            inbox=opened.inbox,
+            access_token=token,
+            expires_at=expires_at,
+            refresh_token=opened.refresh_token,
+            refresh_expires_at=opened.refresh_expires_at,
+        )
+        return _json(answer, status)
+
+
+def _listed(info: SessionInfo, current: int) -> ListedSession:
+    return ListedSession(
+        session=info.session,
+        device=info.device,
+        device_name=info.device_name,
+        software=info.software,
+        address=info.address,
+        created_at=info.created_at,
+        last_seen_at=info.last_seen_at,
+        expires_at=info.expires_at,
+        current=info.session == current,
+    )
+
+
+def _json(answer: msgspec.Struct, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(answer), status=status, content_type="application/json")
+
+
+def _check(declined: Declined | None) -> None:
+    if declined is not None:
+        raise Problem(declined.code, declined.detail)
+
+
+def _refuse_busy(error: HashingBusy) -> NoReturn:
+    raise Problem(Code.BUSY, "too many people log in at this moment; nothing was done", retry_after_s=error.retry_after_s) from None
+
+
+def _account_key(name: str) -> str:
+    # Hashed, because it becomes part of a key in Redis and the name is anything that somebody typed.
+    return hashlib.blake2s(name.casefold().encode(), digest_size=12).hexdigest()

@@ -1,0 +1,79 @@
+"""What the HTTP side is given by the composition root, as one value.
+
+Invariant: the application keeps nothing of its own; two of them may share services, and a test gives it what it likes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from actors.accounts import Accounts, Claims
+from gateway.metrics import Metrics
+from gateway.passwords import Passwords
+from gateway.rates import Decision, Limit
+from protocol.codes import Code
+
+
+class Signer(Protocol):
+    """Issues and verifies access tokens; `gateway.tokens.KeySet`."""
+
+    def issue(self, user: int, device: int, session: int, now: float) -> tuple[str, int]: ...
+
+    def verify(self, token: str, now: float) -> Claims | Code: ...
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]: ...
+
+
+class RateLimits(Protocol):
+    """Counts who asks how often; `gateway.rates.Rates`."""
+
+    async def take(self, name: str, key: str | int, limit: Limit, cost: int = 1) -> Decision: ...
+
+
+class AuthLimits(Struct, frozen=True):
+    """How often identity may be asked for. Schools share one address: what counts by address leaves room for a classroom."""
+
+    register_address: Limit = Limit(burst=40, per_s=1 / 15)
+    login_address: Limit = Limit(burst=60, per_s=1.0)
+    login_account_address: Limit = Limit(burst=10, per_s=1 / 30)
+    """One account from one network: somebody who guesses."""
+    login_account: Limit = Limit(burst=100, per_s=1 / 10)
+    """One account from everywhere: many who guess. Generous, since it also delays the owner, whose open sessions go on meanwhile."""
+    refresh_address: Limit = Limit(burst=600, per_s=20.0)
+    session_user: Limit = Limit(burst=60, per_s=1.0)
+
+
+class Readiness(Struct, frozen=True):
+    """How one thing is doing. `state` is `up`, or in a word or two what it is; `detail` is for operators, and public: no addresses."""
+
+    up: bool
+    state: str = "up"
+    detail: str = ""
+
+
+class Probe(Struct, frozen=True):
+    """Asks one thing that this process depends on. `ask` may raise `StorageError`, `RedisError` or `OSError`, which mean that it is down.
+
+    `required`: without it nothing can be served. Otherwise the process is only slower, and says so.
+    """
+
+    ask: Callable[[], Awaitable[Readiness]]
+    required: bool = True
+
+
+class Services(Struct, frozen=True):
+    """The ports of `gateway.web.create_app`."""
+
+    accounts: Accounts
+    tokens: Signer
+    passwords: Passwords
+    rates: RateLimits
+    metrics: Metrics
+    probes: Mapping[str, Probe]
+    limits: AuthLimits = AuthLimits()
+    wall: Callable[[], float] = time.time
+    registration_open: bool = True
