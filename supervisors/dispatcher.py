@@ -9,8 +9,8 @@
 A trio task and its memory channel cost 4.7 KiB per actor and a wake-up of ~11 µs per message; here an idle actor costs one small
 object, and a thousand tells cost one wake-up. `Turns` holds all decisions; this module adds the task, the asks and the log.
 
-Invariant: no tell is slept through. `enlist` wakes the task if it is parked, and the task parks only after seeing nothing ready,
-with no checkpoint in between.
+Invariant: no tell and no deadline is slept through. `enlist` and `arm` wake the task if it is parked, and it parks only after seeing
+nothing ready, with no checkpoint in between.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 import trio
 
-from actors.cell import Ref
+from actors.cell import Ref, Timer
 from supervisors.pool import Cell, PoolFailed
 from supervisors.turns import CrashReport, DeadLetterReport, Turns
 
@@ -71,8 +71,14 @@ class Dispatcher(Turns):
     def enlist(self, cell: Cell[Any, Any]) -> None:
         self._ready.append(cell)
         if self._parked is not None:
-            self._parked.set()
-            self._parked = None
+            self._unpark(self._parked)
+
+    def arm(self, delay_s: float, cell: Cell[Any, Any], message: object) -> Timer:
+        """Wakes the task too, since a port's callback may set a timer that is due before the one it sleeps for."""
+        timer = super().arm(delay_s, cell, message)
+        if self._parked is not None:
+            self._unpark(self._parked)
+        return timer
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs actors until cancelled, then stops them all. Raises `PoolFailed`. May be called again after it ended."""
@@ -129,6 +135,10 @@ class Dispatcher(Turns):
         parked = self._parked = trio.Event()
         with trio.move_on_after(max(0.0, self.next_deadline_s() - self.clock())):
             await parked.wait()
+        self._parked = None
+
+    def _unpark(self, parked: trio.Event) -> None:
+        parked.set()
         self._parked = None
 
 

@@ -91,6 +91,10 @@ class Floor(Protocol):
         """Gives `cell` a turn, after those that wait already."""
         ...
 
+    def arm(self, delay_s: float, cell: Cell[Any, Any], message: object) -> Timer:
+        """Sets a timer for `cell`."""
+        ...
+
     def report_crash(self, pool: str, key: Hashable, cause: Exception) -> None: ...
 
     def report_dead_letter(self, pool: str, key: Hashable, message: object, count: int) -> None: ...
@@ -192,11 +196,10 @@ class Cell(Generic[K, M]):
         return self.pool.floor.random()
 
     def after(self, delay_s: float, message: M) -> Timer:
-        floor = self.pool.floor
-        alarm = floor.alarms.set(floor.clock() + delay_s, self, message)
+        timer = self.pool.floor.arm(delay_s, self, message)
         if self._state is not LIVE:
-            alarm.cancel()
-        return alarm
+            timer.cancel()
+        return timer
 
     def stop(self) -> None:
         if self._state is LIVE:

@@ -73,6 +73,10 @@ class AlarmClock:
         """How many timers are set."""
         return len(self._heap) - self._wasted
 
+    def size(self) -> int:
+        """How many entries the heap has, those included that will not fire."""
+        return len(self._heap)
+
     def set(self, due_s: float, sleeper: Sleeper, message: object) -> Alarm:
         alarm = Alarm(self, sleeper, message)
         sleeper.timers += 1

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from actors.cell import Factory
+from actors.cell import Factory, Timer
 from actors.inbox import InboxSpec
 from supervisors.counts import PoolState
 from supervisors.pool import Cell, CellPool, Policy
@@ -100,6 +100,9 @@ class Turns:
 
     def enlist(self, cell: Cell[Any, Any]) -> None:
         self._ready.append(cell)
+
+    def arm(self, delay_s: float, cell: Cell[Any, Any], message: object) -> Timer:
+        return self.alarms.set(self.clock() + delay_s, cell, message)
 
     def run_ready(self, budget: int) -> int:
         """Gives turns until `budget` is used up or nothing is ready; returns what is left of it.

@@ -76,9 +76,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
     def advance(self, seconds: float) -> None:
         self.stage.time_s += seconds
         now_s = self.stage.time_s
-        due = sorted(
-            (due_s, number, key) for key, timers in self.timers.items() for due_s, number in timers if due_s <= now_s
-        )
+        due = sorted((due_s, number, key) for key, timers in self.timers.items() for due_s, number in timers if due_s <= now_s)
         for _, number, key in due:
             self.control[key].append(number)
             self.timers[key] = [timer for timer in self.timers[key] if timer[1] != number]
