@@ -59,6 +59,9 @@ def proxy_bytes_wanted(got: bytes) -> int:
     Raises `Malformed`.
     """
     if SIGNATURE_V2.startswith(got[: len(SIGNATURE_V2)]):
+        if len(got) < len(SIGNATURE_V2):
+            # The shortest version 1 line is longer than this.
+            return len(SIGNATURE_V2) - len(got)
         if len(got) < HEAD_V2_BYTES:
             return HEAD_V2_BYTES - len(got)
         body = int.from_bytes(got[14:16], "big")

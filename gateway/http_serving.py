@@ -74,6 +74,10 @@ class HttpServing:
         self.crashes = 0
         """Connections that ended by an exception nobody expected."""
 
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Starts the application and serves until cancelled.
 

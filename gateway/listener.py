@@ -34,6 +34,7 @@ from protocol.codes import Code
 
 ACCEPTS_PER_ROUND_MAX: Final = 64
 BACKLOG: Final = 4096
+UNIX: Final = "unix:"
 UNSENT_BYTES: Final = 32 * 1024
 """What the kernel holds of one socket beyond what is on its way. More would only hide from us how slow a peer is."""
 _OUT_OF_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -50,11 +51,12 @@ class HttpServer(Protocol):
 class _Ear:
     """One listening socket."""
 
-    __slots__ = ("_listener", "sock", "wheel_tick")
+    __slots__ = ("_listener", "name", "sock", "wheel_tick")
 
     def __init__(self, listener: Listener, sock: socket.socket) -> None:
         self._listener = listener
         self.sock = sock
+        self.name = _name(sock)
         self.wheel_tick = -1
 
     def ready(self, mask: int) -> None:
@@ -73,6 +75,11 @@ class _Ear:
 
     def expired(self) -> None:
         """Listening has no deadline."""
+
+    def close(self) -> None:
+        if self.name.startswith(UNIX) and os.path.exists(path := self.name.removeprefix(UNIX)):
+            os.unlink(path)
+        self.sock.close()
 
 
 class Listener:
@@ -128,18 +135,18 @@ class Listener:
                 await nursery.start(self.poller.run)
                 for ear in self._ears:
                     self.poller.watch(ear, READ)
-                task_status.started(tuple(_name(ear.sock) for ear in self._ears))
+                task_status.started(tuple(ear.name for ear in self._ears))
         finally:
             self.multiplexer.abandon()
             for ear in self._ears:
-                _unbind(ear.sock)
+                ear.close()
 
     async def drain(self, grace_s: float, code: int = Code.DRAIN, reason: str = "this server is going away") -> None:
         """Takes no more connections, tells the sessions, and after `grace_s` closes what is left with `code`. Bounded; `run` goes on."""
         self._draining = True
         for ear in self._ears:
             self.poller.release(ear)
-            _unbind(ear.sock)
+            ear.close()
         self._ears.clear()
         for newcomer in self._waiting:
             if newcomer.stage is Stage.WAITING:
@@ -283,8 +290,8 @@ class Listener:
 
 
 def _bind(bind: str, *, reuse_port: bool) -> socket.socket:
-    if bind.startswith("unix:"):
-        path = bind.removeprefix("unix:")
+    if bind.startswith(UNIX):
+        path = bind.removeprefix(UNIX)
         sock = socket.socket(socket.AF_UNIX)
         # A file left behind by a process that was killed; anything that is not a socket stays, and binding fails.
         if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
@@ -311,18 +318,9 @@ def _bind(bind: str, *, reuse_port: bool) -> socket.socket:
     return sock
 
 
-def _unbind(sock: socket.socket) -> None:
-    if sock.fileno() >= 0:
-        if sock.family == socket.AF_UNIX:
-            path = sock.getsockname()
-            if os.path.exists(path):
-                os.unlink(path)
-        sock.close()
-
-
 def _name(sock: socket.socket) -> str:
     name = sock.getsockname()
     if isinstance(name, str):
-        return f"unix:{name}"
+        return UNIX + name
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -23,6 +23,9 @@ PATIENCE_S = 20.0
 """Nothing here takes long; a test that waits for what never comes fails after this."""
 
 
+TURNS_MAX = 50_000
+
+
 class Session:
     """Hears one socket. Answers every message with itself, if it is to echo."""
 
@@ -164,6 +167,15 @@ REQUEST = (
     b"GET /socket HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Lets the port's task and the kernel work until `condition()`. Counts turns, so it is bounded under a clock that stands still."""
+    for _ in range(TURNS_MAX):
+        if condition():
+            return
+        await trio.lowlevel.checkpoint()
+    raise AssertionError("it did not happen")
 
 
 async def read_until(stream: trio.abc.ReceiveStream, end: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -319,7 +320,7 @@ streams = st.lists(st.one_of(frames, st.binary(max_size=12)), max_size=12).map(b
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = sorted({min(place, len(data)) for place in places} | {0, len(data)})
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 @given(streams, st.lists(st.integers(0, 400), max_size=12))
