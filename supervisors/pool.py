@@ -8,8 +8,11 @@
                     └─ tell ─▶ LIVE again, or forwards to the cell that took its place
 
 A cell is an actor's place: its address (`Ref`), its surroundings (`Context`) and its inbox, in one slotted object, because an idle
-device costs two of them. Invariants: one live cell per key; at most one actor in a cell, and its turns never overlap; a message
-that was accepted is handled, fails with its actor, or is counted as dropped or dead: `Counts.told` is the sum of these.
+device costs two of them. A reference whose cell is passive is only another way to write its key: telling it something activates
+the key, whatever became of other cells of that key meanwhile.
+
+Invariants: one live cell per key; at most one actor in a cell, and its turns never overlap; a message that was accepted is
+handled, fails with its actor, or is counted as dropped or dead (`Counts.told` is the sum of these).
 
 This and `tree.py` are where `Exception` is caught. What is not an `Exception` (cancellation, KeyboardInterrupt) passes.
 """

@@ -42,8 +42,8 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
         self.control: dict[str, list[int]] = {key: [] for key in KEYS}
         self.bulk: dict[str, list[int]] = {key: [] for key in KEYS}
         self.timers: dict[str, list[tuple[float, int]]] = {key: [] for key in KEYS}
-        self.refs: list[tuple[str, int, Ref[Act]]] = []  # with how often its key had been stopped when it was got
-        self.stops: Counter[str] = Counter()
+        self.refs: list[tuple[str, Ref[Act]]] = []
+        self.ended: list[object] = []  # references that are dead, because an actor stopped behind them
         self.broken_factories: Counter[str] = Counter()
         self.count = 0
         self.expected: Counter[str] = Counter()
@@ -52,7 +52,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
 
     @rule(key=keys)
     def get(self, key: str) -> None:
-        self.refs.append((key, self.stops[key], self.pool.get(key)))
+        self.refs.append((key, self.pool.get(key)))
 
     @rule(data=st.data(), deed=st.sampled_from(["note", "note", "crash", "stop", "timer", "itself", "other"]))
     def tell(self, data: st.DataObject, deed: str) -> None:
@@ -88,15 +88,15 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
     def send(self, data: st.DataObject, deed: str, control: bool) -> None:
         if not self.refs:
             return
-        key, epoch, ref = data.draw(st.sampled_from(self.refs))
-        self.tell_as_modelled(key, epoch, ref, deed, control)
+        key, ref = data.draw(st.sampled_from(self.refs))
+        self.tell_as_modelled(key, ref, deed, control)
 
-    def tell_as_modelled(self, key: str, epoch: int, ref: Ref[Act], deed: str, control: bool) -> None:
+    def tell_as_modelled(self, key: str, ref: Ref[Act], deed: str, control: bool) -> None:
         self.count += 1
         number = self.count
         act = Act(number, lambda player: self.act(player, number, deed))
         self.expected["told"] += 1
-        if epoch < self.stops[key]:
+        if any(ref is ended for ended in self.ended):
             self.expected["dead"] += 1
             accepted = False
         elif control:
@@ -122,7 +122,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
                 self.expected["failed"] += 1
                 crash(player)
             case "stop":
-                self.stops[key] += 1
+                self.ended.append(player.context)
                 self.expected["dead"] += len(self.control[key]) + len(self.bulk[key])
                 self.control[key], self.bulk[key] = [], []
                 player.context.stop()
@@ -132,10 +132,10 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
                 self.timers[key].append((player.context.now() + ring % 5, ring))
                 player.context.after(ring % 5, Act(ring, lambda player: self.act(player, ring, "note")))
             case "itself":
-                self.tell_as_modelled(key, self.stops[key], player.context.self, "note", control=False)
+                self.tell_as_modelled(key, player.context.self, "note", control=False)
             case "other":
                 other = KEYS[(KEYS.index(key) + 1) % len(KEYS)]
-                self.tell_as_modelled(other, self.stops[other], self.pool.get(other), "note", control=False)
+                self.tell_as_modelled(other, self.pool.get(other), "note", control=False)
         self.expected["handled"] += 1
 
     def on_stopped(self, key: str) -> None:
