@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from protocol import reference, schema, vectors
+from supervisors import settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +22,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/protocol.md": reference.render,
     "docs/protocol.json": lambda: schema.encode_schema().decode(),
     "tests/vectors/frames.json": vectors.encode_vectors,
+    "docs/settings.md": settings_page.render,
 }
 """Each generated file's path from the checkout's root, and what it holds."""
 

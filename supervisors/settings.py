@@ -1,0 +1,326 @@
+"""Every setting of the program, as one frozen value, decoded once by the root. Actors and adapters get values, never this.
+
+    educonnect.toml ─┐
+                     ├─▶ settings_source.load ─▶ Settings ─▶ the root builds the tree with its parts
+    EDUCONNECT_… ────┘    a bad one stops the start
+
+A section has the field names of what it configures, so that the root converts it as it stands:
+`msgspec.convert(settings.gates, Gates, from_attributes=True)`. Defaults come from there, too: each figure has one home.
+`docs/settings.md` is generated from these types.
+
+Invariant: a `Settings` that exists is one that the program can start with, as far as can be known without the world.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from actors.session import SessionLimits
+from gateway.admission import Gates as GateBounds
+from gateway.connection import Bounds
+from gateway.http_serving import HttpBounds
+from gateway.link import LinkOptions
+from gateway.passwords import CONCURRENT_MAX, OWASP, WAIT_S, WAITING_MAX
+from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
+from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
+from persistence.journal import JournalOptions
+from persistence.sessions import SessionRules
+from protocol.codec import MESSAGE_BYTES_MAX
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+DAY_S: Final = 24 * 3600
+
+_GATES: Final = GateBounds()
+_BOUNDS: Final = Bounds()
+_HTTP: Final = HttpBounds()
+_SESSION: Final = SessionLimits()
+_LINK: Final = LinkOptions()
+_JOURNAL: Final = JournalOptions()
+_RULES: Final = SessionRules()
+
+
+class Secret:
+    """A text that no log, traceback or `repr` shows. Whoever needs it says so: `reveal()`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(set)" if self._text else "Secret(empty)"
+
+
+NOTHING: Final = Secret("")
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """Root of all sections: one table of the TOML file."""
+
+
+class Listen(Section, frozen=True):
+    """The one public port."""
+
+    host: Annotated[str, Meta(min_length=1, description="the address to listen on; `0.0.0.0` or `::` for all of them")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="the port; 0 takes a free one and prints it")] = 8000
+    tls_certificate: Annotated[str, Meta(description="a PEM file with the chain; empty: no TLS here, a balancer does it")] = ""
+    tls_key: Annotated[str, Meta(description="the PEM file with its key, readable by this user alone")] = ""
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(max_length=64, description="browser origins that may open a socket, such as `https://learn.example`; `*` allows all"),
+    ] = ()
+
+
+class Proxy(Section, frozen=True):
+    """Who may say on whose behalf it connects. Nobody, unless it is named here."""
+
+    networks: Annotated[
+        tuple[str, ...],
+        Meta(max_length=64, description="balancers' networks, such as `10.0.0.0/8`; only their words about addresses count"),
+    ] = ()
+    proxy_protocol: Annotated[bool, Meta(description="balancers begin each connection with a PROXY header, version 1 or 2")] = False
+    header: Annotated[
+        Literal["", "forwarded", "x-forwarded-for"],
+        Meta(description="the header that the balancer writes; reading both would let a client fill in the other"),
+    ] = ""
+
+
+class Database(Section, frozen=True):
+    """Postgres: where everything durable is."""
+
+    dsn: Annotated[Secret, Meta(description="where the primary is: `postgresql://user:secret@host:5432/name`; `dev` brings its own")] = (
+        NOTHING
+    )
+    direct_dsn: Annotated[
+        Secret, Meta(description="the primary without a pooler, for migrations (their lock belongs to a session); empty: `dsn`")
+    ] = NOTHING
+    replica_dsn: Annotated[Secret, Meta(description="a replica for reads that may lag; empty: the primary answers them")] = NOTHING
+    pooler: Annotated[
+        bool, Meta(description="the dsns lead to PgBouncer in transaction mode: no statement stays prepared on a connection")
+    ] = False
+    connections_max: Annotated[
+        int, Meta(ge=1, le=200, description="connections for reads, a process; the journal has one more of its own")
+    ] = CONNECTIONS_MAX
+    calls_max: Annotated[int, Meta(ge=1, le=100_000, description="calls under way or waiting for a connection; beyond it: BUSY")] = (
+        CALLS_MAX
+    )
+
+
+class Journal(Section, frozen=True):
+    """The one write path: what waits for a commit."""
+
+    items_max: Annotated[int, Meta(ge=100, le=1_000_000, description="mutations taken and not yet answered; beyond it: BUSY")] = (
+        _JOURNAL.items_max
+    )
+    bytes_max: Annotated[int, Meta(ge=MIB, le=1024 * MIB, description="their size; beyond it: BUSY")] = _JOURNAL.bytes_max
+    batch_items_max: Annotated[
+        int, Meta(ge=1, le=10_000, description="mutations in one transaction: larger ones hold locks for longer than they save work")
+    ] = _JOURNAL.batch_items_max
+    batch_bytes_max: Annotated[int, Meta(ge=64 * KIB, le=64 * MIB, description="their size")] = _JOURNAL.batch_bytes_max
+    call_s: Annotated[float, Meta(gt=0, le=120, description="the most that one transaction may take")] = _JOURNAL.call_s
+    resubmit_s: Annotated[float, Meta(ge=0, le=600, description="how long an unknown outcome is pursued: a failover takes some ten")] = (
+        _JOURNAL.resubmit_s
+    )
+
+
+class Redis(Section, frozen=True):
+    """Redis or Valkey: the link between gateways, and rate limits. Nothing durable."""
+
+    url: Annotated[Secret, Meta(description="`redis://user:secret@host:6379/0`, `rediss://…` or `unix:///path`; `dev` brings its own")] = (
+        NOTHING
+    )
+    sharded: Annotated[bool, Meta(description="a cluster: SSUBSCRIBE and SPUBLISH, where plain pub/sub would go to every node")] = (
+        _LINK.sharded
+    )
+    publish_bytes_max: Annotated[
+        int, Meta(ge=64 * KIB, le=256 * MIB, description="unsent bytes beyond which frames are dropped; receivers repair from Postgres")
+    ] = _LINK.publish_bytes_max
+    heartbeat_s: Annotated[float, Meta(gt=0, le=60, description="how often a gateway publishes to itself")] = _LINK.heartbeat_s
+    deaf_s: Annotated[
+        float, Meta(gt=0, le=300, description="how long it may miss that before it takes its subscription for deaf and reconnects")
+    ] = _LINK.deaf_s
+
+
+class Tokens(Section, frozen=True):
+    """Access tokens: who may speak, for how long."""
+
+    key_file: Annotated[
+        str, Meta(description="a PEM file of Ed25519 keys, mode 0600: the first private one signs, all verify; `dev` makes one")
+    ] = ""
+    issuer: Annotated[str, Meta(min_length=1, max_length=200, description="the `iss` of our tokens, and of those we take")] = ISSUER
+    audience: Annotated[str, Meta(min_length=1, max_length=200, description="their `aud`")] = AUDIENCE
+    lifetime_s: Annotated[
+        int, Meta(ge=60, le=3600, description="an access token's life: short, for it works without a look into the database")
+    ] = LIFETIME_S
+    refresh_s: Annotated[int, Meta(ge=3600, le=90 * DAY_S, description="a refresh token's life, and an unused session's")] = (
+        _RULES.refresh_s
+    )
+    grace_s: Annotated[
+        float, Meta(ge=0, le=60, description="how long a used refresh token still answers as before: its reply may have been lost")
+    ] = _RULES.grace_s
+
+
+class Passwords(Section, frozen=True):
+    """What hashing a password costs us, and so an attacker."""
+
+    memory_kib: Annotated[int, Meta(ge=8 * KIB, le=MIB, description="argon2id's memory, KiB a hash; OWASP's least is 19 MiB")] = (
+        OWASP.memory_kib
+    )
+    rounds: Annotated[int, Meta(ge=1, le=20, description="argon2id's passes")] = OWASP.rounds
+    lanes: Annotated[int, Meta(ge=1, le=8, description="argon2id's lanes")] = OWASP.lanes
+    concurrent_max: Annotated[
+        int, Meta(ge=1, le=64, description="hashes at a time: each keeps a core busy, and another serves sockets")
+    ] = CONCURRENT_MAX
+    waiting_max: Annotated[int, Meta(ge=1, le=10_000, description="log-ins that wait for a hash; beyond it: 503 with Retry-After")] = (
+        WAITING_MAX
+    )
+    wait_s: Annotated[float, Meta(gt=0, le=60, description="how long one waits; longer than this nobody looks at a button")] = WAIT_S
+
+
+class Gates(Section, frozen=True):
+    """Bounds at the door: before anybody is known."""
+
+    head_bytes_max: Annotated[int, Meta(ge=KIB, le=256 * KIB, description="a request's head")] = _GATES.head_bytes_max
+    head_s: Annotated[float, Meta(gt=0, le=60, description="from accepting to a complete head, TLS included")] = _GATES.head_s
+    half_open_max: Annotated[
+        int, Meta(ge=16, le=100_000, description="connections without a complete head; at the bound the oldest goes")
+    ] = _GATES.half_open_max
+    half_open_per_client_max: Annotated[int, Meta(ge=1, le=100_000, description="the same, from one address")] = (
+        _GATES.half_open_per_client_max
+    )
+    sockets_max: Annotated[
+        int, Meta(ge=16, le=1_000_000, description="open sockets in this process; the limit on file descriptors must be above it")
+    ] = _GATES.sockets_max
+    per_client_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="connections from one address (IPv6: /64); a school may share one behind a carrier's NAT")
+    ] = _GATES.per_client_max
+    handshakes_per_s: Annotated[
+        float, Meta(gt=0, le=100_000, description="handshakes a second; in a reconnect storm the others wait or are told when to return")
+    ] = _GATES.handshakes_per_s
+    handshakes_burst: Annotated[int, Meta(ge=1, le=1_000_000, description="handshakes at once")] = _GATES.handshakes_burst
+    waiting_max: Annotated[int, Meta(ge=0, le=1_000_000, description="handshakes that wait for their turn")] = _GATES.waiting_max
+    waiting_s: Annotated[float, Meta(ge=0, le=60, description="how long one waits at most")] = _GATES.waiting_s
+    retry_after_s: Annotated[
+        int, Meta(ge=1, le=3600, description="the least that a refused one is told to wait; the most is three times")
+    ] = _GATES.retry_after_s
+
+
+class Http(Section, frozen=True):
+    """Bounds of plain HTTP on the same port."""
+
+    connections_max: Annotated[int, Meta(ge=1, le=100_000, description="connections at a time")] = _HTTP.connections_max
+    keep_alive_s: Annotated[float, Meta(gt=0, le=600, description="from an answer to the end of the next request's head")] = (
+        _HTTP.keep_alive_s
+    )
+    stall_s: Annotated[
+        float, Meta(gt=0, le=600, description="how long a body may stand still, and a peer may take nothing of an answer")
+    ] = _HTTP.stall_s
+
+
+class Sockets(Section, frozen=True):
+    """What one open socket may take, in bytes and in patience."""
+
+    message_bytes_max: Annotated[
+        int, Meta(ge=4 * KIB, le=MESSAGE_BYTES_MAX, description="a message from a client; decoding costs up to 20 times its size")
+    ] = MESSAGE_BYTES_MAX
+    queue_soft_bytes: Annotated[
+        int, Meta(ge=4 * KIB, le=16 * MIB, description="unsent bytes from which fan-out is dropped, and the client told that it lags")
+    ] = _BOUNDS.queue_soft_bytes
+    queue_hard_bytes: Annotated[
+        int, Meta(ge=16 * KIB, le=64 * MIB, description="unsent bytes, answers included, at which the socket ends as SLOW")
+    ] = _BOUNDS.queue_hard_bytes
+    stuck_s: Annotated[float, Meta(gt=0, le=600, description="how long a socket may take nothing before it ends as SLOW")] = (
+        _SESSION.stuck_s
+    )
+    close_s: Annotated[float, Meta(gt=0, le=60, description="how long the other side may take to answer a close")] = _BOUNDS.close_s
+    linger_s: Annotated[float, Meta(ge=0, le=60, description="how long the last bytes get before the line is cut")] = _BOUNDS.linger_s
+
+
+class Heartbeat(Section, frozen=True):
+    """How a dead link is found. Each beat wakes a phone's radio."""
+
+    heartbeat_s: Annotated[
+        float, Meta(gt=0, le=3600, description="silence after which the server pings, unless the client asks for another")
+    ] = _SESSION.heartbeat_s
+    heartbeat_min_s: Annotated[float, Meta(gt=0, le=3600, description="the shortest that a client may ask for")] = _SESSION.heartbeat_min_s
+    heartbeat_max_s: Annotated[
+        float, Meta(gt=0, le=3600, description="the longest; carriers forget an idle connection after some minutes")
+    ] = _SESSION.heartbeat_max_s
+    pong_s: Annotated[
+        float,
+        Meta(gt=0, le=300, description="how long a ping may stay without any sign of life; a 2G link that changes cells is silent for ten"),
+    ] = _BOUNDS.pong_s
+
+
+class Limits(Section, frozen=True):
+    """What one session may have and do."""
+
+    hello_s: Annotated[float, Meta(gt=0, le=60, description="from the handshake to a legal Hello")] = _SESSION.hello_s
+    in_flight_max: Annotated[int, Meta(ge=1, le=256, description="mutations sent and not yet answered; 256 outcomes are kept a device")] = (
+        _SESSION.in_flight_max
+    )
+    follows_max: Annotated[int, Meta(ge=1, le=10_000, description="streams followed at once")] = _SESSION.follows_max
+    watches_max: Annotated[int, Meta(ge=0, le=1000, description="spaces whose presence is watched at once")] = _SESSION.watches_max
+    asks_max: Annotated[int, Meta(ge=1, le=1000, description="requests that wait for Postgres at once")] = _SESSION.asks_max
+    commands_per_s: Annotated[float, Meta(gt=0, le=100_000, description="commands a second, on average")] = _SESSION.commands.per_s
+    commands_burst: Annotated[
+        float, Meta(ge=1, le=1_000_000, description="commands at once: a device that returns after days sends its whole queue")
+    ] = _SESSION.commands.burst
+    flood_max: Annotated[int, Meta(ge=1, le=100_000, description="commands refused with RATE before the socket ends with FLOOD")] = (
+        _SESSION.flood_max
+    )
+
+
+class Log(Section, frozen=True):
+    """What is written to standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="the least that is written; `error` wakes someone")] = (
+        "info"
+    )
+    format: Annotated[Literal["console", "json"], Meta(description="for people, or one JSON object a line")] = "console"
+
+
+class Drain(Section, frozen=True):
+    """Going away politely."""
+
+    spread_s: Annotated[
+        float,
+        Meta(ge=0, le=600, description="clients are told to return within this time, each at a moment of its own: no storm elsewhere"),
+    ] = 20.0
+    grace_s: Annotated[
+        float, Meta(ge=0, le=600, description="how long sessions may go on after they were told; what is left is closed with DRAIN")
+    ] = 25.0
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings."""
+
+    listen: Listen = Listen()
+    proxy: Proxy = Proxy()
+    database: Database = Database()
+    journal: Journal = Journal()
+    redis: Redis = Redis()
+    tokens: Tokens = Tokens()
+    passwords: Passwords = Passwords()
+    gates: Gates = Gates()
+    http: Http = Http()
+    sockets: Sockets = Sockets()
+    heartbeat: Heartbeat = Heartbeat()
+    limits: Limits = Limits()
+    log: Log = Log()
+    drain: Drain = Drain()

@@ -1,0 +1,43 @@
+"""What every test run says at its end: what could not be run here, and what to install for it.
+
+Tests that need something from outside skip through `tests.needs`; their reasons are gathered, one line each. Where everything is required
+(`REQUIRE_ALL=1`), a skip for any reason fails the run, so that the place that is meant to run everything cannot quietly run less.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+
+def _skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for report in reporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple):
+            reasons[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+    return reasons
+
+
+def _all_required() -> bool:
+    return os.environ.get("REQUIRE_ALL") == "1"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what was left out, just above pytest's closing line."""
+    reasons = _skip_reasons(terminalreporter)
+    if not reasons:
+        return
+    failed = " (REQUIRE_ALL=1: this is a failure)" if _all_required() else ""
+    terminalreporter.section(f"not run here{failed}", "-")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} test{'s' * (count > 1)}: {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fails a run that left something out where everything is required."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == pytest.ExitCode.OK and _all_required() and reporter is not None and _skip_reasons(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
