@@ -52,10 +52,10 @@ local interval, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARG
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + cost * interval
 local wait = full - burst * interval - now
 if wait > 0 then return math.ceil(wait) end
-redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1)
+redis.call('SET', KEYS[1], full, 'PX', math.ceil((full - now) / 1000) + 1)
 return 0
 """)
-"""In microseconds, which a double holds exactly for 285 years. Written out by format, as Lua's tostring keeps 14 digits only."""
+"""In microseconds since 1970: a double holds them exactly until 2255, and Redis writes a script's numbers with 17 digits."""
 
 
 class Buckets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
@@ -263,6 +264,29 @@ async def test_what_is_subscribed_converges_to_what_is_wanted_whatever_happens_m
             pass
 
 
+async def test_a_cluster_accepts_the_subscriptions_of_many_slots(tmp_path: Path) -> None:
+    options = ValkeyOptions(tmp_path, port=free_port(), arguments=("--cluster-enabled", "yes", "--cluster-port", str(free_port())))
+    server = start_valkey(options)
+    try:
+        with redis.Redis.from_url(server.address.url) as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)  # takes no writes for two seconds, but pub/sub at once
+        one, two = (Gateway(parse_address(server.address.url), origin, LinkOptions(sharded=True)) for origin in (1, 2))
+        async with running(one, two):
+            for stream in range(50):
+                two.link.subscribe(stream)
+            assert {await two.ears.next() for _ in range(50)} == {("linked", stream) for stream in range(50)}
+            one.link.publish(STREAM, 1, 0, b"sharded")
+            assert await two.ears.next() == ("heard", STREAM, 1, 1, 0, b"sharded")
+    finally:
+        stop_valkey(server)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 async def test_a_killed_server_is_found_again_and_every_stream_is_linked(tmp_path: Path) -> None:
     options = ValkeyOptions(tmp_path)
     first = start_valkey(options)
@@ -347,6 +371,7 @@ async def test_other_tasks_get_their_turn_between_batches(valkey: TestValkey) ->
         while gateway.link.counts.heard < 500:
             heard_at_each_turn.append(gateway.link.counts.heard)
             await trio.lowlevel.checkpoint()
+        heard_at_each_turn.append(gateway.link.counts.heard)
         steps = [after - before for before, after in pairwise(heard_at_each_turn)]
         assert max(steps) <= 20  # a turn may fall between two batches of the reader, never beyond
 
