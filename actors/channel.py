@@ -134,7 +134,7 @@ class Channel:
         self.asking: dict[int, int] = {}
         """Those tickets, by session."""
         self.waiting: list[Follower] = []
-        """Those whose page reached beyond this gateway's tail: live as soon as the tail is there."""
+        """Those whose page reached beyond this gateway's tail, or came while the audience is not known: live as soon as may be."""
         self.outgoing: list[bytes] = []
         self.flushing = False
         self.audience_version = 0
@@ -169,7 +169,7 @@ class Channel:
             case HeadIs():
                 self._head_is(message.head, message.audience_version)
             case Recheck():
-                if message.user == SYSTEM or any(follower.user == message.user for follower in self.live.values()):
+                if message.user == SYSTEM or any(f.user == message.user for f in (*self.live.values(), *self.waiting)):
                     self._check_audience()
             case CommunityLost():
                 self._register()
@@ -208,7 +208,10 @@ class Channel:
         if self.live:
             self.outgoing.extend(frames)
             self._flush_soon()
-        if self.waiting:
+        self._meet_waiting()
+
+    def _meet_waiting(self) -> None:
+        if self.waiting and not self.stale:
             waiting, self.waiting = self.waiting, []
             for follower in waiting:
                 self._meet(follower, follower.after)
@@ -275,19 +278,17 @@ class Channel:
         """Brings a follower that has everything up to `upto` to the tail, if the way is short enough to be in memory."""
         head = self.tail.head
         assert head is not None
-        if upto > head:
+        if upto > head or self.stale:
             follower.after = upto
             self.waiting.append(follower)
-            self._read_missing()
+            if upto > head:
+                self._read_missing()
             return
         frames = self.tail.after(upto)
         if frames is None:
             self._answer(follower, upto, live=False)
             return
         self._flush()
-        if self.stale:
-            self._answer(follower, upto, live=False)
-            return
         if frames:
             self._send_frames(follower, frames)
         self.live[follower.key] = follower
@@ -322,13 +323,13 @@ class Channel:
     def _learn_version(self, version: int) -> None:
         if version > self.audience_version:
             self.audience_version = version
-            if self.live:
+            if self.live or self.waiting:
                 self._check_audience()
 
     def _check_audience(self) -> None:
         self.stale = True
         self.checking = self._next_ticket()
-        users = tuple({follower.user for follower in self.live.values()})
+        users = tuple({follower.user for follower in (*self.live.values(), *self.waiting)})
         self._store.ask(CheckAudience(self._stream, users), self.checking, self._ctx.self)
 
     def _checked(self, audience: Audience) -> None:
@@ -342,6 +343,16 @@ class Channel:
             follower.outlet.send(encode(Unfollowed(self._stream, Code.FORBIDDEN)))
             follower.session.tell_control(FollowEnded(self._stream, lagged=False))
         self._flush()
+        self._admit(audience)
+
+    def _admit(self, audience: Audience) -> None:
+        """Those who came while the audience was not known: the ones it was asked about are let in or not, later ones are read for again."""
+        waiting, self.waiting = self.waiting, []
+        for follower in waiting:
+            if follower.user in audience.users:
+                self._meet(follower, follower.after)
+            else:
+                self._read_for(follower)
 
     # What Postgres answers
 

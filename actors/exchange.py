@@ -110,10 +110,13 @@ class Entrance:
 
 
 class Exchange:
-    """See the module. `poke_control` asks the control stream's reader to look at once."""
+    """See the module. The journal and the link need it before they exist, so it is told of them by `settle`."""
 
-    def __init__(self, near: Neighbourhood, link: Link, poke_control: Callable[[], None]) -> None:
+    def __init__(self, near: Neighbourhood) -> None:
         self._near = near
+
+    def settle(self, link: Link, poke_control: Callable[[], None]) -> None:
+        """`poke_control` asks the control stream's reader to look at once."""
         self._link = link
         self._poke_control = poke_control
 

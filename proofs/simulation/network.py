@@ -1,0 +1,164 @@
+"""A simulated socket: whole messages in order, each direction with its own delay, until it is cut.
+
+A cut loses what is under way in both directions; each side learns of it in its own time. A client that stops reading fills the
+server's queue, as a phone in a tunnel does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from actors.socket_port import Batch, Inlet, Peer
+from proofs.simulation.faults import Faults
+from proofs.simulation.world import World
+
+SOFT_BYTES = 2_000
+HARD_BYTES = 20_000
+CLOSE_SLOW = 4008
+NOTICE_MAX_S = 5.0
+"""Within this a side learns that its line is cut: the heartbeat, in a live system."""
+
+
+class SimulatedSocket:
+    """The server's `Outlet`, and the client's end of the same line."""
+
+    def __init__(
+        self,
+        world: World,
+        faults: Faults,
+        pump: Callable[[], None],
+        hear: Callable[[bytes], None],
+        ended: Callable[[int], None],
+    ) -> None:
+        self._world = world
+        self._faults = faults
+        self._pump = pump
+        self._hear = hear
+        self._ended = ended
+        self.inlet: Inlet | None = None
+        self.heartbeat_s = 45.0
+        self.queued_bytes = 0
+        self._refused = False
+        self._to_client: deque[bytes] = deque()
+        self._client_busy = False
+        self._server_clear_at = 0.0
+        self._cut = False
+        self._server_told = False
+        self._client_told = False
+        self._closing = False
+
+    # The server's side
+
+    @property
+    def peer(self) -> Peer:
+        return Peer("127.0.0.1")
+
+    def push(self, batch: Batch) -> bool:
+        if self._closing or self.queued_bytes + len(batch.payload) > SOFT_BYTES:
+            self._refused = True
+            return False
+        self._enqueue(batch.payload)
+        return True
+
+    def send(self, payload: bytes) -> None:
+        if self._closing:
+            return
+        if self.queued_bytes + len(payload) > HARD_BYTES:
+            self.close(CLOSE_SLOW, "SLOW")
+            return
+        self._enqueue(payload)
+
+    def close(self, code: int, reason: str) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        delay_s = self._world.between(0.0, self._faults.socket_delay_s)
+        self._world.after(delay_s, lambda: self._end(code))
+
+    def pause_reading(self) -> None:
+        """Not simulated: a simulated client sends no more than its window."""
+
+    def resume_reading(self) -> None:
+        """See `pause_reading`."""
+
+    def _enqueue(self, payload: bytes) -> None:
+        self.queued_bytes += len(payload)
+        self._to_client.append(payload)
+        if not self._client_busy:
+            self._client_busy = True
+            self._world.after(self._client_delay_s(), self._deliver)
+
+    def _deliver(self) -> None:
+        """One message reaches the client; the next one sets out."""
+        if self._cut or not self._to_client:
+            self._client_busy = False
+            return
+        payload = self._to_client.popleft()
+        self.queued_bytes -= len(payload)
+        if self._to_client:
+            self._world.after(self._client_delay_s(), self._deliver)
+        else:
+            self._client_busy = False
+            if self._refused and self.inlet is not None and not self._server_told:
+                self._refused = False
+                self.inlet.drained()
+                self._pump()
+        if not self._client_told:
+            self._hear(payload)
+
+    def _client_delay_s(self) -> float:
+        delay_s = self._world.between(0.0, self._faults.socket_delay_s / 4)
+        if self._world.happens(self._faults.slow_reader):
+            delay_s += self._world.between(0.0, 20.0)
+        return delay_s
+
+    # The client's side
+
+    def send_to_server(self, payload: bytes) -> None:
+        at = max(self._server_clear_at, self._world.now + self._world.between(0.0, self._faults.socket_delay_s))
+        self._server_clear_at = at
+
+        def arrive() -> None:
+            if not self._cut and not self._server_told and self.inlet is not None:
+                self.inlet.received(payload)
+                self._pump()
+
+        self._world.after(at - self._world.now, arrive)
+
+    # The line
+
+    def cut(self) -> None:
+        """The network is gone; nothing that is under way arrives."""
+        if self._cut:
+            return
+        self._cut = True
+        self._world.after(self._world.between(0.0, NOTICE_MAX_S), lambda: self._tell_server(1006))
+        self._world.after(self._world.between(0.0, NOTICE_MAX_S), lambda: self._tell_client(1006))
+
+    def gateway_died(self) -> None:
+        """The process at the server's end was killed: its kernel resets the line."""
+        self._cut = True
+        self._server_told = True
+        self._world.after(self._world.between(0.0, NOTICE_MAX_S), lambda: self._tell_client(1006))
+
+    def _end(self, code: int) -> None:
+        """The server's close: what was queued before it still arrives, if the line is up."""
+        if self._to_client and not self._cut:
+            self._world.after(0.05, lambda: self._end(code))
+            return
+        self._tell_client(1006 if self._cut else code)
+        self._tell_server(code)
+        self._cut = True
+
+    def _tell_server(self, code: int) -> None:
+        if not self._server_told and self.inlet is not None:
+            self._server_told = True
+            self._closing = True
+            self.inlet.closed(code, "")
+            self._pump()
+
+    def _tell_client(self, code: int) -> None:
+        if not self._client_told:
+            self._client_told = True
+            self._ended(code)
