@@ -60,8 +60,8 @@ class Backoff(Struct, frozen=True):
     """How long to wait before a restart: `first_s`, doubling up to `max_s` with every crash in a row, less a random share.
 
     A world that is away (a database restarting) makes a worker crash at once, again and again; without a wait that would burn
-    the supervisor's intensity within a second. A worker that should be tried for ever needs `max_s` above the supervisor's
-    `period_s / intensity`; one whose crashes should escalate soon needs less.
+    the supervisor's intensity within a second. A worker that should be tried for ever stands under a supervisor with an intensity
+    of at least `crashes_max(period_s)`; one whose crashes should escalate soon needs a shorter wait.
     """
 
     first_s: float = 0.05
@@ -80,6 +80,16 @@ class Backoff(Struct, frozen=True):
         # 2.0**1023 is the last power that a float holds; max_s is reached long before.
         whole_s = min(self.max_s, self.first_s * 2.0 ** min(crashes_in_a_row - 1, 1023))
         return whole_s * (1.0 - self.jitter * random)
+
+    def crashes_max(self, period_s: float) -> int:
+        """The most crashes that these waits let happen within `period_s`, for a worker that crashes as soon as it starts."""
+        at_s, crashes = 0.0, 1
+        while (wait_s := self.delay_s(crashes, random=1.0)) > 0 and at_s + wait_s < period_s:
+            at_s += wait_s
+            crashes += 1
+        if wait_s <= 0:
+            raise ValueError(f"{self} may not wait at all, so nothing bounds its crashes")
+        return crashes
 
 
 class Worker(Struct, frozen=True):

@@ -190,7 +190,7 @@ class _Supervision:
         self._bell = trio.Event()
         self._stopping = False
         self.on_stuck: Callable[[], None] = lambda: None
-        self.stuck = False
+        self.stuck = False  # all are stopped but those that do not stop
 
     def states(self, now_s: float) -> tuple[TreeState, ...]:
         return tuple(node.state(now_s) for node in self._nodes)
@@ -233,6 +233,9 @@ class _Supervision:
         for node in self._nodes:
             if node.phase in (Phase.WAITING, Phase.BACKOFF):
                 node.phase = Phase.STOPPED
+        if any(node.phase is Phase.STUCK for node in self._nodes):
+            self.stuck = True
+            self.on_stuck()
         return verdict
 
     # Starting.
@@ -285,9 +288,9 @@ class _Supervision:
                     await node.spec.run(task_status=status)
         except Exception as cause:  # noqa: BLE001 - a supervisor
             node.cause = cause
-        finally:
-            node.over = True
-            self._ring()
+        # Not in a `finally`: what is no Exception cancels everything here, and is nobody's end to deal with.
+        node.over = True
+        self._ring()
 
     # Ends and restarts.
 
@@ -367,8 +370,6 @@ class _Supervision:
                 else:
                     node.phase = Phase.STUCK
                     self._outside.report("child_stuck", node.path, None)
-                    self.stuck = True
-                    self.on_stuck()
             elif _just_ended(node):
                 node.last_cause = node.cause or node.last_cause
                 node.phase = Phase.STOPPED
@@ -396,12 +397,8 @@ class _Supervision:
     async def _supervisor_ended(self, node: _Node, supervision: _Supervision) -> bool:
         """Has no grace of its own: it lasts as long as the graces of its children."""
         supervision.request_stop()
-        await self._until(lambda: node.over or (supervision.stuck and supervision.settled()))
+        await self._until(lambda: node.over or supervision.stuck)
         return node.over
-
-    def settled(self) -> bool:
-        """Nothing is left to stop but what does not."""
-        return all(node.over or node.phase is Phase.STUCK for node in self._nodes)
 
     # Waiting. Everything here runs behind the shield, so `_until` ends by its condition or by a deadline around it.
 
