@@ -243,6 +243,9 @@ class SimulatedDevice:
     def _event(self, event: Event) -> None:
         verdict = self.positions.judge(event.stream, event.seq)
         self._may_see(event)
+        if verdict is Verdict.ASK:
+            at = self.positions.cursor(event.stream)
+            raise Violation(f"{self.name} was sent event {event.seq} of stream {event.stream} after {at}: the server skipped some")
         if verdict is Verdict.APPLY:
             self.copies.setdefault(event.stream, {})[event.seq] = (event.author, event.body)
             self.positions.apply(event.stream, event.seq)
