@@ -210,7 +210,7 @@ class Journal:
                 self._give_up(item, str(error))
             return
         except POISON as error:
-            _raise_if_ours(error)
+            raise_if_ours(error)
             if len(items) > 1:
                 self.stats.bisected += 1
                 half = len(items) // 2
@@ -270,7 +270,7 @@ class Journal:
             self._give_up(item, str(error))
             return
         except POISON as error:
-            _raise_if_ours(error)
+            raise_if_ours(error)
             await self._refuse(item, error)
             return
         if outcome.facts:
@@ -336,6 +336,7 @@ def _text_bytes(entry: Entry) -> int:
     return 0
 
 
-def _raise_if_ours(error: BaseException) -> None:
+def raise_if_ours(error: BaseException) -> None:
+    """Ends whoever caught `error` where no entry or query can be its cause."""
     if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] in OURS:
         raise error

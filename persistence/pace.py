@@ -20,7 +20,7 @@ from typing import Final
 
 QUIET_PER_S: Final = 200.0
 """Below this, batches of one cost the server less than a sixth of a core."""
-BUSY_PER_S: Final = 3_000.0
+BUSY_PER_S: Final = 1_500.0
 INTERVAL_MAX_S: Final = 0.010
 MEMORY_S: Final = 0.25
 """How fast the estimate follows: after this long, two thirds of it are news."""
