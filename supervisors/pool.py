@@ -349,12 +349,8 @@ class CellPool(Generic[K, M]):
         rotation = self._rotation
         for _ in range(min(len(rotation), SWEEP_SLICE_MAX)):
             cell = rotation.popleft()
-            if cell._state is State.GIVEN_UP:
-                if self._holder(cell.key) is not cell:
-                    continue
-            elif cell._state is not LIVE or self._passivated(cell, now_s, idle_s):
-                continue
-            rotation.append(cell)
+            if self._holder(cell.key) is cell and not self._passivated(cell, now_s, idle_s):
+                rotation.append(cell)
         slices = -(-len(rotation) // SWEEP_SLICE_MAX)
         self.sweep_due_s = now_s + idle_s / (SWEEPS_PER_IDLE_TIME * slices) if slices else float("inf")
 
@@ -428,7 +424,7 @@ class CellPool(Generic[K, M]):
             cell.enlisted = True
             self._crashed(cell, cause, now_s)
             self.settle(cell)
-            return cell._state is not LIVE
+            return False
         if not agreed or cell.enlisted:  # enlisted: it was told something while it was asked
             return False
         cell._state = State.PASSIVE
@@ -457,7 +453,7 @@ class CellPool(Generic[K, M]):
         if self._window.note(now_s, cause):
             raise PoolFailed(
                 f"pool {self.name}: more than {policy.pool_intensity} crashes in {policy.pool_period_s:g} s",
-                self._window.causes()[-8:],
+                self._window.causes(),
             )
 
     def _retire(self, cell: Cell[K, M]) -> None:

@@ -140,6 +140,7 @@ class Turns:
 
     def reset(self) -> None:
         """Empties every pool, the youngest kind first; what is told meanwhile is a dead letter. Afterwards all may begin again."""
+        assert not self._running, "an actor must not stop everything: its supervisor does"
         self.closed = True
         try:
             for pool in reversed(self.pools.values()):

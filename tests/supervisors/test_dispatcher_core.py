@@ -218,6 +218,31 @@ def test_a_given_up_key_stays_dead_for_its_quarantine_and_lives_again_after_it()
     assert not old.tell(Act(4)), "what was stopped for good stays so; only its key may begin again"
 
 
+def test_a_given_up_key_leaves_memory_when_its_quarantine_is_over() -> None:
+    stage = Stage()
+    pool = stage.pool(intensity=0, quarantine_s=100.0, passivate_after_s=60.0)
+    pool.get("ann").tell(Act(1, crash))
+    stage.wait(99.0)
+    assert list(pool) == ["ann"]
+    stage.wait(20.0)
+    assert list(pool) == []
+
+
+def test_an_actor_given_up_while_it_was_asked_to_leave_leaves_memory_too() -> None:
+    stage = Stage()
+
+    def refuse(key: str) -> bool:
+        raise Scripted("cannot say")
+
+    stage.may_leave = refuse
+    pool = stage.pool(intensity=0, quarantine_s=100.0, passivate_after_s=60.0)
+    pool.get("ann")
+    stage.wait(80.0)
+    assert (pool.counts.give_ups, list(pool)) == (1, ["ann"])
+    stage.wait(120.0)
+    assert list(pool) == []
+
+
 def test_a_listener_that_crashes_takes_nobody_with_it() -> None:
     stage = Stage()
 
