@@ -53,7 +53,9 @@ class LinkOptions(msgspec.Struct, frozen=True):
     batch_max: int = 256
     """Messages told in one go before other tasks get their turn: below 1 ms at 2–3 µs a message."""
     heartbeat_s: float = 1.0
-    deaf_s: float = 3.0
+    deaf_beats: int = 3
+    """Heartbeats that must be missed before the subscription is replaced. Counted rather than timed, so that a process which was
+    itself stopped for a while does not blame the connection."""
 
 
 class LinkCounts(msgspec.Struct):
@@ -74,7 +76,7 @@ class LinkCounts(msgspec.Struct):
     refused: int = 0
     """Connections replaced because Redis refused a subscription (part of `losses`)."""
     silent: int = 0
-    """Connections replaced because nothing at all came for `deaf_s` (part of `losses`)."""
+    """Connections replaced because nothing at all came for `deaf_beats` (part of `losses`)."""
 
 
 class RedisLink:
@@ -109,7 +111,7 @@ class RedisLink:
         self._heart = b"heart:v1:%d" % origin
         self._wanted: dict[bytes, int] = {}
         # What the connection has not been told: True to subscribe, False to unsubscribe, one entry a channel. Empty without a
-        # connection, and a connection that takes nothing is given up after `deaf_s`.
+        # connection, and a connection that takes nothing is given up after `deaf_beats`.
         self._changes: dict[bytes, bool] = {}
         self._connected = False
         self._ping_due = False
@@ -119,8 +121,8 @@ class RedisLink:
         self._beat = 0
         self._beat_heard = 0
         self._beaten = trio.Event()
-        self._unheard_since: float | None = None
-        self._received_at = 0.0
+        self._unheard = 0
+        self._unanswered = 0
 
     @property
     def up(self) -> bool:
@@ -162,8 +164,7 @@ class RedisLink:
     async def _serve_connection(self, connection: Connection) -> None:
         """Returns when the connection is lost, silent or deaf."""
         self.counts.connects += 1
-        self._received_at = trio.current_time()
-        self._unheard_since = None
+        self._unheard = self._unanswered = 0
         self._connected = True
         self._changes = dict.fromkeys(self._wanted, True)
         try:
@@ -182,7 +183,7 @@ class RedisLink:
         unpack, header_bytes = HEADER.unpack_from, HEADER.size
         while True:
             await connection.feed()
-            self._received_at = trio.current_time()
+            self._unanswered = 0
             left = self.options.batch_max
             while (reply := gets()) is not NOT_YET:
                 if type(reply) is not list:
@@ -213,7 +214,7 @@ class RedisLink:
             payload = reply[2]
             if channel == self._heart and payload.isdigit():
                 self._beat_heard = int(payload)
-                self._unheard_since = None
+                self._unheard = 0
                 self._beaten.set()
                 self._beaten = trio.Event()
             elif (topic := self._topics.get(channel)) is None or len(payload) < ORIGIN.size:
@@ -258,9 +259,13 @@ class RedisLink:
         options = self.options
         while True:
             await trio.sleep(options.heartbeat_s)
-            if trio.current_time() - self._received_at > options.deaf_s:
+            if self._unanswered >= options.deaf_beats:
                 self.counts.silent += 1
                 return
+            if self._unheard >= options.deaf_beats:
+                self.counts.deaf += 1
+                return
+            self._unanswered += 1
             self._ping_due = True
             self._writer.unpark()
             if not self._up:
@@ -270,13 +275,8 @@ class RedisLink:
                 await self._commands.call(self._publish, self._heart, self._beat)
             except RedisError:
                 continue  # without the command connection nothing can be concluded
-            if self._beat_heard >= self._beat:
-                self._unheard_since = None
-            elif self._unheard_since is None:
-                self._unheard_since = trio.current_time()
-            elif trio.current_time() - self._unheard_since >= options.deaf_s:
-                self.counts.deaf += 1
-                return
+            if self._beat_heard < self._beat:
+                self._unheard += 1
 
     def _post(self, packed: bytes) -> None:
         if self._commands.unsent_bytes + len(packed) <= self.options.publish_bytes_max:

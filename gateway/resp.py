@@ -228,8 +228,11 @@ class Commands:
         """Fails calls whose time is over, and returns when the connection has been silent for too long."""
         deadline_s = self.limits.deadline_s
         while True:
-            await trio.sleep(deadline_s / 4)
+            due = trio.current_time() + deadline_s / 4
+            await trio.sleep_until(due)
             now = trio.current_time()
+            if now - due > deadline_s / 4:
+                continue  # this process itself was stopped: the replies may be here already, unread
             for call in self._in_flight:
                 if isinstance(call, _Call):
                     if call.deadline > now:

@@ -32,7 +32,7 @@ def impatient() -> float:
     return 0.02
 
 
-WATCHFUL = LinkOptions(heartbeat_s=0.02, deaf_s=0.1)
+WATCHFUL = LinkOptions(heartbeat_s=0.02, deaf_beats=3)
 STREAM = 42
 
 
@@ -322,6 +322,15 @@ async def test_a_listener_that_raises_ends_the_link_and_it_can_be_served_again(v
     gateway.ears.announced = whole  # type: ignore[method-assign]
     async with running(gateway):
         assert await gateway.ears.next() == ("linked", STREAM)
+
+
+async def test_a_process_that_was_stopped_does_not_blame_the_link(valkey: TestValkey, tmp_path: Path) -> None:
+    async with behind_a_proxy(valkey, tmp_path) as (gateway, _):
+        with valkey.client() as client:
+            for _ in range(3):
+                client.blpop(["never"], timeout=0.1)  # blocks this whole process for five beats
+                await gateway.link.wait_beat()
+        assert (gateway.link.counts.connects, gateway.link.counts.losses) == (1, 0)
 
 
 async def test_publish_never_waits_and_drops_beyond_its_bound(valkey: TestValkey, tmp_path: Path) -> None:

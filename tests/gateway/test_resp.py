@@ -152,6 +152,18 @@ async def test_a_paused_server_delays_and_does_not_confuse(valkey: TestValkey) -
         assert await commands.call("ECHO", "late") == b"late"
 
 
+async def test_a_process_that_was_stopped_finds_its_replies(valkey: TestValkey) -> None:
+    async with running(parse_address(valkey.url), CommandLimits(deadline_s=0.02)) as commands:
+        with valkey.client() as client:
+            for number in range(10):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(commands.call, "ECHO", number)
+                    await trio.lowlevel.checkpoint()
+                    await trio.lowlevel.checkpoint()  # sent; the answer comes while the process is blocked
+                    client.blpop(["never"], timeout=0.05)
+        assert (commands.counts.losses, commands.counts.unknown) == (0, 0)
+
+
 async def test_calls_beyond_the_bound_are_refused(valkey: TestValkey, tmp_path: Path) -> None:
     async with faulty(valkey, tmp_path) as proxy, running(proxy.address, CommandLimits(in_flight_max=3)) as commands:
         proxy.fault = "swallow"
