@@ -151,9 +151,9 @@ class Redis(Section, frozen=True):
         int, Meta(ge=64 * KIB, le=256 * MIB, description="unsent bytes beyond which frames are dropped; receivers repair from Postgres")
     ] = _LINK.publish_bytes_max
     heartbeat_s: Annotated[float, Meta(gt=0, le=60, description="how often a gateway publishes to itself")] = _LINK.heartbeat_s
-    deaf_s: Annotated[
-        float, Meta(gt=0, le=300, description="how long it may miss that before it takes its subscription for deaf and reconnects")
-    ] = _LINK.deaf_s
+    deaf_beats: Annotated[
+        int, Meta(ge=2, le=100, description="how many of them it may miss before it takes its subscription for deaf and reconnects")
+    ] = _LINK.deaf_beats
 
 
 class Tokens(Section, frozen=True):

@@ -257,8 +257,6 @@ def _contradictions(settings: Settings) -> Iterator[Fault]:
     if not beat.heartbeat_min_s <= beat.heartbeat_s <= beat.heartbeat_max_s:
         within = f"{beat.heartbeat_min_s:g} to {beat.heartbeat_max_s:g} (heartbeat_min_s to heartbeat_max_s)"
         yield Fault("heartbeat.heartbeat_s", f"{beat.heartbeat_s:g}", within)
-    if settings.redis.deaf_s <= settings.redis.heartbeat_s:
-        yield Fault("redis.deaf_s", f"{settings.redis.deaf_s:g}", f"more than heartbeat_s, {settings.redis.heartbeat_s:g}")
     if gates.half_open_per_client_max > gates.half_open_max:
         yield Fault("gates.half_open_per_client_max", str(gates.half_open_per_client_max), f"at most half_open_max, {gates.half_open_max}")
     if (proxy.proxy_protocol or proxy.header) and not proxy.networks:

@@ -126,7 +126,6 @@ def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         {"EDUCONNECT_LISTEN_TLS_CERTIFICATE": "cert.pem"},
         {"EDUCONNECT_SOCKETS_QUEUE_SOFT_BYTES": "1000000"},
         {"EDUCONNECT_HEARTBEAT_HEARTBEAT_S": "1"},
-        {"EDUCONNECT_REDIS_DEAF_S": "0.5"},
         {"EDUCONNECT_GATES_HALF_OPEN_MAX": "16"},
         {"EDUCONNECT_PROXY_PROXY_PROTOCOL": "true"},
         {"EDUCONNECT_DRAIN_SPREAD_S": "500"},
