@@ -1,0 +1,52 @@
+"""The Python client: durable, resumable sessions with an EduConnect server.
+
+account.py      HTTP: register, log in, renew          connecting.py   connect(url, credentials) ─▶ Session
+session.py      what an application calls              subscription.py what it iterates over
+exchange.py     what is asked, heard and still open    fold.py         what streams amount to
+runner.py       one socket after another               link.py, websocket.py, store.py, sqlite_store.py: ports and adapters
+"""
+
+from client.account import Account, Credentials
+from client.connecting import connect
+from client.errors import (
+    AccountError,
+    ClientError,
+    DeviceCopied,
+    MutationRefused,
+    QueueFull,
+    RequestFailed,
+    SessionEnded,
+    Unreachable,
+)
+from client.pending import Pending
+from client.session import Session, Status
+from client.settings import Settings
+from client.sqlite_store import SqliteStore
+from client.store import Bookmark, MemoryStore, Store
+from client.subscription import CaughtUp, Events, Restarted, Unreadable
+
+__all__ = [
+    "Account",
+    "AccountError",
+    "Bookmark",
+    "CaughtUp",
+    "ClientError",
+    "Credentials",
+    "DeviceCopied",
+    "Events",
+    "MemoryStore",
+    "MutationRefused",
+    "Pending",
+    "QueueFull",
+    "RequestFailed",
+    "Restarted",
+    "Session",
+    "SessionEnded",
+    "Settings",
+    "SqliteStore",
+    "Status",
+    "Store",
+    "Unreachable",
+    "Unreadable",
+    "connect",
+]

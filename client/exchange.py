@@ -1,0 +1,501 @@
+"""What a device asks for, what it hears, and what is still open: everything of a session that is neither socket nor clock.
+
+    submit ─▶ ledger ─┐                              ┌─▶ pendings   (Done, Refused)
+    ask ────▶ asked ──┼─collect─▶ bytes ·· frames ─hear─▶ asked     (answers)
+    follow ─▶ positions┘                             └─▶ positions ─▶ subscriptions   (events)
+
+Every change of state is synchronous and stands between two awaits, so a socket that is cut anywhere, or a caller that is
+cancelled anywhere, leaves positions, ledger and store agreeing with one another.
+
+Invariant: what `submit` returned is in the store until the server has decided it, and is asked for again on every new socket; an
+event moves the cursor in the same step in which every subscription that covers it takes it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import trio
+from msgspec import Raw
+
+from client.errors import DeviceCopied, MutationRefused, SessionEnded
+from client.ledger import Entry, Ledger
+from client.pending import Asked, Pending
+from client.positions import Heard, Positions, Verdict
+from client.store import Bookmark, Cause, Kept, Store
+from client.subscription import EVENTS_MAX, CaughtUp, Delivery, Events, Fact, Restarted, Unreadable
+from protocol.client_session import backoff_ms
+from protocol.codec import BadFrame, UnknownEvent, UnknownFrame, decode_operation, encode
+from protocol.codes import TABLE, Code, Retry
+from protocol.frames import (
+    BATCH_FRAMES_MAX,
+    AnyFrame,
+    Done,
+    DoneRun,
+    Event,
+    Failed,
+    Follow,
+    Followed,
+    IsTyping,
+    Lagged,
+    Limits,
+    Mutate,
+    Presence,
+    Refused,
+    Typing,
+    Unfollow,
+    Unfollowed,
+    Watch,
+    Welcome,
+)
+from protocol.operations import AnyOperation
+from protocol.values import Cursor
+
+MESSAGE_BYTES_GOAL = 8 * 1024
+"""A message to the server is closed at this size: at 50 kbit/s it takes 1.3 s, and a ping does not wait longer than that behind it."""
+WORKED_MAX = 64
+"""Events worked through before their cursors are written down, so that a durable store is not synced for each."""
+HINTS_MAX = 8
+"""Typing notices that wait for the socket; more are forgotten."""
+FOLLOWS_OPEN_MAX = 32
+"""Questions for streams that are open at once: each may bring a page, and pages of many streams at once bring no stream forward sooner."""
+FUTILE_MAX = 5
+"""Times in a row that mutations came back unconsumed for want of an earlier number. Then this socket and the server do not agree on
+where they are, and the next `Welcome` says it anew."""
+
+
+class ServerFault(Exception):
+    """The server said something that makes no sense here; this socket is given up."""
+
+
+class Exchange:
+    """One device's side of all conversations with the server."""
+
+    def __init__(self, store: Store, device: int, spread: Callable[[], float], events_max: int = EVENTS_MAX) -> None:
+        orphans = store.bind(device)
+        saved = store.load()
+        self._store = store
+        self._spread = spread
+        self._events_max = events_max
+        self._epoch = saved.epoch
+        self._positions = Positions(saved.cursors)
+        self._ledger = Ledger(Entry(kept.key, kept.operation, kept.number) for kept in saved.mutations)
+        self._pendings = {kept.key: Pending(kept.key, kept.operation) for kept in saved.mutations}
+        self._orphans = orphans
+        self._subscriptions: list[Events] = []
+        self._paused: set[int] = set()
+        self._worked: dict[int, int] = {}
+        self._asked: dict[int, Asked] = {}
+        self._unsent: deque[int] = deque()
+        self._unfollows: deque[int] = deque()
+        self._typing: deque[int] = deque(maxlen=HINTS_MAX)
+        self._watched: set[int] = set()
+        self._follows: dict[int, int] = {}
+        self._retrying: set[int] = set()
+        self._last_id = 0
+        self._limits: Limits | None = None
+        self._futile = 0
+        self._hold_wait = 0
+        self._end: SessionEnded | None = None
+        self._quiet = trio.Event()
+        self._wake_writer = trio.Event()
+        self.later: Callable[[float, Callable[[], None]], None] | None = None
+        self.answers = 0
+
+    # What the application asks for
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @property
+    def in_flight(self) -> int:
+        """Mutations sent on this socket and not answered."""
+        return self._ledger.in_flight
+
+    @property
+    def orphans(self) -> tuple[Kept, ...]:
+        """Mutations that another device left behind in this store, with an unknown outcome."""
+        return self._orphans
+
+    @property
+    def unanswered(self) -> list[Pending]:
+        """Every mutation without an outcome, oldest first."""
+        return list(self._pendings.values())
+
+    def cursor(self, stream: int) -> int:
+        return self._positions.cursor(stream)
+
+    def bookmark(self, name: str) -> int:
+        return self._store.bookmark(name)
+
+    def submit(self, operation: AnyOperation, cause: Event | None, bookmark: Bookmark | None) -> Pending:
+        """Keeps a mutation and queues it. Raises `ValueError` for one that no server would take, `QueueFull`, `SessionEnded`."""
+        if self._end is not None:
+            raise self._end
+        frozen = encode(operation)
+        try:
+            decode_operation(frozen)
+        except BadFrame as bad:
+            raise ValueError(f"{type(operation).__name__}: {bad.detail}") from None
+        self._ledger.check_room()
+        key = self._store.append(frozen, Cause(cause.stream, cause.seq) if cause is not None else None, bookmark)
+        self._ledger.append(Entry(key, frozen))
+        pending = self._pendings[key] = Pending(key, frozen)
+        self.wake()
+        return pending
+
+    async def wait_quiet(self) -> None:
+        """Waits until no mutation is without an outcome. Raises `SessionEnded`."""
+        while self._pendings:
+            if self._end is not None:
+                raise self._end
+            self._quiet = trio.Event()
+            await self._quiet.wait()
+
+    def events(self, streams: frozenset[int] | None) -> Events:
+        """Opens a subscription, and wakes up the streams that rested for want of one."""
+        events = Events(streams, self._work, self._rouse, self._close, self._events_max)
+        if self._end is not None:
+            events.finish(self._end)
+        self._subscriptions.append(events)
+        for stream in streams or ():
+            self.follow(stream, None)
+        self._rouse(events)
+        return events
+
+    def follow(self, stream: int, after: int | None) -> None:
+        """Wants a stream from its cursor on (`after` counts for one that has none)."""
+        self._paused.discard(stream)
+        if self._positions.want(stream, after):
+            self.wake()
+
+    def unfollow(self, stream: int, forget: bool) -> None:
+        """Stops wanting it."""
+        self._paused.discard(stream)
+        self._retrying.discard(stream)
+        self._rest(stream)
+        if forget:
+            self._worked.pop(stream, None)
+            self._positions.forget(stream)
+            self._store.forget(stream)
+
+    def type(self, stream: int) -> None:
+        """Says that one is typing, if a socket is open."""
+        if self._limits is not None and stream not in self._typing:
+            self._typing.append(stream)
+            self.wake()
+
+    def new_id(self) -> int:
+        self._last_id = self._last_id % (2**32 - 1) + 1
+        return self._last_id
+
+    def open_request(self, asked: Asked) -> None:
+        """Queues a request; its answer is put into `asked`."""
+        if self._end is not None:
+            raise self._end
+        self._asked[asked.request.id] = asked
+        self._unsent.append(asked.request.id)
+        self.wake()
+
+    def drop_request(self, asked: Asked) -> None:
+        """Nobody waits for it any more."""
+        self._asked.pop(asked.request.id, None)
+
+    def watched(self, space: int, on: bool) -> None:
+        """Remembers that presence of a space is on, so that the next socket asks for it again."""
+        if on:
+            self._watched.add(space)
+        else:
+            self._watched.discard(space)
+
+    # The socket's side
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._wake_writer.set()
+
+    async def wait_something(self) -> None:
+        """Waits until there may be something to send."""
+        await self._wake_writer.wait()
+
+    def hello_cursors(self) -> tuple[Cursor, ...]:
+        """The cursors for `Hello`; from now on what they bring is taken."""
+        return self._positions.hello()
+
+    def welcome(self, welcome: Welcome, reset: bool) -> None:
+        """The session is open: everything unanswered is asked for again, what did not fit into `Hello` is followed."""
+        if self._epoch != welcome.epoch:
+            self._worked.clear()
+            self._store.begin(welcome.epoch)
+            self._epoch = welcome.epoch
+        if reset:
+            for stream in self._positions.reset():
+                for events in self._covering(stream):
+                    events.mark(Restarted(stream))
+        self._limits = welcome.limits
+        for entry in self._ledger.welcomed(welcome.last_number, restored=reset):
+            entry.key = self._store.append(entry.operation)
+            self._pendings[entry.key] = Pending(entry.key, entry.operation)
+        if welcome.inbox not in self._positions:
+            self.follow(welcome.inbox, None)
+        for space in self._watched:
+            id = self.new_id()
+            self._asked[id] = Asked(Watch(id, space, True), socket_bound=True)
+            self._unsent.append(id)
+        self.wake()
+
+    def cut(self) -> None:
+        """The socket is gone."""
+        self.later = None
+        self._limits = None
+        self._ledger.cut()
+        self._follows.clear()
+        self._unfollows.clear()
+        self._typing.clear()
+        for id in [id for id, asked in self._asked.items() if asked.socket_bound]:
+            self._asked.pop(id).answered.set()
+        self._unsent = deque(self._asked)
+        for stream in self._retrying:
+            self._positions.want(stream)
+        self._retrying.clear()
+        self._hold_wait = 0
+        self.flush()
+
+    def finish(self, end: SessionEnded) -> None:
+        """The session is over: everybody who waits is told. The store keeps what has no outcome."""
+        self._end = end
+        for pending in self._pendings.values():
+            pending.fail(end)
+        for asked in self._asked.values():
+            asked.error = end
+            asked.answered.set()
+        for events in self._subscriptions:
+            events.finish(end)
+        self._quiet.set()
+        self.flush()
+
+    def collect(self) -> list[bytes]:
+        """The frames of the next message, requests first; empty if there is nothing to say. What it returns counts as sent."""
+        self._wake_writer = trio.Event()
+        limits = self._limits
+        if limits is None:
+            return []
+        frames: list[bytes] = []
+        room = min(MESSAGE_BYTES_GOAL, limits.message_bytes_max)
+        for frame in self._commands():
+            frames.append(frame)
+            room -= len(frame)
+            if room < 0 or len(frames) >= BATCH_FRAMES_MAX // 2:
+                break
+        return frames + self._mutations(room, BATCH_FRAMES_MAX - len(frames), limits.in_flight_max)
+
+    def _commands(self) -> Iterator[bytes]:
+        while self._unsent:
+            asked = self._asked.get(self._unsent.popleft())
+            if asked is not None:
+                asked.sent_at = trio.current_time()
+                yield encode(asked.request)
+        while self._unfollows:
+            yield encode(Unfollow(self.new_id(), self._unfollows.popleft()))
+        for stream in self._positions.unasked():
+            if len(self._follows) >= FOLLOWS_OPEN_MAX:
+                break
+            id = self.new_id()
+            self._follows[id] = stream
+            yield encode(Follow(id, stream, self._positions.asked(stream, id)))
+        while self._typing:
+            yield encode(Typing(self._typing.popleft()))
+
+    def _mutations(self, room_bytes: int, room_frames: int, window: int) -> list[bytes]:
+        taken = self._ledger.take(window, room_bytes, room_frames)
+        fresh = [(entry.key, entry.number) for entry in taken if not entry.noted]
+        if fresh:
+            self._store.number(fresh)
+        frames = []
+        for entry in taken:
+            entry.noted = True
+            frames.append(encode(Mutate(entry.number, Raw(entry.operation))))
+        return frames
+
+    def hear(self, frame: AnyFrame | UnknownFrame | UnknownEvent) -> None:
+        """Takes one frame that is not about the session itself. Raises `ServerFault`, and `DeviceCopied` when the store was copied."""
+        match frame:
+            case Event() | UnknownEvent():
+                self._hear_event(frame)
+            case Done(number, value):
+                self._commit(number, (value,))
+            case DoneRun(first, values):
+                self._commit(first, values)
+            case Refused():
+                self._hear_refused(frame)
+            case Followed(id, stream, upto, live):
+                self._follows.pop(id, None)
+                self.wake()
+                self._hear_followed(stream, id, upto, live)
+            case Lagged(stream):
+                if self._positions.lagged(stream):
+                    self.wake()
+            case Unfollowed(stream, code):
+                if self._positions.rest(stream):
+                    self._mark(Unreadable(stream, code))
+            case IsTyping() | Presence():
+                stream_or_none = frame.stream if isinstance(frame, IsTyping) else None
+                for events in self._subscriptions:
+                    if stream_or_none is None or events.covers(stream_or_none):
+                        events.hint(frame)
+            case Failed() if frame.id == 0 or frame.id in self._follows:
+                self._hear_follow_failed(frame, self._follows.pop(frame.id, frame.stream))
+            case UnknownFrame():
+                pass
+            case _:
+                self._hear_answer(frame)
+
+    # Mutations
+
+    def _commit(self, first: int, values: tuple[int, ...]) -> None:
+        settled = []
+        for number, value in enumerate(values, first):
+            entry = self._ledger.settle(number)
+            if entry is not None:
+                settled.append(entry.key)
+                pending = self._pendings.pop(entry.key, None)
+                if pending is not None:
+                    pending.commit(value)
+        self._settled(settled)
+
+    def _settled(self, keys: list[int]) -> None:
+        if keys:
+            self._store.settle(keys)
+        self._futile = 0
+        self._answered()
+
+    def _hear_refused(self, refused: Refused) -> None:
+        retry = TABLE[refused.code].retry
+        if retry is Retry.NO:
+            if refused.code is Code.NUMBER_REUSED:
+                raise DeviceCopied(refused.detail)
+            entry = self._ledger.settle(refused.number)
+            if entry is not None:
+                pending = self._pendings.pop(entry.key, None)
+                if pending is not None:
+                    pending.fail(MutationRefused(refused.code, refused.detail))
+                self._settled([entry.key])
+            return
+        # Not consumed. A code that ends sockets (`TAKEN_OVER`) says that the end is near; then the cut puts everything back.
+        self._ledger.bounce(refused.number)
+        if retry is Retry.LATER:
+            wait_ms = max(refused.wait_ms, backoff_ms(self._futile, self._spread()), 1)
+            self._hold_wait = max(self._hold_wait, wait_ms)
+        self._answered()
+
+    def _answered(self) -> None:
+        """Once everything that was sent has an answer, and something of it came back, it is sent again after a while."""
+        self.answers += 1
+        if self._ledger.may_rewind:
+            self._futile += 1
+            if self._futile > FUTILE_MAX and not self._hold_wait:
+                raise ServerFault("the server asks again and again for an earlier number than there is")
+            again_ms = backoff_ms(self._futile, self._spread()) if self._futile > 1 else 0
+            wait_ms, self._hold_wait = self._hold_wait or again_ms, 0
+            if self.later is not None:
+                self.later(wait_ms / 1000, self._rewind)
+        if not self._pendings:
+            self._quiet.set()
+        self.wake()
+
+    def _rewind(self) -> None:
+        if self._ledger.may_rewind:
+            self._ledger.rewind()
+            self.wake()
+
+    # Requests
+
+    def _hear_answer(self, frame: AnyFrame) -> None:
+        id = getattr(frame, "id", 0)
+        asked = self._asked.pop(id, None)
+        if asked is not None:
+            asked.answer = frame
+            asked.answered.set()
+
+    # Streams
+
+    def _covering(self, stream: int) -> list[Events]:
+        return [events for events in self._subscriptions if events.covers(stream)]
+
+    def _mark(self, mark: CaughtUp | Unreadable) -> None:
+        for events in self._covering(mark.stream):
+            events.mark(mark)
+
+    def _hear_event(self, fact: Fact) -> None:
+        match self._positions.judge(fact.stream, fact.seq):
+            case Verdict.APPLY:
+                covering = self._covering(fact.stream)
+                if covering and all(events.has_room for events in covering):
+                    self._positions.apply(fact.stream, fact.seq)
+                    delivery = Delivery(fact, self._epoch, len(covering))
+                    for events in covering:
+                        events.put(delivery)
+                else:
+                    self._paused.add(fact.stream)
+                    self._rest(fact.stream)
+            case Verdict.ASK:
+                self.wake()
+            case Verdict.DROP:
+                pass
+
+    def _hear_followed(self, stream: int, id: int, upto: int, live: bool) -> None:
+        match self._positions.followed(stream, id, upto, live):
+            case Heard.LIVE:
+                self._mark(CaughtUp(stream, upto))
+            case Heard.STALLED:
+                raise ServerFault(f"stream {stream} is said to have more after {self._positions.cursor(stream)}, and nothing comes")
+            case Heard.ASK | Heard.NOTHING:
+                pass
+
+    def _hear_follow_failed(self, failed: Failed, stream: int) -> None:
+        self.wake()
+        if not self._positions.failed(stream, failed.id):
+            return
+        if TABLE[failed.code].retry in (Retry.LATER, Retry.SAME) and self.later is not None:
+            self._retrying.add(stream)
+            self.later(max(failed.wait_ms, backoff_ms(1, self._spread())) / 1000, lambda: self._follow_again(stream))
+        else:
+            self._mark(Unreadable(stream, failed.code, failed.detail))
+
+    def _follow_again(self, stream: int) -> None:
+        if stream in self._retrying:
+            self._retrying.discard(stream)
+            self.follow(stream, None)
+
+    def _rest(self, stream: int) -> None:
+        if self._positions.rest(stream) and self._limits is not None:
+            self._unfollows.append(stream)
+            self.wake()
+
+    def _rouse(self, roomy: Events) -> None:
+        """A subscription has room: the streams that rest for want of it are followed again."""
+        for stream in [stream for stream in self._paused if roomy.covers(stream)]:
+            if all(events.is_roomy for events in self._covering(stream)):
+                self.follow(stream, None)
+
+    def _close(self, events: Events) -> None:
+        self._subscriptions.remove(events)
+        for stream in list(self._paused):
+            covering = self._covering(stream)
+            if covering and all(other.is_roomy for other in covering):
+                self.follow(stream, None)
+
+    def _work(self, delivery: Delivery) -> None:
+        """The application is done with an event; cursors are written down by the dozen."""
+        if delivery.epoch == self._epoch:
+            self._worked[delivery.fact.stream] = delivery.fact.seq
+            if len(self._worked) >= WORKED_MAX or delivery.fact.seq % WORKED_MAX == 0:
+                self.flush()
+
+    def flush(self) -> None:
+        """Writes down how far the application has come."""
+        if self._worked:
+            self._store.advance(self._worked)
+            self._worked = {}

@@ -1,0 +1,152 @@
+"""The mutations that have no outcome yet, in the order in which they were asked for. Pure: no clock, no disk, no socket.
+
+    append ─▶ waiting ─take─▶ sent ─Done, Refused for good─▶ gone
+                 ▲              │ Refused "same" or "later": hold; once all that was sent is answered, back to the front
+                 └──────────────┘ cut: back to the front at once
+
+A number is given at the first sending, after the server has said (in `Welcome`) up to where it has decided, and never at an
+earlier time: a store that lost its newest lines, or was begun anew for an old device, cannot reuse a number by that. From then on
+number and bytes belong together. At `Welcome` the older socket's generation is over, so whatever lies above `last_number` is
+undecided for good, and may be numbered anew without a gap: that happens when a restored database has forgotten decisions.
+
+Invariant: what is sent at once is a run of consecutive numbers that begins at the lowest unanswered one, no longer than the window.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+
+from client.errors import QueueFull
+
+UNANSWERED_MAX = 50_000
+"""Mutations without an outcome: days offline of a busy person (a few hundred a day) many times over, or a bulk import's backlog. A
+bound, because each takes memory and disk, and a store that no server takes from must say so at last (`QueueFull`)."""
+FRAME_BYTES = 12
+"""What a `Mutate` frame adds to its operation: array head, tag, and a number of up to nine bytes."""
+SETTLED_KEPT = 256
+"""Mutations kept after their outcome, for the case that the database is restored to a time before it."""
+
+
+class Entry:
+    """One mutation. `key` names it in the store, in order; `number` is 0 until it is first sent, `noted` once the store knows it."""
+
+    __slots__ = ("key", "noted", "number", "operation")
+
+    def __init__(self, key: int, operation: bytes, number: int = 0) -> None:
+        self.key = key
+        self.operation = operation
+        self.number = number
+        self.noted = number > 0
+
+    def __repr__(self) -> str:
+        return f"Entry(key={self.key}, number={self.number})"
+
+
+class Ledger:
+    """What one device has asked for and not yet heard of."""
+
+    def __init__(self, entries: Iterable[Entry] = (), unanswered_max: int = UNANSWERED_MAX) -> None:
+        self._waiting: deque[Entry] = deque(entries)
+        self._sent: OrderedDict[int, Entry] = OrderedDict()
+        self._bounced: set[int] = set()
+        self._settled: deque[Entry] = deque(maxlen=SETTLED_KEPT)
+        self._next_number = 0
+        self._unanswered_max = unanswered_max
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._sent)
+
+    @property
+    def in_flight(self) -> int:
+        """Sent on the present socket and not answered."""
+        return len(self._sent) - len(self._bounced)
+
+    @property
+    def holding(self) -> bool:
+        """Nothing more is sent until `rewind`: something came back unconsumed."""
+        return bool(self._bounced)
+
+    @property
+    def may_rewind(self) -> bool:
+        """All that was sent has been answered, and some of it has to be sent again."""
+        return self.holding and self.in_flight == 0
+
+    def check_room(self) -> None:
+        """Raises `QueueFull` at the bound."""
+        if len(self) >= self._unanswered_max:
+            raise QueueFull(f"{len(self)} mutations have no outcome yet, and no more than {self._unanswered_max} are kept")
+
+    def append(self, entry: Entry) -> None:
+        """Puts a new mutation last. Raises `QueueFull` at the bound."""
+        self.check_room()
+        self._waiting.append(entry)
+
+    def welcomed(self, last_number: int, restored: bool = False) -> list[Entry]:
+        """The server has decided up to `last_number`; what was numbered above it is numbered on from there.
+
+        After a restore (`restored`), settled mutations that the database has forgotten are put in front again, and returned.
+        """
+        self.cut()
+        forgotten: list[Entry] = []
+        if restored:
+            forgotten = [entry for entry in self._settled if entry.number > last_number]
+            self._settled = deque((entry for entry in self._settled if entry.number <= last_number), SETTLED_KEPT)
+            for entry in forgotten:
+                entry.noted = False
+            self._waiting.extendleft(reversed(forgotten))
+        number = last_number + 1
+        for entry in self._waiting:
+            if entry.number == 0:
+                break
+            if entry.number <= last_number:
+                continue
+            if entry.number != number:
+                entry.number = number
+                entry.noted = False
+            number += 1
+        self._next_number = number
+        return forgotten
+
+    def take(self, window: int, bytes_max: int, entries_max: int) -> list[Entry]:
+        """What goes into the next message, in order, so that no more than `window` are unanswered; new ones get their numbers here.
+
+        One entry is taken even if it alone has more than `bytes_max`, unless that is below zero: the bound is a goal for messages.
+        """
+        assert self._next_number, "nothing is sent before Welcome"
+        taken: list[Entry] = []
+        while self._waiting and bytes_max >= 0 and not self.holding and len(self._sent) < window and len(taken) < entries_max:
+            entry = self._waiting[0]
+            bytes_max -= len(entry.operation) + FRAME_BYTES
+            if taken and bytes_max < 0:
+                break
+            self._waiting.popleft()
+            if entry.number == 0:
+                entry.number = self._next_number
+                self._next_number += 1
+            self._sent[entry.number] = entry
+            taken.append(entry)
+        return taken
+
+    def settle(self, number: int) -> Entry | None:
+        """The mutation has its outcome. None if it had one already."""
+        entry = self._sent.pop(number, None)
+        if entry is not None:
+            self._bounced.discard(number)
+            self._settled.append(entry)
+        return entry
+
+    def bounce(self, number: int) -> None:
+        """The server did not consume this number. What was sent behind it will come back too: nothing more goes out before `rewind`."""
+        if number in self._sent:
+            self._bounced.add(number)
+
+    def rewind(self) -> None:
+        """Puts all that was sent back in front, to be sent again in order."""
+        self._waiting.extendleft(reversed(self._sent.values()))
+        self._sent.clear()
+        self._bounced.clear()
+
+    def cut(self) -> None:
+        """The socket is gone: whatever was sent has an unknown outcome, and is asked for again under its number."""
+        self.rewind()

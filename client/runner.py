@@ -1,0 +1,326 @@
+"""Runs a session: carries out what the session machine says, one socket after the other, until it is over.
+
+    machine ─Connect─▶ open, Hello ─▶ ┌ read ┐ ┌ write ┐ ┌ heartbeat ┐ ┌ renew the token ┐ ─▶ cut ─▶ machine
+            ─Wait────▶ sleep          └──────┘ └───────┘ └───────────┘ └─────────────────┘
+            ─Renew───▶ HTTP           the first of them that ends ends the socket
+
+Each socket has one nursery, and whatever belongs to it ends with it. Time is trio's; chance and the wall clock come from `World`.
+
+Invariant: every socket that was opened is reported to the machine as `Cut` once, after the exchange has put back what was open on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from client.errors import AccountError, DeviceCopied, LinkClosed, SessionEnded, Unreachable
+from client.exchange import Exchange, ServerFault
+from client.link import Link, Transport
+from client.session import Session, Status, World
+from client.settings import Grant, Settings
+from protocol import client_session as machine
+from protocol.client_session import State, backoff_ms
+from protocol.codec import BadFrame, decode_frame, encode, join, split
+from protocol.codes import Code
+from protocol.frames import VERSION, AnyFrame, Bye, Draining, Goodbye, Hello, Welcome
+
+GREETING_S = 20.0
+"""From the open socket to `Welcome`. The server itself gives a client ten seconds, and then there is its own work and the way back."""
+HEARTBEAT_DEFAULT_S = 60.0
+"""Where the server does not say."""
+PATIENCE = 1.25
+"""The server pings at its heartbeat; a quarter more of silence means that its ping is late, not that ours is early."""
+PONG_S = 10.0
+"""How long a silent link has to answer: a bad 2G link takes 1.6 s and sometimes loses the first try."""
+ANSWER_S = 60.0
+"""Mutations are answered or the socket is given up: the server answers within its own deadlines, which are shorter."""
+RENEW_AHEAD_S = 120.0
+"""A token is renewed this long before it expires (of 900 s), and up to a minute earlier by chance, so that clients that came together
+after an outage do not renew together."""
+CLOCK_SLACK_S = 5.0
+"""A token with less time than this left is renewed before it is shown."""
+LEAVE_S = 3.0
+"""What is left to say at the end gets this long."""
+
+
+class Runner:
+    """The life of one session."""
+
+    def __init__(self, session: Session, exchange: Exchange, transport: Transport, grant: Grant, settings: Settings, world: World) -> None:
+        self._session = session
+        self._exchange = exchange
+        self._transport = transport
+        self._grant = grant
+        self._settings = settings
+        self._world = world
+        self._machine = machine.Session(epoch=exchange.epoch)
+        self._todo: deque[machine.Action] = deque()
+        self._socket: Socket | None = None
+        self._activity = trio.CancelScope()
+        self._cause = machine.Cut()
+
+    async def run(self) -> None:
+        """Runs until the session is over. To be cancelled at will."""
+        try:
+            self.feed(machine.Began())
+            while self._todo and self._machine.state is not State.ENDED:
+                action = self._todo.popleft()
+                with self._activity:
+                    await self._do(action)
+                self._activity = trio.CancelScope()
+        finally:
+            self._finish()
+
+    async def _do(self, action: machine.Action) -> None:
+        match action:
+            case machine.Connect():
+                await self._connect()
+            case machine.Wait(ms):
+                self._session.set_status(Status("waiting", ms / 1000, self._cause.code, self._cause.detail))
+                await trio.sleep(ms / 1000)
+                self.feed(machine.Waited())
+            case machine.Renew():
+                await self._renew()
+            case _:
+                pass
+
+    def stop(self) -> None:
+        """The owner is done: says `Bye` if a socket is open. `run` returns soon."""
+        self.feed(machine.Stopped())
+        if self._socket is None:
+            self._activity.cancel()
+
+    def feed(self, happened: machine.Input | AnyFrame) -> None:
+        """Feeds the machine; what concerns the open socket is done at once, the rest when the socket is gone."""
+        step = machine.step(self._machine, happened, self._world.spread())
+        self._machine = step.session
+        for action in step.actions:
+            if isinstance(action, machine.Connect | machine.Wait | machine.Renew):
+                self._todo.append(action)
+            elif self._socket is not None:
+                self._socket.perform(action)
+
+    def _finish(self) -> None:
+        end = self._machine.end or machine.End(0)
+        self._session.set_status(Status("ended", 0.0, end.code, end.detail))
+        reused = end.code == Code.NUMBER_REUSED
+        self._exchange.finish(DeviceCopied(end.detail) if reused else SessionEnded(end.code, end.detail))
+
+    async def _renew(self) -> bool:
+        """True if there are new tokens; otherwise the machine has been told."""
+        self._session.set_status(Status("connecting", detail="renewing the token"))
+        try:
+            await self._grant.renew()
+        except (AccountError, Unreachable) as error:
+            self._cause = machine.Cut(detail=str(error))
+            refused = isinstance(error, AccountError) and error.final
+            if self._machine.state is not State.ENDED:
+                self.feed(machine.TokenRefused(str(error)) if refused else machine.RenewFailed(str(error)))
+            return False
+        if self._machine.state is State.RENEWING:
+            self.feed(machine.Renewed())
+        return True
+
+    async def _connect(self) -> None:
+        self._session.set_status(Status("connecting"))
+        left_s = self._grant.expires_at - self._world.wall() - self._session.link.clock_ahead_s
+        if left_s < CLOCK_SLACK_S and not await self._renew():
+            return
+        socket = Socket(self, self._session, self._exchange, self._grant, self._settings, self._world)
+        try:
+            async with self._transport.open() as link:
+                if self._machine.state is not State.CONNECTING:
+                    return
+                self._socket = socket
+                try:
+                    await socket.converse(link)
+                finally:
+                    self._socket = None
+                    self._exchange.cut()
+        except Unreachable as error:
+            self._cause = machine.Cut(detail=str(error))
+            if self._machine.state is State.CONNECTING:
+                self.feed(machine.ConnectFailed(str(error)))
+            return
+        self._cause = socket.cut
+        self._session.set_status(Status("offline", 0.0, socket.cut.code, socket.cut.detail))
+        self.feed(socket.cut)
+
+
+class Socket:
+    """One socket's tasks, and why it ended."""
+
+    def __init__(self, runner: Runner, session: Session, exchange: Exchange, grant: Grant, settings: Settings, world: World) -> None:
+        self._runner = runner
+        self._session = session
+        self._exchange = exchange
+        self._grant = grant
+        self._settings = settings
+        self._world = world
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._leaving = False
+        self._welcome: Welcome | None = None
+        self._opened_at = 0.0
+        self._drain_at = 0.0
+        self._greeted_at = 0.0
+        self.cut = machine.Cut()
+
+    async def converse(self, link: Link) -> None:
+        """Returns when the socket is of no more use; `cut` then says why."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._scope = nursery.cancel_scope
+            self._exchange.later = self._later
+            nursery.start_soon(self._read, link)
+
+    def perform(self, action: machine.Action) -> None:
+        """Does at once what the machine wants of the open socket."""
+        match action:
+            case machine.Resume(_, reset):
+                assert self._welcome is not None
+                self._exchange.welcome(self._welcome, reset)
+            case machine.LeaveAfter(ms):
+                self._drain_at = trio.current_time()
+                self._later(ms / 1000, lambda: self._runner.feed(machine.Waited()))
+            case machine.Leave():
+                self._leaving = True
+                self._exchange.wake()
+            case machine.Close():
+                self._end()
+            case _:
+                pass
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
+        async def wait_and_act() -> None:
+            await trio.sleep(delay_s)
+            act()
+
+        assert self._nursery is not None
+        self._nursery.start_soon(wait_and_act)
+
+    def _end(self, code: int = 0, detail: str = "") -> None:
+        """The first reason counts."""
+        if self._scope.cancel_called:
+            return
+        now = trio.current_time()
+        self.cut = machine.Cut(
+            code,
+            detail,
+            int((now - self._opened_at) * 1000) if self._welcome is not None else 0,
+            int((now - self._drain_at) * 1000) if self._drain_at else 0,
+        )
+        self._scope.cancel()
+
+    async def _read(self, link: Link) -> None:
+        try:
+            self._runner.feed(machine.Connected())
+            with trio.fail_after(GREETING_S):
+                await self._greet(link)
+                await self._hear(await link.receive(), link)
+            while True:
+                await self._hear(await link.receive(), link)
+        except LinkClosed as closed:
+            self._end(closed.code, closed.detail)
+        except trio.TooSlowError:
+            self._end(Code.DEAD, "no welcome from the server")
+        except (BadFrame, ServerFault, machine.IllegalInput) as fault:
+            self._end(0, f"the server does not keep to the protocol: {fault}")
+        except DeviceCopied as copied:
+            self._runner.feed(machine.Broken(Code.NUMBER_REUSED, copied.detail))
+
+    async def _greet(self, link: Link) -> None:
+        hello = Hello(
+            VERSION,
+            self._grant.access_token,
+            self._grant.device,
+            self._exchange.hello_cursors(),
+            self._exchange.epoch,
+            max(0, int(self._world.wall() * 1000)),
+            self._settings.heartbeat_s,
+            self._settings.link,
+            self._settings.software,
+        )
+        self._greeted_at = trio.current_time()
+        await link.send(encode(hello))
+
+    async def _hear(self, message: bytes, link: Link) -> None:
+        for raw in split(message):
+            frame = decode_frame(raw)
+            if isinstance(frame, Welcome):
+                self._open(frame, link)
+            elif isinstance(frame, Draining | Goodbye):
+                self._runner.feed(frame)
+            else:
+                self._runner.feed(machine.Traffic())
+                self._exchange.hear(frame)
+
+    def _open(self, welcome: Welcome, link: Link) -> None:
+        self._welcome = welcome
+        self._opened_at = trio.current_time()
+        self._runner.feed(welcome)
+        self._session.user, self._session.inbox = welcome.user, welcome.inbox
+        self._session.measured(self._opened_at - self._greeted_at, welcome.server_ms, self._world.wall())
+        self._session.set_status(Status("online"))
+        assert self._nursery is not None
+        self._nursery.start_soon(self._write, link)
+        self._nursery.start_soon(self._keep_heart, link, float(welcome.heartbeat_s or HEARTBEAT_DEFAULT_S))
+        self._nursery.start_soon(self._keep_token)
+
+    async def _write(self, link: Link) -> None:
+        try:
+            while True:
+                while frames := self._exchange.collect():
+                    await link.send(join(frames))
+                if self._leaving:
+                    await link.send(encode(Bye()))
+                    self._end(Code.BYE)
+                    return
+                await self._exchange.wait_something()
+        except LinkClosed as closed:
+            self._end(closed.code, closed.detail)
+
+    async def _keep_heart(self, link: Link, heartbeat_s: float) -> None:
+        """Asks for a sign of life after a silence; gives the socket up when there is none, or when mutations stay unanswered."""
+        silence_s = heartbeat_s * PATIENCE
+        answers, answers_at = self._exchange.answers, trio.current_time()
+        while True:
+            now = trio.current_time()
+            if self._exchange.answers != answers or not self._exchange.in_flight:
+                answers, answers_at = self._exchange.answers, now
+            elif now - answers_at >= ANSWER_S:
+                self._end(Code.DEAD, f"mutations unanswered for {ANSWER_S:.0f} s")
+                return
+            silent_s = now - link.heard_at()
+            if silent_s < silence_s:
+                await trio.sleep(min(silence_s - silent_s, ANSWER_S / 4))
+                continue
+            with trio.move_on_after(PONG_S) as patience:
+                await self._session.ping()
+            if patience.cancelled_caught and link.heard_at() <= now:
+                self._end(Code.DEAD, f"nothing heard for {trio.current_time() - link.heard_at():.0f} s")
+                return
+
+    async def _keep_token(self) -> None:
+        """Renews the access token ahead of its expiry and puts the new one on the live socket."""
+        failures = 0
+        while True:
+            left_s = self._grant.expires_at - self._world.wall() - self._session.link.clock_ahead_s
+            early_s = RENEW_AHEAD_S + 60 * self._world.spread()
+            await trio.sleep(max(left_s - early_s, backoff_ms(failures, 1.0) / 1000 if failures else 0.0))
+            try:
+                await self._grant.renew()
+                if not await self._session.put_token(self._grant.access_token):
+                    return
+                failures = 0
+            except AccountError as error:
+                if error.final:
+                    return
+                failures += 1
+            except Unreachable:
+                failures += 1
+            except SessionEnded:
+                return

@@ -1,0 +1,251 @@
+"""A device's session as the application uses it.
+
+    application ─submit, say, follow, history…─▶ Session ─▶ Exchange ─▶ Runner ─▶ sockets, one after the other
+                ◀─events, outcomes, statuses────
+
+`say` and `submit` work offline: the mutation is in the store when they have been called, whatever becomes of the caller or the socket.
+Requests wait for a socket and are asked again on the next one; whoever does not want to wait puts a `trio.move_on_after` around them.
+
+Invariant: cancelling anything here loses nothing that was submitted and applies nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import trio
+from msgspec import Struct
+
+from client.errors import RequestFailed, SessionEnded
+from client.exchange import Exchange
+from client.pending import Asked, Pending
+from client.store import Bookmark
+from client.subscription import Events
+from protocol.client_session import backoff_ms
+from protocol.codes import TABLE, Retry
+from protocol.frames import (
+    AnyRequest,
+    Event,
+    Failed,
+    Frame,
+    Granted,
+    History,
+    MemberPage,
+    Members,
+    Overview,
+    Page,
+    Person,
+    Ping,
+    Pong,
+    Refresh,
+    Search,
+    Spaces,
+    Watch,
+)
+from protocol.operations import AnyOperation, Post, Say
+
+REQUESTS_MAX = 64
+"""Requests that wait for an answer at once; further callers queue. The server answers in batches, so more would gain nothing."""
+
+FrameT = TypeVar("FrameT", bound=Frame)
+
+
+class World(Struct, frozen=True):
+    """Time and chance, as given. `wall` is Unix time in seconds, `spread` uniform in [0, 1). Waiting is trio's, whose clock can be set."""
+
+    wall: Callable[[], float]
+    spread: Callable[[], float]
+
+
+class Status(Struct, frozen=True):
+    """How the session stands: `state` is connecting, online, offline, waiting or ended; `wait_s` is the time to the next attempt."""
+
+    state: str
+    wait_s: float = 0.0
+    code: int = 0
+    detail: str = ""
+
+
+class LinkReport(Struct, frozen=True):
+    """The link as measured: the last round trip, and how far the server's clock is ahead of ours (by the shortest round trip)."""
+
+    round_trip_s: float = 0.0
+    clock_ahead_s: float = 0.0
+    shortest_s: float = float("inf")
+
+
+class Session:
+    """What `client.connect` gives. `user` is 0 until the first `Welcome`, unless the credentials said."""
+
+    def __init__(self, exchange: Exchange, world: World, device: int, user: int, inbox: int) -> None:
+        self._exchange = exchange
+        self._world = world
+        self._asking = trio.CapacityLimiter(REQUESTS_MAX)
+        self._status = Status("connecting")
+        self._status_changed = trio.Event()
+        self.device = device
+        self.user = user
+        self.inbox = inbox
+        self.link = LinkReport()
+
+    # Mutations
+
+    def submit(self, operation: AnyOperation, *, cause: Event | None = None, bookmark: Bookmark | None = None) -> Pending:
+        """Keeps a mutation and sends it as soon as there is a socket; does not wait. `wait()` on the result gives the outcome's value.
+
+        `cause` is an event that this follows from: with a durable store, event and mutation take effect once together, even if the
+        process is killed. `bookmark` likewise moves a position in something outside, for example a line of a file.
+        Raises `ValueError` for an operation that no server would take, `QueueFull` at the store's bound, `SessionEnded`.
+        """
+        return self._exchange.submit(operation, cause, bookmark)
+
+    async def say(self, stream: int, text: str, *, reply_to: int = 0, mentions: tuple[int, ...] = ()) -> int:
+        """Adds a message; returns its number in the stream once it is committed. Cancelled, it is still sent."""
+        plain = not reply_to and not mentions
+        return await self.submit(Say(stream, text) if plain else Post(stream, text, reply_to, mentions)).wait()
+
+    async def do(self, operation: AnyOperation) -> int:
+        """Submits any operation and waits for its outcome's value."""
+        return await self.submit(operation).wait()
+
+    @property
+    def unanswered(self) -> list[Pending]:
+        """Every mutation without an outcome, oldest first; after a restart those that the store kept."""
+        return self._exchange.unanswered
+
+    async def settled(self) -> None:
+        """Waits until every mutation has its outcome. Raises `SessionEnded`."""
+        await self._exchange.wait_quiet()
+
+    def bookmark(self, name: str) -> int:
+        """The position last kept by `submit(..., bookmark=)`; 0 before the first."""
+        return self._exchange.bookmark(name)
+
+    # Streams
+
+    def events(self, *streams: int) -> Events:
+        """Opens a subscription to these streams, which are then followed, or to everything that is followed, the inbox included.
+
+        Use it as `with session.events() as events: async for item in events`. Items are `Event` (gapless and in order per stream),
+        `CaughtUp`, `Unreadable`, `Restarted`, `IsTyping`, `Presence`, `UnknownEvent`. A slow reader delays its streams, never the socket.
+        """
+        return self._exchange.events(frozenset(streams) if streams else None)
+
+    def follow(self, stream: int, after: int | None = None) -> None:
+        """Wants a stream's events: from the cursor on, or from `after` if this store knows none. Does not wait: `CaughtUp` tells."""
+        self._exchange.follow(stream, after)
+
+    def unfollow(self, stream: int, *, forget: bool = False) -> None:
+        """Stops a stream's events; its cursor stays unless it is to be forgotten."""
+        self._exchange.unfollow(stream, forget)
+
+    def cursor(self, stream: int) -> int:
+        """The number of the last event taken from a stream."""
+        return self._exchange.cursor(stream)
+
+    def typing(self, stream: int) -> None:
+        """Tells the others that one is typing; forgotten while offline."""
+        self._exchange.type(stream)
+
+    # Requests
+
+    async def history(self, stream: int, *, before: int = 0, after: int = 0, limit: int = 50) -> Page:
+        """A page of events before or after a position. With neither, the newest: pass `before` as the head plus one for those."""
+        if not before and not after:
+            before = 2**53 - 1
+        return await self._ask(lambda id: History(id, stream, before, after, limit), Page)
+
+    async def overview(self) -> Spaces:
+        """Spaces, streams, heads and read markers in one snapshot."""
+        return await self._ask(Overview, Spaces)
+
+    async def members(self, space: int, *, after: int = 0, limit: int = 100) -> MemberPage:
+        """A page of a space's members."""
+        return await self._ask(lambda id: Members(id, space, after, limit), MemberPage)
+
+    async def search(self, name: str) -> Person:
+        """The account of exactly this name. Raises `RequestFailed` with `NOT_FOUND`."""
+        return await self._ask(lambda id: Search(id, name), Person)
+
+    async def watch(self, space: int, on: bool = True) -> None:
+        """Turns presence of a space on or off; it stays on over reconnects."""
+        await self._ask(lambda id: Watch(id, space, on), Granted)
+        self._exchange.watched(space, on)
+
+    async def ping(self) -> float:
+        """Measures the round trip, in seconds."""
+        while True:
+            asked = await self._ask_once(lambda id: Ping(id, max(0, int(self._world.wall() * 1000))), socket_bound=True)
+            if isinstance(asked.answer, Pong):
+                round_trip_s = trio.current_time() - asked.sent_at
+                self.measured(round_trip_s, asked.answer.server_ms, self._world.wall())
+                return round_trip_s
+
+    async def put_token(self, token: str) -> bool:
+        """Puts a newer token on the live socket; False if the socket was cut before the answer (the next one gets it anyway)."""
+        asked = await self._ask_once(lambda id: Refresh(id, token), socket_bound=True)
+        return isinstance(asked.answer, Granted)
+
+    def measured(self, round_trip_s: float, server_ms: int, wall_s: float) -> None:
+        """Takes a sample of the link: the server's clock was read half a round trip ago. The shortest one is the most exact."""
+        if round_trip_s <= self.link.shortest_s:
+            self.link = LinkReport(round_trip_s, server_ms / 1000 + round_trip_s / 2 - wall_s, round_trip_s)
+        else:
+            self.link = LinkReport(round_trip_s, self.link.clock_ahead_s, self.link.shortest_s)
+
+    async def _ask(self, make: Callable[[int], AnyRequest], kind: type[FrameT]) -> FrameT:
+        """Asks until there is an answer: again on the next socket, and again after a wait where the code says so."""
+        failures = 0
+        while True:
+            answer = (await self._ask_once(make, socket_bound=False)).answer
+            if isinstance(answer, kind):
+                return answer
+            if not isinstance(answer, Failed):
+                raise RequestFailed(0, f"the server answered {type(answer).__name__} where {kind.__name__} belongs")
+            if TABLE[answer.code].retry in (Retry.NO, None):
+                raise RequestFailed(answer.code, answer.detail)
+            failures += 1
+            await trio.sleep(max(answer.wait_ms, backoff_ms(failures, self._world.spread())) / 1000)
+
+    async def _ask_once(self, make: Callable[[int], AnyRequest], socket_bound: bool) -> Asked:
+        async with self._asking:
+            asked = Asked(make(self._exchange.new_id()), socket_bound)
+            self._exchange.open_request(asked)
+            try:
+                await asked.answered.wait()
+            finally:
+                self._exchange.drop_request(asked)
+            if asked.error is not None:
+                raise asked.error
+            return asked
+
+    # Status
+
+    @property
+    def status(self) -> Status:
+        """How the session stands now."""
+        return self._status
+
+    async def statuses(self) -> AsyncIterator[Status]:
+        """The present status, then each change. A slow reader misses what was over before it looked; the last is `ended`."""
+        seen: Status | None = None
+        while seen is None or seen.state != "ended":
+            while self._status is seen:
+                await self._status_changed.wait()
+            seen = self._status
+            yield seen
+
+    async def online(self) -> None:
+        """Waits until a socket is open and welcomed. Raises `SessionEnded`."""
+        while self._status.state != "online":
+            if self._status.state == "ended":
+                raise SessionEnded(self._status.code, self._status.detail)
+            await self._status_changed.wait()
+
+    def set_status(self, status: Status) -> None:
+        """Tells everybody (for whoever runs the session)."""
+        if status != self._status:
+            self._status = status
+            changed, self._status_changed = self._status_changed, trio.Event()
+            changed.set()

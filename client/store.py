@@ -1,0 +1,153 @@
+"""What a device remembers between sockets, and, with a durable store, between processes: the port, and a store in memory.
+
+    submit ──append(mutation, and what caused it)──▶ ┌───────┐ ◀── number, settle: what the server decided
+    events ──advance(cursors): worked through──▶ └───────┘ ◀── begin(epoch): a restored database voids the cursors
+
+Calls are synchronous and each is one transaction, so that no cancellation falls between two halves of a change. A cursor
+in the store moves when the application has worked an event through, so that after a crash it is shown again rather than lost; where
+an event causes a mutation, `append` moves the cursor in the same transaction, and then it has its effect exactly once.
+
+Invariant: a mutation that was appended is in `load` until it is settled, under the same key, bytes and (once given) number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Kept(Struct, frozen=True):
+    """A mutation in the store. Ascending `key` is the order of asking; `number` is 0 while it was never sent."""
+
+    key: int
+    operation: bytes
+    number: int = 0
+
+
+class Saved(Struct, frozen=True):
+    """All that a store holds at the start."""
+
+    device: int
+    epoch: int
+    cursors: dict[int, int]
+    mutations: tuple[Kept, ...]
+
+
+class Cause(Struct, frozen=True):
+    """The event that a mutation follows from: it is worked through when the mutation is in the store."""
+
+    stream: int
+    seq: int
+
+
+class Bookmark(Struct, frozen=True):
+    """A position in something outside (a line of a file), moved together with the mutation that it led to."""
+
+    name: str
+    position: int
+
+
+class Store(Protocol):
+    """A device's memory. One session uses it at a time."""
+
+    def load(self) -> Saved:
+        """Everything; a new store is empty, with device 0."""
+        ...
+
+    def bind(self, device: int) -> tuple[Kept, ...]:
+        """Makes the store this device's. Another device's mutations stay if they were never sent; returns the others, which it drops.
+
+        Their outcome is unknown, and asking again under another device's numbers could give them effect twice.
+        """
+        ...
+
+    def append(self, operation: bytes, cause: Cause | None = None, bookmark: Bookmark | None = None) -> int:
+        """Keeps a mutation, durably where the store is durable, and returns its key."""
+        ...
+
+    def number(self, numbers: Sequence[tuple[int, int]]) -> None:
+        """Writes down (key, number) pairs before they are sent."""
+        ...
+
+    def settle(self, keys: Sequence[int]) -> None:
+        """These mutations have their outcome."""
+        ...
+
+    def advance(self, cursors: Mapping[int, int]) -> None:
+        """Of each of these streams everything up to the number is worked through. Never moves back."""
+        ...
+
+    def forget(self, stream: int) -> None:
+        """Drops a stream's cursor."""
+        ...
+
+    def begin(self, epoch: int) -> None:
+        """The database lives in this epoch; if the store knew another one, all cursors are void."""
+        ...
+
+    def bookmark(self, name: str) -> int:
+        """The position last kept under `name`; 0 before the first."""
+        ...
+
+
+class MemoryStore:
+    """A store that lives as long as its process. It can be handed to the next session of the same process."""
+
+    def __init__(self) -> None:
+        self._device = 0
+        self._epoch = 0
+        self._cursors: dict[int, int] = {}
+        self._mutations: dict[int, Kept] = {}
+        self._bookmarks: dict[str, int] = {}
+        self._last_key = 0
+
+    def load(self) -> Saved:
+        return Saved(self._device, self._epoch, dict(self._cursors), tuple(self._mutations.values()))
+
+    def bind(self, device: int) -> tuple[Kept, ...]:
+        orphans = orphaned(self._device, device, self._mutations.values())
+        for orphan in orphans:
+            del self._mutations[orphan.key]
+        self._device = device
+        return orphans
+
+    def append(self, operation: bytes, cause: Cause | None = None, bookmark: Bookmark | None = None) -> int:
+        self._last_key += 1
+        self._mutations[self._last_key] = Kept(self._last_key, operation)
+        if cause is not None:
+            self.advance({cause.stream: cause.seq})
+        if bookmark is not None:
+            self._bookmarks[bookmark.name] = bookmark.position
+        return self._last_key
+
+    def number(self, numbers: Sequence[tuple[int, int]]) -> None:
+        for key, number in numbers:
+            self._mutations[key] = Kept(key, self._mutations[key].operation, number)
+
+    def settle(self, keys: Sequence[int]) -> None:
+        for key in keys:
+            self._mutations.pop(key, None)
+
+    def advance(self, cursors: Mapping[int, int]) -> None:
+        for stream, seq in cursors.items():
+            self._cursors[stream] = max(seq, self._cursors.get(stream, 0))
+
+    def forget(self, stream: int) -> None:
+        self._cursors.pop(stream, None)
+
+    def begin(self, epoch: int) -> None:
+        if self._epoch not in (0, epoch):
+            self._cursors.clear()
+        self._epoch = epoch
+
+    def bookmark(self, name: str) -> int:
+        return self._bookmarks.get(name, 0)
+
+
+def orphaned(before: int, after: int, mutations: Iterable[Kept]) -> tuple[Kept, ...]:
+    """Which mutations cannot follow a store from one device to another: those that were sent under the older one's numbers."""
+    if before in (0, after):
+        return ()
+    return tuple(kept for kept in mutations if kept.number)

@@ -1,0 +1,48 @@
+"""What the client's tests share: a world without chance, a grant without HTTP, and a server that runs beside the test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+
+from client.session import World
+from tests.client.fake_server import FakeServer
+
+CALM = World(wall=lambda: 1_800_000_000.0, spread=lambda: 0.5)
+"""A wall clock that stands still and chance that always says one half."""
+
+
+class FakeGrant:
+    """The right to connect as one device. `renewals` says what each renewal does."""
+
+    def __init__(self, server: FakeServer, device: int, expires_at: float = 1_800_000_900.0) -> None:
+        self.server = server
+        self.user = server.owners[device]
+        self.device = device
+        self.inbox = 1000 + self.user
+        self.access_token = f"token-{device}"
+        self.expires_at = expires_at
+        self.renewals = 0
+        self.on_renew: Callable[[], Awaitable[None]] | None = None
+
+    async def renew(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.renewals += 1
+        if self.on_renew is not None:
+            await self.on_renew()
+        self.access_token = f"token-{self.device}-{self.renewals}"
+        self.server.tokens[self.access_token] = self.device
+        self.expires_at += 900
+
+
+@pytest.fixture
+async def server(nursery: trio.Nursery) -> FakeServer:
+    """A fake server with two people: user 1 on devices 11 and 12, user 2 on device 21, and a stream 50 that both may read."""
+    server = FakeServer()
+    server.user(1, 11, 12, name="ada")
+    server.user(2, 21, name="ben")
+    server.log[50] = []
+    await nursery.start(server.run)
+    return server
