@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -13,6 +15,9 @@ from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from protocol.codec import decode_body
 from protocol.events import SessionRevoked
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 CALLER = Caller("192.0.2.7", "test/1")
 
@@ -103,3 +108,33 @@ async def stored_text(bridge: Bridge) -> str:
 
 def encoded(user: int, session: int) -> bytes:
     return msgspec.msgpack.encode(SessionRevoked(user, session))
+
+
+def overlap(
+    dsn: str, first: Callable[[asyncpg.Connection], Awaitable[T]], second: Callable[[asyncpg.Connection], Awaitable[U]]
+) -> tuple[T, U]:
+    """Runs `second` while everything of `first` is done but its commit: the interleaving that a race only sometimes meets.
+
+    `first` commits when `second` waits for it, or has ended without waiting.
+    """
+
+    async def transact(connection: asyncpg.Connection) -> U:
+        async with connection.transaction():
+            return await second(connection)
+
+    async def body() -> tuple[T, U]:
+        one, other, watcher = [await asyncpg.connect(dsn) for _ in range(3)]
+        try:
+            async with one.transaction():
+                answer = await first(one)
+                task = asyncio.create_task(transact(other))
+                while not task.done() and not await watcher.fetchval(  # noqa: ASYNC110 (Postgres tells nobody who waits)
+                    "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", other.get_server_pid()
+                ):
+                    await asyncio.sleep(0)
+            return answer, await task
+        finally:
+            for connection in (one, other, watcher):
+                await connection.close()
+
+    return asyncio.run(body())

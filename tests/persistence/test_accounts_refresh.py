@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,10 +34,10 @@ from tests.persistence.identity import (
     AGE_TOKENS,
     CALLER,
     Listening,
-    claims,
     code,
     generation,
     let_pass,
+    overlap,
     query,
     refresh,
     register,
@@ -138,23 +139,66 @@ async def test_many_refreshes_of_one_token_at_once_all_get_the_same_successor(ac
     assert row["count"] == 1
 
 
-async def test_a_refresh_that_races_with_a_logout_leaves_nothing_that_lives(accounts: PostgresAccounts, bridge: Bridge) -> None:
-    for round_number in range(8):
-        opened = await register(accounts, f"ada{round_number}")
-        answers: list[Opened | Declined] = []
+# What may overlap, with the one transaction all but committed while the other runs
 
-        async def go_on(opened: Opened = opened, answers: list[Opened | Declined] = answers) -> None:
-            answers.append(await accounts.refresh(opened.refresh_token, CALLER))
 
-        async def leave(opened: Opened = opened) -> None:
-            await accounts.end_session(claims(opened), opened.session, CALLER)
+async def _open(tx: asyncpg.Connection) -> Opened:
+    user = await tx.fetchval("SELECT user_id FROM create_account('ada', 'Ada', 'h')")
+    return await Sessions(SessionRules(), iter_random()).open(tx, user, 0, "", CALLER)
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(go_on)
-            nursery.start_soon(leave)
-        for answer in answers:
-            token = answer.refresh_token if isinstance(answer, Opened) else opened.refresh_token
-            assert code(await accounts.refresh(token, CALLER)) == Code.REVOKED
+
+def _refresh(opened: Opened) -> Callable[[asyncpg.Connection], Coroutine[Any, Any, Opened | Declined | Reused]]:
+    secret = read_token(opened.refresh_token)
+    assert secret is not None
+    # Each transaction draws from its own randomness, as two gateways do.
+    return lambda tx: Sessions(SessionRules(), os.urandom).refresh(tx, secret, CALLER)
+
+
+def _end(opened: Opened) -> Callable[[asyncpg.Connection], Coroutine[Any, Any, list[int]]]:
+    async def work(tx: asyncpg.Connection) -> list[int]:
+        await lock_account(tx, opened.user)
+        return await end(tx, opened.user, None)
+
+    return work
+
+
+def _opened(dsn: str) -> Opened:
+    async def nothing(_: asyncpg.Connection) -> None: ...
+
+    return overlap(dsn, _open, nothing)[0]
+
+
+def test_two_refreshes_of_one_token_that_overlap_mint_one_successor(database: str) -> None:
+    opened = _opened(database)
+    first, second = overlap(database, _refresh(opened), _refresh(opened))
+    assert isinstance(first, Opened) and isinstance(second, Opened)
+    assert first.refresh_token == second.refresh_token
+
+
+def test_a_refresh_that_overlaps_a_logout_finds_the_session_ended(database: str) -> None:
+    opened = _opened(database)
+    ended, answer = overlap(database, _end(opened), _refresh(opened))
+    assert ended == [opened.session] and code(answer) == Code.REVOKED
+
+
+def test_a_logout_that_overlaps_a_refresh_ends_its_successor_too(database: str) -> None:
+    opened = _opened(database)
+    following, ended = overlap(database, _refresh(opened), _end(opened))
+    assert isinstance(following, Opened) and ended == [opened.session]
+    assert code(overlap(database, _refresh(following), _end(opened))[0]) == Code.REVOKED
+
+
+def test_logging_out_everywhere_ends_a_login_that_overlaps_it(database: str) -> None:
+    opened = _opened(database)
+
+    async def enter(tx: asyncpg.Connection) -> Opened:
+        await lock_account(tx, opened.user)
+        sessions = Sessions(SessionRules(), os.urandom)
+        await sessions.make_room(tx, opened.user, 0)
+        return await sessions.open(tx, opened.user, 0, "", CALLER)
+
+    entered, ended = overlap(database, enter, _end(opened))
+    assert sorted(ended) == sorted([opened.session, entered.session])
 
 
 async def test_a_token_lasts_seven_days_and_each_use_starts_them_anew(accounts: PostgresAccounts, bridge: Bridge) -> None:
