@@ -146,10 +146,6 @@ def plain_address(address: str) -> str:
 
 def network_key(address: str) -> str:
     """What limits per client count by: the address, or the /64 of an IPv6 one, since that is what one subscriber gets."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    if ":" not in address:
         return address
-    if parsed.version == 6:
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return address
+    return str(ipaddress.ip_network((int(ipaddress.IPv6Address(address)) >> 64 << 64, 64)))

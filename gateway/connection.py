@@ -45,6 +45,8 @@ class Bounds(msgspec.Struct, frozen=True):
     """Fan-out is refused from here on: some 1,000 chat events, more than a 2G link carries in ten seconds."""
     queue_hard_bytes: int = 512 * 1024
     """Answers may queue up to here; who asks on without reading is closed as slow."""
+    held_bytes_max: int = 256 * 1024 * 1024
+    """Of unfinished messages, over all sockets: whoever adds to them beyond this is closed as overload."""
     heartbeat_s: float = 30.0
     pong_s: float = 20.0
     """How long a ping may stay without any sign of life. A 2G link that changes cells goes silent for over ten seconds."""
@@ -62,6 +64,7 @@ class Counters:
         "bytes_in",
         "bytes_out",
         "closes",
+        "held_bytes",
         "messages_in",
         "messages_out",
         "pushes_refused",
@@ -79,6 +82,9 @@ class Counters:
         self.sends = 0
         self.pushes_refused = 0
         self.queued_bytes = 0
+        """Outward, now, over all sockets."""
+        self.held_bytes = 0
+        """Inward, now, of unfinished messages over all sockets."""
         self.refused: dict[str, int] = {}
         """Connections that never became sockets, by reason."""
         self.closes: dict[int, int] = {}
@@ -122,6 +128,7 @@ class Connection:
         "_head_sent",
         "_heard_at",
         "_heartbeat_s",
+        "_held_bytes",
         "_inlet",
         "_mask",
         "_pinged_at",
@@ -147,6 +154,7 @@ class Connection:
         self._mask = READ
         self._queue: deque[bytes] | None = None
         self._queued_bytes = 0
+        self._held_bytes = 0
         self._head_sent = False
         self._refused = False
         self._heartbeat_s = shared.bounds.heartbeat_s
@@ -255,11 +263,12 @@ class Connection:
         elif now < self._pinged_at + bounds.pong_s:
             self._shared.poller.wheel.set(self, self._pinged_at + bounds.pong_s)
         else:
-            self._break_off(Code.DEAD, "no sign of life")
+            self._condemn(Code.DEAD, "no sign of life")
 
     def flush_corked(self) -> None:
-        """The round is over: what was queued in it leaves."""
-        self._flush(progress=False)
+        """The round is over: what was queued in it leaves, unless the kernel was full already."""
+        if not self._mask & WRITE:
+            self._flush(progress=False)
 
     def abandon(self, code: int, reason: str) -> None:
         """Ends at once, in the poller's task: the process stops."""
@@ -288,7 +297,8 @@ class Connection:
             elif type(event) is Close:
                 self._peer_closed(event)
             elif type(event) is Violation:
-                self._break_off(event.code, event.reason)
+                self._condemn(event.code, event.reason)
+        self._count_held()
 
     def _receive(self) -> None:
         sock = self.sock
@@ -311,7 +321,7 @@ class Connection:
 
     def _message(self, message: Message) -> None:
         if message.opcode == rfc6455.TEXT:
-            self._break_off(rfc6455.UNSUPPORTED, "messages are binary here")
+            self._condemn(rfc6455.UNSUPPORTED, "messages are binary here")
             return
         self._shared.counters.messages_in += 1
         if self._inlet is not None:
@@ -324,7 +334,17 @@ class Connection:
             self._controls = 0
         self._controls += 1
         if self._controls > self._shared.bounds.controls_per_s_max:
-            self._break_off(Code.FLOOD, "too many control frames")
+            self._condemn(Code.FLOOD, "too many control frames")
+
+    def _count_held(self) -> None:
+        held = self._reader.buffered_bytes
+        if held == self._held_bytes:
+            return
+        shared = self._shared
+        shared.counters.held_bytes += held - self._held_bytes
+        grown, self._held_bytes = held > self._held_bytes, held
+        if grown and shared.counters.held_bytes > shared.bounds.held_bytes_max:
+            self._condemn(Code.OVERLOAD, "too many unfinished messages here")
 
     # ── the way out ──
 
@@ -459,10 +479,15 @@ class Connection:
         self._over(self._close_code, self._close_reason)
         self._linger()
 
+    def _condemn(self, code: int, reason: str) -> None:
+        """Breaks off from the poller's task, where the session may be told at once."""
+        self._break_off(code, reason)
+        self._over(code, reason)
+
     def _break_off(self, code: int, reason: str) -> None:
         """Ends a conversation that makes no sense any more: unsent messages go, the close frame stays.
 
-        The session is told when the wait is over, at the latest, because it may be the one that called.
+        The session is told when the wait is over, because it may be the one that called.
         """
         if self._state is not _State.OPEN:
             return
@@ -505,8 +530,10 @@ class Connection:
         if self._state is _State.ENDED:
             return
         self._state = _State.ENDED
-        self._shared.counters.queued_bytes -= self._queued_bytes
-        self._queued_bytes = 0
+        counters = self._shared.counters
+        counters.queued_bytes -= self._queued_bytes
+        counters.held_bytes -= self._held_bytes
+        self._queued_bytes = self._held_bytes = 0
         self._queue = None
         self._shared.forget(self)
 

@@ -10,14 +10,15 @@ not. Three faults, each with a test that reproduces it on the original:
 * an upgrade request followed by any byte raises out of the connection and ends the process: every connection has a guard, and an
   upgrade is refused before hypercorn changes protocols for it;
 * a client that stops reading blocks shutdown for ever (a shielded `send_all`): sends can be cancelled, and wait only so long;
-* an application that answers without reading a long body leaves a full channel behind, and whoever puts into it waits for ever: the
-  channel closes with the application.
+* an application that answers before a long body is read meets its own full channel, when the end of the answer is put into it, and
+  waits for itself for ever: here the end closes the channel instead.
 
 Invariant: no connection outlives `run`, and none waits longer than `stall_s` for its peer.
 """
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -66,6 +67,7 @@ class HttpServing:
         self._app = ASGIWrapper(app)
         self._config = Config()
         self._config.include_server_header = False
+        self._config.errorlog = logging.getLogger("educonnect.http")
         self._config.startup_timeout = self._config.shutdown_timeout = APPLICATION_S
         self._context = WorkerContext(None)
         self._state: LifespanState = {}
@@ -259,7 +261,7 @@ class _Protocol(H11Protocol):
 
 
 class _TaskGroup(TaskGroup):
-    """Runs the application so that nobody waits for it once it has returned."""
+    """Runs the application so that nobody, itself included, waits for it to read once the answer is complete."""
 
     async def spawn_app(
         self,
@@ -270,19 +272,29 @@ class _TaskGroup(TaskGroup):
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         outward, inward = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
 
+        async def receive() -> ASGIReceiveEvent:
+            try:
+                return await inward.receive()
+            except trio.EndOfChannel:
+                return {"type": "http.disconnect"}
+
         async def send_or_finish(message: ASGISendEvent | None) -> None:
             if message is None:
                 inward.close()
             await send(message)
 
         async def put(event: ASGIReceiveEvent) -> None:
+            if event["type"] == "http.disconnect":
+                # Also said from inside the application's own last send, which must not wait until the application reads.
+                outward.close()
+                return
             try:
                 await outward.send(event)
-            except trio.BrokenResourceError:
-                # The application has its answer and asked for no more.
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                # The answer is complete: nobody asks for the rest of the body.
                 return
 
-        self.spawn(_handle, app, config, scope, inward.receive, send_or_finish, trio.to_thread.run_sync, trio.from_thread.run)
+        self.spawn(_handle, app, config, scope, receive, send_or_finish, trio.to_thread.run_sync, trio.from_thread.run)
         return put
 
 

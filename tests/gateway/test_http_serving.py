@@ -162,6 +162,12 @@ async def wait_quiet() -> None:
 # ── fault three: an answer before the body was read ──
 
 
+async def late(scope: Any, receive: Any, send: Any) -> None:
+    """Answers without a look at the body, once as much of it as there is room for has come."""
+    await trio.testing.wait_all_tasks_blocked(0.005)
+    await hello(scope, receive, send)
+
+
 LONG_BODY = b"POST /ignore HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + b"4\r\nbody\r\n" * 50 + b"0\r\n\r\n"
 
 
@@ -187,13 +193,13 @@ async def sees_the_end(number: int) -> bool:
 
 async def test_the_original_keeps_a_connection_for_ever_whose_body_nobody_read() -> None:
     async with trio.open_nursery() as nursery:
-        number = await nursery.start(serve_original, hello)
+        number = await nursery.start(serve_original, late)
         assert not await sees_the_end(number)
         nursery.cancel_scope.cancel()
 
 
 async def test_an_application_that_ignores_a_long_body_leaves_nothing_behind() -> None:
-    async with open_port() as port:
+    async with open_port(app=late) as port:
         assert await sees_the_end(port.number)
         await wait_quiet()
         assert port.http.connections == 0

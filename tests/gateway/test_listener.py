@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
 import socket
 import struct
 from pathlib import Path
@@ -193,6 +194,28 @@ async def test_who_leaves_while_waiting_takes_nobodys_turn(mock_clock: MockClock
         assert port.listener.waiting == 0
         await first.aclose()
         await third.aclose()
+
+
+async def test_out_of_descriptors_newcomers_wait_and_nobody_else_notices(mock_clock: MockClock) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with open_port() as port, await open_socket(port) as stream:
+        waiting = port.connect_raw()
+        await eventually(lambda: port.listener.half_open == 1)
+        blocked = socket.socket()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (blocked.fileno() + 1, hard))
+        try:
+            blocked.connect(("127.0.0.1", port.number))
+            await eventually(lambda: refused(port) == {"descriptors": 1})
+            await stream.send_all(rfc6455.encode(BINARY, b"unmoved", key=KEY))
+            answer = await read_until(stream, b"unmoved")
+            assert answer.endswith(b"unmoved")
+            assert refused(port) == {"descriptors": 1}, "it must not spin"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        mock_clock.jump(0.2)
+        await eventually(lambda: port.listener.half_open == 2)
+        waiting.close()
+        blocked.close()
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
