@@ -253,7 +253,10 @@ class _Supervision:
         return None
 
     async def _start(self, nursery: trio.Nursery, node: _Node) -> Exception | None:
-        """Starts one child and waits until it has; returns why it could not. Returns early when this supervisor is to stop."""
+        """Starts one child and waits until it has; returns why it could not. Returns early when this supervisor is to stop.
+
+        One that is too slow still runs when this returns: it is stopped with its group, like any member of it.
+        """
         if self.stopping():
             return None
         node.launch()
@@ -269,7 +272,6 @@ class _Supervision:
             return node.cause or ChildEnded(f"{node.path} returned before it started")
         if self.stopping():
             return None
-        await self._stop([node])
         return StartTimeout(f"{node.path} had not started after {start_s:g} s")
 
     async def _run_child(self, node: _Node) -> None:

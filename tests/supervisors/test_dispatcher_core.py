@@ -285,6 +285,22 @@ def test_after_a_failed_pool_and_a_reset_everything_begins_again() -> None:
     assert stage.told == [("ann", 1), ("ann", 3), ("ben", 4)]
 
 
+def test_a_pool_that_fails_while_actors_are_asked_to_leave_begins_again_too() -> None:
+    stage = Stage()
+
+    def refuse(key: str) -> bool:
+        raise Scripted("cannot say")
+
+    stage.may_leave = refuse
+    ref = stage.pool(pool_intensity=0, passivate_after_s=60.0).get("ann")
+    with pytest.raises(PoolFailed):
+        stage.wait(80.0)
+    stage.turns.reset()
+    ref.tell(Act(1))
+    stage.run()
+    assert stage.told == [("ann", 1)]
+
+
 def test_what_is_told_while_everything_stops_is_a_dead_letter() -> None:
     stage = Stage()
     pool = stage.pool()

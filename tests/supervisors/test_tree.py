@@ -436,6 +436,38 @@ async def test_the_supervisor_above_restarts_one_that_gave_up(theatre: Theatre) 
         assert state.last_cause == ("SupervisorGaveUp: root/inner: more than 0 crashes in 10 s [Boom: b]")
 
 
+async def test_a_restarted_supervisor_begins_with_a_clean_record(theatre: Theatre) -> None:
+    inner = Supervisor("inner", (theatre.worker("b"),), intensity=1, backoff=NOW)
+    async with running(Supervisor("root", (inner,)), report=theatre.report) as tree:
+        for crashes, restarts_of_inner in ((1, 0), (2, 1), (3, 1), (4, 2)):
+            await theatre.end("b", crash=True)
+            assert tree.state().children[0].restarts == restarts_of_inner, f"after {crashes} crashes"
+
+
+async def test_a_child_too_slow_to_start_again_is_stopped_before_the_next_try(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    diary: list[tuple[str, float]] = []
+    start_s = iter([0.0, 100.0, 1.0])
+
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        diary.append(("+", trio.current_time()))
+        try:
+            await trio.sleep(next(start_s))
+            task_status.started()
+            if len(diary) == 1:
+                raise Boom
+            await trio.sleep_forever()
+        finally:
+            diary.append(("-", trio.current_time()))
+
+    worker = Worker("w", run, start_s=7.0, backoff=Backoff(first_s=1.0, jitter=0.0))
+    async with running(Supervisor("root", (worker,)), report=Theatre().report):
+        await trio.sleep(50.0)
+    # One life at a time; the second gets its 7 s, and the third begins two seconds of backoff later.
+    assert diary == [("+", 0.0), ("-", 0.0), ("+", 1.0), ("-", 8.0), ("+", 10.0), ("-", 50.0)]
+
+
 async def test_causes_are_kept_through_every_level(theatre: Theatre) -> None:
     inner = Supervisor("inner", (theatre.worker("a"),), intensity=0, backoff=NOW)
     spec = Supervisor("root", (inner,), intensity=0)
