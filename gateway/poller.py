@@ -111,14 +111,18 @@ class Poller:
             self._epoll.close()
 
     def _round(self) -> None:
-        for call in self._at_round_start:
-            call()
-        watched = self._watched
-        for number, mask in self._epoll.poll(0, EVENTS_PER_ROUND_MAX):
-            found = watched.get(number)
-            if found is not None:
-                found.ready(mask)
-        self._end_round()
+        left = EVENTS_PER_ROUND_MAX
+        # What becomes ready while we work is served too: looking again costs 1 µs, coming back through trio 11.
+        while left > 0 and (events := self._epoll.poll(0, left)):
+            left -= len(events)
+            for call in self._at_round_start:
+                call()
+            watched = self._watched
+            for number, mask in events:
+                found = watched.get(number)
+                if found is not None:
+                    found.ready(mask)
+            self._end_round()
 
     def _end_round(self) -> None:
         for call in self._at_round_end:
