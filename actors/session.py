@@ -127,6 +127,8 @@ class SessionLimits(Struct, frozen=True):
     """After the token's end, for a refresh that is on its way."""
     stuck_s: float = 60.0
     """How long a socket may refuse to take what was sent before it is closed as SLOW."""
+    drain_spread_s: float = 20.0
+    """Clients of a server that goes away are told to return within this time, each at a moment of its own."""
     page_bytes_max: int = 48 * 1024
     commands: Rate = Rate(per_s=100.0, burst=600.0)
     """Commands of all kinds. A device that returns after days sends its queue at once: the burst is generous, the average is not."""
@@ -400,7 +402,8 @@ class Session:
     def _drain(self, grace_s: float) -> None:
         self.state, before = step(self.state, Signal.DRAIN), self.state
         if self.state is State.DRAINING and before is not State.DRAINING:
-            self._reply(Draining(delay_ms=int(self._ctx.random() * grace_s * 1000)))
+            within_s = min(grace_s, self._limits.drain_spread_s)
+            self._reply(Draining(delay_ms=int(self._ctx.random() * within_s * 1000)))
 
     def _alarm(self, alarm: Alarm) -> None:
         if alarm is FLUSH:

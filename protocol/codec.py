@@ -26,10 +26,10 @@ MESSAGE_BYTES_MAX = 64 * 1024
 """The largest message a server reads. Longer things go in several messages, or over HTTP."""
 
 _HEAD = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_COMMAND = msgspec.msgpack.Decoder(AnyCommand)
-_FRAME = msgspec.msgpack.Decoder(AnyFrame)
-_OPERATION = msgspec.msgpack.Decoder(AnyOperation)
-_BODY = msgspec.msgpack.Decoder(AnyBody)
+_COMMAND: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)
+_FRAME: msgspec.msgpack.Decoder[AnyFrame] = msgspec.msgpack.Decoder(AnyFrame)
+_OPERATION: msgspec.msgpack.Decoder[AnyOperation] = msgspec.msgpack.Decoder(AnyOperation)
+_BODY: msgspec.msgpack.Decoder[AnyBody] = msgspec.msgpack.Decoder(AnyBody)
 _ENCODER = msgspec.msgpack.Encoder()
 _INT = msgspec.msgpack.Decoder(int)
 
@@ -125,7 +125,7 @@ def encode(value: Frame | Command | Operation | Body) -> bytes:
     return _ENCODER.encode(value)
 
 
-class _EventHead(msgspec.Struct, frozen=True, array_like=True, tag=int(Event.__struct_config__.tag)): 
+class _EventHead(msgspec.Struct, frozen=True, array_like=True, tag=int(Event.__struct_config__.tag)):
     stream: int
     seq: int
     author: int

@@ -1,0 +1,75 @@
+"""The trees, as values: which services a process has, in which order, and what happens when one of them ends.
+
+`Node` and `Installation` fill in what each worker runs; `educonnect tree` draws them without running anything. The drawing in
+docs/architecture.md is compared with these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import trio
+
+from actors.child import Backoff, Restart, Run, Strategy, Supervisor, Worker
+from supervisors.cast import POOLS
+
+PATIENT: Final = Backoff(first_s=0.2, max_s=4.0)
+"""For what depends on the world: retried for ever, a few seconds apart, without using up its supervisor's intensity."""
+
+GROUND: Final = ("bridge", "commands", "link", "epoch", "journal", "store", "control", "outbox", "actors")
+"""The services of every node; those of a role come on top."""
+
+Runs = Mapping[str, Run]
+
+
+def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None, drain_s: float = 5.0) -> Supervisor:
+    """The tree of one process. `jobs` is a gateway without a door: the same services, and nobody connects."""
+    redis = Supervisor("redis", tuple(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")))
+    storage = Supervisor(
+        "storage",
+        (
+            Worker("epoch", runs["epoch"], backoff=PATIENT),
+            Worker("journal", runs["journal"]),
+            Worker("store", runs["store"]),
+            Worker("control", runs["control"], backoff=PATIENT),
+            Worker("outbox", runs["outbox"]),
+        ),
+    )
+    ground = (Worker("bridge", runs["bridge"]), redis, storage, Worker("actors", runs["actors"], hosts=POOLS))
+    if role == "jobs":
+        top: tuple[Worker, ...] = (Worker("housekeeping", runs["housekeeping"]),)
+    else:
+        top = (Worker("http", runs["http"]), Worker("listener", runs["listener"], close=drain, shutdown_s=drain_s))
+    return Supervisor(role, (*ground, *top), strategy=Strategy.REST_FOR_ONE)
+
+
+def dev_tree(gateways: int, runs: Runs, *, demo: bool) -> Supervisor:
+    """The tree of `educonnect dev`: servers and processes of ours, on one machine."""
+    names = tuple(f"gateway-{n + 1}" for n in range(gateways))
+    processes = tuple(Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in names)
+    servers = tuple(Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in ("postgres", "valkey"))
+    return Supervisor(
+        "dev",
+        (
+            Supervisor("servers", servers, intensity=20, period_s=60.0),
+            Worker("prepare", runs["prepare"], restart=Restart.TRANSIENT),
+            Worker("jobs", runs["jobs"], backoff=PATIENT, shutdown_s=20.0),
+            Supervisor("gateways", processes, intensity=20, period_s=60.0),
+            *([Worker("demo", runs["demo"], restart=Restart.TEMPORARY)] if demo else []),
+        ),
+        strategy=Strategy.REST_FOR_ONE,
+        intensity=10,
+        period_s=60.0,
+    )
+
+
+async def _never(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    raise AssertionError("a blueprint is drawn, not run")
+
+
+def blueprint(role: str) -> Supervisor:
+    """The tree of a role as it would be: `gateway`, `jobs`, or `dev` with two gateways."""
+    names = (*GROUND, "http", "listener", "housekeeping", "postgres", "valkey", "prepare", "jobs", "gateway-1", "gateway-2", "demo")
+    runs = dict.fromkeys(names, _never)
+    return dev_tree(2, runs, demo=True) if role == "dev" else node_tree(role, runs)

@@ -1,0 +1,208 @@
+"""`educonnect`: the one program. Each command is a function here; what it does is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from supervisors.settings import Settings
+from supervisors.settings_source import CONFIG_VARIABLE, BadSettings, load, missing_for_serving
+
+BAD_USAGE: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status: 0 well, 1 failed, 2 asked for something impossible."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["chat"]:
+        from client.chat import run_chat
+
+        status: int = run_chat(arguments[1:])
+        return status
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return command(parsed)
+    except BadSettings as bad:
+        _complain(f"These settings cannot be used:\n{bad}")
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="educonnect", description="EduConnect: one low-bandwidth socket per device.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help, description=help)
+        command.set_defaults(run=run)
+        return command
+
+    dev = add("dev", _dev, "start everything on this machine: Postgres, Valkey, gateways, jobs, and a demo community")
+    dev.add_argument("--port", type=int, default=8000, help="the first gateway's port; the others follow (0: free ones)")
+    dev.add_argument("--data", type=Path, default=Path(".data"), help="the folder for all data")
+    dev.add_argument("--gateways", type=int, default=1, choices=range(1, 17), metavar="N", help="how many gateway processes (1 to 16)")
+    dev.add_argument("--no-demo", action="store_true", help="without the demo community")
+    dev.add_argument("--verbose", action="store_true", help="the log of every process, not only warnings")
+
+    serve = add("serve", _serve, "run one role against servers given by settings")
+    serve.add_argument("--role", choices=("gateway", "jobs"), required=True)
+    _add_config(serve)
+    serve.add_argument("--portholes", type=Path, help="the folder through which `tree --live` looks in")
+    serve.add_argument("--ready-fd", type=int, help="a descriptor to write the addresses to when everything is up")
+
+    migrate = add("migrate", _migrate, "bring the database's schema up to date")
+    _add_config(migrate)
+    migrate.add_argument("--check", action="store_true", help="only say what is missing; exit status 1 if anything is")
+
+    tree = add("tree", _tree, "draw the supervision tree")
+    tree.add_argument("--live", action="store_true", help="of the processes that run now: state, restarts, inbox depth")
+    tree.add_argument("--role", choices=("gateway", "jobs", "dev"), default="gateway", help="which tree, without --live")
+    tree.add_argument("--portholes", type=Path, help="the folder to look in; dev's is DATA/run")
+
+    protocol = add("protocol", _protocol, "print the protocol's reference")
+    protocol.add_argument("--schema", action="store_true", help="as JSON, for generators")
+
+    doctor = add("doctor", _doctor, "check settings, database, Redis, clocks and limits, and say what to do")
+    _add_config(doctor)
+
+    epoch = add("epoch", _epoch, "show which history the database is, or declare a new one")
+    _add_config(epoch)
+    epoch.add_argument("--bump", action="store_true", help="after a disk image was put back: tell all clients that it is another history")
+
+    chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
+    chat.set_defaults(run=lambda _: BAD_USAGE)
+    return parser
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, help=f"a TOML file (or {CONFIG_VARIABLE}); EDUCONNECT_… variables go over it")
+
+
+def _settings(parsed: argparse.Namespace, *, serving: bool = True) -> Settings:
+    config = parsed.config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    settings = load(config, os.environ)
+    missing = missing_for_serving(settings) if serving else []
+    if missing:
+        raise BadSettings(missing)
+    return settings
+
+
+def _dev(parsed: argparse.Namespace) -> int:
+    from supervisors.dev import Installation, run_dev
+    from supervisors.serving import set_up_log
+
+    level = "info" if parsed.verbose else "warning"
+    set_up_log(level, "console")
+    installation = Installation(
+        parsed.data,
+        port=parsed.port,
+        gateways=parsed.gateways,
+        demo=not parsed.no_demo,
+        environment={"EDUCONNECT_LOG_LEVEL": level},
+    )
+    return trio.run(run_dev, installation, _say)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from functools import partial
+
+    from supervisors.porthole import default_folder
+    from supervisors.serving import serve, set_up_log
+
+    settings = _settings(parsed)
+    set_up_log(settings.log.level, settings.log.format)
+    portholes = parsed.portholes or default_folder()
+    return trio.run(partial(serve, settings, parsed.role, portholes=portholes, ready_fd=parsed.ready_fd))
+
+
+def _migrate(parsed: argparse.Namespace) -> int:
+    from persistence.migrate import MigrationRefused, migrate, pending
+
+    database = _settings(parsed, serving=False).database
+    dsn = (database.direct_dsn or database.dsn).reveal()
+    try:
+        migrations = trio.run(pending if parsed.check else migrate, dsn)
+    except MigrationRefused as refused:
+        _complain(refused)
+        return 1
+    for migration in migrations:
+        _say(f"{'missing' if parsed.check else 'applied'}  {migration.file}")
+    if not migrations:
+        _say("the schema is up to date")
+    return 1 if parsed.check and migrations else 0
+
+
+def _tree(parsed: argparse.Namespace) -> int:
+    from supervisors.drawing import draw
+    from supervisors.porthole import default_folder, look
+
+    if not parsed.live:
+        from supervisors.blueprints import blueprint
+
+        _say(draw(blueprint(parsed.role)))
+        return 0
+    folder = parsed.portholes or default_folder()
+    drawings = trio.run(look, folder)
+    if not drawings:
+        _complain(f"no process of EduConnect runs whose porthole is in {folder}")
+        return 1
+    for name, drawing in drawings:
+        _say(f"{name}\n{drawing}\n")
+    return 0
+
+
+def _protocol(parsed: argparse.Namespace) -> int:
+    from protocol.reference import render
+    from protocol.schema import encode_schema
+
+    _say(encode_schema().decode() if parsed.schema else render())
+    return 0
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from supervisors.doctor import examine, exit_status, render
+
+    findings = trio.run(examine, _settings(parsed, serving=False))
+    _say(render(findings))
+    return exit_status(findings)
+
+
+def _epoch(parsed: argparse.Namespace) -> int:
+    from persistence.bridge import Bridge, BridgeOptions
+    from persistence.epoch import bump_epoch, read_epoch
+
+    dsn = _settings(parsed, serving=False).database.dsn.reveal()
+
+    async def ask() -> int:
+        bridge = Bridge(BridgeOptions(dsn))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(bridge.serve)
+            epoch = await bridge.run(bump_epoch if parsed.bump else read_epoch, deadline_s=10.0)
+            nursery.cancel_scope.cancel()
+        if epoch is None:
+            _complain("this server is a standby: only a primary has an epoch")
+            return 1
+        _say(f"epoch {epoch.number} (system {epoch.system_identifier}, timeline {epoch.timeline}, bump {epoch.bump})")
+        return 0
+
+    return trio.run(ask)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a command's output
+
+
+def _complain(text: object) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - what went wrong with it
+
+
+if __name__ == "__main__":
+    sys.exit(main())

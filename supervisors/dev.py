@@ -1,0 +1,182 @@
+"""`educonnect dev`: the whole system on one machine with nothing installed, as a tree of processes.
+
+    dev (rest_for_one)
+     ├ postgres      real, from its wheel, data in the folder
+     ├ valkey        real, from its wheel
+     ├ prepare       migrations, then done
+     ├ jobs          a process
+     ├ gateways      one process each, on consecutive ports
+     ╰ demo          a community with two people to log in as, made through the front door, then done
+
+The gateways are told by their environment where the servers are; beyond that they are what runs in production.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from actors.child import Run, Supervisor
+from gateway.tokens import load_or_generate_pem
+from persistence.migrate import migrate
+from supervisors.blueprints import dev_tree
+from supervisors.demo import AMINA, JUMA, make_demo
+from supervisors.drawing import draw_live
+from supervisors.embedded_postgres import PostgresOptions, serve_postgres
+from supervisors.embedded_valkey import ValkeyAddress, ValkeyOptions, serve_valkey
+from supervisors.porthole import serve_drawing
+from supervisors.program import Program
+from supervisors.told import Told
+from supervisors.tree import SupervisorGaveUp, Tree
+
+log = structlog.get_logger("dev")
+
+GATEWAY_STOP_S: Final = 8.0
+DRAIN_GRACE_S: Final = 3.0
+
+
+class Installation:
+    """Everything of one `dev`, wired. `environment` is added to what each process is told.
+
+    Tests, benchmarks and proofs run their own servers by it, too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 8000,
+        gateways: int = 1,
+        demo: bool = False,
+        environment: Mapping[str, str] | None = None,
+        postgres_settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.port = port
+        self._demo = demo
+        self._environment = dict(environment or {})
+        self._postgres = PostgresOptions(self.folder / "postgres", settings=dict(postgres_settings or {}))
+        self._valkey = ValkeyOptions(self.folder / "valkey")
+        self.dsn = ""
+        self.redis: ValkeyAddress | None = None
+        self.key_file = self.folder / "keys.pem"
+        self.gateways = [Program(f"gateway-{n + 1}", self._arguments("gateway"), {}, stop_s=GATEWAY_STOP_S) for n in range(gateways)]
+        self.jobs = Program("jobs", self._arguments("jobs"), {}, stop_s=GATEWAY_STOP_S)
+
+    @property
+    def portholes(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the gateways are, in order."""
+        return [f"http://{address}" for gateway in self.gateways for address in gateway.addresses]
+
+    def spec(self) -> Supervisor:
+        runs: dict[str, Run] = {
+            "postgres": self._run_postgres,
+            "valkey": self._run_valkey,
+            "prepare": self._prepare,
+            "jobs": self._run(self.jobs, None),
+            "demo": self._make_demo,
+            **{gateway.name: self._run(gateway, n) for n, gateway in enumerate(self.gateways)},
+        }
+        return dev_tree(len(self.gateways), runs, demo=self._demo)
+
+    def _arguments(self, role: str) -> tuple[str, ...]:
+        return ("serve", "--role", role, "--portholes", str(self.portholes))
+
+    def _run(self, program: Program, number: int | None) -> Run:
+        async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            assert self.redis is not None
+            program.environment = {
+                "EDUCONNECT_DATABASE_DSN": self.dsn,
+                "EDUCONNECT_REDIS_URL": self.redis.url,
+                "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
+                "EDUCONNECT_LISTEN_PORT": str(self.port + number if number is not None and self.port else 0),
+                "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
+                "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
+                **self._environment,
+            }
+            await program.serve(task_status=task_status)
+
+        return run
+
+    async def _run_postgres(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        def keep(dsn: str | None) -> None:
+            assert dsn is not None
+            self.dsn = dsn
+            task_status.started()
+
+        await serve_postgres(self._postgres, task_status=Told(keep))
+
+    async def _run_valkey(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        def keep(address: ValkeyAddress | None) -> None:
+            self.redis = address
+            task_status.started()
+
+        await serve_valkey(self._valkey, task_status=Told(keep))
+
+    async def _prepare(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        load_or_generate_pem(self.key_file)
+        applied = await migrate(self.dsn)
+        if applied:
+            log.info("migrations_applied", names=[migration.name for migration in applied])
+        task_status.started()
+
+    async def _make_demo(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await make_demo(self.urls[0])
+
+
+async def run_dev(installation: Installation, say: Callable[[str], None]) -> int:
+    """Runs it until SIGINT or SIGTERM. Returns the exit status."""
+    tree = Tree(installation.spec())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, tree)
+        await nursery.start(serve_drawing, installation.portholes, "dev", lambda: draw_live(tree.state()))
+
+        def started(_: Tree | None) -> None:
+            say(welcome(installation))
+
+        try:
+            await tree.run(task_status=Told(started))
+        except SupervisorGaveUp as gave_up:
+            log.error("dev_gave_up", exc_info=gave_up)
+            return 1
+        finally:
+            nursery.cancel_scope.cancel()
+    return 0
+
+
+def welcome(installation: Installation) -> str:
+    """What `dev` says when it is up."""
+    first, *others = installation.urls
+    also = "".join(f"\n  another gateway    {url}" for url in others)
+    second = others[0] if others else first
+    return f"""
+EduConnect is up.
+
+  gateway            {first}   (socket at /socket, HTTP at /api/v1, /health, /ready, /metrics){also}
+  data               {os.path.relpath(installation.folder)}
+  the tree, live     educonnect tree --live --portholes {os.path.relpath(installation.portholes)}
+
+A community is ready, with two people in it. In two more terminals:
+
+  educonnect chat --url {first} --name {AMINA.name} --password {AMINA.password}
+  educonnect chat --url {second} --name {JUMA.name} --password {JUMA.password}
+
+Ctrl-C stops everything.
+"""
+
+
+async def _stop_on_signal(tree: Tree) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            tree.stop()

@@ -1,0 +1,280 @@
+"""A node: one process in one role, from its settings to a tree of services.
+
+    Settings ─▶ Node(role) ─spec─▶ Supervisor("gateway", rest_for_one)
+                                     ├ bridge          everything below stands on it
+                                     ├ redis           commands, link: may be away, and everything goes on
+                                     ├ storage         journal, store, control, outbox
+                                     ├ actors          the pools of `supervisors.cast`
+                                     ├ http            quart-trio behind hypercorn's parser
+                                     ├ housekeeping
+                                     ╰ listener        the one public port: last up, first down, and drains
+
+What is down in the list may use what is above it, so a service that crashes takes those below along, and they come back in order.
+This is the one place where adapters meet: the type checker proves here that they fit their ports.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+import structlog
+import trio
+
+from actors.child import Run, Supervisor
+from actors.device import DeviceLimits
+from actors.exchange import TOPICS, Exchange
+from actors.neighbourhood import Neighbourhood
+from actors.pace import Rate
+from actors.session import SessionLimits
+from actors.storage_port import StorageError
+from gateway.admission import Gates
+from gateway.client_address import Trust
+from gateway.connection import Bounds
+from gateway.handshake import Policy
+from gateway.http_serving import HttpBounds, HttpServing
+from gateway.link import LinkOptions, RedisLink
+from gateway.listener import Listener
+from gateway.metrics import Metrics
+from gateway.passwords import Cost, Passwords
+from gateway.rates import Rates
+from gateway.redis_connection import Way, parse_address
+from gateway.resp import Commands
+from gateway.rfc6455 import Limits as ReaderLimits
+from gateway.tokens import KeySet
+from gateway.web import create_app
+from gateway.web_services import Probe, Readiness, Services
+from persistence.accounts import PostgresAccounts
+from persistence.bridge import Bridge, BridgeOptions
+from persistence.control import ControlReader
+from persistence.epoch import read_epoch
+from persistence.journal import Journal, JournalOptions
+from persistence.migrate import pending
+from persistence.outbox import Outbox
+from persistence.sessions import SessionRules
+from persistence.store import Store
+from supervisors.blueprints import node_tree
+from supervisors.cast import CastLimits, Ports, assemble
+from supervisors.dispatcher import Dispatcher
+from supervisors.housekeeping import Housekeeping
+from supervisors.readings import node_metrics
+from supervisors.settings import Settings
+
+log = structlog.get_logger("node")
+
+EPOCH_EVERY_S = 5.0
+
+
+class Node:
+    """The services of one process. Made inside `trio.run`; `spec(role)` is what to run.
+
+    `on_listening` is told the addresses that were really bound.
+    """
+
+    def __init__(self, settings: Settings, *, on_listening: Callable[[tuple[str, ...]], None] = lambda addresses: None) -> None:
+        self.settings = settings
+        self.number = secrets.randbits(32) or 1
+        self.epoch = 0
+        self._on_listening = on_listening
+        self._closing = trio.Event()
+        near = Neighbourhood()
+        self.exchange = Exchange(near)
+        self.bridge = Bridge(_bridge_options(settings))
+        way = Way(parse_address(settings.redis.url.reveal()), f"educonnect-{self.number:08x}")
+        self.commands = Commands(way, random=random.random)
+        self.link = RedisLink(
+            self.commands,
+            way,
+            self.exchange,
+            origin=self.number,
+            topics=TOPICS,
+            random=random.random,
+            options=msgspec.convert(settings.redis, LinkOptions, from_attributes=True),
+        )
+        self.outbox = Outbox(self.bridge, self.exchange)
+        self.journal = Journal(
+            self.bridge, self.exchange, self.outbox.filled, msgspec.convert(settings.journal, JournalOptions, from_attributes=True)
+        )
+        self.store = Store(self.bridge, lambda: self.epoch)
+        self.control = ControlReader(self.bridge, self.exchange.controlled)
+        self.keys = KeySet(
+            Path(settings.tokens.key_file).read_text(),
+            issuer=settings.tokens.issuer,
+            audience=settings.tokens.audience,
+            lifetime_s=settings.tokens.lifetime_s,
+        )
+        self.accounts = PostgresAccounts(
+            self.bridge, self.exchange, SessionRules(refresh_s=settings.tokens.refresh_s, grace_s=settings.tokens.grace_s)
+        )
+        self.dispatcher = Dispatcher(clock=trio.current_time, wall=time.time, random=random.random)
+        ports = Ports(self.number, self.store, self.journal, self.link, self.keys)
+        self.cast = assemble(self.dispatcher, near, self.exchange, ports, cast_limits(settings))
+        self.exchange.settle(self.link, self.control.poke)
+        self.housekeeping = Housekeeping(self.bridge, self.accounts)
+        self.listener: Listener | None = None
+        self.http = HttpServing(create_app(self._services()), msgspec.convert(settings.http, HttpBounds, from_attributes=True))
+
+    def spec(self, role: str) -> Supervisor:
+        """The tree of this process, in the role."""
+        runs: dict[str, Run] = {
+            "bridge": self.bridge.serve,
+            "commands": self.commands.serve,
+            "link": self.link.serve,
+            "epoch": self._watch_epoch,
+            "journal": self.journal.serve,
+            "store": self.store.serve,
+            "control": self.control.serve,
+            "outbox": self.outbox.serve,
+            "actors": self._run_actors,
+            "housekeeping": self.housekeeping.serve,
+            "http": self.http.run,
+            "listener": self._listen,
+        }
+        drain_s = self.settings.drain.grace_s + 2 * self.settings.sockets.close_s
+        return node_tree(role, runs, drain=self._closing.set, drain_s=drain_s)
+
+    async def _run_actors(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self.cast.wake()
+        await self.dispatcher.serve(task_status=task_status)
+
+    async def _listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        settings = self.settings
+        listen = settings.listen
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        listener = self.listener = Listener(
+            binds=(f"{host}:{listen.port}",),
+            accept=self.cast.entrance.accept,
+            http=self.http,
+            random=random.random,
+            policy=Policy(origins=listen.origins),
+            gates=msgspec.convert(settings.gates, Gates, from_attributes=True),
+            bounds=socket_bounds(settings),
+            trust=Trust(
+                tuple(ip_network(network) for network in settings.proxy.networks),
+                settings.proxy.proxy_protocol,
+                settings.proxy.header,
+            ),
+            tls=_tls(listen.tls_certificate, listen.tls_key),
+        )
+        async with trio.open_nursery() as nursery:
+            addresses = await nursery.start(listener.run)
+            self._on_listening(addresses)
+            log.info("port_opened", addresses=addresses)
+            task_status.started()
+            await self._closing.wait()
+            log.info("drain_began", sockets=len(listener.multiplexer), grace_s=settings.drain.grace_s)
+            await listener.drain(settings.drain.grace_s)
+            nursery.cancel_scope.cancel()
+
+    async def _watch_epoch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Knows which history the database is, before anybody is welcomed, and soon after it changes."""
+        started = False
+        while True:
+            try:
+                epoch = await self.bridge.run(read_epoch, deadline_s=5.0, readonly=True)
+            except StorageError:
+                if not started:
+                    raise
+            else:
+                if epoch is not None and epoch.number != self.epoch:
+                    if self.epoch:
+                        log.error("epoch_changed", before=self.epoch, now=epoch.number)
+                    self.epoch = epoch.number
+                if not started and self.epoch:
+                    started = True
+                    task_status.started()
+            await trio.sleep(EPOCH_EVERY_S)
+
+    def _services(self) -> Services:
+        settings = self.settings.passwords
+        return Services(
+            accounts=self.accounts,
+            tokens=self.keys,
+            passwords=Passwords(
+                Cost(settings.memory_kib, settings.rounds, settings.lanes),
+                concurrent_max=settings.concurrent_max,
+                waiting_max=settings.waiting_max,
+                wait_s=settings.wait_s,
+            ),
+            rates=Rates(self.commands),
+            metrics=Metrics(node_metrics(self)),
+            probes={
+                "database": Probe(self._ask_database),
+                "migrations": Probe(self._ask_migrations),
+                "redis": Probe(self._ask_redis, required=False),
+            },
+        )
+
+    async def _ask_database(self) -> Readiness:
+        fresh_s = self.control.fresh_s
+        if fresh_s is None or fresh_s > 5.0:
+            return Readiness(False, "away", "the control stream cannot be read")
+        return Readiness(True)
+
+    async def _ask_migrations(self) -> Readiness:
+        missing = await pending(self.settings.database.direct_dsn.reveal() or self.settings.database.dsn.reveal())
+        return Readiness(not missing, "up" if not missing else f"{len(missing)} pending")
+
+    async def _ask_redis(self) -> Readiness:
+        return Readiness(self.commands.up, "up" if self.commands.up else "away")
+
+
+def cast_limits(settings: Settings) -> CastLimits:
+    """The actors' bounds, from the settings."""
+    limits, heartbeat = settings.limits, settings.heartbeat
+    return CastLimits(
+        session=SessionLimits(
+            hello_s=limits.hello_s,
+            asks_max=limits.asks_max,
+            follows_max=limits.follows_max,
+            watches_max=limits.watches_max,
+            in_flight_max=limits.in_flight_max,
+            heartbeat_s=heartbeat.heartbeat_s,
+            heartbeat_min_s=heartbeat.heartbeat_min_s,
+            heartbeat_max_s=heartbeat.heartbeat_max_s,
+            stuck_s=settings.sockets.stuck_s,
+            commands=Rate(limits.commands_per_s, limits.commands_burst),
+            flood_max=limits.flood_max,
+            drain_spread_s=settings.drain.spread_s,
+        ),
+        device=DeviceLimits(in_flight_max=limits.in_flight_max),
+    )
+
+
+def socket_bounds(settings: Settings) -> Bounds:
+    """The transport's bounds, from the settings."""
+    sockets = settings.sockets
+    return Bounds(
+        reader=ReaderLimits(message_bytes_max=sockets.message_bytes_max),
+        queue_soft_bytes=sockets.queue_soft_bytes,
+        queue_hard_bytes=sockets.queue_hard_bytes,
+        heartbeat_s=settings.heartbeat.heartbeat_s,
+        pong_s=settings.heartbeat.pong_s,
+        close_s=sockets.close_s,
+        linger_s=sockets.linger_s,
+    )
+
+
+def _bridge_options(settings: Settings) -> BridgeOptions:
+    database = settings.database
+    return BridgeOptions(
+        dsn=database.dsn.reveal(),
+        replica_dsn=database.replica_dsn.reveal() or None,
+        pooler=database.pooler,
+        connections_max=database.connections_max,
+        calls_max=database.calls_max,
+    )
+
+
+def _tls(certificate: str, key: str) -> ssl.SSLContext | None:
+    if not certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context

@@ -1,0 +1,84 @@
+"""A look into a running process: each serves the drawing of its tree, as it is at that moment, on a unix socket in a folder.
+
+    educonnect tree --live ─▶ every socket in the folder ─▶ one drawing each
+
+Only whoever may enter the folder may look, and looking changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import trio
+
+DRAWING_BYTES_MAX: Final = 1 << 20
+LOOK_S: Final = 3.0
+SEND_S: Final = 3.0
+_SUFFIX: Final = ".tree"
+
+
+def default_folder() -> Path:
+    """Where the sockets are unless somebody says otherwise: private to this user."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(base) / f"educonnect-{os.getuid()}"
+
+
+async def serve_drawing(
+    folder: Path, name: str, draw: Callable[[], str], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answers every connection with `draw()`, until cancelled."""
+    path = _make_room(folder, f"{name}-{os.getpid()}{_SUFFIX}")
+    ear = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        await ear.bind(str(path))
+        path.chmod(0o600)
+        ear.listen(16)
+        task_status.started()
+        while True:
+            connection, _ = await ear.accept()
+            with connection, trio.move_on_after(SEND_S):
+                try:
+                    await trio.SocketStream(connection).send_all(draw().encode())
+                except trio.BrokenResourceError:
+                    continue
+    finally:
+        ear.close()
+        path.unlink(missing_ok=True)
+
+
+async def look(folder: Path) -> list[tuple[str, str]]:
+    """The name and drawing of every process that serves one in `folder`; sockets of dead processes are passed over and removed."""
+    drawings = []
+    for path in _sockets(folder):
+        try:
+            with trio.fail_after(LOOK_S):
+                stream = await trio.open_unix_socket(path)
+                text = b""
+                async with stream:
+                    async for part in stream:
+                        text += part
+                        if len(text) > DRAWING_BYTES_MAX:
+                            break
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            continue
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+            text = f"no answer: {error!r}".encode()
+        drawings.append((path.stem, text.decode(errors="replace")))
+    return drawings
+
+
+def _make_room(folder: Path, name: str) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / name
+    path.unlink(missing_ok=True)
+    return path
+
+
+def _sockets(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else []

@@ -1,0 +1,86 @@
+"""`educonnect serve --role …`: one node, run until it is told to stop.
+
+SIGTERM, SIGINT ─▶ stop the tree: the listener drains, then everything else in reverse order
+a second one    ─▶ at once
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from supervisors.drawing import draw_live
+from supervisors.node import Node
+from supervisors.porthole import serve_drawing
+from supervisors.settings import Settings
+from supervisors.told import Told
+from supervisors.tree import SupervisorGaveUp, Tree
+
+log = structlog.get_logger("serving")
+
+ROLES: Final = ("gateway", "jobs")
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def set_up_log(level: str, format: str) -> None:
+    """One line an event on standard error, for people or for machines. Called once, by the root."""
+    renderer: structlog.typing.Processor
+    renderer = structlog.processors.JSONRenderer() if format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            *([structlog.processors.dict_tracebacks] if format == "json" else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def serve(settings: Settings, role: str, *, portholes: Path, ready_fd: int | None = None) -> int:
+    """Runs a node. Returns the exit status: 0 after a stop, 1 after its tree gave up.
+
+    When everything is up, a line with the bound addresses is written to the descriptor `ready_fd`, if there is one.
+    """
+    addresses: list[str] = []
+    node = Node(settings, on_listening=addresses.extend)
+    tree = Tree(node.spec(role))
+
+    def ready(_: Tree | None) -> None:
+        if ready_fd is not None:
+            os.write(ready_fd, (" ".join(addresses) + "\n").encode())
+        log.info("node_ready", role=role, number=f"{node.number:08x}", addresses=addresses)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, tree, nursery.cancel_scope)
+        await nursery.start(serve_drawing, portholes, role, lambda: draw_live(tree.state(), node.dispatcher.states()))
+        try:
+            await tree.run(task_status=Told(ready))
+        except SupervisorGaveUp as gave_up:
+            log.error("node_gave_up", exc_info=gave_up)
+            return 1
+        finally:
+            nursery.cancel_scope.cancel()
+    return 0
+
+
+async def _stop_on_signal(tree: Tree, everything: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        stopping = False
+        async for number in signals:
+            log.info("stop_asked", signal=signal.Signals(number).name, again=stopping)
+            if stopping:
+                everything.cancel()
+                return
+            stopping = True
+            tree.stop()
