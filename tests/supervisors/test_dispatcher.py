@@ -118,6 +118,35 @@ async def test_a_timer_set_from_outside_a_turn_wakes_a_dispatcher_parked_for_lon
         nursery.cancel_scope.cancel()
 
 
+async def test_an_earlier_deadline_moves_the_alarm_and_a_later_one_is_still_kept(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    dispatcher = silent_dispatcher()
+    heard: list[tuple[int, float]] = []
+    contexts: list[Context[Message]] = []
+
+    def build(key: str, context: Context[Message]) -> Oracle:
+        contexts.append(context)
+        return Oracle(key, context)
+
+    def note(number: int) -> Message:
+        return Do(lambda: heard.append((number, trio.current_time())))
+
+    dispatcher.pool("oracle", build).get("ann")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.serve)
+        await trio.testing.wait_all_tasks_blocked()
+        contexts[0].after(9.0, note(9))
+        await trio.sleep(1.0)
+        contexts[0].after(1.0, note(2)).cancel()
+        contexts[0].after(4.0, note(5))
+        await trio.sleep(20.0)
+        contexts[0].after(1.0, note(22))
+        await trio.sleep(20.0)
+        nursery.cancel_scope.cancel()
+    assert heard == [(5, 5.0), (9, 9.0), (22, 22.0)]
+
+
 async def test_other_tasks_run_while_actors_keep_each_other_busy() -> None:
     dispatcher = silent_dispatcher()
     pool = dispatcher.pool("oracle", Oracle)
