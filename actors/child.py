@@ -61,7 +61,7 @@ class Backoff(Struct, frozen=True):
 
     A world that is away (a database restarting) makes a worker crash at once, again and again; without a wait that would burn
     the supervisor's intensity within a second. A worker that should be tried for ever stands under a supervisor with an intensity
-    of at least `crashes_max(period_s)`; one whose crashes should escalate soon needs a shorter wait.
+    of at least `crashes_max(period_s)`, summed over the workers that share it; one whose crashes should escalate soon needs a shorter wait.
     """
 
     first_s: float = 0.05
@@ -98,7 +98,8 @@ class Worker(Struct, frozen=True):
     name: str
     run: Run
     close: Callable[[], None] | None = None
-    """Asks `run` to finish in its own way. None: cancelling is how."""
+    """Asks `run` to finish in its own way. None: cancelling is how. A group's restart closes workers too, and then runs them again:
+    an event that is set here must be a new one in the next run."""
     restart: Restart = Restart.PERMANENT
     start_s: float = 60.0
     """How long it may take to say `started()`."""
