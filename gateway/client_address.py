@@ -40,6 +40,9 @@ class Trust(msgspec.Struct, frozen=True):
     """The one field that the balancer writes. Reading both would let a client fill in the other."""
 
     def covers(self, address: str) -> bool:
+        if not address:
+            # A unix socket has no address: the mode of its file decides who may speak there, and that is the operator's own balancer.
+            return True
         if not self.networks:
             return False
         try:

@@ -138,6 +138,7 @@ class Listener:
                 task_status.started(tuple(ear.name for ear in self._ears))
         finally:
             self.multiplexer.abandon()
+            self.poller.close()
             for ear in self._ears:
                 ear.close()
 

@@ -142,6 +142,7 @@ async def open_port(
     tls: ssl.SSLContext | None = None,
     http_bounds: HttpBounds | None = None,
     binds: tuple[str, ...] = ("127.0.0.1:0",),
+    reuse_port: bool = False,
 ) -> AsyncIterator[Port]:
     port = Port(echo=echo)
     async with trio.open_nursery() as nursery:
@@ -157,6 +158,7 @@ async def open_port(
             bounds=bounds,
             trust=trust,
             tls=tls,
+            reuse_port=reuse_port,
         )
         port.binds = await nursery.start(port.listener.run)
         yield port

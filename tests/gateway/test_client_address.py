@@ -123,6 +123,11 @@ def test_a_stranger_is_not_believed() -> None:
     assert forwarded_address(trust, "198.51.100.1", ["203.0.113.7"]) == "198.51.100.1"
 
 
+def test_whoever_reaches_a_unix_socket_may_speak_for_others() -> None:
+    assert forwarded_address(Trust(header="x-forwarded-for"), "", ["203.0.113.7"]) == "203.0.113.7"
+    assert forwarded_address(Trust(), "", ["203.0.113.7"]) == ""
+
+
 def test_ipv6_clients_count_by_their_64_and_ipv4_by_address() -> None:
     assert network_key("2001:db8:1:2:3:4:5:6") == network_key("2001:db8:1:2::")
     assert network_key("2001:db8:1:2::") != network_key("2001:db8:1:3::")

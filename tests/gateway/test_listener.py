@@ -376,6 +376,21 @@ async def test_a_unix_socket_is_a_port_too_and_is_removed_afterwards(tmp_path: P
     assert not path.exists()
 
 
+async def test_an_ipv6_port_knows_its_clients_by_their_ipv6_address() -> None:
+    async with open_port(binds=("[::1]:0",)) as port:
+        assert port.binds[0].startswith("[::1]:")
+        async with await trio.open_tcp_stream("::1", port.number) as stream:
+            await stream.send_all(REQUEST)
+            assert status(await read_until(stream, b"\r\n\r\n")) == 101
+        session = await port.session()
+        assert session.peer.address == "::1"
+
+
+async def test_several_processes_may_share_a_port_where_that_is_set() -> None:
+    async with open_port(reuse_port=True) as first, open_port(binds=first.binds, reuse_port=True) as second:
+        assert first.binds == second.binds
+
+
 async def test_a_port_that_is_taken_stops_the_start() -> None:
     async with open_port() as port:
         with pytest.raises(ExceptionGroup) as failed:

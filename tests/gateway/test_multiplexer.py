@@ -1,0 +1,172 @@
+"""One socket's queue against a list: whatever is pushed, sent, corked, read and pinged, nothing is cut, lost or moved."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.socket_port import Batch, Outlet, Peer
+from gateway import rfc6455
+from gateway.connection import Bounds, Counters
+from gateway.multiplexer import Multiplexer
+from gateway.poller import Poller
+from gateway.rfc6455 import Close, Event, Limits, Message, Ping, Reader
+from protocol.codes import Code
+from tests.gateway.public_port import Session
+
+Step: TypeAlias = tuple[str, int]
+
+BOUNDS = Bounds(queue_soft_bytes=20_000, queue_hard_bytes=60_000, heartbeat_s=10.0, pong_s=1e9)
+ROOM_BYTES = 4608
+"""The least that the kernel gives a socket, so that it is full often."""
+
+sizes = st.one_of(st.integers(0, 200), st.integers(0, 15_000))
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["push", "push", "send"]), sizes),
+        st.tuples(st.sampled_from(["cork", "uncork", "poll", "heartbeat"]), st.just(0)),
+        st.tuples(st.just("read"), st.integers(1, 30_000)),
+    ),
+    max_size=60,
+)
+
+
+class Line:
+    """One open connection over a pair of sockets, and what its peer has read."""
+
+    def __init__(self, poller: Poller, mux: Multiplexer, counters: Counters, far: socket.socket) -> None:
+        self.poller = poller
+        self.mux = mux
+        self.counters = counters
+        self.far = far
+        self.reader = Reader(Limits(message_bytes_max=1 << 30), masked=False)
+        self.read_events: list[Event] = []
+        self.sessions: list[Session] = []
+
+    @property
+    def session(self) -> Session:
+        return self.sessions[0]
+
+    def read(self, size: int) -> bool:
+        """Reads at most `size` bytes; False when there was nothing."""
+        try:
+            data = self.far.recv(size)
+        except BlockingIOError:
+            return False
+        self.read_events += self.reader.feed(data)
+        return bool(data)
+
+    def read_all(self) -> None:
+        while True:
+            self.poller.serve_ready()
+            if not self.read(1 << 20):
+                return
+
+    @property
+    def messages(self) -> list[bytes]:
+        return [event.payload for event in self.read_events if isinstance(event, Message)]
+
+
+@contextmanager
+def open_line() -> Iterator[Line]:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        far.setblocking(False)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
+        poller, counters = Poller(), Counters()
+        sessions: list[Session] = []
+
+        def accept(outlet: Outlet, peer: Peer) -> Session:
+            sessions.append(Session(outlet, peer, echo=False))
+            return sessions[-1]
+
+        def ended(peer: Peer) -> None:
+            """Nobody counts here."""
+
+        mux = Multiplexer(poller, accept, BOUNDS, counters, ended)
+        line = Line(poller, mux, counters, far)
+        line.sessions = sessions
+        mux.adopt(near, Peer("pair"), b"", b"")
+        yield line
+        mux.abandon()
+        poller.close()
+
+
+@given(steps)
+@settings(deadline=None)
+async def test_whatever_was_taken_arrives_whole_and_in_order(steps: list[Step]) -> None:
+    with open_line() as line:
+        outlet = line.session.outlet
+        taken: list[bytes] = []
+        pings = corks = 0
+        for number, (step, amount) in enumerate(steps):
+            payload = number.to_bytes(2, "big") + bytes(amount)
+            if step == "push":
+                before = outlet.queued_bytes
+                if outlet.push(Batch(payload)):
+                    taken.append(payload)
+                else:
+                    assert outlet.queued_bytes in (before, 0) or corks
+                    assert len(line.mux) == 1
+            elif step == "send":
+                outlet.send(payload)
+                taken.append(payload)
+            elif step == "cork":
+                line.mux.cork()
+                corks += 1
+            elif step == "uncork" and corks:
+                line.mux.uncork()
+                corks -= 1
+            elif step == "poll":
+                line.poller.serve_ready()
+            elif step == "read":
+                line.read(amount)
+            elif step == "heartbeat":
+                line.poller.now += 10.2
+                line.poller.turn()
+                pings += 1
+            assert outlet.queued_bytes <= BOUNDS.queue_hard_bytes + 127
+            assert line.counters.queued_bytes == outlet.queued_bytes
+            assert line.session.ends == []
+        for _ in range(corks):
+            line.mux.uncork()
+        line.read_all()
+        slow = [event for event in line.read_events if isinstance(event, Close)]
+        if slow:
+            assert [event.code for event in slow] == [Code.SLOW]
+            assert line.messages == taken[: len(line.messages)]
+        else:
+            assert line.messages == taken
+            outlet.close(4000, "done")
+            line.read_all()
+            assert line.read_events[-1] == Close(4000, "done")
+        assert sum(isinstance(event, Ping) for event in line.read_events) <= pings
+        assert not any(isinstance(event, rfc6455.Violation) for event in line.read_events)
+        assert line.counters.queued_bytes == 0
+
+
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=30))
+@settings(deadline=None)
+async def test_after_a_refusal_there_is_one_word_that_there_is_room_again(reads: list[int]) -> None:
+    with open_line() as line:
+        outlet = line.session.outlet
+        refusals = 0
+        for size in reads:
+            while outlet.push(Batch(bytes(3000))):
+                pass
+            refusals += 1
+            before = line.session.drains
+            line.read(size)
+            line.poller.serve_ready()
+            assert line.session.drains - before in (0, 1)
+        assert line.session.drains <= refusals
+        line.read_all()
+        assert outlet.queued_bytes == 0
+        assert line.session.drains > 0
+        assert outlet.push(Batch(b"again"))
