@@ -150,7 +150,7 @@ class Device:
             case Attached():
                 asked.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
             case Denied() as denied:
-                code = denied.code if denied.code >= Code.BAD_FRAME else _END_FOR.get(denied.code, Code.UNAUTHENTICATED)
+                code = denied.code if denied.code >= Code.BAD_FRAME else _END_FOR.get(denied.code, Code.FAULT)
                 asked.session.tell_control(Kick(code, denied.detail, BUSY_WAIT_MS if code is Code.OVERLOAD else 0))
             case _:
                 raise AssertionError(f"Attach was answered by {type(message.result).__name__}")
@@ -208,5 +208,10 @@ class Device:
             self.holder.session.tell_control(Settled(number, code, value, detail, wait_ms))
 
 
-_END_FOR = {Code.UNAVAILABLE: Code.OVERLOAD, Code.BUSY: Code.OVERLOAD}
+_END_FOR = {
+    Code.UNAVAILABLE: Code.OVERLOAD,
+    Code.BUSY: Code.OVERLOAD,
+    Code.NOT_FOUND: Code.UNAUTHENTICATED,
+    Code.FORBIDDEN: Code.UNAUTHENTICATED,
+}
 """With which code a socket ends whose device could not be attached, where the refusal's own code does not end sockets."""

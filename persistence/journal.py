@@ -28,15 +28,15 @@ import trio
 from msgspec import Struct
 
 from actors.cell import Ref
-from actors.storage import Decided, Entry, Herald, Refusal
-from actors.storage_port import Busy, OutcomeUnknown, Unavailable
-from persistence.append import AUTHORITY_MOVED
+from actors.storage import Decided, Entry, Fact, Herald, Refusal
+from actors.storage_port import Busy, OutcomeUnknown, StorageError, Unavailable
+from persistence.append import AUTHORITY_MOVED, recall
 from persistence.bridge import Bridge
 from persistence.operations.hot import HOT, Columns, Numbers
 from persistence.operations.slow import Outcome, carry_out
 from persistence.pace import Pace
 from protocol.codes import Code
-from protocol.operations import ChangeSettings, CreateCommunity, Edit, Post, Say
+from protocol.operations import ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say
 
 T = TypeVar("T")
 
@@ -87,6 +87,7 @@ class JournalStats(Struct):
     entries: int = 0
     batches: int = 0
     operations: int = 0
+    conflicts: int = 0
     resubmitted: int = 0
     bisected: int = 0
     poisoned: int = 0
@@ -204,7 +205,7 @@ class Journal:
         """Appends a batch; where it cannot be, its halves."""
         try:
             columns = Columns([item.entry for item in items])
-            rows = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
+            rows, lost = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
         except (Unavailable, Busy) as error:
             for item in items:
                 self._give_up(item, str(error))
@@ -220,6 +221,8 @@ class Journal:
                 await self._refuse(items[0], error)
             return
         decided, facts = columns.read(rows)
+        if lost:
+            facts = await self._recall(items, decided) + facts
         if facts:
             self._herald.committed(facts)
         if columns.mention_at:
@@ -235,7 +238,7 @@ class Journal:
         refused = msgspec.structs.replace(entry, operation=Refusal(Code.INVALID, f"cannot be stored: {type(error).__name__}"))
         try:
             columns = Columns([refused])
-            rows = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
+            rows, _ = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
         except (Unavailable, Busy, *POISON) as again:
             self._give_up(item, f"neither stored nor refused: {again}")
             return
@@ -265,7 +268,7 @@ class Journal:
 
         self.stats.operations += 1
         try:
-            outcome = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s))
+            outcome, lost = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s))
         except (Unavailable, Busy) as error:
             self._give_up(item, str(error))
             return
@@ -273,16 +276,33 @@ class Journal:
             raise_if_ours(error)
             await self._refuse(item, error)
             return
-        if outcome.facts:
-            self._herald.committed(outcome.facts)
+        decided = Decided(entry.number, outcome.code, outcome.value, outcome.detail, outcome.replayed, entry.generation)
+        facts = await self._recall([item], [decided]) if lost and outcome.replayed else outcome.facts
+        if facts:
+            self._herald.committed(facts)
         if outcome.fills_outbox:
             self._outbox_filled()
-        self._answer(item, Decided(entry.number, outcome.code, outcome.value, outcome.detail, outcome.replayed))
+        self._answer(item, decided)
 
     # -- both ---------------------------------------------------------------------------------------------------------
 
-    async def _until_known(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Makes an attempt, and again as long as its outcome is unknown, or as another transaction stood in its way.
+    async def _recall(self, items: Sequence[_Item], decided: Sequence[Decided]) -> list[Fact]:
+        """Facts of a transaction that had committed although its answer was lost. What is not found here (what a new space began with)
+        reaches the gateways by their comparison of heads, a little later.
+        """
+        places: list[tuple[int, int]] = []
+        for item, answer in zip(items, decided, strict=True):
+            operation = item.entry.operation
+            if answer.replayed and answer.code is Code.OK and isinstance(operation, (Say, Post, React, Edit, Delete)):
+                places.append((operation.stream, answer.value))
+        try:
+            return await self._lane.run(partial(recall, places=places), deadline_s=self._options.call_s, readonly=True, isolation="none")
+        except StorageError:
+            return []
+
+    async def _until_known(self, attempt: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+        """Makes an attempt, and again as long as its outcome is unknown, or as another transaction stood in its way. Returns the answer
+        and whether an earlier one was lost.
 
         Raises `Unavailable` when it certainly did not happen, or when the time for finding out is over.
         """
@@ -291,12 +311,13 @@ class Journal:
         conflicts = 0
         while True:
             try:
-                return await attempt()
+                return await attempt(), unknown is not None
             except OutcomeUnknown as error:
                 unknown = error
             except Unavailable as error:
                 if error.reason == "conflict" and conflicts < self._options.conflicts_max:
                     conflicts += 1
+                    self.stats.conflicts += 1
                     continue
                 if unknown is None or error.reason == "closed":
                     raise
@@ -315,7 +336,7 @@ class Journal:
 
     def _give_up(self, item: _Item, why: str) -> None:
         self.stats.unavailable += 1
-        self._answer(item, Decided(item.entry.number, Code.UNAVAILABLE, detail=why[:200]))
+        self._answer(item, Decided(item.entry.number, Code.UNAVAILABLE, detail=why[:200], generation=item.entry.generation))
 
     def _answer(self, item: _Item, decided: Decided) -> None:
         if item in self._unanswered:

@@ -57,7 +57,7 @@ class Ports(Struct, frozen=True):
     """What the actors of a gateway are lent."""
 
     gateway: int
-    """This gateway's number: 32 bits, another one in every process."""
+    """This gateway's number: 31 bits, another one in every process."""
     store: Store
     journal: Journal
     link: Link

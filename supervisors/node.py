@@ -79,7 +79,7 @@ class Node:
 
     def __init__(self, settings: Settings, *, on_listening: Callable[[tuple[str, ...]], None] = lambda addresses: None) -> None:
         self.settings = settings
-        self.number = secrets.randbits(32) or 1
+        self.number = secrets.randbits(31) or 1
         self.epoch = 0
         self._on_listening = on_listening
         self._closing = trio.Event()

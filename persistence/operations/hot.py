@@ -108,7 +108,7 @@ class Columns:
         facts: list[Fact] = []
         for entry, body, row in zip(self.entries, self.bodies, rows, strict=True):
             code, value, detail, replayed, stream, seq, at, audience_version = row
-            decided.append(Decided(entry.number, Code(code), value, detail or "", replayed))
+            decided.append(Decided(entry.number, Code(code), value, detail or "", replayed, entry.generation))
             if seq is not None:
                 facts.append(Fact(stream, seq, entry.user, at, body, audience_version))
         return decided, facts

@@ -20,7 +20,7 @@ async def test_a_post_is_committed_numbered_and_told_once(bridge: Bridge) -> Non
         ann, bob = await w.person("ann"), await w.person("bob")
         _, _, channel = await w.community(ann, bob)
         told_before = len(w.herald.transactions)
-        assert await w.ask(bob, Say(channel, "hello")) == Decided(2, Code.OK, 1)
+        assert await w.ask(bob, Say(channel, "hello")) == Decided(2, Code.OK, 1, generation=1)
         [row] = await w.rows("select seq, author, kind, body from log where stream_id = $1", channel)
         assert tuple(row) == (1, bob.user, 1, codec.encode(Said("hello")))
         [[fact]] = w.herald.transactions[told_before:]
@@ -34,7 +34,7 @@ async def test_a_retried_mutation_takes_effect_once_and_is_not_told_again(bridge
         first = await w.ask(ann, Say(channel, "once"))
         told = len(w.herald.facts)
         again = await w.ask(ann, Say(channel, "once"), number=first.number)
-        assert again == Decided(first.number, Code.OK, first.value, replayed=True)
+        assert again == Decided(first.number, Code.OK, first.value, replayed=True, generation=1)
         assert len(w.herald.facts) == told
         assert await w.value("select head from streams where id = $1", channel) == 1
 
@@ -46,7 +46,7 @@ async def test_a_retried_operation_of_the_slow_path_takes_effect_once(bridge: Br
         target = await w.ok(ann, Say(channel, "first"))
         edited = await w.ask(ann, Edit(channel, target, "second"))
         again = await w.ask(ann, Edit(channel, target, "second"), number=edited.number)
-        assert again == Decided(edited.number, Code.OK, edited.value, replayed=True)
+        assert again == Decided(edited.number, Code.OK, edited.value, replayed=True, generation=1)
         assert await w.value("select head from streams where id = $1", channel) == 2
 
 
