@@ -17,6 +17,7 @@ import asyncpg
 from msgspec import Struct
 
 from actors.storage import CONTROL_STREAM, Entry, Fact
+from persistence.audit import Deed
 from protocol import codec
 from protocol.codes import Code
 from protocol.events import AuthorityChanged, Body, SessionRevoked
@@ -49,7 +50,7 @@ class Effect(Struct, frozen=True):
     """What an operation does in its last call.
 
     `bump`: streams whose audience shrinks. `guards`: streams with the audience version that the decision was made for. The outcome's
-    value is `value`, or the number of the event at `value_at` (from 1).
+    value is `value`, or the number of the event at `value_at` (from 1). `deeds` go into the audit log.
     """
 
     events: tuple[NewEvent, ...] = ()
@@ -59,6 +60,7 @@ class Effect(Struct, frozen=True):
     value: int = 0
     value_at: int = 0
     fills_outbox: bool = False
+    deeds: tuple[Deed, ...] = ()
 
 
 class Refuse(Struct, frozen=True):
@@ -135,3 +137,15 @@ async def finish(tx: asyncpg.Connection, entry: Entry | None, verdict: Effect | 
 def storable(detail: str) -> str:
     """A detail as the database takes it: Postgres' text knows no NUL."""
     return detail.replace("\0", "�")[:DETAIL_CHARS_MAX]
+
+
+async def recall(connection: asyncpg.Connection, places: Sequence[tuple[int, int]]) -> list[Fact]:
+    """The facts at these (stream, number), ascending: what was committed by a transaction whose answer was lost."""
+    rows = await connection.fetch(
+        "select l.stream_id, l.seq, l.author, l.at, l.body, s.audience_version"
+        " from unnest($1::bigint[], $2::bigint[]) as p (stream, seq)"
+        " join log l on l.stream_id = p.stream and l.seq = p.seq join streams s on s.id = l.stream_id order by l.stream_id, l.seq",
+        [stream for stream, _ in places],
+        [seq for _, seq in places],
+    )
+    return [Fact(*row) for row in rows]

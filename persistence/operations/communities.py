@@ -9,6 +9,7 @@ import msgspec
 
 from actors.storage import Entry
 from persistence.append import ChannelChange, Effect, Refuse, authority_changed, event
+from persistence.audit import Deed
 from persistence.operations import rules
 from persistence.operations.membership import SPACE_ENTERED, count_communities
 from persistence.operations.space import display_name, enqueue, lock_space
@@ -62,7 +63,7 @@ async def create_community(tx: asyncpg.Connection, entry: Entry, operation: Crea
         event(own, entry.user, Joined(entry.user, Role.OWNER, founder)),
         event(own, entry.user, ChannelOpened(channel, FIRST_CHANNEL, Roles.ALL, Roles.ALL)),
     )
-    return Effect(events, value=space, fills_outbox=True)
+    return Effect(events, value=space, fills_outbox=True, deeds=(Deed(entry.user, "community_founded", space),))
 
 
 async def create_channel(tx: asyncpg.Connection, entry: Entry, operation: CreateChannel) -> Effect | Refuse:
@@ -109,7 +110,9 @@ async def change_channel(tx: asyncpg.Connection, entry: Entry, operation: Change
     told = event(space.main_stream, entry.user, ChannelChanged(operation.stream, operation.name, *roles))
     if tuple(before) == roles:
         return Effect((told,), channel=change)
-    return Effect((told, authority_changed(space.id, 0)), bump=(operation.stream,), channel=change)
+    detail = {"stream": operation.stream, "from": list(before), "to": list(roles)}
+    deed = Deed(entry.user, "channel_audience_changed", space.id, detail=detail)
+    return Effect((told, authority_changed(space.id, 0)), bump=(operation.stream,), channel=change, deeds=(deed,))
 
 
 async def change_settings(tx: asyncpg.Connection, entry: Entry, operation: ChangeSettings) -> Effect | Refuse:
@@ -130,7 +133,7 @@ async def change_settings(tx: asyncpg.Connection, entry: Entry, operation: Chang
         operation.settings,
     )
     told = SettingsChanged(operation.name, operation.open_to_all, operation.settings)
-    return Effect((event(space.main_stream, entry.user, told),))
+    return Effect((event(space.main_stream, entry.user, told),), deeds=(Deed(entry.user, "settings_changed", space.id),))
 
 
 async def _open_stream(tx: asyncpg.Connection, space: int, kind: StreamKind, name: str, read_roles: int, write_roles: int) -> int:

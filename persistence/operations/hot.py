@@ -128,7 +128,8 @@ class Numbers:
         if entry.device == 0:
             return True
         first = self._first.setdefault(entry.device, entry.number)
-        if entry.number <= self._last.get(entry.device, 0) or entry.number - first >= OUTCOMES_KEPT:
+        last = self._last.get(entry.device)
+        if (last is not None and entry.number <= last) or entry.number - first >= OUTCOMES_KEPT:
             return False
         self._last[entry.device] = entry.number
         return True

@@ -12,6 +12,7 @@ import asyncpg
 
 from actors.storage import Entry
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event, kind_of
+from persistence.audit import Deed
 from persistence.operations import rules
 from persistence.operations.space import SpaceSeen, count_owners, display_name, enqueue, lock_space
 from protocol import codec
@@ -112,7 +113,8 @@ async def invite(tx: asyncpg.Connection, entry: Entry, operation: Invite) -> Eff
     )
     told = Invited(space.id, space.name, operation.role, entry.user)
     await enqueue(tx, INVITED, operation.user, space.id, entry.user, codec.encode(told))
-    return Effect(fills_outbox=True)
+    deed = Deed(entry.user, "member_invited", space.id, operation.user, detail={"role": operation.role})
+    return Effect(fills_outbox=True, deeds=(deed,))
 
 
 async def set_role(tx: asyncpg.Connection, entry: Entry, operation: SetRole) -> Effect | Refuse:
@@ -130,7 +132,8 @@ async def set_role(tx: asyncpg.Connection, entry: Entry, operation: SetRole) -> 
     if not rules.is_staff(operation.role):
         await _withdraw_invitations_by(tx, space.id, operation.user)
     told = event(space.main_stream, entry.user, RoleSet(operation.user, operation.role))
-    return Effect((told, authority_changed(space.id, operation.user)), bump=space.stream_ids)
+    deed = Deed(entry.user, "role_set", space.id, operation.user, detail={"from": subject, "to": operation.role})
+    return Effect((told, authority_changed(space.id, operation.user)), bump=space.stream_ids, deeds=(deed,))
 
 
 async def count_communities(tx: asyncpg.Connection, user: int) -> int:
@@ -152,7 +155,9 @@ async def _end(tx: asyncpg.Connection, space: SpaceSeen, user: int, by: int) -> 
     await _withdraw_invitations_by(tx, space.id, user)
     await enqueue(tx, SPACE_LEFT, user, space.id, by, codec.encode(SpaceLeft(space.id)))
     events: tuple[NewEvent, ...] = (event(space.main_stream, by, Left(user, by)), authority_changed(space.id, user))
-    return Effect(events, bump=space.stream_ids, fills_outbox=True)
+    # Leaving is one's own business; being removed is somebody else's deed.
+    deeds = () if by == user else (Deed(by, "member_removed", space.id, user),)
+    return Effect(events, bump=space.stream_ids, fills_outbox=True, deeds=deeds)
 
 
 async def _withdraw_invitations_by(tx: asyncpg.Connection, space: int, user: int) -> None:

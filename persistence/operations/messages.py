@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from actors.storage import Entry
 from persistence.append import Effect, Refuse, event, kind_of
+from persistence.audit import Deed
 from persistence.operations import rules
 from protocol import codec
 from protocol.codes import Code
@@ -32,6 +33,7 @@ _TOMBSTONE: Final = codec.encode(Redacted())
 class _Found(Struct, frozen=True):
     """A message as seen under the lock of its row. `author` None: there is no such message."""
 
+    space: int
     space_kind: SpaceKind
     role: Role | None
     read_roles: int
@@ -94,14 +96,19 @@ async def delete(tx: asyncpg.Connection, entry: Entry, operation: Delete) -> Eff
         _REDACTED,
     )
     deleted = event(operation.stream, entry.user, Deleted(operation.target), operation.target)
-    return Effect((deleted,), guards=((operation.stream, found.audience_version),), value_at=1)
+    guard = (operation.stream, found.audience_version)
+    if found.author == entry.user:
+        return Effect((deleted,), guards=(guard,), value_at=1)
+    detail = {"stream": operation.stream, "seq": operation.target}
+    deed = Deed(entry.user, "message_deleted", found.space, found.author, detail=detail)
+    return Effect((deleted,), guards=(guard,), value_at=1, deeds=(deed,))
 
 
 async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> _Found | None:
     """Locks the message's row, then reads who may do what. None: no such stream."""
     message = await tx.fetchrow("select author, kind, body from log where stream_id = $1 and seq = $2 for update", stream, target)
     row = await tx.fetchrow(
-        "select p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version"
+        "select p.id as space, p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version"
         " from streams s join spaces p on p.id = s.space_id"
         " left join members m on m.space_id = s.space_id and m.user_id = $2 where s.id = $1 and p.kind > 0",
         stream,
@@ -112,6 +119,7 @@ async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> 
     # A tombstone counts as a message: deleting twice is GONE, not NOT_FOUND. So does a redacted edit's, to nobody's harm.
     is_message = message is not None and message["kind"] in (*_MESSAGE_KINDS, _REDACTED)
     return _Found(
+        row["space"],
         SpaceKind(row["space_kind"]),
         None if row["role"] is None else Role(row["role"]),
         row["read_roles"],

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from actors.storage import Entry, Fact, Refusal
 from persistence.append import Effect, Refuse, finish
+from persistence.audit import record
 from persistence.operations import communities, membership, messages, people
 from protocol.codes import Code
 from protocol.operations import (
@@ -62,6 +63,8 @@ async def carry_out(tx: asyncpg.Connection, entry: Entry) -> Outcome:
     if not admitted["admitted"]:
         return Outcome(Code(admitted["code"]), admitted["value"], admitted["detail"] or "", admitted["replayed"])
     verdict = await _decide(tx, entry)
+    if isinstance(verdict, Effect) and verdict.deeds:
+        await record(tx, *verdict.deeds)
     facts, value = await finish(tx, entry, verdict)
     if isinstance(verdict, Refuse):
         return Outcome(verdict.code, 0, verdict.detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -82,6 +82,7 @@ class World:
     def __init__(self, bridge: Bridge, journal: Journal, herald: Herald) -> None:
         self.bridge, self.journal, self.herald = bridge, journal, herald
         self.outbox_fillings = 0
+        self.on_outbox_filled: Callable[[], None] = lambda: None
 
     async def person(self, name: str) -> Person:
         return await make_person(self.bridge, name)
@@ -139,6 +140,7 @@ async def world(bridge: Bridge, options: JournalOptions | None = None) -> AsyncI
 
     def filled() -> None:
         made.outbox_fillings += 1
+        made.on_outbox_filled()
 
     journal = Journal(bridge, herald, filled, options or JournalOptions())
     made = World(bridge, journal, herald)
