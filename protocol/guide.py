@@ -24,8 +24,8 @@ TRANSPORT: Final = """\
   development.
 * The subprotocol `educonnect.v1` may be offered; a server that knows it picks it. Browsers send an `Origin`, which must be one
   the server allows; other programs send none.
-* **Binary messages only.** Text messages end the socket. No extension is negotiated: `permessage-deflate` is never agreed to, so
-  nothing is compressed at this level.
+* **Binary messages only.** A text message ends the socket with WebSocket's own code 1003, one that is too large with 1009. No
+  extension is negotiated: `permessage-deflate` is never agreed to, so nothing is compressed at this level.
 * A message may be fragmented and its fragments may be interleaved with control frames, as RFC 6455 says. Very many very small
   fragments end the socket.
 * The server sends WebSocket pings; every WebSocket library answers them by itself. See "Heartbeat".
@@ -36,13 +36,16 @@ TRANSPORT: Final = """\
 TOKENS: Final = """\
 A `Hello` carries an access token, which comes over HTTP, as JSON, at the same address:
 
-    POST /api/v1/auth/register   a new account: name, display name, password
-    POST /api/v1/auth/login      name and password
-    POST /api/v1/auth/refresh    a refresh token, used once; the answer brings the next one
+    POST /api/v1/auth/register  {"name", "password", "display_name"?, "device_name"?}   201   a new account
+    POST /api/v1/auth/login     {"name", "password", "device"?, "device_name"?}         200   a session
+    POST /api/v1/auth/refresh   {"refresh_token"}                                       200   the next pair of tokens
+    POST /api/v1/auth/logout    with Authorization: Bearer ACCESS-TOKEN                 204   the session is over
 
 The answers carry `user`, `device`, `session`, `inbox`, `access_token`, `expires_at`, `refresh_token` and `refresh_expires_at`. An
 access token lives for minutes and names one account on one device: **the `device` of `Hello` is the one of the login answer**.
-Store refresh token, device and inbox durably. Refresh ahead of the expiry, and put the new token on the live socket with
+Store refresh token, device and inbox durably; give the stored `device` when logging in again, so that pending mutations keep
+their numbers. A refresh token is used once: its answer brings the next. Errors are `application/problem+json` with a `detail` for
+people, and `Retry-After` where waiting helps. Refresh ahead of the expiry, and put the new token on the live socket with
 `Refresh`; a socket whose token runs out ends with `TOKEN_EXPIRED`.
 """
 
@@ -75,7 +78,13 @@ LIFE: Final = """\
       │◀─ Event(stream, seq, …) ──────────────────────│   for everyone who follows, the author's own devices too
       │── Bye ───────────────────────────────────────▶│   or the socket just breaks; nothing durable depends on a clean end
 
-* `Hello` comes first and once. Anything else before it, or a second one, ends the socket with `ILLEGAL`.
+* `Hello` comes first and once. `Hello.version` is the highest major version that the client speaks, `Welcome.version` the one
+  that both use from then on.
+* A client need not wait for `Welcome`: a bounded number of frames (at least 64) may follow `Hello` at once, and are handled when
+  the session is open. That saves a round trip, which on a 2G link is most of a second.
+* A frame that is not legal in the session's state ends the socket with `ILLEGAL`; the table below says what is. Bytes that are no
+  frame end it with `BAD_FRAME`. A frame that is well-formed but has a bad field, or is unknown, is answered by its `id` or
+  `number`, and costs nothing else; without one it ends the socket.
 * Frames of one direction keep their order. An answer may come before or after the event that belongs to it.
 * **One socket per device.** A second one takes over: the older is closed with `TAKEN_OVER`, on whichever server it is, and must
   not reconnect by itself, or two programs with one identity would throw each other out for ever.
@@ -164,7 +173,8 @@ FLOW: Final = """\
 
 RECONNECT: Final = """\
 The code of `Goodbye`, or of the WebSocket close frame, says what to do (column *then* of the table): **no** stops, **refresh**
-gets a new access token first, **now** and **wait** come back. A socket that breaks without a code is **wait**.
+gets a new access token first, **now** and **wait** come back. A socket that breaks without a code, or with one of WebSocket's own
+(1000 to 1015), is **wait**.
 
 Wait a random time between 0 and `min(cap, base · 2^attempt)` (full jitter; 0.5 s and 30 s are good values for base and cap), but
 never less than the `wait_ms` or `delay_ms` that the server gave. Begin again at attempt 0 only after a `Welcome`, not after a
@@ -178,8 +188,8 @@ Within one major version:
 * **The server may add frames and event bodies with new tags.** A client passes over a frame it does not know. An `Event` whose
   body it does not know still counts: it moves the cursor.
 * **A client may be newer than the server.** A command or operation that the server does not know is refused with `UNKNOWN`, and
-  the socket stays open; a field that it does not know is refused with `INVALID`. So a client uses what is new only after trying,
-  or when a server has told that it knows it.
+  the socket stays open (new commands always begin with an `id`, so that they can be answered); a field that it does not know is
+  refused with `INVALID`. So a client uses what is new only after trying, or when a server has told that it knows it.
 * Enumerations may grow. Treat an unknown kind of stream or space as one to be left alone. Treat an unknown code below 4000 as
   final for that command, and one from 4000 on as "reconnect after a wait".
 * Tags and numbers are never given a new meaning. Fields never move, and never change their type.

@@ -34,6 +34,7 @@ from protocol.schema import (
     Value,
     describe,
 )
+from protocol.server_session import TABLE, Signal, diagram, name_of
 from protocol.values import Cursor
 
 _GROUPS = {"operation": "an operation", "body": "an event body", "command": "a command", "frame": "a frame", "record": "a record"}
@@ -60,6 +61,7 @@ def render() -> str:
         _examples(),
         "## The life of a session",
         guide.LIFE,
+        _states(),
         "## Streams and cursors",
         guide.STREAMS.format_map(words),
         "## Mutations",
@@ -128,6 +130,15 @@ def _examples() -> str:
         encoded = [_without_defaults(codec.encode(frame), frame) for frame in frames]
         lines.append(f"| {caption} | `{codec.join(encoded).hex(' ')}` |")
     return "\n".join(lines)
+
+
+def _states() -> str:
+    """What a client may send when, from the server's own table."""
+    rows = []
+    for state, row in TABLE.items():
+        legal = sorted(name_of(entry) for entry in row if not isinstance(entry, Signal))
+        rows.append((state.value, ", ".join(f"`{name}`" for name in legal) or "nothing"))
+    return "\n\n".join((_table(("the session is", "legal frames from the client"), rows), f"```mermaid\n{diagram()}\n```"))
 
 
 def _without_defaults(encoded: bytes, frame: Frame | Command) -> bytes:
