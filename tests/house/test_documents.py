@@ -1,0 +1,69 @@
+"""The documents agree with the house, and the house with its own rules."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from supervisors.generated import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "supervisors")
+SOURCES = sorted(path for room in (*ROOMS, "bench", "proofs", "examples") for path in (ROOT / room).rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+VAGUE = re.compile(r"(^|_)(utils?|helpers?|commons?|managers?|handlers?|misc)(_|$)", re.IGNORECASE)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text("utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs/decisions"
+    index = set(re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text("utf-8")))
+    assert index == {path.name for path in folder.glob("*.md")} - {"README.md"}
+
+
+def test_every_dependency_has_its_line() -> None:
+    page = (ROOT / "docs/decisions/dependencies.md").read_text("utf-8")
+    described = set(re.findall(r"[\w-]+", " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| "))))
+    wanted = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
+    names = {re.match(r"[\w-]+", wanted_one)[0] for wanted_one in wanted}  # type: ignore[index]
+    assert names <= described, names - described
+
+
+def test_the_lock_pins_every_dependency_with_hashes() -> None:
+    for name, groups in (("runtime", []), ("dev", PROJECT["dependency-groups"]["dev"])):
+        lock = (ROOT / f"requirements/{name}.lock").read_text("utf-8")
+        pinned = set(re.findall(r"^([\w-]+)==", lock, re.MULTILINE))
+        for wanted in [*PROJECT["project"]["dependencies"], *groups]:
+            assert re.split(r"[\[=<>]", wanted)[0] in pinned, wanted
+        assert lock.count("==") <= lock.count("--hash=sha256:")
+        assert "://" not in lock, "a lock names no place to download from"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "__init__.py"], ids=named)
+def test_a_module_says_what_it_is_for_and_has_a_name_that_does(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert text.startswith(('"""', 'r"""', "#!")), "a module opens with its purpose"
+    assert not VAGUE.search(path.stem)
+    for name in re.findall(r"^class _?(\w+)", text, re.MULTILINE):
+        words = "_".join(re.findall(r"[A-Z][a-z0-9]*", name))
+        assert not VAGUE.search(words) and not words.endswith("Base"), name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_nothing_is_left_for_later_and_no_exception_is_swallowed_whole(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
+    assert not re.search(r"^\s*except\s*:", text, re.MULTILINE)
