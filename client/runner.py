@@ -65,7 +65,8 @@ class Runner:
     async def run(self) -> None:
         """Runs until the session is over. To be cancelled at will."""
         try:
-            self.feed(machine.Began())
+            if self._machine.state is State.IDLE:
+                self.feed(machine.Began())
             while self._todo and self._machine.state is not State.ENDED:
                 action = self._todo.popleft()
                 with self._activity:
@@ -146,7 +147,6 @@ class Runner:
                 self.feed(machine.ConnectFailed(str(error)))
             return
         self._cause = socket.cut
-        self._session.set_status(Status("offline", 0.0, socket.cut.code, socket.cut.detail))
         self.feed(socket.cut)
 
 
@@ -296,7 +296,7 @@ class Socket:
                 return
             silent_s = now - link.heard_at()
             if silent_s < silence_s:
-                await trio.sleep(min(silence_s - silent_s, ANSWER_S / 4))
+                await trio.sleep(max(0.01, min(silence_s - silent_s, ANSWER_S / 4)))
                 continue
             with trio.move_on_after(PONG_S) as patience:
                 await self._session.ping()

@@ -11,7 +11,7 @@ Invariant: cancelling anything here loses nothing that was submitted and applies
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import trio
@@ -59,7 +59,10 @@ class World(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How the session stands: `state` is connecting, online, offline, waiting or ended; `wait_s` is the time to the next attempt."""
+    """How the session stands: `state` is connecting, online, waiting or ended. All but online are offline.
+
+    While waiting, `wait_s` is the time to the next attempt; `code` and `detail` say why the last socket or the session ended.
+    """
 
     state: str
     wait_s: float = 0.0
@@ -227,21 +230,22 @@ class Session:
         """How the session stands now."""
         return self._status
 
-    async def statuses(self) -> AsyncIterator[Status]:
+    def statuses(self) -> Statuses:
         """The present status, then each change. A slow reader misses what was over before it looked; the last is `ended`."""
-        seen: Status | None = None
-        while seen is None or seen.state != "ended":
-            while self._status is seen:
-                await self._status_changed.wait()
-            seen = self._status
-            yield seen
+        return Statuses(self)
+
+    async def status_after(self, seen: Status | None) -> Status:
+        """Waits until the status is another than `seen`."""
+        while self._status is seen:
+            await self._status_changed.wait()
+        return self._status
 
     async def online(self) -> None:
         """Waits until a socket is open and welcomed. Raises `SessionEnded`."""
-        while self._status.state != "online":
-            if self._status.state == "ended":
-                raise SessionEnded(self._status.code, self._status.detail)
-            await self._status_changed.wait()
+        async for status in self.statuses():
+            if status.state == "online":
+                return
+        raise SessionEnded(self._status.code, self._status.detail)
 
     def set_status(self, status: Status) -> None:
         """Tells everybody (for whoever runs the session)."""
@@ -249,3 +253,20 @@ class Session:
             self._status = status
             changed, self._status_changed = self._status_changed, trio.Event()
             changed.set()
+
+
+class Statuses:
+    """An async iterator over a session's statuses; simply stop asking when you have seen enough."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._seen: Status | None = None
+
+    def __aiter__(self) -> Statuses:
+        return self
+
+    async def __anext__(self) -> Status:
+        if self._seen is not None and self._seen.state == "ended":
+            raise StopAsyncIteration
+        self._seen = await self._session.status_after(self._seen)
+        return self._seen
