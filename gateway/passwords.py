@@ -119,7 +119,7 @@ class Passwords:
         return Verdict.RIGHT_BUT_OLD if self._argon2.check_needs_rehash(stored) else Verdict.RIGHT
 
     async def _work(self, job: Callable[[], T]) -> T:
-        if self.waiting >= self._waiting_max or self._expected_s() > self._wait_s:
+        if self.waiting + self._working >= self._waiting_max + self._concurrent_max or self._expected_s() > self._wait_s:
             raise self._busy()
         self.waiting += 1
         try:

@@ -1,0 +1,203 @@
+"""Passwords: hashed in threads, a few at a time, and refused rather than kept waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import argon2
+import pytest
+import trio
+import trio.testing
+
+from gateway.passwords import (
+    LENGTH_MAX,
+    LENGTH_MIN,
+    OWASP,
+    Cost,
+    HashingBusy,
+    PasswordRefused,
+    Passwords,
+    Verdict,
+    check_password,
+)
+
+CHEAP = Cost(memory_kib=8, rounds=1, lanes=1)
+
+
+async def test_the_default_cost_is_what_owasp_recommends() -> None:
+    stored = await Passwords().hash("correct horse")
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert OWASP == Cost(19456, 2, 1)
+
+
+async def test_the_right_password_is_right_and_another_is_wrong() -> None:
+    passwords = Passwords(CHEAP)
+    stored = await passwords.hash("correct horse")
+    assert await passwords.verify(stored, "correct horse") is Verdict.RIGHT
+    for other in ("correct hors", "Correct horse", "correct horse ", "", "x" * 5000):
+        assert await passwords.verify(stored, other) is Verdict.WRONG
+
+
+async def test_the_same_password_is_stored_differently_each_time() -> None:
+    passwords = Passwords(CHEAP)
+    assert await passwords.hash("correct horse") != await passwords.hash("correct horse")
+
+
+async def test_a_hash_of_another_cost_is_right_but_old() -> None:
+    stored = await Passwords(CHEAP).hash("correct horse")
+    dearer = Passwords(Cost(memory_kib=16, rounds=1, lanes=1))
+    assert await dearer.verify(stored, "correct horse") is Verdict.RIGHT_BUT_OLD
+    assert await dearer.verify(stored, "wrong horse") is Verdict.WRONG
+
+
+async def test_a_password_is_the_same_however_the_keyboard_composes_it() -> None:
+    passwords = Passwords(CHEAP)
+    stored = await passwords.hash("caf\u00e9 au lait")
+    assert await passwords.verify(stored, "cafe\u0301 au lait") is Verdict.RIGHT
+
+
+@pytest.mark.parametrize("stored", [None, "", "!", "disabled", "$argon2id$v=19$m=8,t=1,p=1$AAAA", "$2b$12$abcdefghijklmnopqrstuv"])
+async def test_an_unknown_account_and_an_unusable_hash_take_one_comparison_like_any_other(
+    stored: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = Passwords(CHEAP)
+    compared = _count_comparisons(monkeypatch)
+    assert await passwords.verify(stored, "correct horse") is Verdict.WRONG
+    assert compared() == 1
+
+
+def _count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Counts what argon2 computes at full cost."""
+    done: list[str] = []
+    genuine = argon2.low_level.verify_secret
+
+    def counting(hash: bytes, secret: bytes, type: argon2.Type) -> bool:
+        try:
+            answer = genuine(hash, secret, type)
+        except argon2.exceptions.VerifyMismatchError:
+            done.append("computed")
+            raise
+        done.append("computed")
+        return answer
+
+    monkeypatch.setattr("argon2._password_hasher.verify_secret", counting)
+    return lambda: len(done)
+
+
+@pytest.mark.parametrize("length", [LENGTH_MIN, LENGTH_MAX])
+def test_a_password_of_a_legal_length_is_taken_whatever_it_consists_of(length: int) -> None:
+    for character in ("a", " ", "é", "字", "🐎", "\0"):
+        assert len(check_password(character * length)) == length
+
+
+@pytest.mark.parametrize("password", ["", "x" * (LENGTH_MIN - 1), "x" * (LENGTH_MAX + 1)])
+async def test_a_password_of_another_length_is_refused_with_the_bounds_and_without_the_password(password: str) -> None:
+    with pytest.raises(PasswordRefused, match=f"has {len(password)} characters; allowed: {LENGTH_MIN} to {LENGTH_MAX}") as refused:
+        await Passwords(CHEAP).hash(password)
+    assert not password or password not in str(refused.value)
+
+
+class Gate:
+    """Holds argon2's threads until it is opened, and counts how many are inside."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open = threading.Event()
+        self.inside = 0
+        self.inside_max = 0
+        self._lock = threading.Lock()
+        monkeypatch.setattr(argon2.PasswordHasher, "verify", self._verify)
+
+    def _verify(self, stored: str, password: str) -> bool:
+        with self._lock:
+            self.inside += 1
+            self.inside_max = max(self.inside, self.inside_max)
+        self.open.wait(10)  # a test that fails must not hang
+        with self._lock:
+            self.inside -= 1
+        raise argon2.exceptions.VerifyMismatchError
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    return Gate(monkeypatch)
+
+
+async def _all_idle(until: Callable[[], bool]) -> None:
+    while not until():
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("concurrent_max", [1, 2])
+async def test_no_more_are_hashed_at_once_than_allowed_and_all_are_served(gate: Gate, concurrent_max: int) -> None:
+    passwords = Passwords(CHEAP, concurrent_max=concurrent_max)
+    verdicts: list[Verdict] = []
+
+    async def attempt() -> None:
+        verdicts.append(await passwords.verify("x", "correct horse"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(attempt)
+        await _all_idle(lambda: gate.inside == concurrent_max)
+        assert passwords.waiting == 8 - concurrent_max
+        gate.open.set()
+    assert gate.inside_max == concurrent_max
+    assert (len(verdicts), passwords.waiting, passwords.done) == (8, 0, 8)
+
+
+async def test_whoever_finds_the_queue_full_is_told_at_once_how_long_to_wait(gate: Gate) -> None:
+    passwords = Passwords(CHEAP, waiting_max=2)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(passwords.verify, "x", "correct horse")
+        await _all_idle(lambda: gate.inside == 1 and passwords.waiting == 2)
+        with pytest.raises(HashingBusy) as busy:
+            await passwords.verify("x", "correct horse")
+        assert busy.value.retry_after_s >= 1
+        assert passwords.waiting == 2, "and takes no place"
+        gate.open.set()
+    assert passwords.refused == 1
+    await passwords.verify("x", "correct horse")
+
+
+async def test_whoever_waits_longer_than_the_deadline_is_told_so_and_leaves_the_queue(
+    gate: Gate, autojump_clock: trio.testing.MockClock
+) -> None:
+    passwords = Passwords(CHEAP, wait_s=3.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(passwords.verify, "x", "correct horse")
+        await _all_idle(lambda: gate.inside == 1)
+        # The clock jumps while the thread is held: to the deadline of the one who waits.
+        with pytest.raises(HashingBusy):
+            await passwords.verify("x", "correct horse")
+        assert trio.current_time() >= 3.0
+        assert passwords.waiting == 0
+        gate.open.set()
+
+
+async def test_whoever_would_wait_too_long_is_told_without_waiting(gate: Gate) -> None:
+    passwords = Passwords(CHEAP, wait_s=0.12)  # at 0.05 s each, two may wait
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(passwords.verify, "x", "correct horse")
+        await _all_idle(lambda: gate.inside == 1)
+        passwords.waiting += 2  # two more, who never get impatient
+        with pytest.raises(HashingBusy):
+            await passwords.verify("x", "correct horse")
+        passwords.waiting -= 2
+        gate.open.set()
+
+
+async def test_a_request_that_is_cancelled_gives_its_place_back(gate: Gate) -> None:
+    passwords = Passwords(CHEAP)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(passwords.verify, "x", "correct horse")
+        await _all_idle(lambda: gate.inside == 1)
+        async with trio.open_nursery() as impatient:
+            impatient.start_soon(passwords.verify, "x", "correct horse")
+            await trio.testing.wait_all_tasks_blocked()
+            assert passwords.waiting == 1
+            impatient.cancel_scope.cancel()
+        assert passwords.waiting == 0
+        gate.open.set()
+    assert await passwords.verify("x", "correct horse") is Verdict.WRONG
