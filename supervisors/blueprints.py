@@ -15,7 +15,7 @@ from actors.child import Backoff, Restart, Run, Strategy, Supervisor, Worker
 from supervisors.cast import POOLS
 
 PATIENT: Final = Backoff(first_s=0.2, max_s=4.0)
-"""For what depends on the world: retried for ever, a few seconds apart, without using up its supervisor's intensity."""
+"""For what depends on the world: retried for ever, a few seconds apart. Its supervisor's intensity is made to outlast it (`_patient`)."""
 
 GROUND: Final = ("bridge", "commands", "link", "epoch", "journal", "store", "control", "outbox", "actors")
 """The services of every node; those of a role come on top."""
@@ -25,16 +25,14 @@ Runs = Mapping[str, Run]
 
 def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None, drain_s: float = 5.0) -> Supervisor:
     """The tree of one process. `jobs` is a gateway without a door: the same services, and nobody connects."""
-    redis = Supervisor("redis", tuple(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")))
-    storage = Supervisor(
+    redis = _patient("redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")))
+    storage = _patient(
         "storage",
-        (
-            Worker("epoch", runs["epoch"], backoff=PATIENT),
-            Worker("journal", runs["journal"]),
-            Worker("store", runs["store"]),
-            Worker("control", runs["control"], backoff=PATIENT),
-            Worker("outbox", runs["outbox"]),
-        ),
+        Worker("epoch", runs["epoch"], backoff=PATIENT),
+        Worker("journal", runs["journal"]),
+        Worker("store", runs["store"]),
+        Worker("control", runs["control"], backoff=PATIENT),
+        Worker("outbox", runs["outbox"]),
     )
     ground = (Worker("bridge", runs["bridge"]), redis, storage, Worker("actors", runs["actors"], hosts=POOLS))
     if role == "jobs":
@@ -48,20 +46,26 @@ def dev_tree(gateways: int, runs: Runs, *, demo: bool) -> Supervisor:
     """The tree of `educonnect dev`: servers and processes of ours, on one machine."""
     names = tuple(f"gateway-{n + 1}" for n in range(gateways))
     processes = tuple(Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in names)
-    servers = tuple(Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in ("postgres", "valkey"))
+    servers = (Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in ("postgres", "valkey"))
     return Supervisor(
         "dev",
         (
-            Supervisor("servers", servers, intensity=20, period_s=60.0),
+            _patient("servers", *servers),
             Worker("prepare", runs["prepare"], restart=Restart.TRANSIENT),
             Worker("jobs", runs["jobs"], backoff=PATIENT, shutdown_s=20.0),
-            Supervisor("gateways", processes, intensity=20, period_s=60.0),
+            _patient("gateways", *processes),
             *([Worker("demo", runs["demo"], restart=Restart.TEMPORARY)] if demo else []),
         ),
         strategy=Strategy.REST_FOR_ONE,
         intensity=10,
         period_s=60.0,
     )
+
+
+def _patient(name: str, *children: Worker, period_s: float = 10.0) -> Supervisor:
+    """A supervisor that outlasts any absence of what its patient children depend on: only impatient ones can exhaust it."""
+    intensity = sum(child.backoff.crashes_max(period_s) for child in children if child.backoff is PATIENT)
+    return Supervisor(name, children, intensity=intensity + 3, period_s=period_s)
 
 
 async def _never(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

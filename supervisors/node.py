@@ -69,6 +69,7 @@ from supervisors.settings import Settings
 log = structlog.get_logger("node")
 
 EPOCH_EVERY_S = 5.0
+EPOCH_RETRY_S = 0.5
 
 
 class Node:
@@ -137,7 +138,10 @@ class Node:
             "listener": self._listen,
         }
         drain_s = self.settings.drain.grace_s + 2 * self.settings.sockets.close_s
-        return node_tree(role, runs, drain=self._closing.set, drain_s=drain_s)
+        return node_tree(role, runs, drain=self._drain, drain_s=drain_s)
+
+    def _drain(self) -> None:
+        self._closing.set()
 
     async def _run_actors(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self.cast.wake()
@@ -145,6 +149,7 @@ class Node:
 
     async def _listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         settings = self.settings
+        self._closing = trio.Event()  # a stop that was for an earlier life of this worker
         listen = settings.listen
         host = f"[{listen.host}]" if ":" in listen.host else listen.host
         listener = self.listener = Listener(
@@ -178,9 +183,9 @@ class Node:
         while True:
             try:
                 epoch = await self.bridge.run(read_epoch, deadline_s=5.0, readonly=True)
-            except StorageError:
+            except StorageError as error:
                 if not started:
-                    raise
+                    log.warning("database_awaited", error=str(error))
             else:
                 if epoch is not None and epoch.number != self.epoch:
                     if self.epoch:
@@ -189,7 +194,7 @@ class Node:
                 if not started and self.epoch:
                     started = True
                     task_status.started()
-            await trio.sleep(EPOCH_EVERY_S)
+            await trio.sleep(EPOCH_EVERY_S if started else EPOCH_RETRY_S)
 
     def _services(self) -> Services:
         settings = self.settings.passwords

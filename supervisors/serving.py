@@ -25,6 +25,8 @@ from supervisors.tree import SupervisorGaveUp, Tree
 
 log = structlog.get_logger("serving")
 
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 ROLES: Final = ("gateway", "jobs")
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -32,13 +34,20 @@ LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggin
 def set_up_log(level: str, format: str) -> None:
     """One line an event on standard error, for people or for machines. Called once, by the root."""
     renderer: structlog.typing.Processor
-    renderer = structlog.processors.JSONRenderer() if format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # without local variables: they may hold secrets
+        )
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([structlog.processors.dict_tracebacks] if format == "json" else []),
+            *([_TRACEBACKS] if format == "json" else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
