@@ -174,7 +174,7 @@ def normalise_name(text: str) -> str:
         kind = unicodedata.category(character)
         if character in _INVISIBLE or not (kind[0] in "LM" or kind == "Nd" or character in _NAME_PUNCTUATION):
             raise NameRefused(
-                f"the name has {_describe(character)} at position {place + 1}; allowed: letters and digits, and _ . - between them"
+                f"the name has {_describe(character)} at position {place + 1}; allowed: letters, digits, and _ . - between"
             )
     if not name[0].isalnum():
         raise NameRefused(f"the name begins with {_describe(name[0])}; allowed: a letter or digit")
