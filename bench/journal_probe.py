@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import asyncpg
 import psutil
 import trio
 
-from actors.storage import Answered, Attach, Decided, Denied, Entry, Fact, Query, ReadAfter
+from actors.storage import Answered, Attach, CheckAudience, Decided, Denied, Entry, Fact, ListSpaces, Query, ReadAfter, ReadBefore
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.journal import Journal
 from persistence.migrate import migrate
@@ -215,6 +216,11 @@ async def measure(server: Postgres, arguments: argparse.Namespace) -> None:
                 ReadAfter(heads[n % len(heads)]["id"], devices[n % DEVICES][0], max(heads[n % len(heads)]["head"] - 20, 0), 100, 65536)
                 for n in range(DEVICES)
             ],
+            "ReadBefore 50": [
+                ReadBefore(head["id"], devices[n % DEVICES][0], head["head"], 50, 65536) for n, head in zip(range(DEVICES), cycle(heads))
+            ],
+            "CheckAudience": [CheckAudience(head["id"], tuple(user for user, _ in devices[:50])) for head in islice(cycle(heads), DEVICES)],
+            "ListSpaces": [ListSpaces(user) for user, _ in devices[:200]],
         }
         for name, queries in asked.items():
             await query(store, queries[:200])

@@ -88,6 +88,9 @@ class JournalStats(Struct):
     batches: int = 0
     operations: int = 0
     conflicts: int = 0
+    """Deadlocks and the like; the order of locks is to keep it at 0."""
+    collisions: int = 0
+    """Something unique made twice at the same moment; only where an operation says how it copes."""
     resubmitted: int = 0
     bisected: int = 0
     poisoned: int = 0
@@ -328,6 +331,7 @@ class Journal:
                 ):
                     raise
                 conflicts += 1
+                self.stats.collisions += error.sqlstate != AUTHORITY_MOVED
                 continue
             if trio.current_time() >= until:
                 raise Unavailable("lost", f"unknown whether committed: {unknown}")
