@@ -32,8 +32,8 @@ POKE_EVERY_S: Final = 0.02
 """Between two looks, however often it is poked: a storm of revocations is read in pages."""
 
 _READ: Final = """
-select s.audience_version, l.seq, l.author, l.at, l.body
-from streams s join log l on l.stream_id = s.id and l.seq > $2 and l.seq <= s.head
+select s.head, s.audience_version, l.seq, l.author, l.at, l.body
+from streams s left join log l on l.stream_id = s.id and l.seq > $2
 where s.id = $1 order by l.seq limit $3"""
 
 
@@ -112,7 +112,11 @@ class ControlReader:
 
         rows = await self._lane.run(page, deadline_s=self._options.call_s, readonly=True, isolation="none")
         self._answered_s = began_s
-        if rows:
-            self._listener([Fact(CONTROL_STREAM, seq, author, at, body, version) for version, seq, author, at, body in rows])
+        if rows and rows[-1]["seq"] is not None:
+            self._listener([Fact(CONTROL_STREAM, seq, author, at, body, version) for _, version, seq, author, at, body in rows])
             self.after = rows[-1]["seq"]
+        elif rows and rows[0]["head"] < self.after:
+            # Another history of the database (a restore): waiting for its head to pass ours would be deaf for as long.
+            log.error("control_rewound", after=self.after, head=rows[0]["head"])
+            self.after = rows[0]["head"]
         return len(rows) == self._options.page_max

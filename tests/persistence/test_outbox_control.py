@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import asyncpg
 import msgspec
 import pytest
 import trio
@@ -143,6 +144,31 @@ async def test_every_gateway_hears_every_control_event_from_its_start_on_once_an
     assert [fact.body for fact in heard] == [session_revoked(7, session).body for session in range(2, 7)]
     assert {fact.stream for fact in heard} == {CONTROL_STREAM}
     assert reader.fresh_s is not None
+
+
+async def test_a_restored_database_does_not_leave_a_gateway_deaf(bridge: Bridge) -> None:
+    async def revoke(session: int) -> None:
+        await bridge.run(partial(append_events, events=[session_revoked(7, session)]), deadline_s=9)
+
+    async def forget(tx: asyncpg.Connection) -> None:
+        await tx.execute("delete from log where stream_id = 1")
+        await tx.execute("update streams set head = 0 where id = 1")
+
+    for session in (1, 2, 3):
+        await revoke(session)
+    heard: list[Fact] = []
+    reader = ControlReader(bridge, heard.extend, ControlOptions(poll_s=0.01))
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(reader.serve)
+            await bridge.run(forget, deadline_s=9)
+            while reader.after != 0:  # noqa: ASYNC110 (a cursor has no event)
+                await trio.sleep(0.01)
+            await revoke(4)
+            while not heard:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    assert [(fact.seq, fact.body) for fact in heard] == [(1, session_revoked(7, 4).body)]
 
 
 async def test_deeds_are_kept_by_month_and_by_default_where_no_month_was_prepared(bridge: Bridge) -> None:
