@@ -301,7 +301,7 @@ class Drain(Section, frozen=True):
     spread_s: Annotated[
         float,
         Meta(ge=0, le=600, description="clients are told to return within this time, each at a moment of its own: no storm elsewhere"),
-    ] = 20.0
+    ] = _SESSION.drain_spread_s
     grace_s: Annotated[
         float, Meta(ge=0, le=600, description="how long sessions may go on after they were told; what is left is closed with DRAIN")
     ] = 25.0

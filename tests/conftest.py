@@ -10,6 +10,11 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+"""How long an example takes says nothing about what it claims, and much about who else uses the machine."""
 
 
 def _skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:

@@ -121,8 +121,9 @@ def test_containers_get_the_descriptors_that_the_doctor_asks_for() -> None:
 
 
 def test_containers_get_longer_to_stop_than_a_drain_takes() -> None:
+    settings = Settings()
     for service in PROGRAMS.values():
-        assert seconds(service["stop_grace_period"]) > Settings().drain.grace_s
+        assert seconds(service["stop_grace_period"]) > settings.drain.grace_s + 2 * settings.sockets.close_s
 
 
 def test_the_balancer_does_not_cut_a_socket_that_is_only_silent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from typing import Annotated, Any, get_origin
@@ -11,8 +12,10 @@ import pytest
 
 from actors.session import SessionLimits
 from gateway.admission import Gates
+from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from persistence.journal import JournalOptions
+from supervisors.generated import ROOT
 from supervisors.settings import Secret, Settings
 from supervisors.settings_source import BadSettings, known_settings, load, missing_for_serving
 
@@ -185,7 +188,7 @@ def test_serving_names_what_is_missing_and_the_variable_that_brings_it() -> None
     assert missing_for_serving(load(None, environ)) == []
 
 
-@pytest.mark.parametrize(("section", "kind"), [("gates", Gates), ("redis", LinkOptions), ("journal", JournalOptions)])
+@pytest.mark.parametrize(("section", "kind"), [("gates", Gates), ("redis", LinkOptions), ("journal", JournalOptions), ("http", HttpBounds)])
 def test_a_section_converts_to_what_it_configures(section: str, kind: type[Any]) -> None:
     assert msgspec.convert(getattr(Settings(), section), kind, from_attributes=True) == kind()
 
@@ -194,3 +197,16 @@ def test_the_sessions_limits_are_those_of_its_sections() -> None:
     settings, limits = Settings(), SessionLimits()
     assert (settings.limits.in_flight_max, settings.limits.follows_max) == (limits.in_flight_max, limits.follows_max)
     assert settings.heartbeat.heartbeat_s == limits.heartbeat_s
+
+
+CONVERTED: dict[str, type[Any]] = {"gates": Gates, "redis": LinkOptions, "journal": JournalOptions, "http": HttpBounds}
+ROOT_SOURCES = "".join(
+    path.read_text("utf-8") for path in (ROOT / "supervisors").glob("*.py") if not path.name.startswith(("settings", "doctor", "generated"))
+)
+
+
+@pytest.mark.parametrize("setting", KNOWN.values(), ids=KNOWN)
+def test_every_setting_configures_something(setting: Any) -> None:
+    converted = CONVERTED.get(setting.section)
+    whole = converted is not None and setting.name in converted.__struct_fields__ and f"settings.{setting.section}, " in ROOT_SOURCES
+    assert whole or re.search(rf"\.{setting.name}\b", ROOT_SOURCES), "nothing reads it"
