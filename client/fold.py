@@ -15,7 +15,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from protocol.codec import UnknownEvent, decode_body
+from protocol.codec import UnknownBody, UnknownEvent, decode_body
 from protocol.events import (
     ChannelChanged,
     ChannelOpened,
@@ -36,7 +36,7 @@ from protocol.events import (
     SpaceEntered,
     SpaceLeft,
 )
-from protocol.frames import Event, Page, Spaces
+from protocol.frames import Event, Page, PageEvent, Spaces
 from protocol.values import Role, SpaceKind, StreamKind
 
 Fact = Event | UnknownEvent
@@ -50,6 +50,14 @@ def _advance(upto: int, fact: Fact) -> int:
     if fact.seq != upto + 1:
         raise OutOfOrder(f"event {fact.seq} of stream {fact.stream} after {upto}")
     return fact.seq
+
+
+def fact_of(stream: int, event: PageEvent) -> Fact:
+    """An event of a page as it would have come on the socket."""
+    body = decode_body(event.body)
+    if isinstance(body, UnknownBody):
+        return UnknownEvent(stream, event.seq, event.author, event.at)
+    return Event(stream, event.seq, event.author, event.at, body)
 
 
 class Message(Struct, frozen=True):

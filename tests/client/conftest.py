@@ -9,6 +9,7 @@ import trio
 
 from client.session import World
 from tests.client.fake_server import FakeServer
+from tests.client.fake_web import FakeWeb
 
 CALM = World(wall=lambda: 1_800_000_000.0, spread=lambda: 0.5)
 """A wall clock that stands still and chance that always says one half."""
@@ -46,3 +47,11 @@ async def server(nursery: trio.Nursery) -> FakeServer:
     server.log[50] = []
     await nursery.start(server.run)
     return server
+
+
+@pytest.fixture
+async def web(server: FakeServer, nursery: trio.Nursery) -> FakeWeb:
+    """The same server on a real port of this machine."""
+    web = FakeWeb(server)
+    await nursery.start(web.run)
+    return web

@@ -19,7 +19,7 @@ from client.errors import LinkClosed, Unreachable
 from client.link import Link, MemoryLink, MemoryTransport
 from protocol import events as e
 from protocol import operations as op
-from protocol.codec import decode_command, decode_operation, encode, join, split
+from protocol.codec import BadFrame, decode_command, decode_operation, encode, join, split
 from protocol.codes import Code
 from protocol.frames import (
     AnyCommand,
@@ -270,7 +270,8 @@ class FakeServer:
         streams = [(self.new_id(), own, name)]
         if kind is SpaceKind.COMMUNITY:
             streams.append((self.new_id(), StreamKind.CHANNEL, "general"))
-        space = self.spaces[self.new_id()] = Space(self._next_id, kind, name, streams)
+        space = Space(self.new_id(), kind, name, streams)
+        self.spaces[space.id] = space
         for stream, _, _ in streams:
             self.log[stream] = []
         return space
@@ -368,6 +369,8 @@ class Conversation:
                 self._count()
                 for raw_frame in split(message):
                     self.hear(decode_command(raw_frame))
+        except BadFrame as bad:
+            self.tell(Goodbye(Code.BAD_FRAME, bad.detail))
         except LinkClosed:
             self.scope.cancel()
 

@@ -1,0 +1,203 @@
+"""The chat, as typed lines and printed lines: at a screen made of lists, and as a program between pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from client import SessionEnded, connect
+from client.chat import Chat
+from protocol.codes import Code
+from protocol.events import Posted, Said
+from protocol.frames import Goodbye, Refused
+from protocol.values import Role, SpaceKind
+from tests.client.conftest import CALM, FakeGrant
+from tests.client.fake_server import FakeServer
+from tests.client.fake_web import FakeWeb
+
+
+class ListScreen:
+    """Types given lines, each when everything before it has been printed, and keeps what is printed."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = list(lines)
+        self.printed: list[str] = []
+
+    async def read(self) -> str | None:
+        await trio.sleep(1)
+        return self._lines.pop(0) if self._lines else None
+
+    def write(self, text: str) -> None:
+        self.printed.append(text)
+
+    def paint_name(self, name: str, user: int) -> str:
+        return name
+
+    def dim(self, text: str) -> str:
+        return text
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.printed)
+
+
+async def chat(server: FakeServer, *lines: str, device: int = 11) -> ListScreen:
+    """Types these lines and returns the screen."""
+    screen = ListScreen(*lines)
+    async with connect(server.transport(), FakeGrant(server, device, 4e9), world=CALM) as session:
+        await Chat(session, screen).run()
+    return screen
+
+
+@pytest.fixture
+def physics(server: FakeServer) -> int:
+    """A community of both people; returns its channel."""
+    space = server.new_space(SpaceKind.COMMUNITY, "Physics")
+    server.enter(space, 1, Role.OWNER)
+    server.enter(space, 2, Role.LEARNER)
+    return space.streams[1][0]
+
+
+async def test_somebody_founds_a_community_and_talks_in_it(server: FakeServer, autojump_clock: MockClock) -> None:
+    screen = await chat(server, "/create community Physics", "hello, world")
+    assert "[1] ada: hello, world" in screen.printed
+    (space,) = server.spaces.values()
+    assert server.texts(space.streams[1][0]) == ["hello, world"]
+
+
+async def test_a_channel_shows_what_was_said_and_what_comes(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    server.append(physics, 2, Said("earlier"))
+    screen = await chat(server, "/spaces", "/open general", "now")
+    assert "[1] ben: earlier" in screen.printed and "[2] ada: now" in screen.printed
+    assert any("1 new" in line for line in screen.printed)
+
+
+async def test_messages_are_answered_edited_reacted_to_and_taken_back(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    screen = await chat(server, "/open general", "one", "/reply 1 two", "/edit 1 uno", "/react 1 👍", "/delete 2")
+    assert "[2] ada ↩1: two" in screen.printed
+    assert "[1] ada: uno (edited)" in screen.printed
+    assert "[1] ada: uno (edited)  👍1" in screen.printed
+    assert "* [2] was taken back." in screen.printed
+
+
+async def test_a_name_with_an_at_sign_mentions_the_person(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    await chat(server, "/open general", "what do you think, @ben?")
+    assert server.log[physics][0].body == Posted("what do you think, @ben?", 0, (2,))
+
+
+async def test_people_write_to_each_other_in_private(server: FakeServer, autojump_clock: MockClock) -> None:
+    await chat(server, "/dm ben", "psst")
+    screen = await chat(server, "/spaces", "/dm ada", device=21)
+    assert "[1] ada: psst" in screen.printed
+
+
+async def test_an_invitation_is_sent_heard_and_taken(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    server.user(3, 31, name="cyd")
+    await chat(server, "/open general", "/invite cyd")
+    space = next(iter(server.spaces))
+    screen = await chat(server, f"/join {space}", "/open general", "/who", device=31)
+    assert f"invites you to Physics as learner: /join {space}" in screen.text
+    assert "Welcome to Physics" in screen.text and "cyd  learner" in screen.text
+
+
+async def test_older_messages_come_with_history_up_to_the_beginning(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    for number in range(50):
+        server.append(physics, 2, Said(f"message {number}"))
+    screen = await chat(server, "/open general", "/history 40")
+    assert "[1] ben: message 0" in screen.printed and "* This is the beginning." in screen.printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("hello", "No channel is open"),
+        ("/opne x", "There is no /opne. Did you mean /open"),
+        ("/open nowhere", "There is no channel 'nowhere'"),
+        ("/invite nobody", "NOT_FOUND"),
+        ("/join", "/join NUMBER"),
+        ("/reply x y", "No channel is open|/reply N TEXT"),
+        ("/create", "/create community NAME"),
+        ("/help", "/spaces "),
+        ("/status", "online; round trip"),
+    ],
+)
+async def test_every_mistake_is_told_and_the_chat_goes_on(server: FakeServer, autojump_clock: MockClock, typed: str, told: str) -> None:
+    screen = await chat(server, typed, "/create community Physics", "still here")
+    assert any(piece in screen.text for piece in told.split("|"))
+    assert "[1] ada: still here" in screen.printed
+
+
+async def test_a_refusal_is_told_in_the_servers_words(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    screen = ListScreen("/open general", "rude words")
+    async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=CALM) as session:
+        server.refusals.append(Refused(0, Code.FORBIDDEN, "this channel is for mentors"))
+        await Chat(session, screen).run()
+    assert "* The server said no: FORBIDDEN: this channel is for mentors" in screen.printed
+
+
+async def test_what_is_said_offline_is_announced_kept_and_sent(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    class FlakyScreen(ListScreen):
+        async def read(self) -> str | None:
+            line = await super().read()
+            if line == "from the tunnel":
+                server.away = True
+                server.cut_all()
+                await trio.sleep(1)
+            if line is None:
+                server.away = False
+            return line
+
+    screen = FlakyScreen("/open general", "from the tunnel")
+    async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=CALM) as session:
+        await Chat(session, screen).run()
+    assert "* You are offline: this will be sent when the network is back." in screen.printed
+    assert server.texts(physics) == ["from the tunnel"]
+
+
+async def test_the_end_of_a_session_ends_the_chat_with_its_reason(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    with pytest.raises(SessionEnded, match="logged out elsewhere"):
+        async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=CALM) as session:
+            async with trio.open_nursery() as nursery:
+
+                async def revoke() -> None:
+                    await session.online()
+                    server.tell_all(Goodbye(Code.REVOKED, "logged out elsewhere"))
+
+                nursery.start_soon(revoke)
+                await Chat(session, ListScreen("/spaces", *["/who"] * 60)).run()
+
+
+async def run_program(arguments: list[str], typed: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program of this repository with these lines on its standard input."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "EDUCONNECT_PASSWORD": "correct horse"}
+    with trio.fail_after(60):
+        return await trio.run_process(
+            [sys.executable, *arguments],
+            stdin=typed.encode(),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            env=environment,
+            cwd=root,
+        )
+
+
+async def test_the_program_can_be_driven_through_pipes(web: FakeWeb, server: FakeServer) -> None:
+    arguments = ["-m", "client.chat", "--url", web.url, "--name", "cyd", "--register"]
+    done = await run_program(arguments, "/create community Chess\ne4\n/quit\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"[1] cyd: e4" in done.stdout and b"\x1b" not in done.stdout
+    again = await run_program([*arguments[:-1], "--open", "Chess"], "e5\n")
+    assert b"[2] cyd: e5" in again.stdout
+
+
+async def test_the_program_says_why_it_could_not_log_in(web: FakeWeb) -> None:
+    done = await run_program(["-m", "client.chat", "--url", web.url, "--name", "nobody"], "")
+    assert done.returncode == 1 and b"unknown name or wrong password" in done.stdout and done.stderr == b""
