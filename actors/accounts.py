@@ -129,8 +129,9 @@ class Accounts(Protocol):
         """The hash to compare a password with."""
         ...
 
-    async def note_failed_login(self, name: str, user: int, caller: Caller) -> None:
-        """Writes a log-in that failed into the audit log; `user` is 0 where there is no such account."""
+    async def note_failed_login(self, user: int, caller: Caller) -> None:
+        """Writes a log-in that failed into the audit log; `user` is 0 where there is no such account. The name is not
+        asked for: people type their password into the wrong field."""
         ...
 
     async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
@@ -173,9 +174,7 @@ def normalise_name(text: str) -> str:
     for place, character in enumerate(name):
         kind = unicodedata.category(character)
         if character in _INVISIBLE or not (kind[0] in "LM" or kind == "Nd" or character in _NAME_PUNCTUATION):
-            raise NameRefused(
-                f"the name has {_describe(character)} at position {place + 1}; allowed: letters, digits, and _ . - between"
-            )
+            raise NameRefused(f"the name has {_describe(character)} at position {place + 1}; allowed: letters, digits, and _ . - between")
     if not name[0].isalnum():
         raise NameRefused(f"the name begins with {_describe(name[0])}; allowed: a letter or digit")
     if name[-1] in _NAME_PUNCTUATION:

@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 REQUEST_S: Final = 10.0
 """A phone on 2G takes seconds for its body; a log-in waits up to 3 s for its hash and storage answers within 5 s or not at all."""
+BODY_S: Final = 8.0
+"""For the body to arrive: less than the whole, so that a slow link is told what was slow."""
 BODY_BYTES_MAX: Final = 8 * 1024
 """The largest body here is a registration: under 1 KiB. Uploads will have their own bound on their own routes."""
 PROBE_S: Final = 1.0
@@ -99,7 +101,7 @@ def create_app(services: Services) -> QuartTrio:
     # No folder of static files: everything that is not a route is 404.
     app = Web("educonnect", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
-    app.config["BODY_TIMEOUT"] = REQUEST_S
+    app.config["BODY_TIMEOUT"] = BODY_S
     app.config["RESPONSE_TIMEOUT"] = REQUEST_S
     app.register_error_handler(Problem, render)
     app.register_error_handler(StorageError, _storage_failed)
@@ -198,7 +200,7 @@ def _refused_by_framework(error: HTTPException) -> Response:
         case 413:
             problem = Problem(Code.TOO_LARGE, f"the body is too large; allowed: {BODY_BYTES_MAX} bytes")
         case 408:
-            problem = Problem(Code.INVALID, f"the body did not arrive within {REQUEST_S:g} s", status=408)
+            problem = Problem(Code.INVALID, f"the body did not arrive within {BODY_S:g} s", status=408)
         case _ if status < 500:
             problem = Problem(Code.INVALID, "the request is malformed", status=status)
         case _:

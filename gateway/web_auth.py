@@ -170,7 +170,7 @@ class Identity:
         except HashingBusy as error:
             _refuse_busy(error)
         if found is None or verdict is Verdict.WRONG:
-            await self._accounts.note_failed_login(name, found.user if found else 0, caller())
+            await self._accounts.note_failed_login(found.user if found else 0, caller())
             raise Problem(Code.UNAUTHENTICATED, "the name or the password is wrong")
         new_hash = await self._hash(wanted.password) if verdict is Verdict.RIGHT_BUT_OLD else None
         return self._session(await self._accounts.log_in(found.user, wanted.device, device_name, new_hash, caller()))
@@ -182,6 +182,7 @@ class Identity:
 
     async def log_out(self) -> Response:
         claims = bearer(self._tokens, self._wall())
+        await take(self._rates, "session", claims.user, self._limits.session_user)
         _check(await self._accounts.end_session(claims, claims.session, caller()))
         return _done()
 

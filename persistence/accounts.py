@@ -86,9 +86,8 @@ class PostgresAccounts:
 
         return await self._run(work, readonly=True, isolation="none")
 
-    async def note_failed_login(self, name: str, user: int, caller: Caller) -> None:
+    async def note_failed_login(self, user: int, caller: Caller) -> None:
         async def work(tx: asyncpg.Connection) -> None:
-            # The name is left out: people type their password into the wrong field, and where the account is known its number says more.
             await audit(tx, 0, "login.failed", caller, subject=user or None)
 
         await self._run(work)

@@ -277,20 +277,21 @@ def other_keys() -> list[str]:
     return [key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode() for key in (p256, ed)]
 
 
-@pytest.mark.parametrize(
-    "pem",
-    [
-        "",
-        "no key at all",
-        PEM[: len(PEM) // 2],
-        PEM.replace("PRIVATE", "EC PRIVATE"),
-        PEM * (KEYS_MAX + 1),
-        "-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----\n",
-        "x" * 100_000,
-        *other_keys(),
-    ],
-)
-def test_what_is_no_ed25519_key_is_refused_with_what_is_expected_and_without_what_it_held(pem: str) -> None:
+NO_KEYS = {
+    "nothing": "",
+    "prose": "no key at all",
+    "half": PEM[: len(PEM) // 2],
+    "another label": PEM.replace("PRIVATE", "EC PRIVATE"),
+    "too many": PEM * (KEYS_MAX + 1),
+    "no base64": "-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----\n",
+    "too long": "x" * 100_000,
+    **dict(zip(("P-256", "Ed448"), other_keys(), strict=True)),
+}
+
+
+@pytest.mark.parametrize("what", NO_KEYS)
+def test_what_is_no_ed25519_key_is_refused_with_what_is_expected_and_without_what_it_held(what: str) -> None:
+    pem = NO_KEYS[what]
     with pytest.raises(KeysRefused, match="expected") as refused:
         KeySet(pem)
     secret = pem.splitlines()[1] if pem.count("\n") > 1 else "\0"

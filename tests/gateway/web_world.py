@@ -87,7 +87,7 @@ class InMemoryAccounts:
                 return Credentials(user, person.password_hash)
         return None
 
-    async def note_failed_login(self, name: str, user: int, caller: Caller) -> None:
+    async def note_failed_login(self, user: int, caller: Caller) -> None:
         self._begin(caller)
         self.failed_logins.append(user)
 

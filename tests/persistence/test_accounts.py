@@ -240,8 +240,8 @@ async def test_every_security_relevant_act_is_audited_and_no_secret_is_stored_an
     third = await refresh(accounts, second.refresh_token)
     await refresh(accounts, third.refresh_token)
     await accounts.refresh(second.refresh_token, CALLER)  # reuse
-    await accounts.note_failed_login("hunter2-in-the-wrong-field", 0, CALLER)
-    await accounts.note_failed_login("ada", first.user, CALLER)
+    await accounts.note_failed_login(0, CALLER)
+    await accounts.note_failed_login(first.user, CALLER)
     await accounts.end_session(claims(first), first.session, CALLER)
     fourth = await log_in(accounts, first.user)
     await accounts.end_every_session(claims(fourth), CALLER)
@@ -262,7 +262,6 @@ async def test_every_security_relevant_act_is_audited_and_no_secret_is_stored_an
     text = await stored_text(bridge)
     for secret in (first, second, third, fourth):
         assert secret.refresh_token not in text
-    assert "hunter2" not in text
 
 
 async def test_values_that_cross_the_port_do_not_show_their_secrets_when_printed(accounts: PostgresAccounts) -> None:
