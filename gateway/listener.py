@@ -137,6 +137,7 @@ class Listener:
                     self.poller.watch(ear, READ)
                 task_status.started(tuple(ear.name for ear in self._ears))
         finally:
+            # In this order: until it hears of its end, a session may still call its socket, and so the poller.
             self.multiplexer.abandon()
             self.poller.close()
             for ear in self._ears:

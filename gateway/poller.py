@@ -94,17 +94,14 @@ class Poller:
         self._retired.append(watched.sock)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serves until cancelled, then closes whatever is left."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_time)
-                task_status.started()
-                while True:
-                    await trio.lowlevel.wait_readable(self._epoll.fileno())
-                    self.now = trio.current_time()
-                    self.serve_ready()
-        finally:
-            self.close()
+        """Serves until cancelled. Whoever made the poller closes it, once nobody holds one of its sockets any more."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_time)
+            task_status.started()
+            while True:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                self.now = trio.current_time()
+                self.serve_ready()
 
     def close(self) -> None:
         """Closes every socket in its care, and itself. Closing twice does nothing."""

@@ -164,4 +164,9 @@ async def test_after_a_refusal_there_is_one_word_that_there_is_room_again(reads:
         line.read_all()
         assert outlet.queued_bytes == 0
         assert line.session.drains > 0
-        assert outlet.push(Batch(b"again"))
+        told = line.session.drains
+        assert outlet.push(Batch(bytes(10_000)))
+        assert outlet.queued_bytes > 0
+        line.read_all()
+        assert outlet.queued_bytes == 0
+        assert line.session.drains == told, "nothing was refused since"
