@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -20,6 +15,7 @@ from protocol.values import Role, SpaceKind
 from tests.client.conftest import CALM, FakeGrant
 from tests.client.fake_server import FakeServer
 from tests.client.fake_web import FakeWeb
+from tests.client.programs import run_program
 
 
 class ListScreen:
@@ -171,22 +167,6 @@ async def test_the_end_of_a_session_ends_the_chat_with_its_reason(server: FakeSe
 
                 nursery.start_soon(revoke)
                 await Chat(session, ListScreen("/spaces", *["/who"] * 60)).run()
-
-
-async def run_program(arguments: list[str], typed: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs a program of this repository with these lines on its standard input."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "EDUCONNECT_PASSWORD": "correct horse"}
-    with trio.fail_after(60):
-        return await trio.run_process(
-            [sys.executable, *arguments],
-            stdin=typed.encode(),
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-            env=environment,
-            cwd=root,
-        )
 
 
 async def test_the_program_can_be_driven_through_pipes(web: FakeWeb, server: FakeServer) -> None:

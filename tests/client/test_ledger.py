@@ -1,0 +1,114 @@
+"""The ledger against a model of the server: contiguous numbers, refusals, cuts; every mutation takes effect once and in order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from client.errors import QueueFull
+from client.ledger import Entry, Ledger
+
+WINDOW = 4
+
+
+class LedgerAndServer(RuleBasedStateMachine):
+    """`wire` is what is on its way to the server, `answers` what is on its way back; a cut loses both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        self.asked = 0
+        self.effects: list[int] = []
+        self.outcomes: dict[int, int] = {}
+        self.last_number = 0
+        self.wire: list[tuple[int, int]] = []
+        self.answers: list[tuple[int, bool]] = []
+        self.settled: list[int] = []
+        self.ledger.welcomed(0)
+
+    @rule()
+    def ask(self) -> None:
+        self.asked += 1
+        self.ledger.append(Entry(self.asked, b"x" * (self.asked % 7)))
+
+    @rule(bytes_max=st.integers(-1, 60), entries_max=st.integers(0, 5))
+    def send(self, bytes_max: int, entries_max: int) -> None:
+        self.wire += [(entry.number, entry.key) for entry in self.ledger.take(WINDOW, bytes_max, entries_max)]
+
+    @precondition(lambda self: self.wire)
+    @rule(busy=st.booleans())
+    def decide(self, busy: bool) -> None:
+        number, key = self.wire.pop(0)
+        if number <= self.last_number:
+            assert self.outcomes[number] == key, "one number, two mutations"
+            self.answers.append((number, True))
+        elif number > self.last_number + 1 or busy:
+            self.answers.append((number, False))
+        else:
+            self.last_number = number
+            self.outcomes[number] = key
+            self.effects.append(key)
+            self.answers.append((number, True))
+
+    @precondition(lambda self: self.answers)
+    @rule()
+    def hear(self) -> None:
+        number, consumed = self.answers.pop(0)
+        if consumed:
+            entry = self.ledger.settle(number)
+            if entry is not None:
+                self.settled.append(entry.key)
+        else:
+            self.ledger.bounce(number)
+        if self.ledger.may_rewind:
+            self.ledger.rewind()
+
+    @rule()
+    def cut(self) -> None:
+        self.wire.clear()
+        self.answers.clear()
+        self.ledger.cut()
+        self.ledger.welcomed(self.last_number)
+
+    @invariant()
+    def effects_are_once_and_in_order(self) -> None:
+        assert self.effects == list(range(1, len(self.effects) + 1))
+        assert sorted(self.settled) == sorted(set(self.settled))
+        assert set(self.settled) <= set(self.effects)
+        assert self.ledger.in_flight <= WINDOW
+
+    def teardown(self) -> None:
+        """On a good network everything that was asked for takes effect and is settled."""
+        self.cut()
+        for _ in range(10 * (self.asked + 1)):
+            self.send(1000, 100)
+            while self.wire:
+                self.decide(False)
+            while self.answers:
+                self.hear()
+        assert self.effects == list(range(1, self.asked + 1))
+        assert len(self.settled) == self.asked and len(self.ledger) == 0
+
+
+TestLedgerAndServer = LedgerAndServer.TestCase
+
+
+def test_a_full_ledger_says_so_before_anything_is_stored() -> None:
+    ledger = Ledger(unanswered_max=1)
+    ledger.append(Entry(1, b""))
+    with pytest.raises(QueueFull):
+        ledger.check_room()
+
+
+@given(st.integers(0, 5), st.integers(0, 5), st.integers(0, 20))
+def test_numbers_above_what_was_decided_are_given_anew_without_a_gap(numbered: int, fresh: int, last_number: int) -> None:
+    """A restored server has forgotten some numbers, a store that lost its newest lines has never known others."""
+    entries = [Entry(key, b"", 10 + key) for key in range(1, numbered + 1)] + [Entry(100 + key, b"") for key in range(fresh)]
+    ledger = Ledger(entries)
+    ledger.welcomed(last_number)
+    sent = [entry.number for entry in ledger.take(100, 10_000, 100)]
+    above = [number for number in sent if number > last_number]
+    assert above == list(range(last_number + 1, last_number + 1 + len(above)))
+    assert [number for number in sent if number <= last_number] == [number for number in range(11, 11 + numbered) if number <= last_number]
