@@ -151,14 +151,16 @@ def judge_clock(subject: str, skew_s: float, doubt_s: float) -> Finding:
 
 
 def judge_descriptors(soft: int, hard: int, settings: Settings) -> Finding:
-    """Every socket is a file descriptor."""
+    """Every socket is a file descriptor. Those that only a flood opens are worth a look; too few for the sockets themselves is bad."""
     gates = settings.gates
-    wanted = gates.sockets_max + gates.half_open_max + settings.http.connections_max + DESCRIPTORS_SPARE
-    shown = f"{soft} (hard limit {hard}), {wanted} wanted"
+    needed = gates.sockets_max + DESCRIPTORS_SPARE
+    wanted = needed + gates.half_open_max + settings.http.connections_max
+    shown = f"{soft} (hard limit {hard}), {wanted} wanted with every bound reached"
     if soft >= wanted:
         return Finding("file descriptors", "ok", shown)
     how = f"ulimit -n {wanted}" if hard >= wanted else f"LimitNOFILE={wanted} (systemd) or --ulimit nofile={wanted} (containers)"
-    return Finding("file descriptors", "bad", shown, f"{how}, or lower gates.sockets_max to {max(16, soft - wanted + gates.sockets_max)}")
+    advice = f"{how}, or lower gates.sockets_max to {max(16, soft - wanted + gates.sockets_max)}"
+    return Finding("file descriptors", "look" if soft >= needed else "bad", shown, advice)
 
 
 def judge_private_file(subject: str, mode: int) -> Finding:

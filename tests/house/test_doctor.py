@@ -100,10 +100,13 @@ def test_a_clock_is_judged_by_what_its_skew_is_at_least(skew_s: float, doubt_s: 
 def test_too_few_descriptors_are_bad_and_the_advice_depends_on_who_may_raise_them() -> None:
     settings = Settings(gates=Gates(sockets_max=1000, half_open_max=100))
     assert judge_descriptors(2356, 2356, settings).verdict == "ok"
+    assert judge_descriptors(2355, 4096, settings).verdict == "look"
     assert "ulimit -n 2356" in judge_descriptors(2355, 4096, settings).advice
-    short = judge_descriptors(2000, 2000, settings)
+    assert judge_descriptors(1256, 1256, settings).verdict == "look"
+    short = judge_descriptors(1255, 1255, settings)
+    assert short.verdict == "bad"
     assert "LimitNOFILE" in short.advice
-    assert "gates.sockets_max to 644" in short.advice
+    assert "gates.sockets_max to 16" in short.advice
 
 
 @pytest.mark.parametrize(("mode", "verdict"), [(0o100600, "ok"), (0o100400, "ok"), (0o100640, "bad"), (0o100604, "bad")])

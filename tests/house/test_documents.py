@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "supervisors")
 SOURCES = sorted(path for room in (*ROOMS, "bench", "proofs", "examples") for path in (ROOT / room).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+DISTRIBUTIONS = packages_distributions()
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|commons?|managers?|handlers?|misc)(_|$)", re.IGNORECASE)
 
 
@@ -67,3 +70,24 @@ def test_nothing_is_left_for_later_and_no_exception_is_swallowed_whole(path: Pat
     text = path.read_text("utf-8")
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
     assert not re.search(r"^\s*except\s*:", text, re.MULTILINE)
+
+
+def test_the_product_imports_only_what_it_declares() -> None:
+    declared = {re.split(r"[\[=<>]", wanted)[0].lower() for wanted in PROJECT["project"]["dependencies"]}
+    undeclared = set()
+    for path in SOURCES:
+        if path.relative_to(ROOT).parts[0] in ROOMS:
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                for module in _imported(node):
+                    distributions = DISTRIBUTIONS.get(module, [])
+                    if distributions and not {name.lower().replace("_", "-") for name in distributions} & declared and module not in ROOMS:
+                        undeclared.add(f"{named(path)}: {module} ({', '.join(distributions)})")
+    assert not undeclared
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module.partition(".")[0]]
+    return []
