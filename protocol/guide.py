@@ -168,7 +168,6 @@ FLOW: Final = """\
   dropped, then streams (`Lagged`), then the socket ends with `SLOW`. Slow readers never delay others.
 * Commands above the server's rate are refused with `RATE` and `wait_ms`; a client that goes on is ended with `FLOOD`.
 * Ephemeral commands (`Typing`) are dropped under load without an answer.
-* Text that is longer than a frame may carry goes over HTTP.
 """
 
 RECONNECT: Final = """\
