@@ -42,18 +42,9 @@ class SessionRules(msgspec.Struct, frozen=True):
 
     refresh_s: int = 7 * 24 * 3600
     """A refresh token, and with it a session that is not used."""
-    grace_s: float = 10.0
-    """How long after its first use a token still answers with the same successor: a retry on a 2G link comes within seconds."""
-
-
-ASKER_ENDED: Final = Declined(Code.REVOKED, "this session has ended; log in again")
-
-
-class Reused(msgspec.Struct, frozen=True):
-    """A refresh token was used a second time: the session must end."""
-
-    user: int
-    session: int
+    grace_s: float = 45.0
+    """How long after its first use a token still answers with the same successor. More than two of a client's time-outs (20 s), so that
+    one whose answer was lost twice is not logged out; far less than the 15 minutes after which two holders of a stolen token meet."""
 
 
 class Sessions:

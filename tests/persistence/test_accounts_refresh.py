@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule, run_state_machine_as_test
 
 from actors.accounts import Declined, Opened
+from client.account import TIMEOUT_S
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from persistence.refresh_rotation import (
@@ -45,6 +46,7 @@ from tests.persistence.identity import (
 
 T = TypeVar("T")
 WEEK_S = 7 * 24 * 3600
+RULES = SessionRules(grace_s=10)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def herald() -> Listening:
 
 @pytest.fixture
 def accounts(bridge: Bridge, herald: Listening) -> PostgresAccounts:
-    return PostgresAccounts(bridge, herald)
+    return PostgresAccounts(bridge, herald, RULES)
 
 
 async def test_a_refresh_continues_the_same_session_with_another_token(accounts: PostgresAccounts) -> None:
@@ -87,6 +89,10 @@ async def test_a_delayed_duplicate_of_a_refresh_does_no_harm(accounts: PostgresA
     retry = await refresh(accounts, opened.refresh_token)
     await refresh(accounts, opened.refresh_token)  # the original, delayed on its way
     await refresh(accounts, retry.refresh_token)
+
+
+def test_a_client_that_waited_for_its_whole_time_out_twice_may_still_ask_again() -> None:
+    assert SessionRules().grace_s > 2 * TIMEOUT_S
 
 
 @pytest.mark.parametrize("wait_s", [11, 3600])
@@ -144,14 +150,14 @@ async def test_many_refreshes_of_one_token_at_once_all_get_the_same_successor(ac
 
 async def _open(tx: asyncpg.Connection) -> Opened:
     user = await tx.fetchval("SELECT user_id FROM create_account('ada', 'Ada', 'h')")
-    return await Sessions(SessionRules(), iter_random()).open(tx, user, 0, "", CALLER)
+    return await Sessions(RULES, iter_random()).open(tx, user, 0, "", CALLER)
 
 
 def _refresh(opened: Opened) -> Callable[[asyncpg.Connection], Coroutine[Any, Any, Opened | Declined | Reused]]:
     secret = read_token(opened.refresh_token)
     assert secret is not None
     # Each transaction draws from its own randomness, as two gateways do.
-    return lambda tx: Sessions(SessionRules(), os.urandom).refresh(tx, secret, CALLER)
+    return lambda tx: Sessions(RULES, os.urandom).refresh(tx, secret, CALLER)
 
 
 def _end(opened: Opened) -> Callable[[asyncpg.Connection], Coroutine[Any, Any, list[int]]]:
@@ -193,7 +199,7 @@ def test_logging_out_everywhere_ends_a_login_that_overlaps_it(database: str) -> 
 
     async def enter(tx: asyncpg.Connection) -> Opened:
         await lock_account(tx, opened.user)
-        sessions = Sessions(SessionRules(), os.urandom)
+        sessions = Sessions(RULES, os.urandom)
         await sessions.make_room(tx, opened.user, 0)
         return await sessions.open(tx, opened.user, 0, "", CALLER)
 
@@ -293,7 +299,7 @@ class Family(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.sessions = Sessions(SessionRules(), iter_random())
+        self.sessions = Sessions(RULES, iter_random())
         self.clock = 0.0
         self.ended = False
         self.family: list[Model] = []
