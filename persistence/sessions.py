@@ -47,6 +47,16 @@ class SessionRules(msgspec.Struct, frozen=True):
     one whose answer was lost twice is not logged out; far less than the 15 minutes after which two holders of a stolen token meet."""
 
 
+ASKER_ENDED: Final = Declined(Code.REVOKED, "this session has ended; log in again")
+
+
+class Reused(msgspec.Struct, frozen=True):
+    """A refresh token was used a second time: the session must end."""
+
+    user: int
+    session: int
+
+
 class Sessions:
     """What is done to sessions inside a transaction. Runs on the asyncio side."""
 
