@@ -99,7 +99,7 @@ class Installation:
                 "EDUCONNECT_DATABASE_DSN": self.dsn,
                 "EDUCONNECT_REDIS_URL": self.redis.url,
                 "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
-                "EDUCONNECT_LISTEN_PORT": str(self.port + number if number is not None and self.port else 0),
+                "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
                 "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
                 "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
                 **self._environment,
@@ -107,6 +107,14 @@ class Installation:
             await program.serve(task_status=task_status)
 
         return run
+
+    def _port_of(self, program: Program, number: int | None) -> int:
+        """A gateway that comes back is where it was, also when its port was a free one."""
+        if number is None:
+            return 0
+        if self.port:
+            return self.port + number
+        return int(program.addresses[0].rpartition(":")[2]) if program.addresses else 0
 
     async def _run_postgres(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         def keep(dsn: str | None) -> None:
