@@ -2,6 +2,8 @@
 
 A test that cannot run here skips with one line that says what to install. With `REQUIRE_ALL=1` it fails instead, so that the place
 which is meant to run everything cannot quietly run less.
+
+Ask in a fixture that is an ordinary function: a skip from inside a trio test loses its line on the way out of the nursery.
 """
 
 from __future__ import annotations

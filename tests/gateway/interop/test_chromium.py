@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from gateway.handshake import Policy
@@ -57,8 +58,12 @@ class Site:
             self.reported.set()
 
 
-async def test_chromium_gets_back_what_it_sent_and_hears_our_code_and_reason(tmp_path: Path) -> None:
-    chromium = needs.require("chromium", "a real browser is one of four clients that must understand us")
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    return needs.require("chromium", "a real browser is one of four clients that must understand us")
+
+
+async def test_chromium_gets_back_what_it_sent_and_hears_our_code_and_reason(chromium: str, tmp_path: Path) -> None:
     site = Site()
     async with open_port(app=site, policy=Policy(origins=("*",))) as port:
         environment = os.environ | {"HOME": str(tmp_path)}

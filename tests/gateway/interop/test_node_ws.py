@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import trio
 
 from tests import needs
@@ -15,8 +16,12 @@ CLIENT = Path(__file__).with_name("ws_client.mjs")
 WS_VERSION = "8"
 
 
-async def test_ws_gets_back_what_it_sent_whole_in_fragments_and_with_pings_between() -> None:
-    modules = await trio.to_thread.run_sync(needs.node_modules, "ws", WS_VERSION, "ws is one of four clients that must understand us")
+@pytest.fixture(scope="module")
+def modules() -> Path:
+    return needs.node_modules("ws", WS_VERSION, "ws is one of four clients that must understand us")
+
+
+async def test_ws_gets_back_what_it_sent_whole_in_fragments_and_with_pings_between(modules: Path) -> None:
     async with open_port() as port:
         command = ["node", str(CLIENT), port.url, str(modules)]
         done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.STDOUT, check=False)
