@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("simulate",)
+NAMES = ("rehearse", "simulate")
 
 
 def main() -> int:
