@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 import trio
 
@@ -11,7 +13,7 @@ from actors.accounts import Caller, Opened, Registration
 from actors.storage import CONTROL_STREAM
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
-from persistence.sessions import SESSIONS_LIVING_MAX
+from persistence.sessions import SESSIONS_LIVING_MAX, end, lock_account
 from protocol.codes import Code
 from tests.persistence.identity import (
     CALLER,
@@ -21,6 +23,7 @@ from tests.persistence.identity import (
     generation,
     let_pass,
     log_in,
+    overlap,
     query,
     refresh,
     register,
@@ -280,3 +283,36 @@ async def test_sweeping_deletes_what_ended_long_ago_and_nothing_else(accounts: P
     assert await accounts.sweep(3600) == 1
     assert await accounts.sweep(3600) == 0
     await refresh(accounts, first.refresh_token)
+
+
+# A socket that attaches while its session ends
+
+
+def _attach(opened: Opened) -> Callable[[asyncpg.Connection], Awaitable[tuple[int, int]]]:
+    async def work(tx: asyncpg.Connection) -> tuple[int, int]:
+        row = await tx.fetchrow(
+            "SELECT code, generation FROM attach_devices($1, $2, $3, $4)", [opened.session], [opened.user], [opened.device], [1]
+        )
+        return row["code"], row["generation"]
+
+    return work
+
+
+def _end(opened: Opened) -> Callable[[asyncpg.Connection], Awaitable[int]]:
+    async def work(tx: asyncpg.Connection) -> int:
+        await lock_account(tx, opened.user)
+        assert await end(tx, opened.user, [opened.session]) == [opened.session]
+        value: int = await tx.fetchval("SELECT generation FROM devices WHERE id = $1", opened.device)
+        return value
+
+    return work
+
+
+async def test_a_socket_that_attaches_while_its_session_ends_is_refused_or_finds_its_generation_outdated(
+    accounts: PostgresAccounts, database: str
+) -> None:
+    first, second = await register(accounts, "ada"), await register(accounts, "eve")
+    _, (refused, _) = await trio.to_thread.run_sync(overlap, database, _end(first), _attach(first))
+    assert refused == Code.REVOKED
+    (taken, held), now = await trio.to_thread.run_sync(overlap, database, _attach(second), _end(second))
+    assert taken == Code.OK and now > held, "so nothing more is appended in its name"
