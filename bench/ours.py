@@ -1,0 +1,118 @@
+"""The whole product as one measured system: gateways, jobs, Postgres and Valkey, each a process, run as `educonnect dev` runs them.
+
+    Installation ─▶ processes ─▶ roots of the CPU time
+                 ─▶ people and rooms in its Postgres ─▶ seats for the generator
+
+Invariant: what is changed from the defaults is in `ENVIRONMENT`, and every printed run begins with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import asyncpg
+import trio
+
+from bench.generator import Plan, Seat
+from bench.population import TOKEN_LIFETIME_S, Person, Room, heads, make_people, make_rooms
+from persistence.bridge import Bridge, BridgeOptions
+from protocol.codec import encode
+from protocol.frames import VERSION, Hello
+from protocol.values import Cursor
+from supervisors.dev import Installation
+from supervisors.tree import running
+
+R = TypeVar("R")
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    # Everybody comes from 127.0.0.1, at once.
+    "EDUCONNECT_GATES_PER_CLIENT_MAX": "100000",
+    "EDUCONNECT_GATES_HANDSHAKES_PER_S": "100000",
+    "EDUCONNECT_GATES_HANDSHAKES_BURST": "100000",
+    # A ping in one system's turn and not in the other's would be noise; the peer's interval is the same.
+    "EDUCONNECT_HEARTBEAT_HEARTBEAT_S": "300",
+    "EDUCONNECT_TOKENS_LIFETIME_S": str(TOKEN_LIFETIME_S),
+    # A poster here stands for hundreds of people.
+    "EDUCONNECT_LIMITS_COMMANDS_PER_S": "100000",
+    "EDUCONNECT_LIMITS_COMMANDS_BURST": "1000000",
+    "EDUCONNECT_DRAIN_GRACE_S": "0",
+    "EDUCONNECT_DRAIN_SPREAD_S": "0",
+    "EDUCONNECT_LOG_LEVEL": "warning",
+}
+PREPARE_S: Final = 60.0
+
+
+class Ours:
+    """A running installation, with its people."""
+
+    name = "EduConnect"
+
+    def __init__(self, installation: Installation, bridge: Bridge) -> None:
+        self._installation = installation
+        self._bridge = bridge
+        self.people: list[Person] = []
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(int(url.rpartition(":")[2]) for url in self._installation.urls)
+
+    @property
+    def front_pid(self) -> int:
+        """The first gateway."""
+        return self._installation.gateways[0].pid
+
+    def roots(self) -> list[int]:
+        """Every process of the system, or an ancestor of it: gateways, jobs, Postgres with its backends, Valkey."""
+        installation = self._installation
+        assert installation.redis is not None
+        postmaster = next(installation.folder.glob("postgres/**/postmaster.pid")).read_text().split()[0]
+        return [*(gateway.pid for gateway in installation.gateways), installation.jobs.pid, int(postmaster), installation.redis.pid]
+
+    @property
+    def key_file(self) -> Path:
+        return self._installation.key_file
+
+    async def fill(self, people: int) -> None:
+        self.people = await self._ask(partial(make_people, keys=self.key_file, count=people))
+
+    async def rooms(self, rooms: int, members: int) -> list[Room]:
+        return await self._ask(partial(make_rooms, people=self.people, rooms=rooms, members=members))
+
+    async def plan(self, rooms: Sequence[Room], *, follows: bool = True) -> Plan:
+        """Seats for these rooms' people, taking turns at the gateways, each with a cursor at its stream's end."""
+        ends = await self._ask(partial(heads, rooms=list(rooms)))
+        seats = [
+            Seat(n % len(self.ports), place, person.user, follows, _hello(person, room.stream, ends[room.stream], follows))
+            for place, room in enumerate(rooms)
+            for n, person in enumerate(room.people)
+        ]
+        return Plan("educonnect", self.ports, tuple(room.stream for room in rooms), tuple(seats))
+
+    async def settle(self) -> None:
+        """Nothing to ask of it before its memory is read."""
+
+    async def _ask(self, work: Callable[[asyncpg.Connection], Awaitable[R]]) -> R:
+        return await self._bridge.run(work, deadline_s=PREPARE_S)
+
+
+def _hello(person: Person, stream: int, head: int, follows: bool) -> bytes:
+    cursors = (Cursor(stream, head),) if follows else ()
+    return encode(Hello(VERSION, person.token, person.device, cursors))
+
+
+@asynccontextmanager
+async def open_ours(folder: Path, *, gateways: int, people: int) -> AsyncIterator[Ours]:
+    """The whole system on free ports, with `people` in its database, for the length of the block."""
+    installation = Installation(folder, port=0, gateways=gateways, environment=ENVIRONMENT)
+    async with running(installation.spec()):
+        bridge = Bridge(BridgeOptions(installation.dsn))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(bridge.serve)
+            ours = Ours(installation, bridge)
+            await ours.fill(people)
+            yield ours
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,98 @@
+"""People and rooms for a measurement, put into the database in bulk, with tokens that the gateways take for what they are.
+
+    create_account × n ─▶ devices, sessions ─▶ one community and channel per room ─▶ tokens, signed with the installation's key
+
+Ten thousand registrations through the front door would take eight minutes of argon2; nothing measured here depends on how an account
+came to be. From the Hello on, everything is real: the signature is checked, the device attached, membership read.
+
+Invariant: everybody is in one room of each layout asked for, at most; nobody has a password that opens anything.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from gateway.tokens import KeySet, load_pem
+from protocol.values import Role, SpaceKind, StreamKind
+
+TOKEN_LIFETIME_S: Final = 3600
+"""The longest that settings allow: a run must not end in thousands of refreshes."""
+SESSION_S: Final = 86_400
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody with one device, logged in."""
+
+    user: int
+    device: int
+    token: str
+
+
+class Room(msgspec.Struct, frozen=True):
+    """A community's channel and those who follow it."""
+
+    stream: int
+    people: tuple[Person, ...]
+
+
+async def make_people(connection: asyncpg.Connection, keys: Path, count: int) -> list[Person]:
+    """Makes `count` accounts, each with a device and a session."""
+    async with connection.transaction():
+        rows = await connection.fetch(_PEOPLE, count, SESSION_S)
+    key_set = KeySet(load_pem(keys), lifetime_s=TOKEN_LIFETIME_S)
+    now = time.time()
+    return [Person(row["user_id"], row["device"], key_set.issue(row["user_id"], row["device"], row["session"], now)[0]) for row in rows]
+
+
+async def make_rooms(connection: asyncpg.Connection, people: list[Person], rooms: int, members: int) -> list[Room]:
+    """Makes `rooms` communities with one channel each, and fills them with `members` each, from the front."""
+    assert rooms * members <= len(people)
+    streams = [
+        row["stream"]
+        for row in await connection.fetch(_ROOMS, rooms, people[0].user, members, int(SpaceKind.COMMUNITY), int(StreamKind.CHANNEL))
+    ]
+    made = [Room(stream, tuple(people[n * members : (n + 1) * members])) for n, stream in enumerate(streams)]
+    await connection.execute(
+        _MEMBERS,
+        [room.stream for room in made for _ in room.people],
+        [person.user for room in made for person in room.people],
+        int(Role.LEARNER),
+    )
+    # As autovacuum would have found soon after: plans for thousands of members, not for none.
+    for table in ("accounts", "spaces", "members", "streams", "devices", "sessions", "log", "outcomes"):
+        await connection.execute(f"analyze {table}")
+    return made
+
+
+async def heads(connection: asyncpg.Connection, rooms: list[Room]) -> dict[int, int]:
+    """Where each room's stream ends now."""
+    rows = await connection.fetch("select id, head from streams where id = any($1::bigint[])", [room.stream for room in rooms])
+    return {row["id"]: row["head"] for row in rows}
+
+
+_PEOPLE: Final = """
+with made as materialized (
+    select a.user_id from generate_series(1, $1::integer) n
+    cross join lateral create_account(('bench-' || n)::citext, 'Bench ' || n, 'none: nobody logs in with it') a
+),
+device as (insert into devices (user_id, name) select user_id, 'bench' from made returning id, user_id),
+opened as (
+    insert into sessions (user_id, device_id, expires_at)
+    select user_id, id, now() + make_interval(secs => $2) from device returning id, user_id, device_id
+)
+select user_id, device_id as device, id as session from opened order by user_id"""
+
+_ROOMS: Final = """
+with space as (
+    insert into spaces (kind, name, members, created_by) select $4, 'Room ' || n, $3, $2 from generate_series(1, $1::integer) n returning id
+)
+insert into streams (space_id, kind, name, placement) select id, $5, 'general', id from space returning id as stream"""
+
+_MEMBERS: Final = """
+insert into members (space_id, user_id, role)
+select s.space_id, q.user_id, $3 from unnest($1::bigint[], $2::bigint[]) q (stream, user_id) join streams s on s.id = q.stream"""

@@ -1,0 +1,120 @@
+"""Where a measurement happens: our system and its peer side by side, for as long as it takes.
+
+    open_stage ─▶ Stage: ours, peer (or none) ─▶ open_load: a generator at each, connected
+                                              ─▶ spent: CPU of one system, and of its generator, over one run
+
+Both stay connected for all rounds and only one is driven at a time, so that what makes the machine slow for a while falls on both.
+
+Invariant: a system is charged for everything that its processes did during its own turns, its idle beats included.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bench.generator import Generator, Plan, Report, open_generator
+from bench.ours import Ours, open_ours
+from bench.peer import SocketIo, open_socketio
+from bench.population import Room
+from bench.usage import cpu_s
+
+
+class System(Protocol):
+    """What is measured, ours or another."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def front_pid(self) -> int:
+        """The first process that holds sockets."""
+        ...
+
+    def roots(self) -> list[int]:
+        """Processes that have, with their descendants, all its CPU time."""
+        ...
+
+    async def plan(self, rooms: Sequence[Room], *, follows: bool = True) -> Plan: ...
+
+    async def settle(self) -> None:
+        """Lets it tidy up before its memory is read."""
+        ...
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How much of it."""
+
+    rounds: int = 5
+    quick: bool = False
+    peers: bool = True
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """Running systems. `peer` is None where none was asked for."""
+
+    ours: Ours
+    peer: SocketIo | None
+    folder: Path
+
+    @property
+    def systems(self) -> list[System]:
+        return [self.ours] if self.peer is None else [self.ours, self.peer]
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """One system's turn."""
+
+    report: Report
+    server_s: float
+    """CPU seconds of all its processes."""
+
+
+class Load:
+    """A system with a connected generator."""
+
+    def __init__(self, system: System, generator: Generator) -> None:
+        self.system = system
+        self.generator = generator
+
+    async def spend(self, run: Callable[[Generator], Awaitable[Report]]) -> Spent:
+        """One run, and what it cost the servers."""
+        before_s = cpu_s(self.system.roots())
+        report = await run(self.generator)
+        return Spent(report, cpu_s(self.system.roots()) - before_s)
+
+
+@asynccontextmanager
+async def open_stage(*, servers: int, people: int, peers: bool) -> AsyncIterator[Stage]:
+    """Both systems with `servers` gateways or nodes each, and people in ours. Raises `PeerMissing`."""
+    with tempfile.TemporaryDirectory(prefix="educonnect-bench-") as name:
+        folder = Path(name)
+        async with AsyncExitStack() as stack:
+            ours = await stack.enter_async_context(open_ours(folder, gateways=servers, people=people))
+            peer = None
+            if peers:
+                peer = await stack.enter_async_context(open_socketio(folder, nodes=servers, keys=ours.key_file))
+            yield Stage(ours, peer, folder)
+
+
+@asynccontextmanager
+async def open_loads(stage: Stage, rooms: Sequence[Room], *, connect: int | None = None) -> AsyncIterator[list[Load]]:
+    """A generator for each system, with the first `connect` of its seats (all, by default) taken."""
+    async with AsyncExitStack() as stack:
+        loads = []
+        for system in stage.systems:
+            plan = await system.plan(rooms)
+            generator = await stack.enter_async_context(open_generator(plan, stage.folder))
+            await generator.connect(len(plan.seats) if connect is None else connect)
+            loads.append(Load(system, generator))
+        yield loads
+
+
+def in_turn(loads: Sequence[Load], number: int) -> list[Load]:
+    """Who goes first changes from round to round."""
+    return list(loads) if number % 2 == 0 else list(reversed(loads))
