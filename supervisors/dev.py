@@ -94,19 +94,23 @@ class Installation:
 
     def _run(self, program: Program, number: int | None) -> Run:
         async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            assert self.redis is not None
-            program.environment = {
-                "EDUCONNECT_DATABASE_DSN": self.dsn,
-                "EDUCONNECT_REDIS_URL": self.redis.url,
-                "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
-                "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
-                "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
-                "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
-                **self._environment,
-            }
+            program.environment = self._environment_of(program, number)
             await program.serve(task_status=task_status)
 
         return run
+
+    def _environment_of(self, program: Program, number: int | None) -> dict[str, str]:
+        assert self.redis is not None
+        return {
+            "EDUCONNECT_DATABASE_DSN": self.dsn,
+            "EDUCONNECT_REDIS_URL": self.redis.url,
+            "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
+            "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
+            "EDUCONNECT_LISTEN_ORIGINS": "*",  # any page on this machine may try; in production they are named
+            "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
+            "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
+            **self._environment,
+        }
 
     def _port_of(self, program: Program, number: int | None) -> int:
         """A gateway that comes back is where it was, also when its port was a free one."""
@@ -136,6 +140,9 @@ class Installation:
         applied = await migrate(self.dsn)
         if applied:
             log.info("migrations_applied", names=[migration.name for migration in applied])
+        for number, program in ((None, self.jobs), *enumerate(self.gateways)):
+            program.environment = self._environment_of(program, number)
+            program.launch()
         task_status.started()
 
     async def _make_demo(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

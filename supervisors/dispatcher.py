@@ -55,7 +55,10 @@ class Dispatcher(Turns):
         random: Callable[[], float],
         on_crash: CrashReport | None = None,
         on_dead_letter: DeadLetterReport | None = None,
+        before_round: Callable[[], None] = lambda: None,
+        after_round: Callable[[], None] = lambda: None,
     ) -> None:
+        """`before_round` and `after_round` enclose each round of turns, however it ends: the transport gathers what is sent in between."""
         super().__init__(
             clock=clock,
             wall=wall,
@@ -65,6 +68,8 @@ class Dispatcher(Turns):
         )
         self.late_answers = 0
         """Answers that came after their asker had stopped waiting."""
+        self._before_round = before_round
+        self._after_round = after_round
         self._parked: trio.Event | None = None
         self._token: trio.lowlevel.TrioToken | None = None
 
@@ -136,8 +141,12 @@ class Dispatcher(Turns):
         with trio.CancelScope() as nap:
             while True:
                 self._parked = None
-                self.advance()
-                self.run_ready(ROUND_MAX)
+                self._before_round()
+                try:
+                    self.advance()
+                    self.run_ready(ROUND_MAX)
+                finally:
+                    self._after_round()
                 if self._ready:
                     await trio.lowlevel.checkpoint()
                     continue

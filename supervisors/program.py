@@ -32,16 +32,25 @@ class Program:
         self._arguments = tuple(arguments)
         self.environment = dict(environment)
         self._stop_s = stop_s
+        self._launched: tuple[subprocess.Popen[bytes], int] | None = None
         self.pid = 0
         self.addresses: tuple[str, ...] = ()
 
-    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs the process until cancelled; started when it says that it is ready. Raises `ProgramEnded` when it ends by itself."""
+    def launch(self) -> None:
+        """Starts the process ahead of `serve`, which then waits for this one: several start in the time of the slowest."""
+        assert self._launched is None
         read_fd, write_fd = os.pipe()
         try:
-            process = self._spawn(write_fd)
+            self._launched = (self._spawn(write_fd), read_fd)
         finally:
             os.close(write_fd)
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs the process until cancelled; started when it says that it is ready. Raises `ProgramEnded` when it ends by itself."""
+        if self._launched is None:
+            self.launch()
+        assert self._launched is not None
+        (process, read_fd), self._launched = self._launched, None
         self.pid = process.pid
         try:
             async with trio.lowlevel.FdStream(read_fd) as ready:

@@ -160,7 +160,7 @@ class Turns:
             self.guard(self._on_crash, pool, key, cause)
 
     def report_dead_letter(self, pool: str, key: Hashable, message: object, count: int) -> None:
-        if self._on_dead_letter is not None:
+        if self._on_dead_letter is not None and not self.closed:  # when everything is stopped, every letter is a dead one
             self.guard(self._on_dead_letter, pool, key, message, count)
 
     def guard(self, call: Callable[..., object], *args: object) -> None:
