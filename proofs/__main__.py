@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("rehearse", "simulate")
+NAMES = ("fuzz", "rehearse", "simulate")
 
 
 def main() -> int:
