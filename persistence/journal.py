@@ -348,7 +348,7 @@ class Journal:
             self.stats.queued -= 1
             self.stats.queued_bytes -= item.size_bytes
             self.stats.entries += 1
-            item.reply_to.tell(decided)
+            item.reply_to.tell_control(decided)
 
 
 def _text_bytes(entry: Entry) -> int:

@@ -115,10 +115,10 @@ class Store:
     def ask(self, query: Query, ticket: int, reply_to: Ref[Answered]) -> None:
         """Queues a query without waiting; answered within the deadline, at the bound at once."""
         if not self._serving:
-            reply_to.tell(Answered(ticket, Denied(Code.UNAVAILABLE, "the store is not running")))
+            reply_to.tell_control(Answered(ticket, Denied(Code.UNAVAILABLE, "the store is not running")))
             return
         if len(self._unanswered) >= self._options.queries_max:
-            reply_to.tell(Answered(ticket, Denied(Code.BUSY)))
+            reply_to.tell_control(Answered(ticket, Denied(Code.BUSY)))
             return
         asked = _Asked(query, ticket, reply_to, trio.current_time() + self._options.deadline_s)
         self._unanswered[asked] = None
@@ -206,4 +206,4 @@ class Store:
     def _answer(self, asked: _Asked, result: Result) -> None:
         if asked in self._unanswered:
             del self._unanswered[asked]
-            asked.reply_to.tell(Answered(asked.ticket, result))
+            asked.reply_to.tell_control(Answered(asked.ticket, result))

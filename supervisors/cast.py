@@ -32,7 +32,7 @@ SESSION_INBOX = InboxSpec(items_max=512, bytes_max=512 * 1024)
 """What a client can have sent before its session's next turn, some ms later; beyond it the socket ends with FLOOD."""
 DEVICE_INBOX = InboxSpec(items_max=512, bytes_max=1024 * 1024)
 USER_INBOX = InboxSpec(items_max=64)
-CHANNEL_INBOX = InboxSpec(items_max=65_536, bytes_max=16 * 1024 * 1024, overflow=Overflow.REFUSE)
+CHANNEL_INBOX = InboxSpec(items_max=65_536, bytes_max=16 * 1024 * 1024, overflow=Overflow.REFUSE, control_max=65_536)
 """A storm of joins, or a burst of events. What is refused of the events is a gap, and read from Postgres."""
 COMMUNITY_INBOX = InboxSpec(items_max=65_536)
 
