@@ -252,12 +252,26 @@ class _Protocol(H11Protocol):
         await super()._create_stream(request)
 
     async def _refuse_upgrade(self) -> None:
-        body = b"A socket needs a connection of its own: the upgrade must be the first request on it.\n"
+        await self._refuse(400, b"A socket needs a connection of its own: the upgrade must be the first request on it.\n")
+        await self.send(Closed())
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """What h11 cannot read. Hypercorn would answer the status without a word."""
+        await self._refuse(status_code, _WORDS.get(status_code, _WORDS[400]))
+
+    async def _refuse(self, status_code: int, body: bytes) -> None:
         fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        await self._send_h11_event(h11.Response(status_code=400, headers=fields))
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=fields))
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
-        await self.send(Closed())
+
+
+_WORDS: Final = {
+    400: b"This is not HTTP as RFC 9112 has it: the request line, a field, the length or a chunk is malformed.\n",
+    413: b"The request is too large.\n",
+    431: b"The request's head is too large.\n",
+    501: b"The only transfer coding taken here is chunked, once.\n",
+}
 
 
 class _TaskGroup(TaskGroup):

@@ -234,6 +234,23 @@ async def test_a_malformed_request_on_a_kept_alive_connection_is_400() -> None:
         assert (await read_all(stream)).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n5\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0x10\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+async def test_what_the_parser_refuses_is_refused_in_words(request_bytes: bytes) -> None:
+    async with open_port() as port, await port.connect() as stream:
+        await stream.send_all(request_bytes)
+        head, _, body = (await read_all(stream)).partition(b"\r\n\r\n")
+        assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
+        assert body.strip()
+
+
 async def test_an_idle_connection_ends(mock_clock: MockClock) -> None:
     async with open_port(http_bounds=HttpBounds(keep_alive_s=15, linger_s=1)) as port, await port.connect() as stream:
         await stream.send_all(GET)
