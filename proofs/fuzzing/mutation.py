@@ -107,10 +107,7 @@ def mutate_bytes(chance: Random, data: bytes, other: bytes) -> tuple[bytes, str]
         case 3:
             return data[:at] + other[chance.randrange(len(other)) :], "bytes:splice"
         case 4:
-            head = chance.choice(
-                (b"\xdd\xff\xff\xff\xff", b"\xdc\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\x7f\xff\xff\xff")
-            )
-            return data[:at] + head + data[at:], "bytes:declare"
+            return data[:at] + chance.choice(DECLARATIONS) + data[at:], "bytes:declare"
         case 5:
             return data[:at] + bytes((chance.randrange(256),)) * chance.choice((1, 2, 16, 300)) + data[at:], "bytes:repeat"
         case 6:
