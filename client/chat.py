@@ -25,11 +25,11 @@ from client.pending import Pending
 from client.session import Session
 from client.sqlite_store import SqliteStore
 from client.store import MemoryStore
-from client.subscription import Events, Item, Restarted, Unreadable
+from client.subscription import CaughtUp, Events, Item, Restarted, Unreadable
 from client.terminal import Terminal
 from protocol.codec import UnknownEvent
 from protocol.events import Invited, Mentioned, SpaceEntered
-from protocol.frames import Event, IsTyping, SpaceState, StreamState
+from protocol.frames import Event, IsTyping, MemberPage, SpaceState, StreamState
 from protocol.operations import (
     MENTIONS_MAX,
     AnyOperation,
@@ -55,6 +55,9 @@ BACKLOG = 20
 """Messages shown when a channel is opened."""
 MESSAGES_KEPT = 2000
 """Messages of one channel kept in memory; older ones come with /history."""
+
+CONVERSATIONS_NAMED = 20
+"""Conversations whose people are asked for at once: a request each, so not for hundreds."""
 
 HELP = """\
 /spaces                     where you are a member, and what is new there
@@ -89,9 +92,11 @@ class Chat:
         self._session = session
         self._screen = screen
         self._desk = Desk()
+        self._desk_is_live = False
         self._rooms: dict[int, Room] = {}
         self._spaces: tuple[SpaceState, ...] = ()
         self._names: dict[int, str] = {}
+        self._companions: dict[int, str] = {}
         self._open: tuple[SpaceState, StreamState] | None = None
         self._nursery: trio.Nursery | None = None
         self._end: SessionEnded | None = None
@@ -117,8 +122,11 @@ class Chat:
         with self._session.events() as events:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._watch_status)
-                self._nursery.start_soon(self._listen, events)
+                # The desk is folded from the inbox's first event on: standing invitations are nowhere else.
+                self._session.unfollow(self._session.inbox, forget=True)
+                self._session.follow(self._session.inbox)
                 await self._carry_out("/spaces")
+                self._nursery.start_soon(self._listen, events)
                 if first:
                     await self._carry_out(f"/open {first}")
                 while (line := await self._screen.read()) is not None and line.strip() not in ("/quit", "/exit"):
@@ -185,8 +193,11 @@ class Chat:
             case Event() | UnknownEvent() if item.stream == self._session.inbox:
                 if item.seq == self._desk.upto + 1:
                     self._desk.apply(item)
-                    if isinstance(item, Event):
+                    if isinstance(item, Event) and self._desk_is_live:
                         self._hear_inbox(item)
+            case CaughtUp(stream, _) if stream == self._session.inbox and not self._desk_is_live:
+                self._desk_is_live = True
+                self._tell_what_waits()
             case Event() | UnknownEvent():
                 room = self._rooms.get(item.stream)
                 if room is not None and item.seq == room.upto + 1:
@@ -206,6 +217,15 @@ class Chat:
                 self._note(f"{self._name(user)} is typing …")
             case _:
                 pass
+
+    def _tell_what_waits(self) -> None:
+        """Once, at the start: what came to the inbox while one was away and is still open."""
+        for space, invitation in self._desk.invitations.items():
+            if space not in self._desk.places:
+                self._note(f"{self._name(invitation.by)} invites you to {invitation.name} as {invitation.role.name.lower()}: /join {space}")
+        for stream, seq in self._desk.mentions:
+            if seq > self._desk.read.get(stream, 0):
+                self._note(f"You were mentioned in {self._label(stream)} (message {seq}).")
 
     def _hear_inbox(self, event: Event) -> None:
         match event.body:
@@ -258,7 +278,9 @@ class Chat:
         return f"stream {stream}"
 
     def _title(self, space: SpaceState, state: StreamState) -> str:
-        return f"{space.name}/{state.name}" if space.kind is SpaceKind.COMMUNITY else (space.name or f"conversation {state.stream}")
+        if space.kind is SpaceKind.COMMUNITY:
+            return f"{space.name}/{state.name}"
+        return self._companions.get(space.space, f"conversation {state.stream}")
 
     # What is typed
 
@@ -310,19 +332,27 @@ class Chat:
             if space.kind is SpaceKind.PERSONAL:
                 continue
             role = f" ({space.role.name.lower()}, number {space.space})" if space.kind is SpaceKind.COMMUNITY else ""
-            self._screen.write(f"{space.name or 'Private conversation'}{role}")
+            if space.kind is SpaceKind.COMMUNITY:
+                self._screen.write(f"{space.name}{role}")
             for state in space.streams:
                 if state.kind in (StreamKind.CHANNEL, StreamKind.CONVERSATION):
+                    name = state.name if space.kind is SpaceKind.COMMUNITY else self._title(space, state)
                     unread = state.head - max(state.read_upto, self._desk.read.get(state.stream, 0))
-                    self._screen.write(f"  {state.stream}  {state.name or 'messages'}" + (f"  · {unread} new" if unread > 0 else ""))
+                    self._screen.write(f"  {state.stream}  {name}" + (f"  · {unread} new" if unread > 0 else ""))
 
     async def _learn_spaces(self) -> None:
         overview = await self._session.overview()
         self._spaces = overview.spaces
-        if overview.inbox_upto > self._desk.upto:
-            mentions, invitations = self._desk.mentions, self._desk.invitations
-            self._desk = Desk.from_overview(overview)
-            self._desk.mentions, self._desk.invitations = mentions, invitations
+        unnamed = [space for space in self._spaces if space.kind is SpaceKind.CONVERSATION and space.space not in self._companions]
+        for space in unnamed[:CONVERSATIONS_NAMED]:
+            await self._learn_people(space)
+
+    async def _learn_people(self, space: SpaceState) -> MemberPage:
+        page = await self._session.members(space.space, limit=200)
+        self._names.update({member.user: member.display_name for member in page.members})
+        if space.kind is SpaceKind.CONVERSATION:
+            self._companions[space.space] = ", ".join(member.display_name for member in page.members if member.user != self._session.user)
+        return page
 
     async def _open_named(self, rest: str) -> None:
         if not rest:
@@ -335,6 +365,7 @@ class Chat:
             for state in space.streams
             if state.kind in (StreamKind.CHANNEL, StreamKind.CONVERSATION)
             and wanted in (str(state.stream), state.name.casefold(), self._title(space, state).casefold(), space.name.casefold())
+            and wanted
         ]
         exact = [one for one in found if wanted in (str(one[1].stream), self._title(*one).casefold())]
         if not found:
@@ -345,8 +376,7 @@ class Chat:
         await self._enter(*(exact or found)[0])
 
     async def _enter(self, space: SpaceState, state: StreamState) -> None:
-        members = await self._session.members(space.space, limit=200)
-        self._names.update({member.user: member.display_name for member in members.members})
+        members = await self._learn_people(space)
         stream = state.stream
         if stream not in self._rooms:
             page = await self._session.history(stream, limit=BACKLOG)
