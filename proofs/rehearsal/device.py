@@ -15,7 +15,7 @@ from random import Random
 import trio
 from msgspec import Struct, field
 
-from client import Account, CaughtUp, Credentials, MutationRefused, Restarted, Session, SessionEnded, Unreadable, connect
+from client import Account, CaughtUp, Credentials, MutationRefused, Pending, Restarted, Session, SessionEnded, Unreadable, connect
 from client.settings import Settings
 from client.subscription import Item
 from proofs.rehearsal.verdict import Fact, Post
@@ -124,10 +124,14 @@ class Device:
         if self.badge.inbox not in self.streams:
             self.streams.append(self.badge.inbox)
 
-    async def say(self, post: Post) -> None:
-        """Says it, and waits for the outcome."""
+    def say(self, post: Post) -> Pending:
+        """Says it. Does not wait: two things said one after the other are in that order from here on."""
         pending = self.session.submit(Say(post.stream, post.text))
         self.posts_open += 1
+        return pending
+
+    async def wait_outcome(self, post: Post, pending: Pending) -> None:
+        """Writes down what became of it. A session that ended is a fault of its own, and leaves this open."""
         try:
             post.seq = await pending.wait()
             post.acknowledged_at = trio.current_time()

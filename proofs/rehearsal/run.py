@@ -20,6 +20,7 @@ import trio
 from msgspec import Struct
 
 from actors.storage_port import StorageError
+from client import SessionEnded
 from persistence.bridge import Bridge, BridgeOptions
 from proofs.rehearsal.device import Device
 from proofs.rehearsal.figures import Figures, Spread
@@ -138,14 +139,21 @@ class Rehearsal:
 
     async def _talk(self, everything: trio.Nursery) -> None:
         """Random devices say sentence after sentence in random channels, whether they have a connection or not."""
-        chance = self._chance
+        chance, moment = self._chance, trio.current_time()
         for number, sentence in enumerate(cycle(self._options.sentences), 1):
-            await trio.sleep(chance.expovariate(self._options.rate_per_s))
+            # By the clock, and without giving way while late: on a busy machine one turn of the loop takes longer than the pause.
+            moment += chance.expovariate(self._options.rate_per_s)
+            if moment > trio.current_time():
+                await trio.sleep_until(moment)
             device = chance.choice(self._devices)
             stream = chance.choice(device.channels)
             post = Post(number, device.badge.device, device.badge.user, stream, f"{number}: {sentence}", trio.current_time())
+            try:
+                pending = device.say(post)
+            except SessionEnded:
+                continue  # its `live` has said so
             self._posts.append(post)
-            everything.start_soon(device.say, post)
+            everything.start_soon(device.wait_outcome, post, pending)
 
     async def _heal(self, bridge: Bridge) -> float:
         """Waits until nothing is open and every copy is as long as its stream. Returns how long that took; -1 after `HEAL_S`."""
@@ -179,7 +187,7 @@ class Rehearsal:
                 yield Copy(device.badge.device, stream, received.facts if received is not None else ())
 
     def _traffic(self) -> Traffic:
-        return Traffic.total(device.wire.traffic for device in self._devices)
+        return Traffic.total(device.wire.count_so_far() for device in self._devices)
 
     def _figures(self, verdict: Verdict, healed_s: float, killer: Killer, storm: Storm) -> Figures:
         options = self._options
@@ -204,6 +212,7 @@ class Rehearsal:
             longest_repair=max((device.longest_repair for device in self._devices), default=0),
             sockets=storm.traffic.sockets,
             cuts=storm.traffic.cuts,
+            connected=round(storm.traffic.open_s / (len(self._devices) * storm.seconds), 3),
             up_bytes=round(storm.traffic.sent_bytes / device_minutes, 1),
             down_bytes=round(storm.traffic.received_bytes / device_minutes, 1),
             kills=dict(killer.kills),

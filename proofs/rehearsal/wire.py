@@ -44,6 +44,7 @@ class Traffic(Struct):
     received_bytes: int = 0
     sockets: int = 0
     cuts: int = 0
+    open_s: float = 0.0
 
     @classmethod
     def total(cls, parts: Iterable[Traffic]) -> Traffic:
@@ -68,6 +69,7 @@ class Wire:
         self._stream: CountedStream | None = None
         self._vanished: int | None = None
         self.traffic = Traffic()
+        self._counted_at = 0.0
         self.open_since = NEVER
         """When the present socket was opened (trio's clock)."""
 
@@ -88,8 +90,20 @@ class Wire:
                 self.open_since = trio.current_time()
                 yield link
         finally:
+            self._count_time()
             self.open_since = NEVER
             self._stream = None
+
+    def count_so_far(self) -> Traffic:
+        """The traffic until now."""
+        self._count_time()
+        return self.traffic
+
+    def _count_time(self) -> None:
+        now = trio.current_time()
+        if self.open_since < now:
+            self.traffic.open_s += now - max(self.open_since, self._counted_at)
+        self._counted_at = now
 
     def dialled(self, stream: trio.abc.Stream) -> trio.abc.Stream:
         """Takes a new TCP connection. Raises `OSError` if the signal went while it was made."""
