@@ -9,6 +9,9 @@ What queues while the last batch is in flight is the next batch; how long it gat
 bisected, so an entry that the database cannot take is refused alone. A connection that is lost while committing leaves an unknown
 outcome: the same batch is sent again, and the numbers tell which of it had happened.
 
+The herald hears of each transaction once, in the order in which they were answered here. Batches are one after the other; an operation
+has its own connection, so its fact may come a moment after a later number of the same stream, as it may from another gateway.
+
 Invariant: every entry that `submit` took is answered once: `OK` only after the commit, `UNAVAILABLE` where nothing is known to have
 happened (asking again with the same number is safe in any case). Order per device is kept.
 """

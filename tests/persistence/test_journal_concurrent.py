@@ -43,6 +43,7 @@ from tests.persistence.world import Mailbox, Person, World, ask, world
 
 RETRIED = (Code.UNAVAILABLE, Code.GAP, Code.BUSY)
 WINDOW = 16
+KILLS = 20
 
 
 @asynccontextmanager
@@ -127,7 +128,7 @@ async def test_retries_and_killed_connections_neither_lose_nor_double_nor_reorde
 
 
 async def kill_connections(dsn: str, rng: random.Random) -> None:
-    """Ends a random connection of the gateways, again and again, until cancelled."""
+    """Ends a random connection of the gateways, again and again; bounded, or a slow machine would do nothing but connect."""
 
     async def kill(connection: asyncpg.Connection) -> None:
         await connection.fetch(
@@ -137,7 +138,7 @@ async def kill_connections(dsn: str, rng: random.Random) -> None:
 
     async with serving(Bridge(BridgeOptions(dsn))) as bridge:
         lane = bridge.dedicated("killer")
-        while True:
+        for _ in range(KILLS):
             await trio.sleep(rng.uniform(0.01, 0.08))
             await lane.run(kill, deadline_s=9)
 
