@@ -187,7 +187,7 @@ async def measure(server: Postgres, arguments: argparse.Namespace) -> None:
         await nursery.start(bridge.serve)
         await migrate(bridge)
         journal = Journal(bridge, Silence(), lambda: None)
-        store = Store(bridge, epoch=lambda: 1)
+        store = Store(bridge)
         await nursery.start(journal.serve)
         await nursery.start(store.serve)
         devices: list[tuple[int, int]] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
 
@@ -34,13 +35,16 @@ class Epoch:
 
 
 # The control file's timeline lags behind a promotion until the next checkpoint; the name of the segment being written does not.
-_READ = """
-SELECT (pg_control_system()).system_identifier AS system_identifier,
-       CASE WHEN NOT pg_is_in_recovery()
-            THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint
-       END AS timeline,
-       to_regclass('epoch_bump') IS NOT NULL AS bumpable
-"""
+CLUSTER: Final = """(SELECT system_identifier FROM pg_control_system()) AS system_identifier,
+       (SELECT CASE WHEN NOT pg_is_in_recovery()
+                    THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint
+               END) AS timeline"""
+"""Two columns, each computed once a statement (some 20 µs together); `timeline` is null on a standby. What belongs to a history may be read
+in the same statement."""
+BUMP: Final = "(SELECT bump FROM epoch_bump) AS bump"
+"""The third, where the schema exists."""
+
+_READ: Final = f"SELECT {CLUSTER}, to_regclass('epoch_bump') IS NOT NULL AS bumpable"
 
 
 async def read_epoch(connection: asyncpg.Connection) -> Epoch | None:

@@ -37,12 +37,16 @@ from actors.storage import (
     Row,
     SpaceList,
 )
+from persistence.epoch import BUMP, CLUSTER, Epoch
 from protocol.codes import Code
 from protocol.frames import Member, SpaceState, StreamState
 from protocol.values import Role, SpaceKind, StreamKind
 
-_ATTACH: Final = """
-select code, generation, last_number, inbox, session_expires, display_name, previous_gateway from attach_devices($1, $2, $3, $4)"""
+# The history that these devices are attached in belongs to the same statement: one that was read before could be over by now, and a
+# client would trust cursors of a lost future.
+_ATTACH: Final = f"""
+select code, generation, last_number, inbox, session_expires, display_name, previous_gateway, {CLUSTER}, {BUMP}
+from attach_devices($1, $2, $3, $4)"""
 
 # {row} compares with the position, {order} walks away from it: the first rows of the walk, up to both bounds, but at least one.
 _READ: Final = """
@@ -108,14 +112,15 @@ left join accounts a on a.name = q.name::citext and a.disabled_at is null
 order by q.pos"""
 
 
-async def attach(connection: asyncpg.Connection, queries: Sequence[Attach], epoch: int) -> list[Result]:
-    """Takes devices over; each device at most once in `queries`."""
+async def attach(connection: asyncpg.Connection, queries: Sequence[Attach]) -> list[Result]:
+    """Takes devices over; each device at most once in `queries`. A standby raises (SQLSTATE 25006): it declares nothing."""
     rows = await connection.fetch(
         _ATTACH, [q.session for q in queries], [q.user for q in queries], [q.device for q in queries], [q.gateway for q in queries]
     )
+    epoch = Epoch(*rows[0][-3:]).number
     return [
         Attached(generation, last_number, inbox, epoch, expires, name, previous) if code == 0 else Denied(Code(code))
-        for code, generation, last_number, inbox, expires, name, previous in rows
+        for code, generation, last_number, inbox, expires, name, previous, *_ in rows
     ]
 
 

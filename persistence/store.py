@@ -83,18 +83,14 @@ EXPIRE_EVERY_S: Final = 0.25
 
 
 class Store:
-    """Implements `actors.storage.Store`. `serve` runs it. `epoch` tells the present epoch of the database, for whoever attaches."""
+    """Implements `actors.storage.Store`. `serve` runs it."""
 
-    def __init__(self, bridge: Bridge, epoch: Callable[[], int], options: StoreOptions = StoreOptions()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, bridge: Bridge, options: StoreOptions = StoreOptions()) -> None:  # noqa: B008 (frozen)
         self._bridge = bridge
         self._options = options
         many, few = options.batch_max, options.batch_wide_max
-
-        async def attach(connection: asyncpg.Connection, batch: Sequence[Attach]) -> list[Result]:
-            return await q.attach(connection, batch, epoch())
-
         self._kinds: dict[type, _Kind] = {
-            Attach: _Kind(attach, many, readonly=False),
+            Attach: _Kind(q.attach, many, readonly=False),
             ReadAfter: _Kind(q.read_after, many),
             ReadBefore: _Kind(q.read_before, few),
             CheckAudience: _Kind(q.check_audience, few),

@@ -102,7 +102,7 @@ class Node:
         self.journal = Journal(
             self.bridge, self.exchange, self.outbox.filled, msgspec.convert(settings.journal, JournalOptions, from_attributes=True)
         )
-        self.store = Store(self.bridge, lambda: self.epoch)
+        self.store = Store(self.bridge)
         self.control = ControlReader(self.bridge, self.exchange.controlled)
         self.keys = KeySet(
             Path(settings.tokens.key_file).read_text(),
