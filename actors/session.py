@@ -111,6 +111,8 @@ STUCK = Alarm("stuck")
 class SessionLimits(Struct, frozen=True):
     """The bounds and times of one session."""
 
+    message_bytes_max: int = MESSAGE_BYTES_MAX
+    """As the transport enforces it; announced in Welcome."""
     hello_s: float = 10.0
     """From the handshake to a legal Hello."""
     held_frames_max: int = 128
@@ -370,7 +372,7 @@ class Session:
                     server_ms=int(self._ctx.wall() * 1000),
                     heartbeat_s=int(heartbeat_s),
                     expires=int(claims.expires_at),
-                    limits=Limits(MESSAGE_BYTES_MAX, limits.in_flight_max, limits.follows_max),
+                    limits=Limits(limits.message_bytes_max, limits.in_flight_max, limits.follows_max),
                 )
             )
         )
@@ -529,6 +531,9 @@ class Session:
         self._ask(command.id, command, ListMembers(command.space, self.claims.user, command.after, command.limit))
 
     def _search(self, command: Search) -> None:
+        if "\0" in command.name:
+            self._reply(Failed(command.id, Code.INVALID, "no name contains U+0000"))
+            return
         self._ask(command.id, command, FindPerson(command.name))
 
     def _ask(self, id: int, command: AnyCommand, query: Query) -> None:

@@ -247,13 +247,15 @@ class _Protocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         for name, value in request.headers:
             if name == b"upgrade" and value.strip().lower() == b"websocket":
-                await self._refuse_upgrade()
+                await self._refuse(400, b"A socket needs a connection of its own: the upgrade must be the first request on it.\n")
+                await self.send(Closed())
                 return
+        if request.target.startswith(b"?"):
+            # Quart looks at the first character of the path, and crashes where there is none.
+            await self._refuse(400, b"The request's target is a path, and begins with /.\n")
+            await self.send(Closed())
+            return
         await super()._create_stream(request)
-
-    async def _refuse_upgrade(self) -> None:
-        await self._refuse(400, b"A socket needs a connection of its own: the upgrade must be the first request on it.\n")
-        await self.send(Closed())
 
     async def _send_error_response(self, status_code: int) -> None:
         """What h11 cannot read. Hypercorn would answer the status without a word."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from protocol.values import Emoji, Name, Role, RoleMask, Roles, Seq, SpaceId, StreamId, Text, UserId
+from protocol.values import After, Emoji, Name, Role, RoleMask, Roles, Seq, SpaceId, StreamId, Text, UserId
 
 MENTIONS_MAX = 20
 CONVERSATION_MEMBERS_MAX = 20
@@ -36,7 +36,7 @@ class Post(Operation, frozen=True, tag=17):
 
     stream: StreamId
     text: Text
-    reply_to: Annotated[int, Meta(ge=0)] = 0
+    reply_to: After = 0
     mentions: Users = ()
 
 

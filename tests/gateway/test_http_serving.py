@@ -241,6 +241,7 @@ async def test_a_malformed_request_on_a_kept_alive_connection_is_400() -> None:
         b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n5\r\n",
         b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0x10\r\n\r\n",
         b"POST /x HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        b"GET ?x HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 async def test_what_the_parser_refuses_is_refused_in_words(request_bytes: bytes) -> None:

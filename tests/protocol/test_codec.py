@@ -324,3 +324,16 @@ def test_an_id_that_no_answer_could_carry_is_no_id(raw: str) -> None:
     with pytest.raises(codec.BadFrame) as bad:
         codec.decode_command(bytes.fromhex(raw))
     assert bad.value.id == 0
+
+
+@pytest.mark.parametrize("raw", ["930105a3610062", "931105a3610062", "9406a3610062c3a27b7d", "9210a100"])
+def test_a_text_that_no_database_holds_is_refused_before_it_gets_there(raw: str) -> None:
+    with pytest.raises(codec.BadFrame) as bad:
+        codec.decode_operation(bytes.fromhex(raw))
+    assert bad.value.code is Code.INVALID
+
+
+def test_a_reply_to_a_message_beyond_every_stream_is_refused_before_it_gets_there() -> None:
+    with pytest.raises(codec.BadFrame) as bad:
+        codec.decode_operation(bytes.fromhex("941101a178cfffffffffffffffff"))
+    assert bad.value.code is Code.INVALID
