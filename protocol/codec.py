@@ -178,7 +178,7 @@ def _refuse_nul(operation: AnyOperation) -> None:
     for name in operation.__struct_fields__:
         value = getattr(operation, name)
         if isinstance(value, str) and "\0" in value:
-            raise BadFrame(Code.INVALID, f"`{name}` contains U+0000, which no text here can hold", int(operation.__struct_config__.tag))
+            raise BadFrame(Code.INVALID, f"`{name}` contains U+0000, which no text here can hold")
 
 
 def decode_frame(raw: bytes | msgspec.Raw) -> AnyFrame | UnknownFrame | UnknownEvent:
