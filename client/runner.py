@@ -126,7 +126,7 @@ class Runner:
         return True
 
     async def _connect(self) -> None:
-        self._session.set_status(Status("connecting"))
+        self._session.set_status(Status("connecting", 0.0, self._cause.code, self._cause.detail))
         left_s = self._grant.expires_at - self._world.wall() - self._session.link.clock_ahead_s
         if left_s < CLOCK_SLACK_S and not await self._renew():
             return

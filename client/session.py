@@ -61,7 +61,7 @@ class World(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """How the session stands: `state` is connecting, online, waiting or ended. All but online are offline.
 
-    While waiting, `wait_s` is the time to the next attempt; `code` and `detail` say why the last socket or the session ended.
+    While waiting, `wait_s` is the time to the next attempt; offline, `code` and `detail` say why the last socket or the session ended.
     """
 
     state: str
