@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--communities", type=int, default=20)
     parser.add_argument("--churn", type=_share, default=0.3, help="the share of devices that is away at any moment, 0 to 0.9")
     parser.add_argument("--kill", type=_kinds, default=(), help=f"what to kill now and then: any of {','.join(KINDS)}")
-    parser.add_argument("--rate", type=float, default=50.0, help="posts a second, of all devices together")
+    parser.add_argument("--rate", type=float, default=30.0, help="posts a second, of all devices together")
     parser.add_argument("--seed", type=int, help="for the choices that chance makes here")
     parser.add_argument("--json", type=Path, help="a file for the result")
     parser.add_argument("--verbose", action="store_true", help="what the supervisors say, too")
