@@ -134,8 +134,9 @@ class SessionLimits(Struct, frozen=True):
     page_bytes_max: int = 48 * 1024
     commands: Rate = Rate(per_s=100.0, burst=600.0)
     """Commands of all kinds. A device that returns after days sends its queue at once: the burst is generous, the average is not."""
-    flood_max: int = 200
-    """Commands refused with RATE before the socket ends with FLOOD."""
+    flood: Rate = Rate(per_s=5.0, burst=200.0)
+    """Commands that may be refused for their rate or their form; beyond it the socket ends with FLOOD. It heals with time, so that a
+    client which obeys `wait_ms` never gets there however long it lives."""
 
 
 class Session:
@@ -193,7 +194,7 @@ class Session:
         self.outgoing: list[bytes] | None = None
         self.pending_done: list[int] | None = None
         self.pace = Pace(limits.commands, ctx.now())
-        self.flood = 0
+        self.flood = Pace(limits.flood, ctx.now())
         self.quality = LinkQuality.UNKNOWN
         self.expires = 0.0
         self.stuck: Timer | None = None
@@ -327,8 +328,7 @@ class Session:
         self._count_flood()
 
     def _count_flood(self) -> None:
-        self.flood += 1
-        if self.flood > self._limits.flood_max:
+        if self.flood.take(self._ctx.now()) > 0.0:
             self._end(Code.FLOOD, "too many commands that were refused", 5_000)
 
     # Opening and ending

@@ -56,6 +56,13 @@ class Code(IntEnum):
     OVERLOAD = 4013
     BYE = 4014
 
+    @classmethod
+    def _missing_(cls, value: object) -> Code | None:
+        """A code from a newer server: whoever is too old to know it takes the most careful of those he knows."""
+        if not isinstance(value, int) or value < 0:
+            return None
+        return cls.FAULT if value >= 4000 else cls.INVALID
+
 
 class Retry(Enum):
     """What a client does with a refused command. A refused mutation has consumed its number unless the row says `same`."""

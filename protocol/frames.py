@@ -65,8 +65,11 @@ class Frame(Struct, frozen=True, array_like=True):
 # Client to server: the session itself
 
 
-class Hello(Command, frozen=True, tag=1):
+class Hello(Command, frozen=True, forbid_unknown_fields=False, tag=1):
     """Opens the session; the first frame on a socket. Answered by `Welcome`, or the socket ends with a code.
+
+    The one command that may be longer than the server knows it: a newer client meets an older server here, which passes over what it
+    does not know and answers with the version that both speak.
 
     Each cursor is followed as if by `Follow` with id 0. The inbox needs no cursor at first: `Welcome` names it.
     """

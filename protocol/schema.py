@@ -83,10 +83,11 @@ class EnumMember(Struct, frozen=True):
 
 
 class Enumeration(Struct, frozen=True):
-    """Numbers with names. `flags`: a field holds the sum of several."""
+    """Numbers with names. `flags`: a field holds the sum of several. `open`: a number that is not listed is no error, but a newer one."""
 
     name: str
     flags: bool
+    open: bool
     description: str
     members: tuple[EnumMember, ...]
 
@@ -244,11 +245,15 @@ def _named_values() -> Iterator[Value]:
         yield Value(name, _shape(inner, meta, name), meta.description or "")
 
 
+OPEN: Final = (values.SpaceKind, values.StreamKind)
+"""The enumerations that a newer server may have grown; beside them only `Code`."""
+
+
 def _enumerations() -> Iterator[Enumeration]:
     for kind in (values.LinkQuality, values.Role, values.Roles, values.SpaceKind, values.StreamKind):
         flags = issubclass(kind, enum.IntFlag)
         members = tuple(EnumMember(member.name or "", int(member)) for member in kind.__members__.values())
-        yield Enumeration(kind.__name__, flags, _paragraphs(kind), members)
+        yield Enumeration(kind.__name__, flags, kind in OPEN, _paragraphs(kind), members)
 
 
 def _records() -> Iterable[type[Struct]]:

@@ -52,16 +52,22 @@ class Roles(IntFlag):
 
 
 class SpaceKind(IntEnum):
-    """Whose a space is."""
+    """Whose a space is. A client shows a kind that it does not know as `OTHER`, or not at all."""
 
+    OTHER = 0
     COMMUNITY = 1
     CONVERSATION = 2
     PERSONAL = 3
 
+    @classmethod
+    def _missing_(cls, value: object) -> SpaceKind | None:
+        return cls.OTHER if isinstance(value, int) else None
+
 
 class StreamKind(IntEnum):
-    """What a stream carries."""
+    """What a stream carries. A client passes over a kind that it does not know."""
 
+    OTHER = 0
     INBOX = 1
     COMMUNITY = 2
     CHANNEL = 3
@@ -69,6 +75,10 @@ class StreamKind(IntEnum):
     DOCUMENT = 5
     REVIEW = 6
     CONTROL = 7
+
+    @classmethod
+    def _missing_(cls, value: object) -> StreamKind | None:
+        return cls.OTHER if isinstance(value, int) else None
 
 
 class LinkQuality(IntEnum):

@@ -230,6 +230,8 @@ def _form(schema: Schema, group: Group, name: str) -> Form:
 # What a newer server may send
 
 UNKNOWN_TAG: Final = 120
+UNKNOWN_CODE: Final = 99
+UNKNOWN_END: Final = 4099
 
 
 def _newer(schema: Schema) -> Iterator[dict[str, Json]]:
@@ -255,6 +257,20 @@ def _newer(schema: Schema) -> Iterator[dict[str, Json]]:
             "UnknownEvent",
             [_form(schema, "frame", "Event").tag, 300, 42, 12, 1_790_000_000, [UNKNOWN_TAG, "new"]],
             {"stream": 300, "seq": 42, "author": 12, "at": 1_790_000_000},
+        ),
+        (
+            "a refusal with an unknown code: final, and its number is consumed",
+            "frame",
+            "Refused",
+            [_form(schema, "frame", "Refused").tag, 7, UNKNOWN_CODE],
+            {"number": 7, "code": int(codes.Code.INVALID), "detail": "", "wait_ms": 0},
+        ),
+        (
+            "an end of the socket with an unknown code: come back later",
+            "frame",
+            "Goodbye",
+            [_form(schema, "frame", "Goodbye").tag, UNKNOWN_END],
+            {"code": int(codes.Code.FAULT), "detail": "", "wait_ms": 0},
         ),
     ]
     for name, reader, kind, wire, fields in unknown:
@@ -335,7 +351,8 @@ def _wrong_values(schema: Schema, field: Field) -> Iterator[tuple[str, Json]]:
                 yield "is too long", [_sample(schema, of, "typical")] * (high + 1)
         case NamedShape(name) if schema.find_record(name) is None:
             yield "is text", "x"
-            if name != "Code":
+            enumeration = schema.find_enumeration(name)
+            if enumeration is not None and not enumeration.open:
                 yield "is no member", 99
         case _:
             yield "is text", "x"

@@ -47,7 +47,7 @@ from gateway.rates import Rates
 from gateway.redis_connection import Way, parse_address
 from gateway.resp import Commands
 from gateway.rfc6455 import Limits as ReaderLimits
-from gateway.tokens import KeySet
+from gateway.tokens import KeySet, load_pem
 from gateway.web import create_app
 from gateway.web_services import Probe, Readiness, Services
 from persistence.accounts import PostgresAccounts
@@ -105,7 +105,7 @@ class Node:
         self.store = Store(self.bridge)
         self.control = ControlReader(self.bridge, self.exchange.controlled)
         self.keys = KeySet(
-            Path(settings.tokens.key_file).read_text(),
+            load_pem(Path(settings.tokens.key_file)),
             issuer=settings.tokens.issuer,
             audience=settings.tokens.audience,
             lifetime_s=settings.tokens.lifetime_s,
@@ -248,6 +248,7 @@ def cast_limits(settings: Settings) -> CastLimits:
     limits, heartbeat = settings.limits, settings.heartbeat
     return CastLimits(
         session=SessionLimits(
+            message_bytes_max=settings.sockets.message_bytes_max,
             hello_s=limits.hello_s,
             asks_max=limits.asks_max,
             follows_max=limits.follows_max,
@@ -258,7 +259,7 @@ def cast_limits(settings: Settings) -> CastLimits:
             heartbeat_max_s=heartbeat.heartbeat_max_s,
             stuck_s=settings.sockets.stuck_s,
             commands=Rate(limits.commands_per_s, limits.commands_burst),
-            flood_max=limits.flood_max,
+            flood=Rate(limits.flood_per_s, limits.flood_burst),
             drain_spread_s=settings.drain.spread_s,
         ),
         device=DeviceLimits(in_flight_max=limits.in_flight_max),

@@ -281,9 +281,12 @@ class Limits(Section, frozen=True):
     commands_burst: Annotated[
         float, Meta(ge=1, le=1_000_000, description="commands at once: a device that returns after days sends its whole queue")
     ] = _SESSION.commands.burst
-    flood_max: Annotated[int, Meta(ge=1, le=100_000, description="commands refused with RATE before the socket ends with FLOOD")] = (
-        _SESSION.flood_max
+    flood_per_s: Annotated[float, Meta(gt=0, le=100_000, description="refused commands a second that are forgiven, on average")] = (
+        _SESSION.flood.per_s
     )
+    flood_burst: Annotated[
+        float, Meta(ge=1, le=100_000, description="commands refused, for their rate or their form, before the socket ends with FLOOD")
+    ] = _SESSION.flood.burst
 
 
 class Log(Section, frozen=True):

@@ -195,7 +195,7 @@ def test_an_outcome_is_told_with_its_value_or_its_code() -> None:
 
 
 def test_beyond_the_rate_commands_are_told_to_wait_and_then_the_socket_ends() -> None:
-    stage = Stage(CastLimits(session=SessionLimits(commands=Rate(1.0, 2.0), flood_max=3)))
+    stage = Stage(CastLimits(session=SessionLimits(commands=Rate(1.0, 2.0), flood=Rate(1.0, 3.0))))
     line = stage.connect()
     line.hear()
     line.say(*(Ping(n) for n in range(1, 5)))
