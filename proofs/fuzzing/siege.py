@@ -83,21 +83,22 @@ class Outcome(Struct, frozen=True):
         return [words for broken, words in checks if broken]
 
 
-async def besiege(seed: int, frames: int, heads: int, say: Callable[[str], None]) -> Outcome:
+async def besiege(seed: int, frames: int, heads: int, say: Callable[[str], None], *, attackers: int = ATTACKERS) -> Outcome:
     """Starts servers of its own, attacks, and ends them."""
     with TemporaryDirectory() as folder:
         installation = Installation(Path(folder), port=0, environment={"EDUCONNECT_LOG_LEVEL": "warning"})
         async with running(installation.spec()):
             say(f"servers are up: {installation.urls[0]}")
-            return await _Siege(installation, seed, say).run(frames, heads)
+            return await _Siege(installation, seed, say, attackers).run(frames, heads)
 
 
 class _Siege:
-    def __init__(self, installation: Installation, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, installation: Installation, seed: int, say: Callable[[str], None], attackers: int) -> None:
         self._installation = installation
         self._url = installation.urls[0]
         self._seed = seed
         self._say = say
+        self._attackers = attackers
         self._process = psutil.Process(installation.gateways[0].pid)
         self._peak_mib = 0.0
 
@@ -108,7 +109,7 @@ class _Siege:
         async with AsyncExitStack() as stack:
             account = await stack.enter_async_context(Account(self._url))
             people = [await account.register(f"neighbour{n}", PASSWORD) for n in range(NEIGHBOURS)]
-            rogues = [await account.register(f"rogue{n}", PASSWORD) for n in range(ATTACKERS + 1)]
+            rogues = [await account.register(f"rogue{n}", PASSWORD) for n in range(self._attackers + 1)]
             sessions = [await stack.enter_async_context(connect(self._url, person)) for person in people]
             stream, terrain = await self._settle(sessions, rogues)
             neighbours = Neighbours(sessions, stream)

@@ -32,9 +32,10 @@ from protocol.operations import Rename
 
 BURSTS: Final = 6
 BURST_MESSAGES_MAX: Final = 8
-POISONED: Final = 12
+POISONED: Final = 8
 PING_ID: Final = 4_000_000_000
 RETRY_S: Final = 1.0
+TOKEN_S: Final = 300.0
 CLIENT_LIMITS: Final = rfc6455.Limits()
 """How the server reads; so it is known here what of a broken wire it must have refused."""
 MANNERS: Final = ("member",) * 9 + ("wire",) * 5 + ("poison",) * 2 + ("stranger",) * 2 + ("hello",) * 2
@@ -83,6 +84,7 @@ class _Attacker:
         self._number = number
         self._report = report
         self._source = f"127.0.{10 + plan.worker}.{1 + number % 200}"
+        self._good_token, self._token_until = "", 0.0
         self._trail: list[tuple[str, bytes]] = []
         """What was sent since the server last proved to be well."""
 
@@ -112,7 +114,7 @@ class _Attacker:
             await trio.sleep(RETRY_S)
             return
         identity = self._identity
-        token, _ = self._keys.issue(identity.user, identity.device, identity.session, time())
+        token = self._token()
         grammar = Grammar(chance, msgspec.structs.replace(self._plan.terrain, token=token, device=identity.device))
         if manner in ("member", "poison") or (manner == "wire" and chance.random() < 0.5):
             welcome = await self._enter(talk, token)
@@ -133,6 +135,14 @@ class _Attacker:
                 await self._poison(talk, chance, grammar)
             case _:
                 await self._bursts(talk, chance, grammar, BURSTS)
+
+    def _token(self) -> str:
+        """A real token, the same for a while: that is how clients use them."""
+        if time() >= self._token_until:
+            self._token_until = time() + TOKEN_S
+            identity = self._identity
+            self._good_token, _ = self._keys.issue(identity.user, identity.device, identity.session, time())
+        return self._good_token
 
     async def _enter(self, talk: Conversation, token: str) -> Welcome | None:
         """A good Hello, and a good mutation: whatever earlier sockets of this device did, its queue is free."""
