@@ -68,7 +68,10 @@ class SessionInlet:
         self._session.tell_control(DrainSoon(grace_s))
 
     def closed(self, code: int, reason: str) -> None:
-        self._session.tell_control(LineClosed(code, reason))
+        """Comes after what was received before it: a client's last words before it closes are heard."""
+        message = LineClosed(code, reason)
+        if not self._session.tell(message):
+            self._session.tell_control(message)
 
 
 class Ended:
@@ -114,6 +117,8 @@ class Exchange:
 
     def __init__(self, near: Neighbourhood) -> None:
         self._near = near
+        self.linked_up = False
+        """Whether the link hears; while it does not, heads are compared more often."""
 
     def settle(self, link: Link, poke_control: Callable[[], None]) -> None:
         """`poke_control` asks the control stream's reader to look at once."""
@@ -170,10 +175,11 @@ class Exchange:
             self._present_elsewhere(payload)
 
     def up(self) -> None:
+        self.linked_up = True
         self._poke_control()
 
     def down(self) -> None:
-        """Heads and the control stream are polled always; nothing else rests on the link."""
+        self.linked_up = False
 
     def _present_elsewhere(self, payload: bytes) -> None:
         try:
@@ -193,11 +199,13 @@ class Exchange:
 _REPORT = msgspec.msgpack.Decoder(PresenceReport)
 
 HeadWatchMessage = Alarm | Answered
+LOOK = Alarm("look")
 
 
 class HeadWatch:
     """Compares, again and again, where Postgres says the live streams end with what was delivered here: the last event of a stream
-    has no later one to show that it was lost. One query for up to `streams_max` of them each `interval_s`, the next ones after that.
+    has no later one to show that it was lost. One query for up to `STREAMS_MAX` of them each `interval_s()`, the next ones after that.
+    Without a link this is how events arrive at all, so the interval is short then.
     """
 
     STREAMS_MAX = 4_000
@@ -209,7 +217,7 @@ class HeadWatch:
         store: Store,
         near: Neighbourhood,
         live_streams: Callable[[], Sequence[int]],
-        interval_s: float,
+        interval_s: Callable[[], float],
     ) -> None:
         self._ctx = ctx
         self._store = store
@@ -217,7 +225,7 @@ class HeadWatch:
         self._live_streams = live_streams
         self._interval_s = interval_s
         self._to_ask: list[int] = []
-        ctx.after(interval_s, Alarm("look"))
+        ctx.after(interval_s(), LOOK)
 
     def receive(self, message: HeadWatchMessage) -> None:
         if isinstance(message, Alarm):
@@ -227,14 +235,14 @@ class HeadWatch:
             if asked:
                 self._store.ask(ReadHeads(tuple(asked)), 1, self._ctx.self)
             else:
-                self._ctx.after(self._interval_s, message)
+                self._ctx.after(self._interval_s(), LOOK)
             return
         if isinstance(message.result, Heads):
             for head in message.result.heads:
                 channel = self._near.channels.find(head.stream)
                 if channel is not None:
                     channel.tell_control(HeadIs(head.head, head.audience_version))
-        self._ctx.after(self._interval_s, Alarm("look"))
+        self._ctx.after(self._interval_s(), LOOK)
 
     def passivate(self) -> bool:
         return False

@@ -456,7 +456,9 @@ class Session:
     def _unfollow(self, command: Unfollow) -> None:
         if self.follows and command.stream in self.follows:
             self.follows.discard(command.stream)
-            self._near.channels.get(command.stream).tell_control(Unsubscribe(self._key))
+            channel = self._near.channels.find(command.stream)
+            if channel is not None:
+                channel.tell_control(Unsubscribe(self._key))
         self._reply(Granted(command.id))
 
     def _follow_ended(self, message: FollowEnded) -> None:
@@ -477,7 +479,9 @@ class Session:
         if not command.on:
             if command.space in self.watches:
                 self.watches.discard(command.space)
-                self._near.communities.get(command.space).tell_control(WatchOff(self._key))
+                community = self._near.communities.find(command.space)
+                if community is not None:
+                    community.tell_control(WatchOff(self._key))
             self._reply(Granted(command.id))
         elif command.space not in self.watches and len(self.watches) >= self._limits.watches_max:
             self._reply(Failed(command.id, Code.LIMIT, f"at most {self._limits.watches_max} spaces are watched at once"))

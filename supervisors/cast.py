@@ -49,6 +49,8 @@ class CastLimits(Struct, frozen=True):
     community: CommunityLimits = CommunityLimits()
     head_interval_s: float = 2.0
     """Between two comparisons of heads with Postgres: how long the loss of a stream's last event can stay unseen."""
+    head_interval_alone_s: float = 0.25
+    """The same while there is no link to the other gateways: then this is how their events arrive."""
     idle_s: float = 60.0
     """After this an actor with nothing to lose leaves memory."""
 
@@ -103,7 +105,10 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
     )
 
     def watch_heads(key: int, ctx: Context[HeadWatchMessage]) -> Actor[HeadWatchMessage]:
-        return HeadWatch(ctx, ports.store, near, lambda: tuple(channels), limits.head_interval_s)
+        return HeadWatch(ctx, ports.store, near, lambda: tuple(channels), head_interval_s)
+
+    def head_interval_s() -> float:
+        return limits.head_interval_s if exchange.linked_up else limits.head_interval_alone_s
 
     headwatch = turns.pool("headwatch", watch_heads)
     return Cast(near, entrance, exchange, lambda: _activate(headwatch))

@@ -70,6 +70,8 @@ class SimulatedGateway:
         self.cast = assemble(self.turns, near, self.exchange, ports, limits)
         self.exchange.settle(self.link, lambda: None)
         self.cast.wake()
+        if not self._faults.link_away:
+            self.exchange.up()
         self._control_cursor = len(self._database.rows(CONTROL_STREAM))
         self._pumping = False
         self._alarm_at = float("inf")

@@ -28,6 +28,11 @@ class Hub:
             for _ in range(2 if world.happens(faults.link_double) else 1):
                 world.after(world.between(0.0, faults.link_delay_s), lambda link=link: link.hear(tell))  # type: ignore[misc]
 
+    def fall(self) -> None:
+        """Redis is gone, and every gateway notices."""
+        for link in self.links:
+            link.lose()
+
     def heal(self) -> None:
         """Redis is back: every gateway is told that it hears again, stream by stream."""
         for link in self.links:
@@ -67,6 +72,10 @@ class SimulatedLink:
         if not self.dead:
             tell(self)
             self._pump()
+
+    def lose(self) -> None:
+        if not self.dead:
+            self._listener.down()
 
     def reconnect(self) -> None:
         if not self.dead:

@@ -161,7 +161,9 @@ class Run:
         if world.happens(0.02):
             self.faults.link_away = not self.faults.link_away
             world.tell("redis", "is away" if self.faults.link_away else "is back")
-            if not self.faults.link_away:
+            if self.faults.link_away:
+                self.hub.fall()
+            else:
                 self.hub.heal()
 
     def _restart(self, gateway: SimulatedGateway) -> None:

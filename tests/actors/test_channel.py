@@ -119,9 +119,24 @@ def test_a_lost_event_is_read_from_postgres_when_the_next_one_shows_the_gap() ->
 
 def test_a_lost_last_event_is_found_by_comparing_heads() -> None:
     stage = Stage()
+    stage.exchange.up()
     stage.cast.wake()
     line = follower(stage)
-    stage.wait(2.1)
+    stage.wait(1.9)
+    assert not stage.asked(ReadHeads)
+    stage.wait(0.2)
+    stage.answer(ReadHeads, Heads((Head(STREAM, 1, 0),)))
+    stage.answer(ReadAfter, Events(SPACE, 1, 0, rows(1, 1), False))
+    assert seqs(line) == [1]
+
+
+def test_without_a_link_heads_are_compared_four_times_a_second() -> None:
+    stage = Stage()
+    stage.exchange.up()
+    stage.exchange.down()
+    stage.cast.wake()
+    line = follower(stage)
+    stage.wait(0.6)
     stage.answer(ReadHeads, Heads((Head(STREAM, 1, 0),)))
     stage.answer(ReadAfter, Events(SPACE, 1, 0, rows(1, 1), False))
     assert seqs(line) == [1]
