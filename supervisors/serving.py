@@ -6,6 +6,7 @@ a second one    ─▶ at once
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -28,6 +29,8 @@ log = structlog.get_logger("serving")
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 ROLES: Final = ("gateway", "jobs")
+_M_MMAP_THRESHOLD: Final = -3
+LARGE_BLOCK_BYTES: Final = 1024 * 1024
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -56,11 +59,23 @@ def set_up_log(level: str, format: str) -> None:
     )
 
 
+def return_large_blocks() -> None:
+    """Has the C library give blocks above `LARGE_BLOCK_BYTES` back to the system as soon as they are freed. glibc only; elsewhere nothing.
+
+    By default it learns from the first large block that was freed to keep such blocks: each thread that ever hashed a password
+    then holds argon2's 19 MiB for good (measured: 39 MiB of a gateway's 121 after a few log-ins).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+
+
 async def serve(settings: Settings, role: str, *, portholes: Path, ready_fd: int | None = None) -> int:
     """Runs a node. Returns the exit status: 0 after a stop, 1 after its tree gave up.
 
     When everything is up, a line with the bound addresses is written to the descriptor `ready_fd`, if there is one.
     """
+    return_large_blocks()
     addresses: list[str] = []
     node = Node(settings, on_listening=addresses.extend)
     tree = Tree(node.spec(role))

@@ -1,0 +1,41 @@
+"""A node's process: what it does to the process that it runs in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HASHING = """
+import threading, psutil
+from argon2.low_level import Type, hash_secret
+from supervisors.serving import return_large_blocks
+
+def hash():
+    for _ in range(3):
+        hash_secret(b"password", b"saltsaltsalt", 2, 19 * 1024, 1, 32, Type.ID)
+    done.set()
+    leave.wait()
+
+{prepare}
+before = psutil.Process().memory_info().rss
+done, leave = threading.Event(), threading.Event()
+thread = threading.Thread(target=hash)
+thread.start()
+done.wait()
+print((psutil.Process().memory_info().rss - before) // 2**20)
+leave.set()
+"""
+
+
+def kept_mib(prepare: str) -> int:
+    """What a process holds more than before after a thread of its own, still there, hashed passwords."""
+    run = subprocess.run([sys.executable, "-c", HASHING.format(prepare=prepare)], capture_output=True, check=True, text=True, timeout=60)
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is meant")
+def test_the_memory_of_a_password_hash_goes_back_to_the_system() -> None:
+    assert kept_mib("pass") >= 15, "the allocator keeps nothing by itself any more: return_large_blocks has lost its reason"
+    assert kept_mib("return_large_blocks()") < 10
