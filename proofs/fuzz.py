@@ -18,6 +18,7 @@ import trio
 from proofs.fuzzing.siege import GROWTH_MAX_MIB, Outcome, besiege
 from proofs.fuzzing.targets import attack_pure
 from proofs.fuzzing.verdict import Report
+from supervisors.serving import set_up_log
 
 FRAMES: Final = 100_000
 HEADS: Final = 10_000
@@ -36,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--short", action="store_true", help=f"a {SHORT}th of everything")
     arguments = parser.parse_args(argv)
     share = SHORT if arguments.short else 1
+    set_up_log("warning", "console")
     began = time.monotonic()
     pure = attack_pure(arguments.seed, arguments.pure // share)
     tell_report("pure", pure, time.monotonic() - began)
