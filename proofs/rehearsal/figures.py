@@ -82,7 +82,7 @@ def table(figures: Figures) -> str:
         ("send to delivery, sockets unbroken", _times(figures.delivered_unbroken)),
         ("send to delivery, time away included", _times(figures.delivered_all)),
         ("bytes a device and minute, up / down", f"{figures.up_bytes:.0f} / {figures.down_bytes:.0f}"),
-        ("sockets opened, of these after a cut", f"{figures.sockets} / {figures.cuts}"),
+        ("sockets opened / cut off", f"{figures.sockets} / {figures.cuts}"),
         ("time with an open socket, of all devices", f"{100 * figures.connected:.0f} %"),
         ("kills", kills),
         ("healed after the storm in", healed),
