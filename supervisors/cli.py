@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--verbose", action="store_true", help="the log of every process, not only warnings")
 
     serve = add("serve", _serve, "run one role against servers given by settings")
-    serve.add_argument("--role", choices=("gateway", "jobs"), required=True)
+    serve.add_argument("--role", choices=("gateway", "jobs", "ml"), required=True)
     _add_config(serve)
     serve.add_argument("--portholes", type=Path, help="the folder through which `tree --live` looks in")
     serve.add_argument("--ready-fd", type=int, help="a descriptor to write the addresses to when everything is up")
@@ -117,6 +117,9 @@ def _serve(parsed: argparse.Namespace) -> int:
     from supervisors.porthole import default_folder
     from supervisors.serving import serve, set_up_log
 
+    if parsed.role == "ml":
+        _complain("The ml role serves models, and this version has none yet. The roles that run today: gateway, jobs.")
+        return BAD_USAGE
     settings = _settings(parsed)
     set_up_log(settings.log.level, settings.log.format)
     portholes = parsed.portholes or default_folder()
