@@ -3,7 +3,8 @@
     say ─▶ session ─▶ wire ─▶ gateway        Post: when sent, when acknowledged, as which number
     copies ◀─ events ◀─ wire ◀─ gateway      Copy: every event in the order in which it came, and when
 
-The copy is what an application would hold; it is written down unjudged, so that the verdict sees what really came.
+The copy is what an application would hold; it is written down unjudged, so that the verdict sees what really came. Now and then the
+application crashes: copy and store survive, as on a disk; what it had on its mind does not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ from random import Random
 import trio
 from msgspec import Struct, field
 
-from client import Account, CaughtUp, Credentials, MutationRefused, Pending, Restarted, Session, SessionEnded, Unreadable, connect
+from client import (
+    Account,
+    CaughtUp,
+    Credentials,
+    MemoryStore,
+    MutationRefused,
+    Pending,
+    Restarted,
+    Session,
+    SessionEnded,
+    Unreadable,
+    connect,
+)
 from client.settings import Settings
 from client.subscription import Item
 from proofs.rehearsal.verdict import Fact, Post
@@ -25,6 +38,8 @@ from protocol.frames import Event
 from protocol.operations import Say
 
 SETTINGS = Settings(heartbeat_s=20, software="rehearsal")
+CRASHES = 0.15
+"""The share of departures in which the application goes down as well, and comes back with its store alone."""
 
 
 class Badge:
@@ -70,6 +85,8 @@ class Received(Struct):
     """The socket that last said anything of this stream, by when it was opened."""
     going: int = 0
     """The go in which the last event came: what waited together is one."""
+    again_upto: int = 0
+    """How many events it had when the application crashed last."""
     caught_up: bool = False
     repair_from: int = 0
     """How many events it had when the present repair began: with a new socket, or else with this go."""
@@ -86,10 +103,18 @@ class Device:
         self.received: dict[int, Received] = {}
         self.channels: list[int] = []
         self.streams: list[int] = []
-        self.posts_open = 0
+        self._store = MemoryStore()
+        self._open: dict[int, Post] = {}
+        self._application = trio.CancelScope()
+        self.crashes = 0
         self.longest_repair = 0
         self._going = 0
         self.faults: list[str] = []
+
+    @property
+    def posts_open(self) -> int:
+        """Said, and without an outcome."""
+        return len(self._open)
 
     @property
     def session(self) -> Session:
@@ -97,20 +122,33 @@ class Device:
         return self._session
 
     async def live(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs until cancelled, or until the server ends the session for good, which is a fault."""
-        try:
-            async with connect(self.wire, self.badge, settings=SETTINGS) as session:
-                self._session = session
-                with session.events() as events:
-                    task_status.started()
-                    async for first in events:
-                        item: Item | None = first
-                        self._going += 1
-                        while item is not None:
-                            self._take(item)
-                            item = events.next_nowait()
-        except SessionEnded as ended:
-            self.faults.append(f"device {self.badge.device}: its session ended: {ended}")
+        """Runs until cancelled, or until the server ends the session for good, which is a fault. After a crash it begins again."""
+        async with trio.open_nursery() as outcomes:
+            try:
+                while True:
+                    with trio.CancelScope() as self._application:
+                        await self._run_application(outcomes, task_status.started if self._session is None else lambda: None)
+                    if not self._application.cancelled_caught:
+                        return
+                    self.crashes += 1
+            except SessionEnded as ended:
+                self.faults.append(f"device {self.badge.device}: its session ended: {ended}")
+
+    async def _run_application(self, outcomes: trio.Nursery, started: Callable[[], None]) -> None:
+        async with connect(self.wire, self.badge, store=self._store, settings=SETTINGS) as session:
+            self._session = session
+            for pending in session.unanswered:
+                outcomes.start_soon(self.wait_outcome, self._open[pending.key], pending)
+            for stream in self.streams:
+                session.follow(stream)
+            with session.events() as events:
+                started()
+                async for first in events:
+                    item: Item | None = first
+                    self._going += 1
+                    while item is not None:
+                        self._take(item)
+                        item = events.next_nowait()
 
     async def enter(self) -> None:
         """Learns which streams this account may read, and follows them all."""
@@ -127,19 +165,19 @@ class Device:
     def say(self, post: Post) -> Pending:
         """Says it. Does not wait: two things said one after the other are in that order from here on."""
         pending = self.session.submit(Say(post.stream, post.text))
-        self.posts_open += 1
+        self._open[pending.key] = post
         return pending
 
     async def wait_outcome(self, post: Post, pending: Pending) -> None:
-        """Writes down what became of it. A session that ended is a fault of its own, and leaves this open."""
+        """Writes down what became of it. When the session ends it stays open, and the next one is asked."""
         try:
             post.seq = await pending.wait()
             post.acknowledged_at = trio.current_time()
             post.unbroken = self.wire.open_since <= post.sent_at
-            self.posts_open -= 1
+            del self._open[pending.key]
         except MutationRefused as refused:
             post.refusal = str(refused)
-            self.posts_open -= 1
+            del self._open[pending.key]
         except SessionEnded:
             pass
 
@@ -160,6 +198,14 @@ class Device:
 
     def _leave(self, chance: Random) -> None:
         self.wire.cut(chance.choice((Cut.RESET, Cut.VANISH)))
+        if chance.random() < CRASHES:
+            self._crash()
+
+    def _crash(self) -> None:
+        """The application ends without a word; what its store holds is all that the next one knows."""
+        for received in self.received.values():
+            received.again_upto = len(received.facts)
+        self._application.cancel()
 
     def _take(self, item: Item) -> None:
         match item:
@@ -181,6 +227,9 @@ class Device:
         received = self.received.get(stream)
         if received is None:
             received = self.received[stream] = Received()
+        if fact.seq <= received.again_upto and received.facts[fact.seq - 1] == fact:
+            return  # an application that crashed may be shown again what it had, and knows it by its number
+        received.again_upto = 0
         socket = self.wire.open_since
         if received.socket != socket:
             received.socket, received.caught_up, received.repair_from = socket, False, len(received.facts)

@@ -48,6 +48,8 @@ class Figures(Struct, frozen=True):
     longest_repair: int
     sockets: int
     cuts: int
+    crashes: int
+    """Applications that went down without a word and came back with their store."""
     connected: float
     """The share of all devices' time with an open socket; less than 1 - churn by what backing off and greeting take."""
     up_bytes: float
@@ -83,6 +85,7 @@ def table(figures: Figures) -> str:
         ("send to delivery, time away included", _times(figures.delivered_all)),
         ("bytes a device and minute, up / down", f"{figures.up_bytes:.0f} / {figures.down_bytes:.0f}"),
         ("sockets opened / cut off", f"{figures.sockets} / {figures.cuts}"),
+        ("applications crashed", f"{figures.crashes}"),
         ("time with an open socket, of all devices", f"{100 * figures.connected:.0f} %"),
         ("kills", kills),
         ("healed after the storm in", healed),

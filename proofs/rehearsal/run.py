@@ -213,6 +213,7 @@ class Rehearsal:
             longest_repair=max((device.longest_repair for device in self._devices), default=0),
             sockets=storm.traffic.sockets,
             cuts=storm.traffic.cuts,
+            crashes=sum(device.crashes for device in self._devices),
             connected=round(storm.traffic.open_s / (len(self._devices) * storm.seconds), 3),
             up_bytes=round(storm.traffic.sent_bytes / device_minutes, 1),
             down_bytes=round(storm.traffic.received_bytes / device_minutes, 1),

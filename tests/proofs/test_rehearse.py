@@ -169,7 +169,7 @@ def test_copies_that_did_not_become_whole_in_time_are_a_failure() -> None:
     assert (spread.count, spread.p50_ms, spread.p99_ms) == (100, 51.0, 100.0)
 
     def figures(healed_s: float, verdict: Verdict) -> Figures:
-        return Figures(1, 8.0, 2, 1, 1, 1, 0.3, verdict, healed_s, spread, spread, spread, spread, 0, 1, 0, 0.7, 1.0, 1.0, {}, 0.1)
+        return Figures(1, 8.0, 2, 1, 1, 1, 0.3, verdict, healed_s, spread, spread, spread, spread, 0, 1, 0, 0, 0.7, 1.0, 1.0, {}, 0.1)
 
     assert figures(0.5, Verdict()).good
     assert not figures(-1.0, Verdict()).good
