@@ -24,7 +24,7 @@ import trio
 
 from bench.figures import Goal, Measured
 from bench.generator import Generator, Report
-from bench.stage import Load, Options, Spent, Stage, in_turn, open_loads, open_stage
+from bench.stage import Load, Options, Spent, Stage, in_turn, open_loads, open_stage, shares
 
 POSTERS: Final = 32
 BURST: Final = 32
@@ -110,7 +110,7 @@ def _add(spent: Sequence[Spent]) -> Spent:
         bytes_out=sum(one.report.bytes_out for one in spent),
         receives=sum(one.report.receives for one in spent),
     )
-    return Spent(whole, sum(one.server_s for one in spent))
+    return Spent(whole, {part: sum(one.parts_s[part] for one in spent) for part in spent[0].parts_s})
 
 
 def cost_us(spent: Spent) -> float:
@@ -130,7 +130,7 @@ def _summarise(name: str, rounds: Sequence[Sequence[Spent]], stage: Stage, goal:
         checked = sum(one.report.deliveries for one in turns)
         say(
             f"  {name.removeprefix('fan-out, ')}: {system.name}: {costs} µs; {checked:,} deliveries checked in {wall:.1f} s; "
-            f"{joined:.2f} a receive; the generator took {own:.2f} µs"
+            f"{joined:.2f} a receive; {shares(turns)}; the generator took {own:.2f} µs"
         )
     return Measured(
         name=name,

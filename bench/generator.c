@@ -9,7 +9,7 @@
  * byte, at the same place of one order: the stream's own numbers where the message is durable, otherwise the order of the first member
  * of that server. Anything else (a wrong byte, a double, something unasked, a refusal, a close) ends the process with `ok: false`.
  *
- * The plan:  D educonnect|socketio      S port              one line a server, on 127.0.0.1
+ * The plan:  D educonnect|socketio      T seconds without progress that mean a loss      S port (one line a server, on 127.0.0.1)
  *            R id                       M server room user follows opening-in-hex
  */
 #define _GNU_SOURCE
@@ -37,7 +37,6 @@ enum {
     RECEIVE_BYTES = 1 << 18,
     OPENING_MAX = 64,        /* handshakes under way at once */
     NUMBERS_MAX = 256,       /* mutations of one member under way, at most */
-    STALL_S = 20,            /* without any progress: something was lost */
 };
 static const char PADDING[] = " how many quarters are i";
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
@@ -80,6 +79,7 @@ static struct room *rooms;
 static int room_count, ports[SERVERS_MAX], server_count, poller, timer;
 static bool socketio;
 static unsigned char buffer[RECEIVE_BYTES];
+static double stall_s;       /* without any progress: something was lost */
 
 static enum mode mode;
 static uint32_t run_number, target, window;
@@ -516,8 +516,8 @@ static void check_finished(void) {
         fflush(stdout);
         run_began = 0;
     }
-    if ((mode != NOTHING || run_began < 0) && now_s() - progressed > STALL_S)
-        fail("no progress for %d s: %llu of %llu messages, %llu deliveries, %d of %d ready", STALL_S, (unsigned long long)total_done,
+    if ((mode != NOTHING || run_began < 0) && now_s() - progressed > stall_s)
+        fail("no progress for %g s: %llu of %llu messages, %llu deliveries, %d of %d ready", stall_s, (unsigned long long)total_done,
             (unsigned long long)total_target, (unsigned long long)deliveries, ready_count, connect_target);
 }
 static void obey(const char *line) {
@@ -556,6 +556,7 @@ static void read_plan(const char *path) {
     if (!file) fail("%s: %s", path, strerror(errno));
     while (getline(&line, &size, file) > 0) {
         if (line[0] == 'D') socketio = line[2] == 's';
+        else if (line[0] == 'T') stall_s = atof(line + 2);
         else if (line[0] == 'S') { if (server_count == SERVERS_MAX) fail("too many servers"); ports[server_count++] = atoi(line + 2); }
         else if (line[0] == 'R') {
             if (room_count == room_room) rooms = need(realloc(rooms, (room_room = room_room * 2 + 16) * sizeof *rooms));
@@ -595,7 +596,7 @@ int main(int count, char **arguments) {
     epoll_ctl(poller, EPOLL_CTL_ADD, 0, &(struct epoll_event){.events = EPOLLIN, .data.ptr = NULL});
     epoll_ctl(poller, EPOLL_CTL_ADD, timer, &(struct epoll_event){.events = EPOLLIN, .data.ptr = &timer});
     for (;;) {
-        int happened = epoll_wait(poller, events, 4096, 1000);
+        int happened = epoll_wait(poller, events, 4096, 100);
         for (int i = 0; i < happened; i++) {
             struct member *m = events[i].data.ptr;
             if (events[i].data.ptr == &timer) {

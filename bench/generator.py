@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import trio
@@ -22,7 +22,7 @@ import trio
 SOURCE: Final = Path(__file__).with_name("generator.c")
 BUILD: Final = Path(__file__).parent.parent / "build" / "bench"
 ANSWER_S: Final = 300.0
-"""The generator itself gives up when nothing moves for 20 s; this bounds what moves but never ends."""
+"""The generator itself gives up when nothing moves; this bounds what moves but never ends."""
 
 
 class GeneratorFailed(Exception):
@@ -46,10 +46,12 @@ class Seat(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """Everything the generator knows beforehand. `rooms` are stream ids."""
 
-    dialect: str
+    dialect: Literal["educonnect", "socketio"]
     ports: tuple[int, ...]
     rooms: tuple[int, ...]
     seats: tuple[Seat, ...]
+    stall_s: float = 20.0
+    """Without any progress for so long, something is lost."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -155,7 +157,7 @@ def compile_generator() -> Path:
 
 def write_plan(plan: Plan, path: Path) -> None:
     with path.open("w") as file:
-        file.write(f"D {plan.dialect}\n")
+        file.write(f"D {plan.dialect}\nT {plan.stall_s}\n")
         file.writelines(f"S {port}\n" for port in plan.ports)
         file.writelines(f"R {room}\n" for room in plan.rooms)
         file.writelines(_lines(plan.seats))

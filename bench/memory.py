@@ -16,8 +16,8 @@ import trio
 
 from bench.figures import Goal, Measured
 from bench.generator import open_generator
-from bench.stage import Options, System, open_stage
-from bench.usage import cpu_s, resident_kib
+from bench.stage import Options, System, open_stage, spent_s
+from bench.usage import resident_kib
 
 MEMBERS: Final = 50
 SETTLE_S: Final = 3.0
@@ -36,9 +36,9 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
                 generator = await stack.enter_async_context(open_generator(await system.plan(rooms), stage.folder))
                 await generator.connect(first)
                 rss_before, pss_before = await _read(system)
-                cpu_before_s = cpu_s(system.roots())
+                cpu_before_s = sum(spent_s(system).values())
                 await generator.connect(last)
-                handshake_us = (cpu_s(system.roots()) - cpu_before_s) / (last - first) * 1e6
+                handshake_us = (sum(spent_s(system).values()) - cpu_before_s) / (last - first) * 1e6
                 rss, pss = await _read(system)
             each.append((rss - rss_before) / (last - first))
             say(

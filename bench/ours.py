@@ -41,7 +41,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "EDUCONNECT_LIMITS_COMMANDS_BURST": "1000000",
     "EDUCONNECT_DRAIN_GRACE_S": "0",
     "EDUCONNECT_DRAIN_SPREAD_S": "0",
-    "EDUCONNECT_LOG_LEVEL": "warning",
+    "EDUCONNECT_LOG_LEVEL": "error",
 }
 PREPARE_S: Final = 60.0
 
@@ -65,12 +65,17 @@ class Ours:
         """The first gateway."""
         return self._installation.gateways[0].pid
 
-    def roots(self) -> list[int]:
-        """Every process of the system, or an ancestor of it: gateways, jobs, Postgres with its backends, Valkey."""
+    def parts(self) -> dict[str, list[int]]:
+        """The system's processes, or ancestors of them, by what they are."""
         installation = self._installation
         assert installation.redis is not None
-        postmaster = next(installation.folder.glob("postgres/**/postmaster.pid")).read_text().split()[0]
-        return [*(gateway.pid for gateway in installation.gateways), installation.jobs.pid, int(postmaster), installation.redis.pid]
+        postmaster = (installation.folder / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0]
+        return {
+            "gateways": [gateway.pid for gateway in installation.gateways],
+            "Postgres": [int(postmaster)],
+            "Valkey": [installation.redis.pid],
+            "jobs": [installation.jobs.pid],
+        }
 
     @property
     def key_file(self) -> Path:

@@ -72,8 +72,8 @@ class SocketIo:
     def front_pid(self) -> int:
         return self._nodes[0].pid
 
-    def roots(self) -> list[int]:
-        return [*(node.pid for node in self._nodes), self._redis.pid]
+    def parts(self) -> dict[str, list[int]]:
+        return {"nodes": [node.pid for node in self._nodes], "Valkey": [self._redis.pid]}
 
     async def plan(self, rooms: Sequence[Room], *, follows: bool = True) -> Plan:
         """Seats for these rooms' people, taking turns at the nodes."""

@@ -16,7 +16,7 @@ import msgspec
 
 from bench.figures import Goal, Measured
 from bench.generator import Generator, Report, open_generator
-from bench.stage import Load, Options, open_stage
+from bench.stage import Load, Options, open_stage, shares
 
 ROOMS: Final = 50
 MEMBERS: Final = 10
@@ -44,7 +44,7 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
             own_us = median(one.report.cpu_s / one.report.messages * 1e6 for one in spent)
             speeds = [one.report.messages / one.report.wall_s for one in spent]
             say(
-                f"posts: {' '.join(f'{speed:,.0f}' for speed in speeds)} a second, {cost_us:.0f} µs server CPU each, "
+                f"posts: {' '.join(f'{speed:,.0f}' for speed in speeds)} a second, {cost_us:.0f} µs server CPU each ({shares(spent)}), "
                 f"the generator took {own_us:.1f} µs; p50 {spent[-1].report.p50_ms:.0f} ms, p99 {spent[-1].report.p99_ms:.0f} ms"
             )
             measured.append(Measured("durable posts acknowledged, one gateway", median(speeds), "/s", goal=Goal(figure_min=10_000)))
@@ -55,7 +55,7 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
                 cpu = median(one.server_s / one.report.wall_s for one in runs)
                 say(
                     f"posts: at {per_s:,} a second: p50 {p50:.1f} ms, p99 {' '.join(f'{one.report.p99_ms:.1f}' for one in runs)} ms, "
-                    f"{cpu:.2f} cores of server CPU"
+                    f"{cpu:.2f} cores of server CPU ({shares(runs)})"
                 )
                 measured.append(Measured(f"from post to acknowledgement at {per_s:,}/s, p50", p50, "ms"))
                 measured.append(Measured(f"from post to acknowledgement at {per_s:,}/s, p99", p99, "ms", goal=GOALS.get(per_s)))

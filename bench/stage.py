@@ -36,8 +36,8 @@ class System(Protocol):
         """The first process that holds sockets."""
         ...
 
-    def roots(self) -> list[int]:
-        """Processes that have, with their descendants, all its CPU time."""
+    def parts(self) -> dict[str, list[int]]:
+        """Processes that have, with their descendants, all its CPU time; by what they are."""
         ...
 
     async def plan(self, rooms: Sequence[Room], *, follows: bool = True) -> Plan: ...
@@ -71,8 +71,12 @@ class Spent(msgspec.Struct, frozen=True):
     """One system's turn."""
 
     report: Report
-    server_s: float
-    """CPU seconds of all its processes."""
+    parts_s: dict[str, float]
+    """CPU seconds of its processes, by what they are."""
+
+    @property
+    def server_s(self) -> float:
+        return sum(self.parts_s.values())
 
 
 class Load:
@@ -84,9 +88,20 @@ class Load:
 
     async def spend(self, run: Callable[[Generator], Awaitable[Report]]) -> Spent:
         """One run, and what it cost the servers."""
-        before_s = cpu_s(self.system.roots())
+        before = spent_s(self.system)
         report = await run(self.generator)
-        return Spent(report, cpu_s(self.system.roots()) - before_s)
+        return Spent(report, {part: after_s - before[part] for part, after_s in spent_s(self.system).items()})
+
+
+def spent_s(system: System) -> dict[str, float]:
+    """CPU seconds of a system until now, by part."""
+    return {part: cpu_s(pids) for part, pids in system.parts().items()}
+
+
+def shares(spent: Sequence[Spent]) -> str:
+    """Where the CPU time went, as a line says it."""
+    whole_s = sum(one.server_s for one in spent)
+    return ", ".join(f"{part} {sum(one.parts_s[part] for one in spent) / whole_s:.0%}" for part in spent[0].parts_s)
 
 
 @asynccontextmanager

@@ -35,7 +35,8 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
                 downs.append((got - got_from) / messages)
                 ups.append((sent - sent_from) / messages)
                 say(
-                    f"wire: {load.system.name}: {messages:,} messages of {TEXT_BYTES} characters: {downs[-1]:.1f} B down, {ups[-1]:.1f} B up each"
+                    f"wire: {load.system.name}: {messages:,} messages of {TEXT_BYTES} characters: "
+                    f"{downs[-1]:.1f} B down, {ups[-1]:.1f} B up each"
                 )
     peer = stage.peer.name if stage.peer is not None else None
     beyond = [down - TEXT_BYTES for down in downs]

@@ -1,0 +1,133 @@
+"""The measurements count what they say they count, and believe no server. No times are asserted here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+import trio
+
+from bench import wire
+from bench.figures import Figure, Goal, Measured, load, merge
+from bench.generator import CompilerMissing, Generator, GeneratorFailed, Plan, Report, Seat, compile_generator, open_generator
+from bench.page import PAGE, render
+from bench.peer import PeerMissing, install
+from bench.stage import Options
+from bench.usage import cpu_s
+from protocol.codec import encode
+from protocol.frames import VERSION, Hello
+from protocol.values import Cursor
+from tests import needs
+from tests.bench.faulty_server import STREAM, Fault, faulty_server
+
+MEMBERS = 3
+MESSAGES = 6
+DIALECTS: Final = ("educonnect", "socketio")
+FOUND: Final[dict[Fault, str]] = {
+    "loses": "was due",
+    "doubles": "was due|twice",
+    "alters": "was due",
+    "swaps": "was due",
+    "misattributes": "a message of",
+    "acknowledges nothing": "no progress",
+}
+
+
+@pytest.fixture
+def compiled() -> None:
+    try:
+        compile_generator()
+    except CompilerMissing:
+        needs.refuse("gcc is not installed (the load generator of the benchmarks is written in C)")
+
+
+def plan(dialect: str, port: int) -> Plan:
+    def opening(user: int) -> bytes:
+        if dialect == "socketio":
+            return b"40" + json.dumps({"user": user}).encode()
+        return encode(Hello(VERSION, "token", user, (Cursor(STREAM, 0),)))
+
+    seats = tuple(Seat(0, 0, 100 + n, True, opening(100 + n)) for n in range(MEMBERS))
+    return Plan("socketio" if dialect == "socketio" else "educonnect", (port,), (STREAM,), seats, stall_s=1.0)
+
+
+async def say(generator: Generator) -> Report:
+    await generator.connect(MEMBERS)
+    return await generator.say(MESSAGES, 2, 2)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_every_delivery_to_every_member_is_counted_once(dialect: str, tmp_path: Path) -> None:
+    async with faulty_server(dialect, "none") as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
+        report = await say(generator)
+        assert (report.messages, report.deliveries) == (MESSAGES, MESSAGES * MEMBERS)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("fault", FOUND)
+async def test_a_run_with_one_fault_yields_no_figure(dialect: str, fault: Fault, tmp_path: Path) -> None:
+    async with faulty_server(dialect, fault) as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
+        with pytest.raises(GeneratorFailed, match=FOUND[fault]):
+            await say(generator)
+
+
+@pytest.mark.usefixtures("compiled")
+async def test_typing_notices_are_told_apart_by_their_users(tmp_path: Path) -> None:
+    async with faulty_server("educonnect", "none") as server, open_generator(plan("educonnect", server.port), tmp_path) as generator:
+        await generator.connect(MEMBERS)
+        assert (await generator.type(MEMBERS, 2)).deliveries == MEMBERS * MEMBERS
+    async with faulty_server("educonnect", "doubles") as server, open_generator(plan("educonnect", server.port), tmp_path) as generator:
+        await generator.connect(MEMBERS)
+        with pytest.raises(GeneratorFailed):
+            await generator.type(MEMBERS, 1)
+            await generator.say(1, 1, 1)
+
+
+@pytest.mark.usefixtures("compiled")
+async def test_the_real_servers_pass_and_their_bytes_are_counted() -> None:
+    try:
+        await trio.to_thread.run_sync(install)
+    except PeerMissing as missing:
+        needs.refuse(f"{missing} (the benchmarks' peer)")
+    down, beyond, up = await wire.measure(Options(rounds=1, quick=True), lambda line: None)
+    assert down.figure > wire.TEXT_BYTES and down.peer_figure is not None and down.peer_figure > down.figure
+    assert beyond.figure == down.figure - wire.TEXT_BYTES
+    assert up.figure > wire.TEXT_BYTES
+
+
+def test_cpu_time_of_living_and_of_ended_children_is_counted() -> None:
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); print('ended', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == b"ended\n"
+        assert cpu_s([process.pid]) >= 0.19  # the kernel counts what has ended in hundredths
+        process.stdin.close()
+
+
+def test_a_goal_that_compares_is_neither_met_nor_missed_without_its_peer() -> None:
+    goal = Goal(figure_max=5.0, ratio_max=0.4)
+    assert Measured("idle", 4.0, "KiB", goal=goal).met is None
+    assert Measured("idle", 4.0, "KiB", "peer", 16.0, 0.25, goal).met is True
+    assert Measured("idle", 6.0, "KiB", "peer", 24.0, 0.25, goal).met is False
+    assert Measured("idle", 4.0, "KiB", "peer", 8.0, 0.5, goal).met is False
+    assert Measured("posts", 9.0, "/s", goal=Goal(figure_min=10.0)).met is False
+    assert Measured("posts", 9.0, "/s").met is None
+
+
+def test_a_measure_that_was_made_again_takes_its_own_place() -> None:
+    def figure(name: str, value: float) -> Figure:
+        return Figure(name, value, "µs", None, None, None, None, None, "", "python -m bench", "2026-01-01", "a machine", {})
+
+    before = [figure("a", 1.0), figure("b", 2.0)]
+    assert merge(before, [figure("c", 4.0), figure("a", 3.0)]) == [figure("a", 3.0), figure("b", 2.0), figure("c", 4.0)]
+
+
+def test_the_page_says_what_the_results_say() -> None:
+    assert PAGE.read_text() == render(load()), "python -m bench --page writes it again"
