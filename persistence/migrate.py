@@ -112,7 +112,7 @@ async def pending(target: str | Bridge, *, folder: Path = MIGRATIONS, deadline_s
     migrations = read_migrations(folder)
 
     async def work(connection: asyncpg.Connection) -> list[Migration]:
-        return await _missing(connection, migrations)
+        return await find_missing(connection, migrations)
 
     return await _on_own_connection(target, work, deadline_s)
 
@@ -143,7 +143,7 @@ async def apply_migrations(connection: asyncpg.Connection, migrations: Sequence[
         await asyncio.sleep(LOCK_POLL_S)
     try:
         await connection.execute(_TABLE)
-        missing = await _missing(connection, migrations)
+        missing = await find_missing(connection, migrations)
         for migration in missing:
             await _apply(connection, migration)
         return missing
@@ -152,7 +152,7 @@ async def apply_migrations(connection: asyncpg.Connection, migrations: Sequence[
             await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
 
 
-async def _missing(connection: asyncpg.Connection, migrations: Sequence[Migration]) -> list[Migration]:
+async def find_missing(connection: asyncpg.Connection, migrations: Sequence[Migration]) -> list[Migration]:
     if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
         return list(migrations)
     rows = await connection.fetch("SELECT version, name, checksum FROM schema_migrations ORDER BY version")

@@ -20,6 +20,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -55,7 +56,7 @@ from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
 from persistence.epoch import read_epoch
 from persistence.journal import Journal, JournalOptions
-from persistence.migrate import pending
+from persistence.migrate import find_missing, read_migrations
 from persistence.outbox import Outbox
 from persistence.sessions import SessionRules
 from persistence.store import Store
@@ -82,6 +83,7 @@ class Node:
         self.settings = settings
         self.number = secrets.randbits(31) or 1
         self.epoch = 0
+        self._migrations = read_migrations()
         self._on_listening = on_listening
         self._closing = trio.Event()
         near = Neighbourhood()
@@ -236,7 +238,9 @@ class Node:
         return Readiness(True)
 
     async def _ask_migrations(self) -> Readiness:
-        missing = await pending(self.settings.database.direct_dsn.reveal() or self.settings.database.dsn.reveal())
+        """Over the connections that there are. One of its own for each question let whoever asked and left keep a thread that nobody
+        waited for, and the answer to nobody kept the process from stopping."""
+        missing = await self.bridge.run(partial(find_missing, migrations=self._migrations), deadline_s=5.0, readonly=True)
         return Readiness(not missing, "up" if not missing else f"{len(missing)} pending")
 
     async def _ask_redis(self) -> Readiness:
