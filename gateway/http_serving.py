@@ -151,6 +151,8 @@ class _Connection:
         self._send_lock = trio.Lock()
         self._reading = trio.CancelScope()
         self._idle_since: float | None = None
+        self._waiting = trio.CancelScope()
+        """For what the peer sends next."""
         self._group = _TaskGroup()
         name = sock.getsockname()
         self._protocol = _Protocol(
@@ -187,7 +189,7 @@ class _Connection:
         if self._idle_since is not None:
             # Counted from the last answer, not from the last byte: a head that drips in does not move it.
             deadline = self._idle_since + self._bounds.keep_alive_s
-        with trio.CancelScope(deadline=deadline):
+        with trio.CancelScope(deadline=deadline) as self._waiting:
             return await self._receive_some()
         return b""
 
@@ -211,6 +213,9 @@ class _Connection:
             self._reading.cancel()
         elif isinstance(event, Updated):
             self._idle_since = trio.current_time() if event.idle else None
+            if event.idle:
+                # The wait began while the application was at work, when nothing bounded it.
+                self._waiting.deadline = min(self._waiting.deadline, trio.current_time() + self._bounds.keep_alive_s)
 
     async def _send(self, data: bytes) -> None:
         """Sends all of `data`, or gives the connection up: when it broke, or when the peer takes nothing for `stall_s`."""
@@ -263,9 +268,13 @@ class _Protocol(H11Protocol):
 
     async def _refuse(self, status_code: int, body: bytes) -> None:
         fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        await self._send_h11_event(h11.Response(status_code=status_code, headers=fields))
-        await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
+        answer = (h11.Response(status_code=status_code, headers=fields), h11.Data(data=body), h11.EndOfMessage())
+        try:
+            # In one piece: between two, an application that ends at this moment could end the connection.
+            data = b"".join(self.connection.send(part) or b"" for part in answer)
+        except h11.LocalProtocolError:
+            return  # its answer is under way already
+        await self.send(RawData(data))
 
 
 _WORDS: Final = {

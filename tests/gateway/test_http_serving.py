@@ -266,6 +266,23 @@ async def test_an_idle_connection_ends(mock_clock: MockClock) -> None:
         assert await read_all(stream) == b""
 
 
+async def test_an_idle_connection_ends_even_if_its_application_took_its_time(mock_clock: MockClock) -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await trio.sleep(1)
+        await hello(scope, receive, send)
+
+    async with open_port(app=slow, http_bounds=HttpBounds(keep_alive_s=15, linger_s=1)) as port, await port.connect() as stream:
+        await stream.send_all(GET)
+        await eventually(lambda: port.http.connections == 1)
+        await wait_quiet()
+        mock_clock.jump(1.1)
+        await read_until(stream, b"/x 127.0.0.1 0")
+        await wait_quiet()
+        mock_clock.jump(15.1)
+        assert await read_all(stream) == b""
+
+
 async def test_connections_have_a_bound() -> None:
     async with open_port(http_bounds=HttpBounds(connections_max=1)) as port:
         async with await port.connect() as stream:
