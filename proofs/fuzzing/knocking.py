@@ -82,7 +82,7 @@ class _Knocker:
         await line.send(knock.data)
         if not knock.owed:
             line.finish()
-        response = await read_response(line)
+        response = await read_response(line, has_body=not knock.data.startswith(b"HEAD "))
         self._judge(knock, response, knock.owed)
         if knock.later and response is not None:
             await line.send(knock.later)
@@ -97,12 +97,12 @@ class _Knocker:
         self._report.saw(f"status {response.status}")
         if response.status in (500, 502) or not 100 <= response.status < 600:
             self._report.find(knock.kind, f"status {response.status}: {response.body[:300]!r}", knock.data)
-        elif response.status >= 400 and not knock.data.startswith(b"HEAD ") and not response.body.strip():
+        elif owed and response.status >= 400 and not response.body.strip():
             self._report.find(knock.kind, f"status {response.status} without a word", knock.data)
 
 
-async def read_response(line: Line) -> Response | None:
-    """One response; None if the line ends before its head is there. Raises `Silent`."""
+async def read_response(line: Line, *, has_body: bool = True) -> Response | None:
+    """One response; None if the line ends before its head is there. Without a body it is the answer to HEAD. Raises `Silent`."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = await line.receive()
@@ -114,7 +114,7 @@ async def read_response(line: Line) -> Response | None:
     parts = first.split(" ")
     status = int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
     fields = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in lines)}
-    wanted = int(fields.get("content-length", "0")) if status != 101 else 0
+    wanted = int(fields.get("content-length", "0")) if status != 101 and has_body else 0
     while len(body) < wanted and (more := await line.receive()):
         body += more
     return Response(status, fields, body)

@@ -4,8 +4,9 @@
                                                           ─▶ a close code of the table: refused and told why
                                                           ─▶ anything else: a finding
 
-Manners, drawn for each socket: `stranger` (no Hello), `hello` (a damaged one), `member` (a good one, then damage), `wire` (broken framing),
-`poison` (each garbage mutation is followed by a good one, which must be carried out).
+Manners, drawn for each socket: `stranger` (no Hello), `hello` (a damaged one), `member` (a good one, then damage), `guest` (damage of the
+kind that must be answered and must not end the socket, so that what lies deep is reached), `wire` (broken framing), `poison` (each
+garbage mutation is followed by a good one, which must be carried out).
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from proofs.fuzzing.line import Conversation, Line, Silent
 from proofs.fuzzing.mutation import mutate_bytes, mutate_tree, mutate_wire
 from proofs.fuzzing.targets import any_message
 from proofs.fuzzing.verdict import Impossible, Report, ends_well, name_of
-from protocol.codec import encode
+from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, split
 from protocol.codes import Code
-from protocol.frames import Done, DoneRun, Failed, Hello, Mutate, Ping, Pong, Refused, Welcome
+from protocol.frames import Bye, Done, DoneRun, Failed, Hello, Mutate, Ping, Pong, Refused, Welcome
 from protocol.operations import Rename
 
 BURSTS: Final = 6
@@ -38,7 +39,7 @@ RETRY_S: Final = 1.0
 TOKEN_S: Final = 300.0
 CLIENT_LIMITS: Final = rfc6455.Limits()
 """How the server reads; so it is known here what of a broken wire it must have refused."""
-MANNERS: Final = ("member",) * 9 + ("wire",) * 5 + ("poison",) * 2 + ("stranger",) * 2 + ("hello",) * 2
+MANNERS: Final = ("guest",) * 5 + ("member",) * 6 + ("wire",) * 5 + ("poison",) * 2 + ("stranger",) * 2 + ("hello",) * 2
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -116,7 +117,7 @@ class _Attacker:
         identity = self._identity
         token = self._token()
         grammar = Grammar(chance, msgspec.structs.replace(self._plan.terrain, token=token, device=identity.device))
-        if manner in ("member", "poison") or (manner == "wire" and chance.random() < 0.5):
+        if manner in ("guest", "member", "poison") or (manner == "wire" and chance.random() < 0.5):
             welcome = await self._enter(talk, token)
             if welcome is None:
                 return
@@ -133,6 +134,9 @@ class _Attacker:
                 await self._break_wire(talk, chance, grammar)
             case "poison":
                 await self._poison(talk, chance, grammar)
+            case "guest":
+                if not await self._bursts(talk, chance, grammar, BURSTS, polite=True) and talk.closed in (Code.BAD_FRAME, Code.ILLEGAL):
+                    self._find(manner, f"what should have been answered ended the socket with {name_of(talk.closed)}")
             case _:
                 await self._bursts(talk, chance, grammar, BURSTS)
 
@@ -172,14 +176,18 @@ class _Attacker:
         self._report.saw("good mutations done" if isinstance(answer, Done | DoneRun) else f"good mutation: {answer.code.name}")
         return isinstance(answer, Done | DoneRun)
 
-    async def _bursts(self, talk: Conversation, chance: Random, grammar: Grammar, bursts: int) -> None:
+    async def _bursts(self, talk: Conversation, chance: Random, grammar: Grammar, bursts: int, *, polite: bool = False) -> bool:
+        """Whether the socket lived through it. `polite`: only of what is answered rather than ends the socket."""
         for burst in range(bursts):
             for _ in range(chance.randint(1, BURST_MESSAGES_MAX)):
                 payload, kind = any_message(chance, grammar)
+                while polite and not is_answered(payload):
+                    payload, kind = any_message(chance, grammar)
                 await self._send(talk, payload, kind, chance)
             if not await self._is_well(talk, PING_ID + burst):
-                return
+                return False
         self._report.saw("alive at the end")
+        return True
 
     async def _is_well(self, talk: Conversation, id: int) -> bool:
         await talk.send(encode(Ping(id)))
@@ -250,6 +258,22 @@ class _Attacker:
         trail = self._trail[-BURST_MESSAGES_MAX - 1 :] or [(kind, b"")]
         shown = " | ".join(f"{word} {data[:120].hex()}" for word, data in trail[:-1])
         self._report.find(f"{kind or trail[-1][0]} after [{shown}]", what, trail[-1][1])
+
+
+def is_answered(payload: bytes) -> bool:
+    """Whether an open session owes every frame of `payload` an answer, however damaged it is; otherwise the socket may end."""
+    try:
+        frames = split(payload)
+    except BadFrame:
+        return False
+    for raw in frames:
+        try:
+            if isinstance(decode_command(raw), Hello | Bye):
+                return False
+        except BadFrame as bad:
+            if not bad.id:
+                return False
+    return len(payload) <= MESSAGE_BYTES_MAX
 
 
 async def _outcome(talk: Conversation, number: int) -> Done | DoneRun | Refused | None:
