@@ -115,6 +115,24 @@ class SessionInfo(Struct, frozen=True):
     expires_at: int
 
 
+class SessionState(Struct, frozen=True, array_like=True):
+    """Whether a session goes on; what gateways keep close at hand. `ended`: revoked, expired, or its account is disabled: for good."""
+
+    session: int
+    user: int
+    device: int
+    expires_at: int
+    """Unix seconds. A refresh moves it on."""
+    ended: bool = False
+
+
+class Names(Struct, frozen=True):
+    """What an account is called: the name it logs in with, and the one that others see."""
+
+    name: str
+    display_name: str
+
+
 class Accounts(Protocol):
     """Accounts, devices and sessions in storage.
 
@@ -127,6 +145,18 @@ class Accounts(Protocol):
 
     async def find_credentials(self, name: str) -> Credentials | None:
         """The hash to compare a password with."""
+        ...
+
+    async def find_session(self, session: int) -> SessionState | None:
+        """How a session is, as of now; None if there never was one, or it ended long ago."""
+        ...
+
+    async def find_sessions_of(self, user: int) -> tuple[int, ...]:
+        """Every session of an account that is still written down, living or not."""
+        ...
+
+    async def find_names(self, user: int) -> Names | None:
+        """What an account is called."""
         ...
 
     async def note_failed_login(self, user: int, caller: Caller) -> None:

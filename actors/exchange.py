@@ -14,6 +14,7 @@ Invariant: what the journal committed reaches the link exactly once from here, i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -112,6 +113,32 @@ class Entrance:
         return Ended(ctx) if outlet is None else self._open_session(key, ctx, outlet)
 
 
+class SessionWatch(Protocol):
+    """Who beside the actors must know at once which sessions end: the HTTP side's gate. Called from the same tasks: must not wait."""
+
+    def revoked(self, user: int, session: int) -> None:
+        """A session of `user` is over (0: all of them). Told at least once, often twice."""
+        ...
+
+    def announced(self, topic: str, payload: bytes) -> None:
+        """Another gateway announced something on a topic that no actor here listens to."""
+        ...
+
+    def link_up(self) -> None:
+        """Announcements may have been missed until now."""
+        ...
+
+
+class Nobody:
+    """Where nothing beside the actors keeps sessions."""
+
+    def revoked(self, user: int, session: int) -> None: ...
+
+    def announced(self, topic: str, payload: bytes) -> None: ...
+
+    def link_up(self) -> None: ...
+
+
 class Exchange:
     """See the module. The journal and the link need it before they exist, so it is told of them by `settle`."""
 
@@ -120,10 +147,11 @@ class Exchange:
         self.linked_up = False
         """Whether the link hears; while it does not, heads are compared more often."""
 
-    def settle(self, link: Link, poke_control: Callable[[], None]) -> None:
+    def settle(self, link: Link, poke_control: Callable[[], None], sessions: SessionWatch | None = None) -> None:
         """`poke_control` asks the control stream's reader to look at once."""
         self._link = link
         self._poke_control = poke_control
+        self._sessions = sessions or Nobody()
 
     # From the journal
 
@@ -132,6 +160,7 @@ class Exchange:
             if fact.stream == CONTROL_STREAM:
                 self._link.announce(CONTROL_TOPIC, b"")
                 self._poke_control()
+                self._tell_sessions(decode_body(fact.body))  # before whoever ended it hears that it is done
                 continue
             frame = encode_event(fact.stream, fact.seq, fact.author, fact.at, fact.body)
             self._link.publish(fact.stream, fact.seq, fact.audience_version, frame)
@@ -141,7 +170,9 @@ class Exchange:
 
     def controlled(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
-            match decode_body(fact.body):
+            body = decode_body(fact.body)
+            self._tell_sessions(body)
+            match body:
                 case SessionRevoked() as revoked:
                     user = self._near.users.find(revoked.user)
                     if user is not None:
@@ -173,13 +204,20 @@ class Exchange:
             self._poke_control()
         elif topic == PRESENCE_TOPIC:
             self._present_elsewhere(payload)
+        else:
+            self._sessions.announced(topic, payload)
 
     def up(self) -> None:
         self.linked_up = True
         self._poke_control()
+        self._sessions.link_up()
 
     def down(self) -> None:
         self.linked_up = False
+
+    def _tell_sessions(self, body: object) -> None:
+        if isinstance(body, SessionRevoked):
+            self._sessions.revoked(body.user, body.session)
 
     def _present_elsewhere(self, payload: bytes) -> None:
         try:

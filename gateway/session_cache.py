@@ -26,19 +26,6 @@ import trio
 from gateway.redis_connection import RedisError, pack
 from gateway.resp import Commands, Script
 
-
-class Session(msgspec.Struct, frozen=True, array_like=True):
-    """What a gateway must know of a session to admit a socket."""
-
-    session_id: int
-    user_id: int
-    device_id: int
-    expires_at: int
-    """Unix time, in seconds."""
-    revoked: bool = False
-    roles: tuple[str, ...] = ()
-
-
 V = TypeVar("V")
 
 SESSIONS_TOPIC = "sessions"
@@ -148,10 +135,7 @@ class SessionCache(Generic[V]):
 
         Raises nothing for want of Redis.
         """
-        self.forget(session_id)
-        self._owed[session_id] = None
-        if len(self._owed) > OWED_MAX:
-            self._owed.popitem(last=False)
+        self.owe(session_id)
         try:
             await self._pay()
         except RedisError:
@@ -159,6 +143,13 @@ class SessionCache(Generic[V]):
         finally:
             # After the tombstone, so that whoever hears it does not find the old value in Redis.
             self._announce(announcement(session_id))
+
+    def owe(self, session_id: int) -> None:
+        """The part of `invalidate` that cannot wait: from now on this process reads nothing older, neither here nor in Redis."""
+        self.forget(session_id)
+        self._owed[session_id] = None
+        if len(self._owed) > OWED_MAX:
+            self._owed.popitem(last=False)
 
     def heard(self, payload: bytes) -> None:
         """Another gateway's announcement. What is no number is ignored."""

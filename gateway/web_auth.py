@@ -5,6 +5,7 @@
     POST   /api/v1/auth/refresh            {refresh_token}                                          200 Session
     POST   /api/v1/auth/logout             Bearer                                                   204
     POST   /api/v1/auth/logout-everywhere  Bearer                                                   204
+    GET    /api/v1/auth/me                 Bearer                                                   200 Me
     GET    /api/v1/auth/sessions           Bearer                                                   200 {sessions}
     DELETE /api/v1/auth/sessions/<id>      Bearer                                                   204
 
@@ -26,6 +27,7 @@ from quart import Blueprint, Response
 from actors.accounts import (
     DEVICE_NAME_LENGTH_MAX,
     DISPLAY_NAME_LENGTH_MAX,
+    Claims,
     Declined,
     NameRefused,
     Opened,
@@ -36,7 +38,7 @@ from actors.accounts import (
 )
 from gateway.passwords import HashingBusy, PasswordRefused, Verdict, check_password
 from gateway.problems import Problem
-from gateway.web_input import Input, bearer, caller, network, read_json, take
+from gateway.web_input import Input, admit, bearer, caller, network, read_json, take
 from gateway.web_services import Services
 from protocol.codes import Code
 from protocol.values import ID_MAX
@@ -86,6 +88,16 @@ class Session(msgspec.Struct, frozen=True):
     refresh_expires_at: int
 
 
+class Me(msgspec.Struct, frozen=True):
+    """Who asks, by the access token that came along."""
+
+    user: int
+    name: str
+    display_name: str
+    device: int
+    session: int
+
+
 class ListedSession(msgspec.Struct, frozen=True):
     """One living session; `current` is the one that asks."""
 
@@ -115,6 +127,7 @@ def create_auth(services: Services) -> Blueprint:
     routes.post("/refresh")(identity.refresh)
     routes.post("/logout")(identity.log_out)
     routes.post("/logout-everywhere")(identity.log_out_everywhere)
+    routes.get("/me")(identity.tell_who_asks)
     routes.get("/sessions")(identity.list_sessions)
     # Werkzeug's converter keeps out what is no number; the bound keeps out what is no bigint.
     routes.delete(f"/sessions/<int(min=1, max={ID_MAX}):session>")(identity.end_session)
@@ -127,6 +140,7 @@ class Identity:
     def __init__(self, services: Services) -> None:
         self._accounts = services.accounts
         self._tokens = services.tokens
+        self._sessions = services.sessions
         self._passwords = services.passwords
         self._rates = services.rates
         self._limits = services.limits
@@ -181,19 +195,28 @@ class Identity:
         return self._session(await self._accounts.refresh(wanted.refresh_token, caller()))
 
     async def log_out(self) -> Response:
+        # Of a session that is over too: whoever did not hear the answer asks again, and that is no error.
         claims = bearer(self._tokens, self._wall())
         await take(self._rates, "session", claims.user, self._limits.session_user)
         _check(await self._accounts.end_session(claims, claims.session, caller()))
         return _done()
 
     async def log_out_everywhere(self) -> Response:
-        claims = bearer(self._tokens, self._wall())
+        claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
         _check(await self._accounts.end_every_session(claims, caller()))
         return _done()
 
+    async def tell_who_asks(self) -> Response:
+        claims = await self._admit()
+        await take(self._rates, "session", claims.user, self._limits.session_user)
+        names = await self._accounts.find_names(claims.user)
+        if names is None:
+            raise Problem(Code.REVOKED, "this account is gone")
+        return _json(Me(claims.user, names.name, names.display_name, claims.device, claims.session))
+
     async def list_sessions(self) -> Response:
-        claims = bearer(self._tokens, self._wall())
+        claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
         found = await self._accounts.list_sessions(claims)
         if isinstance(found, Declined):
@@ -201,10 +224,13 @@ class Identity:
         return _json(SessionList([_listed(info, claims.session) for info in found]))
 
     async def end_session(self, session: int) -> Response:
-        claims = bearer(self._tokens, self._wall())
+        claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
         _check(await self._accounts.end_session(claims, session, caller()))
         return _done()
+
+    async def _admit(self) -> Claims:
+        return await admit(self._tokens, self._sessions, self._wall())
 
     async def _hash(self, password: str) -> str:
         try:

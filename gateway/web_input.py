@@ -14,7 +14,7 @@ from actors.accounts import SOFTWARE_LENGTH_MAX, Caller, Claims
 from gateway.client_address import network_key
 from gateway.problems import Problem
 from gateway.rates import Limit
-from gateway.web_services import RateLimits, Signer
+from gateway.web_services import RateLimits, Sessions, Signer
 from protocol.codes import Code
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -62,6 +62,14 @@ def bearer(tokens: Signer, now: float) -> Claims:
     if claims is Code.TOKEN_EXPIRED:
         raise Problem(claims, "the access token's time is over; refresh it")
     raise Problem(claims, "the access token is not one of ours; log in, or refresh it")
+
+
+async def admit(tokens: Signer, sessions: Sessions, now: float) -> Claims:
+    """Whose session the access token names, if that goes on: a token outlives it by up to 15 minutes. Raises `Problem`, `StorageError`."""
+    claims = bearer(tokens, now)
+    if await sessions.admit(claims, now) is not Code.OK:
+        raise Problem(Code.REVOKED, "this session has ended; log in again")
+    return claims
 
 
 async def take(rates: RateLimits, name: str, key: str | int, limit: Limit) -> None:

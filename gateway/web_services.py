@@ -47,6 +47,14 @@ class AuthLimits(Struct, frozen=True):
     session_user: Limit = Limit(burst=60, per_s=1.0)
 
 
+class Sessions(Protocol):
+    """Whether the session behind an access token goes on; `gateway.session_gate.SessionGate`."""
+
+    async def admit(self, claims: Claims, now: float) -> Code:
+        """`OK` or `REVOKED`. May raise `StorageError`."""
+        ...
+
+
 class Readiness(Struct, frozen=True):
     """How one thing is doing. `state` is `up`, or in a word or two what it is; `detail` is for operators, and public: no addresses."""
 
@@ -70,6 +78,7 @@ class Services(Struct, frozen=True):
 
     accounts: Accounts
     tokens: Signer
+    sessions: Sessions
     passwords: Passwords
     rates: RateLimits
     metrics: Metrics

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
-from actors.accounts import Caller, Claims, Credentials, Declined, Opened, Registration, SessionInfo
+from actors.accounts import Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
 from actors.storage import Fact, Herald
 from actors.storage_port import Unavailable
 from persistence.bridge import Bridge
@@ -44,6 +44,14 @@ T = TypeVar("T")
 DEADLINE_S: Final = 5.0
 CONFLICT_TRIES: Final = 3
 """A deadlock or serialization failure was undone by the server; the same work is simply done again."""
+
+
+# An ended session never lives again, so what is read here stays true once it says so.
+_STATE: Final = """
+SELECT s.id, s.user_id, s.device_id, extract(epoch FROM s.expires_at)::bigint,
+       s.revoked_at IS NOT NULL OR a.disabled_at IS NOT NULL OR s.expires_at <= clock_timestamp()
+FROM sessions s JOIN accounts a ON a.id = s.user_id WHERE s.id = $1
+"""
 
 
 class PostgresAccounts:
@@ -83,6 +91,26 @@ class PostgresAccounts:
         async def work(tx: asyncpg.Connection) -> Credentials | None:
             row = await tx.fetchrow("SELECT id, password_hash FROM accounts WHERE name = $1", name)
             return None if row is None else Credentials(row["id"], row["password_hash"])
+
+        return await self._run(work, readonly=True, isolation="none")
+
+    async def find_session(self, session: int) -> SessionState | None:
+        async def work(tx: asyncpg.Connection) -> SessionState | None:
+            row = await tx.fetchrow(_STATE, session)
+            return None if row is None else SessionState(*row)
+
+        return await self._run(work, readonly=True, isolation="none")
+
+    async def find_sessions_of(self, user: int) -> tuple[int, ...]:
+        async def work(tx: asyncpg.Connection) -> tuple[int, ...]:
+            return tuple(row[0] for row in await tx.fetch("SELECT id FROM sessions WHERE user_id = $1", user))
+
+        return await self._run(work, readonly=True, isolation="none")
+
+    async def find_names(self, user: int) -> Names | None:
+        async def work(tx: asyncpg.Connection) -> Names | None:
+            row = await tx.fetchrow("SELECT name::text, display_name FROM accounts WHERE id = $1", user)
+            return None if row is None else Names(*row)
 
         return await self._run(work, readonly=True, isolation="none")
 

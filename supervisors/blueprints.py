@@ -17,7 +17,7 @@ from supervisors.cast import POOLS
 PATIENT: Final = Backoff(first_s=0.2, max_s=4.0)
 """For what depends on the world: retried for ever, a few seconds apart. Its supervisor's intensity is made to outlast it (`_patient`)."""
 
-GROUND: Final = ("bridge", "commands", "link", "epoch", "journal", "store", "control", "outbox", "actors")
+GROUND: Final = ("bridge", "commands", "link", "epoch", "journal", "store", "control", "outbox", "sessions", "actors")
 """The services of every node; those of a role come on top."""
 
 Runs = Mapping[str, Run]
@@ -33,6 +33,7 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
         Worker("store", runs["store"]),
         Worker("control", runs["control"], backoff=PATIENT),
         Worker("outbox", runs["outbox"]),
+        Worker("sessions", runs["sessions"]),
     )
     ground = (Worker("bridge", runs["bridge"]), redis, storage, Worker("actors", runs["actors"], hosts=POOLS))
     if role == "jobs":

@@ -28,6 +28,7 @@ import msgspec
 import structlog
 import trio
 
+from actors.accounts import SessionState
 from actors.child import Run, Supervisor
 from actors.device import DeviceLimits
 from actors.exchange import TOPICS, Exchange
@@ -48,6 +49,8 @@ from gateway.rates import Rates
 from gateway.redis_connection import Way, parse_address
 from gateway.resp import Commands
 from gateway.rfc6455 import Limits as ReaderLimits
+from gateway.session_cache import SESSIONS_TOPIC, SessionCache
+from gateway.session_gate import SessionGate
 from gateway.tokens import KeySet, load_pem
 from gateway.web import create_app
 from gateway.web_services import Probe, Readiness, Services
@@ -96,7 +99,7 @@ class Node:
             way,
             self.exchange,
             origin=self.number,
-            topics=TOPICS,
+            topics=(*TOPICS, SESSIONS_TOPIC),
             random=random.random,
             options=msgspec.convert(settings.redis, LinkOptions, from_attributes=True),
         )
@@ -120,7 +123,11 @@ class Node:
         )
         ports = Ports(self.number, self.store, self.journal, self.link, self.keys)
         self.cast = assemble(self.dispatcher, near, self.exchange, ports, cast_limits(settings))
-        self.exchange.settle(self.link, self.control.poke)
+        announce = partial(self.link.announce, SESSIONS_TOPIC)
+        self.sessions = SessionGate(
+            SessionCache(self.commands, announce, SessionState, self.accounts.find_session), self.accounts.find_sessions_of
+        )
+        self.exchange.settle(self.link, self.control.poke, self.sessions)
         self.housekeeping = Housekeeping(self.bridge, self.accounts)
         self.listener: Listener | None = None
         self._corked: Listener | None = None
@@ -137,6 +144,7 @@ class Node:
             "store": self.store.serve,
             "control": self.control.serve,
             "outbox": self.outbox.serve,
+            "sessions": self.sessions.serve,
             "actors": self._run_actors,
             "housekeeping": self.housekeeping.serve,
             "http": self.http.run,
@@ -216,6 +224,7 @@ class Node:
         return Services(
             accounts=self.accounts,
             tokens=self.keys,
+            sessions=self.sessions,
             passwords=Passwords(
                 Cost(settings.memory_kib, settings.rounds, settings.lanes),
                 concurrent_max=settings.concurrent_max,

@@ -28,6 +28,11 @@ def node_metrics(node: Node) -> tuple[Metric, ...]:
             {(str(key),): float(value) for key, value in figure(node.listener.counters).items()} if node.listener is not None else {}
         )
 
+    def sessions_by_source() -> dict[Labels, float]:
+        counts = node.sessions.counts
+        found = {"memory": counts.from_l1, "redis": counts.from_redis, "postgres": counts.loaded, "shared": counts.shared}
+        return {(source,): float(count) for source, count in found.items()}
+
     return (
         Metric(
             "educonnect_sockets",
@@ -67,5 +72,7 @@ def node_metrics(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_link_dropped", "Frames dropped at the bound, or without a link.", "counter", lambda: link.dropped),
         Metric("educonnect_link_losses", "Subscriptions lost.", "counter", lambda: link.losses),
         Metric("educonnect_link_deaf", "Deaf subscriptions replaced.", "counter", lambda: link.deaf),
+        Metric("educonnect_session_answers", "Where a session's state came from.", "counter", sessions_by_source, ("source",)),
+        Metric("educonnect_session_refusals", "Requests of sessions that had ended.", "counter", lambda: node.sessions.refused),
         Metric("educonnect_http_connections", "Plain HTTP connections.", "gauge", lambda: node.http.connections),
     )

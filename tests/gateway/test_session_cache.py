@@ -12,9 +12,10 @@ import pytest
 import trio
 import trio.testing
 
+from actors.accounts import SessionState
 from gateway.redis_connection import RedisAddress, Way, parse_address
 from gateway.resp import Commands
-from gateway.session_cache import OWED_MAX, CacheLimits, Session, SessionCache
+from gateway.session_cache import OWED_MAX, CacheLimits, SessionCache
 from tests.fixtures_valkey import TestValkey
 from tests.gateway.faulty_redis import FaultyRedis
 
@@ -25,13 +26,13 @@ class Postgres:
     """The table behind the cache. A load can be held until the test lets it go, or made to fail."""
 
     def __init__(self) -> None:
-        self.rows = {1: Session(1, 10, 100, 2_000_000_000), 2: Session(2, 20, 200, 2_000_000_000)}
+        self.rows = {1: SessionState(1, 10, 100, 2_000_000_000), 2: SessionState(2, 20, 200, 2_000_000_000)}
         self.loads: list[int] = []
         self.gate: trio.Event | None = None
         self.error: Exception | None = None
         self.reading = trio.Event()
 
-    async def load(self, session_id: int) -> Session | None:
+    async def load(self, session_id: int) -> SessionState | None:
         self.loads.append(session_id)
         row = self.rows.get(session_id)  # read now, answered later: as a slow query does
         self.reading.set()
@@ -43,7 +44,7 @@ class Postgres:
 
     def revoke(self, session_id: int) -> None:
         row = self.rows[session_id]
-        self.rows[session_id] = Session(row.session_id, row.user_id, row.device_id, row.expires_at, True)
+        self.rows[session_id] = SessionState(row.session, row.user, row.device, row.expires_at, True)
 
 
 class Fleet:
@@ -55,7 +56,7 @@ class Fleet:
         self.lossy = False
         self.commands = [Commands(Way(address, "cache"), random=random.random) for _ in range(size)]
         self.caches = [
-            SessionCache(commands, self._tell_others(number), Session, self.postgres.load, limits=limits, now=lambda: self.now)
+            SessionCache(commands, self._tell_others(number), SessionState, self.postgres.load, limits=limits, now=lambda: self.now)
             for number, commands in enumerate(self.commands)
         ]
 
@@ -100,14 +101,14 @@ async def test_what_stands_in_redis_is_plain_msgpack_with_an_end(fleet: Fleet, v
         await fleet.caches[0].get(1)
         await fleet.commands[0].call("PING")
         with valkey.client() as client:
-            assert msgpack.unpackb(client.get("session:v1:1")) == [1, 10, 100, 2_000_000_000, False, []]
+            assert msgpack.unpackb(client.get("session:v1:1")) == [1, 10, 100, 2_000_000_000, False]
             assert 290 < client.ttl("session:v1:1") <= 300
 
 
 async def test_many_who_ask_at_once_share_one_load(fleet: Fleet) -> None:
     cache, postgres = fleet.caches[0], fleet.postgres
     postgres.gate = trio.Event()
-    answers: list[Session | None] = []
+    answers: list[SessionState | None] = []
 
     async def get() -> None:
         answers.append(await cache.get(1))
@@ -124,7 +125,7 @@ async def test_many_who_ask_at_once_share_one_load(fleet: Fleet) -> None:
 async def test_a_cancelled_fetch_is_taken_over_by_whoever_waits_for_it(fleet: Fleet) -> None:
     cache, postgres = fleet.caches[0], fleet.postgres
     postgres.gate = trio.Event()
-    answers: list[Session | None] = []
+    answers: list[SessionState | None] = []
 
     async def get(scope: trio.CancelScope) -> None:
         with scope:
@@ -168,7 +169,7 @@ async def test_an_unknown_session_is_not_cached(fleet: Fleet) -> None:
     cache, postgres = fleet.caches[0], fleet.postgres
     async with fleet.running():
         assert await cache.get(3) is None
-        postgres.rows[3] = Session(3, 30, 300, 2_000_000_000)
+        postgres.rows[3] = SessionState(3, 30, 300, 2_000_000_000)
         assert await cache.get(3) == postgres.rows[3]
 
 
@@ -182,7 +183,7 @@ async def test_an_invalidated_session_is_loaded_again_on_every_gateway(fleet: Fl
         for cache in (one, two):
             session = await cache.get(1)
             assert session is not None
-            assert session.revoked
+            assert session.ended
 
 
 async def test_a_lost_announcement_is_outlived_by_no_more_than_the_near_lifetime(fleet: Fleet) -> None:
@@ -279,7 +280,7 @@ async def test_a_value_of_another_shape_is_loaded_again(fleet: Fleet, valkey: Te
 async def test_the_near_table_keeps_its_bound_and_what_was_used_last(valkey: TestValkey) -> None:
     fleet = Fleet(parse_address(valkey.url), 1, CacheLimits(entries_max=2))
     cache, postgres = fleet.caches[0], fleet.postgres
-    postgres.rows[3] = Session(3, 30, 300, 2_000_000_000)
+    postgres.rows[3] = SessionState(3, 30, 300, 2_000_000_000)
     async with fleet.running():
         for session_id in (1, 2, 1, 3):
             await cache.get(session_id)

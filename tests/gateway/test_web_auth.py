@@ -390,3 +390,21 @@ async def test_a_fault_of_ours_is_a_problem_that_tells_nothing(monkeypatch: pyte
     answer = await world.auth("refresh", {"refresh_token": "x"})
     answer.problem(500, Code.FAULT)
     assert b"secret" not in answer.body
+
+
+async def test_whoever_asks_is_told_who_they_are() -> None:
+    world = World()
+    ada = await world.register("ada")
+    answer = await world.ask("GET", "/api/v1/auth/me", token=ada["access_token"])
+    assert answer.status == 200
+    assert answer.json == {field: ada[field] for field in ("user", "name", "display_name", "device", "session")}
+    (await world.ask("GET", "/api/v1/auth/me")).problem(401, Code.UNAUTHENTICATED)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "me"), ("GET", "sessions"), ("DELETE", "sessions/1"), ("POST", "logout-everywhere")])
+async def test_a_session_that_is_over_opens_no_door_though_its_token_lives_on(method: str, path: str) -> None:
+    world = World()
+    ada = await world.register("ada")
+    assert (await world.auth("logout", token=ada["access_token"])).status == 204
+    (await world.ask(method, f"/api/v1/auth/{path}", token=ada["access_token"])).problem(401, Code.REVOKED)
+    assert (await world.auth("logout", token=ada["access_token"])).status == 204, "its answer may have been lost"

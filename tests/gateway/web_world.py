@@ -10,7 +10,7 @@ import msgspec
 from quart import Response
 from quart_trio import QuartTrio
 
-from actors.accounts import Accounts, Caller, Claims, Credentials, Declined, Opened, Registration, SessionInfo
+from actors.accounts import Accounts, Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
 from actors.storage_port import StorageError
 from gateway.metrics import Metric, Metrics
 from gateway.passwords import Cost, Passwords
@@ -87,6 +87,20 @@ class InMemoryAccounts:
                 return Credentials(user, person.password_hash)
         return None
 
+    async def find_session(self, session: int) -> SessionState | None:
+        self._begin()
+        info = self.sessions.get(session)
+        return None if info is None else SessionState(session, self.owners[session], info.device, int(NOW) + 7 * 86400)
+
+    async def find_sessions_of(self, user: int) -> tuple[int, ...]:
+        self._begin()
+        return tuple(session for session, owner in self.owners.items() if owner == user)
+
+    async def find_names(self, user: int) -> Names | None:
+        self._begin()
+        registration = self.people[user].registration
+        return Names(registration.name, registration.display_name)
+
     async def note_failed_login(self, user: int, caller: Caller) -> None:
         self._begin(caller)
         self.failed_logins.append(user)
@@ -134,6 +148,17 @@ class InMemoryAccounts:
         return None
 
 
+class UncachedSessions:
+    """Asks the accounts on every request, so that nothing here is ever old."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def admit(self, claims: Claims, now: float) -> Code:
+        state = await self._accounts.find_session(claims.session)
+        return Code.REVOKED if state is None or state.ended else Code.OK
+
+
 class LocalRates:
     """Rates in memory, by a clock that a test moves; remembers what was asked."""
 
@@ -172,6 +197,7 @@ class World:
         self.services = Services(
             accounts=self.memory if accounts is None else accounts,
             tokens=self.tokens,
+            sessions=UncachedSessions(self.memory if accounts is None else accounts),
             passwords=self.passwords,
             rates=self.rates,
             metrics=Metrics([Metric("educonnect_sockets", "Sockets that are open.", "gauge", lambda: self.sockets)], process=False),
