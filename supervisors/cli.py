@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from supervisors.settings import Settings
 from supervisors.settings_source import CONFIG_VARIABLE, BadSettings, load, missing_for_serving
 
 BAD_USAGE: Final = 2
+DEV_FOLDER: Final = Path(".data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
     dev = add("dev", _dev, "start everything on this machine: Postgres, Valkey, gateways, jobs, and a demo community")
     dev.add_argument("--port", type=int, default=8000, help="the first gateway's port; the others follow (0: free ones)")
-    dev.add_argument("--data", type=Path, default=Path(".data"), help="the folder for all data")
+    dev.add_argument("--data", type=Path, default=DEV_FOLDER, help="the folder for all data")
     dev.add_argument("--gateways", type=int, default=1, choices=range(1, 17), metavar="N", help="how many gateway processes (1 to 16)")
     dev.add_argument("--no-demo", action="store_true", help="without the demo community")
     dev.add_argument("--verbose", action="store_true", help="the log of every process, not only warnings")
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = add("serve", _serve, "run one role against servers given by settings")
     serve.add_argument("--role", choices=("gateway", "jobs", "ml"), required=True)
     _add_config(serve)
+    serve.add_argument("--name", default="", help="what `tree --live` calls it; the role if not given")
     serve.add_argument("--portholes", type=Path, help="the folder through which `tree --live` looks in")
     serve.add_argument("--ready-fd", type=int, help="a descriptor to write the addresses to when everything is up")
 
@@ -99,8 +102,12 @@ def _dev(parsed: argparse.Namespace) -> int:
     from supervisors.dev import Installation, run_dev
     from supervisors.serving import set_up_log
 
-    level = "info" if parsed.verbose else "warning"
+    level = "info" if parsed.verbose else "error"
     set_up_log(level, "console")
+    taken = [port for port in range(parsed.port, parsed.port + parsed.gateways) if parsed.port and not _is_free(port)]
+    if taken:
+        _complain(f"port {taken[0]} is in use on this machine; choose another with --port (0 takes free ones)")
+        return BAD_USAGE
     installation = Installation(
         parsed.data,
         port=parsed.port,
@@ -109,6 +116,16 @@ def _dev(parsed: argparse.Namespace) -> int:
         environment={"EDUCONNECT_LOG_LEVEL": level},
     )
     return trio.run(run_dev, installation, _say)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -123,7 +140,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
     set_up_log(settings.log.level, settings.log.format)
     portholes = parsed.portholes or default_folder()
-    return trio.run(partial(serve, settings, parsed.role, portholes=portholes, ready_fd=parsed.ready_fd))
+    return trio.run(partial(serve, settings, parsed.role, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
 
 
 def _migrate(parsed: argparse.Namespace) -> int:
@@ -152,13 +169,12 @@ def _tree(parsed: argparse.Namespace) -> int:
 
         _say(draw(blueprint(parsed.role)))
         return 0
-    folder = parsed.portholes or default_folder()
-    drawings = trio.run(look, folder)
+    folders = [parsed.portholes] if parsed.portholes else [DEV_FOLDER / "run", default_folder()]
+    drawings = [drawing for folder in folders for drawing in trio.run(look, folder)]
     if not drawings:
-        _complain(f"no process of EduConnect runs whose porthole is in {folder}")
+        _complain(f"no process of EduConnect runs whose porthole is in {' or '.join(map(str, folders))}; name its folder with --portholes")
         return 1
-    for name, drawing in drawings:
-        _say(f"{name}\n{drawing}\n")
+    _say("\n\n".join(f"{name}\n{drawing}" for name, drawing in drawings))
     return 0
 
 

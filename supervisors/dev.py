@@ -14,7 +14,9 @@ The gateways are told by their environment where the servers are; beyond that th
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,7 @@ import structlog
 import trio
 
 from actors.child import Run, Supervisor
+from client import ClientError
 from gateway.tokens import load_or_generate_pem
 from persistence.migrate import migrate
 from supervisors.blueprints import dev_tree
@@ -34,6 +37,7 @@ from supervisors.porthole import serve_drawing
 from supervisors.program import Program
 from supervisors.told import Told
 from supervisors.tree import SupervisorGaveUp, Tree
+from supervisors.tree_state import describe
 
 log = structlog.get_logger("dev")
 
@@ -66,8 +70,9 @@ class Installation:
         self.dsn = ""
         self.redis: ValkeyAddress | None = None
         self.key_file = self.folder / "keys.pem"
-        self.gateways = [Program(f"gateway-{n + 1}", self._arguments("gateway"), {}, stop_s=GATEWAY_STOP_S) for n in range(gateways)]
-        self.jobs = Program("jobs", self._arguments("jobs"), {}, stop_s=GATEWAY_STOP_S)
+        names = [f"gateway-{n + 1}" for n in range(gateways)]
+        self.gateways = [Program(name, self._arguments("gateway", name), {}, stop_s=GATEWAY_STOP_S) for name in names]
+        self.jobs = Program("jobs", self._arguments("jobs", "jobs"), {}, stop_s=GATEWAY_STOP_S)
 
     @property
     def portholes(self) -> Path:
@@ -89,8 +94,8 @@ class Installation:
         }
         return dev_tree(len(self.gateways), runs, demo=self._demo)
 
-    def _arguments(self, role: str) -> tuple[str, ...]:
-        return ("serve", "--role", role, "--portholes", str(self.portholes))
+    def _arguments(self, role: str, name: str) -> tuple[str, ...]:
+        return ("serve", "--role", role, "--name", name, "--portholes", str(self.portholes))
 
     def _run(self, program: Program, number: int | None) -> Run:
         async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -146,15 +151,18 @@ class Installation:
         task_status.started()
 
     async def _make_demo(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            await make_demo(self.urls[0])
+        except (ClientError, trio.TooSlowError) as error:
+            log.error("demo_failed", cause=describe(error))  # a look at the system is not worth the system
         task_status.started()
-        await make_demo(self.urls[0])
 
 
 async def run_dev(installation: Installation, say: Callable[[str], None]) -> int:
     """Runs it until SIGINT or SIGTERM. Returns the exit status."""
-    tree = Tree(installation.spec())
+    tree = Tree(installation.spec(), report=_Bystander(say))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, tree)
+        nursery.start_soon(_stop_on_signal, tree, installation)
         await nursery.start(serve_drawing, installation.portholes, "dev", lambda: draw_live(tree.state()))
 
         def started(_: Tree | None) -> None:
@@ -163,7 +171,7 @@ async def run_dev(installation: Installation, say: Callable[[str], None]) -> int
         try:
             await tree.run(task_status=Told(started))
         except SupervisorGaveUp as gave_up:
-            log.error("dev_gave_up", exc_info=gave_up)
+            log.error("dev_gave_up", cause=describe(gave_up))
             return 1
         finally:
             nursery.cancel_scope.cancel()
@@ -173,6 +181,7 @@ async def run_dev(installation: Installation, say: Callable[[str], None]) -> int
 def welcome(installation: Installation) -> str:
     """What `dev` says when it is up."""
     first, *others = installation.urls
+    program = "educonnect" if shutil.which("educonnect") else os.path.relpath(Path(sys.executable).with_name("educonnect"))
     also = "".join(f"\n  another gateway    {url}" for url in others)
     second = others[0] if others else first
     return f"""
@@ -180,18 +189,38 @@ EduConnect is up.
 
   gateway            {first}   (socket at /socket, HTTP at /api/v1, /health, /ready, /metrics){also}
   data               {os.path.relpath(installation.folder)}
-  the tree, live     educonnect tree --live --portholes {os.path.relpath(installation.portholes)}
+  the tree, live     {program} tree --live --portholes {os.path.relpath(installation.portholes)}
 
 A community is ready, with two people in it. In two more terminals:
 
-  educonnect chat --url {first} --name {AMINA.name} --password {AMINA.password}
-  educonnect chat --url {second} --name {JUMA.name} --password {JUMA.password}
+  {program} chat --url {first} --name {AMINA.name} --password {AMINA.password}
+  {program} chat --url {second} --name {JUMA.name} --password {JUMA.password}
 
 Ctrl-C stops everything.
 """
 
 
-async def _stop_on_signal(tree: Tree) -> None:
+class _Bystander:
+    """Says at the terminal what a person wants to know of the tree: what fell, and that it is back."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._fallen: set[str] = set()
+
+    def __call__(self, event: str, path: str, cause: Exception | None) -> None:
+        log.info(event, path=path, cause=describe(cause) if cause is not None else None)
+        name = path.rpartition("/")[2]
+        if event == "child_crashed" and cause is not None:
+            self._fallen.add(path)
+            self._say(f"{name} fell ({describe(cause)}); starting it again")
+        elif event == "child_started" and path in self._fallen:
+            self._fallen.discard(path)
+            self._say(f"{name} is back")
+
+
+async def _stop_on_signal(tree: Tree, installation: Installation) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             tree.stop()
+            for program in (*installation.gateways, installation.jobs):
+                program.ask_to_stop()

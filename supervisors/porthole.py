@@ -32,7 +32,7 @@ async def serve_drawing(
     folder: Path, name: str, draw: Callable[[], str], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Answers every connection with `draw()`, until cancelled."""
-    path = _make_room(folder, f"{name}-{os.getpid()}{_SUFFIX}")
+    path = _make_room(folder, f"{name}.{os.getpid()}{_SUFFIX}")
     ear = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         await ear.bind(str(path))
@@ -69,7 +69,8 @@ async def look(folder: Path) -> list[tuple[str, str]]:
             continue
         except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
             text = f"no answer: {error!r}".encode()
-        drawings.append((path.stem, text.decode(errors="replace")))
+        name, _, pid = path.stem.rpartition(".")
+        drawings.append((f"{name}, pid {pid}", text.decode(errors="replace").rstrip()))
     return drawings
 
 

@@ -23,6 +23,7 @@ from supervisors.porthole import serve_drawing
 from supervisors.settings import Settings
 from supervisors.told import Told
 from supervisors.tree import SupervisorGaveUp, Tree
+from supervisors.tree_state import describe
 
 log = structlog.get_logger("serving")
 
@@ -70,8 +71,8 @@ def return_large_blocks() -> None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-async def serve(settings: Settings, role: str, *, portholes: Path, ready_fd: int | None = None) -> int:
-    """Runs a node. Returns the exit status: 0 after a stop, 1 after its tree gave up.
+async def serve(settings: Settings, role: str, *, name: str = "", portholes: Path, ready_fd: int | None = None) -> int:
+    """Runs a node, drawn under `name`. Returns the exit status: 0 after a stop, 1 after its tree gave up.
 
     When everything is up, a line with the bound addresses is written to the descriptor `ready_fd`, if there is one.
     """
@@ -87,11 +88,11 @@ async def serve(settings: Settings, role: str, *, portholes: Path, ready_fd: int
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, nursery.cancel_scope)
-        await nursery.start(serve_drawing, portholes, role, lambda: draw_live(tree.state(), node.dispatcher.states()))
+        await nursery.start(serve_drawing, portholes, name or role, lambda: draw_live(tree.state(), node.dispatcher.states()))
         try:
             await tree.run(task_status=Told(ready))
         except SupervisorGaveUp as gave_up:
-            log.error("node_gave_up", exc_info=gave_up)
+            log.error("node_gave_up", cause=describe(gave_up))
             return 1
         finally:
             nursery.cancel_scope.cancel()
