@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     options = Options(rounds=asked.rounds or (1 if asked.quick else 5), quick=asked.quick, peers=asked.peers)
     command = shlex.join(["python", "-m", "bench", *arguments])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    print(header(command, options))
+    machine = describe_machine()
+    print(header(command, machine, options))
     status = 0
     measured: list[Measured] = []
     try:
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         return status
     print(f"\n{table(measured)}")
     if not options.quick:
-        write_down(measured, command)
+        write_down(measured, command, machine)
     return 0
 
 
@@ -86,7 +87,7 @@ async def measure_all(names: Sequence[str], options: Options) -> list[Measured]:
     return measured
 
 
-def header(command: str, options: Options) -> str:
+def header(command: str, machine: str, options: Options) -> str:
     """What a reader must know of the run, before its first figure."""
     changed = "\n".join(f"  {name}={value}" for name, value in ENVIRONMENT.items())
     peer = (
@@ -95,7 +96,7 @@ def header(command: str, options: Options) -> str:
         else "none"
     )
     return f"""{command}
-{describe_machine()}
+{machine}
 peer: {peer}
 server CPU is user + system of every process: ours gateways, jobs, Postgres, Valkey; theirs node processes and Valkey
 {options.rounds} interleaved rounds; figures are medians; every delivery's content and order is checked
@@ -106,12 +107,12 @@ our servers run with these settings, otherwise with defaults (docs/settings.md):
 
 def node_version() -> str:
     try:
-        return f"node {subprocess.run(['node', '--version'], capture_output=True, text=True, check=True).stdout.strip()}"
+        return f"{subprocess.run(['node', '--version'], capture_output=True, text=True, check=True).stdout.strip()}"
     except (OSError, subprocess.CalledProcessError):
-        return "no node here"
+        return "none"
 
 
-def write_down(measured: Sequence[Measured], command: str) -> None:
+def write_down(measured: Sequence[Measured], command: str, machine: str) -> None:
     """Into the results and the page."""
     versions = our_versions()
     if any(one.peer for one in measured):
@@ -121,7 +122,7 @@ def write_down(measured: Sequence[Measured], command: str) -> None:
             "node": node_version(),
         }
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    figures = merge(load(), keep(measured, command, date, versions))
+    figures = merge(load(), keep(measured, command, date, machine, versions))
     save(figures)
     write_page(figures)
 

@@ -83,9 +83,8 @@ class Figure(msgspec.Struct, frozen=True):
     versions: dict[str, str]
 
 
-def keep(measured: Sequence[Measured], command: str, date: str, versions: dict[str, str]) -> list[Figure]:
-    """Figures of these measurements, made here."""
-    machine = describe_machine()
+def keep(measured: Sequence[Measured], command: str, date: str, machine: str, versions: dict[str, str]) -> list[Figure]:
+    """Figures of these measurements."""
     return [
         Figure(
             name=one.name,
@@ -123,14 +122,16 @@ def save(figures: Sequence[Figure], path: Path = RESULTS) -> None:
 
 
 def describe_machine() -> str:
-    """Processor, cores, memory and kernel, in one line."""
+    """Processor, cores, memory and kernel, in one line, and what else was running: the load average before it began."""
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores ({model}), {memory_gib:.0f} GiB, Linux {platform.release()}"
+    return (
+        f"{os.cpu_count()} cores ({model}), {memory_gib:.0f} GiB, Linux {platform.release()}, load average before {os.getloadavg()[0]:.1f}"
+    )
 
 
 def our_versions() -> dict[str, str]:

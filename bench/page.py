@@ -37,7 +37,7 @@ def render(figures: Sequence[Figure]) -> str:
         versions = {name: value for row in rows for name, value in row.versions.items()}
         parts.append(
             f"\n## `{command}`\n\n{date}, {machine}; "
-            + ", ".join(f"{name} {value}" if name not in value else value for name, value in versions.items())
+            + ", ".join(f"{name} {value.removeprefix(name).strip()}" for name, value in versions.items())
             + ".\n\n| measure | ours | unit | peer | its figure | ratio | goal | | note |\n"
             + "| --- | ---: | --- | --- | ---: | ---: | --- | --- | --- |\n"
             + "".join(_row(row) for row in rows)
