@@ -144,6 +144,8 @@ class Chat:
     async def _carry_out(self, line: str) -> None:
         """One line. Whatever is wrong with it is said, and the chat goes on."""
         if not line:
+            if self._session.status.state == "waiting":
+                self._session.hurry()
             return
         try:
             if not line.startswith("/"):
@@ -174,7 +176,9 @@ class Chat:
         was = "online"
         async for status in self._session.statuses():
             if status.state == "waiting":
-                self._note(f"Offline ({status.detail or 'the connection was lost'}); trying again in {status.wait_s:.0f} s.")
+                self._note(
+                    f"Offline ({status.detail or 'the connection was lost'}); trying again in {status.wait_s:.0f} s, or press Enter."
+                )
             elif status.state == "online" and was != "online":
                 self._note("Online.")
             was = status.state if status.state != "connecting" else was

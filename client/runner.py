@@ -53,6 +53,7 @@ class Runner:
         self._session = session
         self._exchange = exchange
         self._transport = transport
+        session.when_hurried(self.hurry)
         self._grant = grant
         self._settings = settings
         self._world = world
@@ -60,6 +61,7 @@ class Runner:
         self._todo: deque[machine.Action] = deque()
         self._socket: Socket | None = None
         self._activity = trio.CancelScope()
+        self._hurried = trio.Event()
         self._cause = machine.Cut()
 
     async def run(self) -> None:
@@ -79,9 +81,12 @@ class Runner:
         match action:
             case machine.Connect():
                 await self._connect()
-            case machine.Wait(ms):
+            case machine.Wait(ms, least_ms):
+                self._hurried = trio.Event()
                 self._session.set_status(Status("waiting", ms / 1000, self._cause.code, self._cause.detail))
-                await trio.sleep(ms / 1000)
+                await trio.sleep(least_ms / 1000)
+                with trio.move_on_after((ms - least_ms) / 1000):
+                    await self._hurried.wait()
                 self.feed(machine.Waited())
             case machine.Renew():
                 await self._renew()
@@ -93,6 +98,10 @@ class Runner:
         self.feed(machine.Stopped())
         if self._socket is None:
             self._activity.cancel()
+
+    def hurry(self) -> None:
+        """Ends a wait as soon as it may be ended; without one nothing happens."""
+        self._hurried.set()
 
     def feed(self, happened: machine.Input | AnyFrame) -> None:
         """Feeds the machine; what concerns the open socket is done at once, the rest when the socket is gone."""

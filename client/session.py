@@ -87,6 +87,7 @@ class Session:
         self._asking = trio.CapacityLimiter(REQUESTS_MAX)
         self._status = Status("connecting")
         self._status_changed = trio.Event()
+        self._hurry: Callable[[], None] = lambda: None
         self.device = device
         self.user = user
         self.inbox = inbox
@@ -246,6 +247,15 @@ class Session:
             if status.state == "online":
                 return
         raise SessionEnded(self._status.code, self._status.detail)
+
+    def hurry(self) -> None:
+        """Says that there is reason to try now: the network is back, or somebody is looking. Ends a wait, but never what the server asked
+        for, nor the first second; does not wait, and does nothing where there is a socket already."""
+        self._hurry()
+
+    def when_hurried(self, act: Callable[[], None]) -> None:
+        """What `hurry` does (for whoever runs the session)."""
+        self._hurry = act
 
     def set_status(self, status: Status) -> None:
         """Tells everybody (for whoever runs the session)."""

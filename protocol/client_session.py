@@ -26,11 +26,22 @@ from protocol.frames import Draining, Frame, Goodbye, Welcome
 
 BACKOFF_BASE_MS = 500
 """The first wait is drawn from zero to this. Half a second is below what people notice as being offline."""
-BACKOFF_MAX_MS = 30_000
-"""The bound stops doubling here: after a long outage a client is back within half a minute of the server."""
-STEADY_MS = 10_000
+BACKOFF_MAX_MS = 8_000
+"""The bound stops doubling here, after four failures: however long the outage was, every client has tried within eight seconds of its
+end, four on average. A refused connection costs a server next to nothing, and one that has more to bear says so itself: what its
+`Goodbye` asks for comes on top."""
+BACKOFF_BLAMED_MAX_MS = 60_000
+"""The bound where the server ended the socket for what this client sent (`BLAMED`): the same again will end the same way, so there is no
+hurry to be had, and a client with a fault is quiet soon."""
+STEADY_MS = 3_000
 """A session that lasted this long was a good one: the next wait starts from the base again. A shorter one counts as a failure, or
-a server that welcomes and crashes would be hammered at the base rate."""
+a server that welcomes and crashes would be hammered at the base rate. Ten seconds proved too long: while a database comes and goes,
+sessions live for a few seconds, and devices that had been online were still backing off when it was well again."""
+HURRIED_MS = 1_000
+"""A wait that the application cuts short lasts this long all the same, counted from its beginning: an application that hurries at
+every turn asks once a second, no faster."""
+BLAMED = frozenset({Code.BAD_FRAME, Code.ILLEGAL, Code.FLOOD})
+"""Ends for which the server blames the client."""
 RENEWALS_MAX = 3
 """Tokens renewed in a row without a Welcome. A fresh token refused this often will not be liked better the next time."""
 
@@ -148,9 +159,13 @@ class Close(Action, frozen=True):
 
 
 class Wait(Action, frozen=True):
-    """Without a socket: feed `Waited` after this long."""
+    """Without a socket: feed `Waited` after this long; after `least_ms` already if the application is in a hurry.
+
+    What the server asked for is never cut short.
+    """
 
     ms: int
+    least_ms: int = 0
 
 
 class Renew(Action, frozen=True):
@@ -196,9 +211,9 @@ class IllegalInput(Exception):
         self.legal = legal
 
 
-def backoff_ms(failures: int, spread: float) -> int:
+def backoff_ms(failures: int, spread: float, bound_ms: int = BACKOFF_MAX_MS) -> int:
     """Full jitter: uniform in [0, base · 2^failures), bounded. `spread` is the uniform number in [0, 1)."""
-    return int(spread * min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** min(failures, 16)))
+    return int(spread * min(bound_ms, BACKOFF_BASE_MS * 2 ** min(failures, 16)))
 
 
 def reconnect_rule(code: int) -> Reconnect:
@@ -264,9 +279,10 @@ def _hear_goodbye(session: Session, goodbye: Goodbye, _: float) -> Step:
     return Step(replace(session, state=State.LEAVING, moving=False, told=goodbye), (Close(),))
 
 
-def _wait(session: Session, floor_ms: int, spread: float) -> Step:
+def _wait(session: Session, floor_ms: int, spread: float, bound_ms: int = BACKOFF_MAX_MS) -> Step:
     waiting = replace(session, state=State.WAITING, failures=session.failures + 1, delay_ms=0, told=None)
-    return Step(waiting, (Wait(floor_ms + backoff_ms(session.failures, spread)),))
+    ms = floor_ms + backoff_ms(session.failures, spread, bound_ms)
+    return Step(waiting, (Wait(ms, min(ms, max(floor_ms, HURRIED_MS))),))
 
 
 def _retry(session: Session, _: ConnectFailed, spread: float) -> Step:
@@ -291,8 +307,8 @@ def _lose(session: Session, cut: Cut, spread: float) -> Step:
             return Step(replace(session, state=State.ENDED, end=End(code, "a fresh token was refused again and again; log in again")))
         return Step(replace(session, state=State.RENEWING, renewals=session.renewals + 1, told=None), (Renew(),))
     if rule is Reconnect.NOW and session.failures == 0:
-        return Step(replace(session, state=State.WAITING, failures=1, told=None), (Wait(floor_ms),))
-    return _wait(session, floor_ms, spread)
+        return Step(replace(session, state=State.WAITING, failures=1, told=None), (Wait(floor_ms, floor_ms),))
+    return _wait(session, floor_ms, spread, BACKOFF_BLAMED_MAX_MS if code in BLAMED else BACKOFF_MAX_MS)
 
 
 def _lose_while_draining(session: Session, cut: Cut, spread: float) -> Step:
@@ -300,7 +316,7 @@ def _lose_while_draining(session: Session, cut: Cut, spread: float) -> Step:
     if reconnect_rule(cut.code) in (Reconnect.NO, Reconnect.REFRESH):
         return _lose(session, cut, spread)
     owed_ms = max(0, session.delay_ms - cut.waited_ms)
-    return Step(replace(session, state=State.WAITING, failures=0, delay_ms=0), (Wait(owed_ms),))
+    return Step(replace(session, state=State.WAITING, failures=0, delay_ms=0), (Wait(owed_ms, owed_ms),))
 
 
 def _left(session: Session, cut: Cut, spread: float) -> Step:

@@ -175,7 +175,7 @@ The code of `Goodbye`, or of the WebSocket close frame, says what to do (column 
 gets a new access token first, **now** and **wait** come back. A socket that breaks without a code, or with one of WebSocket's own
 (1000 to 1015), is **wait**.
 
-Wait a random time between 0 and `min(cap, base · 2^attempt)` (full jitter; 0.5 s and 30 s are good values for base and cap), but
+Wait a random time between 0 and `min(cap, base · 2^attempt)` (full jitter; 0.5 s and 8 s are good values for base and cap), but
 never less than the `wait_ms` or `delay_ms` that the server gave. Begin again at attempt 0 only after a `Welcome`, not after a
 mere handshake. When the system says that the network is back, try at once.
 """

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from client import SessionEnded, connect
 from client.chat import Chat
+from client.session import World
 from protocol.codes import Code
 from protocol.events import Posted, Said
 from protocol.frames import Goodbye, Refused
@@ -154,6 +155,30 @@ async def test_what_is_said_offline_is_announced_kept_and_sent(server: FakeServe
         await Chat(session, screen).run()
     assert "* You are offline: this will be sent when the network is back." in screen.printed
     assert server.texts(physics) == ["from the tunnel"]
+
+
+async def test_pressing_enter_while_offline_tries_at_once(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    class ReturningScreen(ListScreen):
+        tried_s = 0.0
+
+        async def read(self) -> str | None:
+            line = await super().read()
+            if line == "":
+                server.away = True
+                server.cut_all()
+                while session.status.wait_s < 3:
+                    await session.status_after(session.status)
+                server.away, self.tried_s = False, trio.current_time()
+            elif line == "/status":
+                await session.online()
+                self.tried_s = trio.current_time() - self.tried_s
+            return line
+
+    screen = ReturningScreen("/open general", "", "/status")
+    async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=World(lambda: 0.0, lambda: 0.999)) as session:
+        await Chat(session, screen).run()
+    assert "or press Enter" in screen.text
+    assert screen.tried_s <= 1
 
 
 async def test_the_end_of_a_session_ends_the_chat_with_its_reason(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:

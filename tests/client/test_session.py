@@ -18,6 +18,7 @@ from client import (
     Unreadable,
     connect,
 )
+from client.session import World
 from client.subscription import Events, Item
 from protocol.codec import encode
 from protocol.codes import Code
@@ -403,6 +404,29 @@ async def test_a_goodbye_is_obeyed_to_the_millisecond_it_asks_for(server: FakeSe
         began = trio.current_time()
         await session.online()
         assert trio.current_time() - began >= 45
+
+
+async def test_an_application_in_a_hurry_ends_a_wait_after_a_second_but_not_what_the_server_asked_for(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.away = True
+    async with connect(server.transport(), FakeGrant(server, 11), world=World(lambda: 0.0, lambda: 0.999)) as session:
+        await trio.sleep(60)
+        while session.status.state != "waiting":
+            await session.status_after(session.status)
+        began, server.away = trio.current_time(), False
+        server.goodbyes.append(Goodbye(Code.OVERLOAD, wait_ms=45_000))
+        session.hurry()
+        session.hurry()
+        await session.status_after(session.status)
+        assert trio.current_time() - began <= 1
+        while session.status.state != "waiting":
+            await session.status_after(session.status)
+        session.hurry()
+        await session.online()
+        assert 45 <= trio.current_time() - began <= 46.1
+        session.hurry()
+        assert session.status.state == "online"
 
 
 async def test_a_draining_server_is_left_at_the_time_it_gave_and_not_before(server: FakeServer, autojump_clock: MockClock) -> None:

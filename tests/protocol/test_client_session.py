@@ -84,8 +84,8 @@ def test_what_a_code_says_about_reconnecting_is_obeyed(code: Code) -> None:
 def test_reconnecting_now_waits_for_nothing_the_first_time_and_backs_off_then() -> None:
     first = step(online(), m.Cut(int(Code.DEAD)), 0.999)
     assert first.actions == (m.Wait(0),)
-    again = step(online(failures=1), m.Cut(int(Code.DEAD), online_ms=10), 0.999)
-    assert again.actions == (m.Wait(m.backoff_ms(1, 0.999)),)
+    (again,) = step(online(failures=1), m.Cut(int(Code.DEAD), online_ms=10), 0.999).actions
+    assert isinstance(again, m.Wait) and again.ms == m.backoff_ms(1, 0.999)
 
 
 def test_a_code_nobody_knows_is_taken_for_weather() -> None:
@@ -113,13 +113,44 @@ def test_a_server_that_welcomes_and_crashes_is_not_hammered() -> None:
 
 def test_a_steady_session_starts_the_waits_anew() -> None:
     lost = step(online(failures=9), m.Cut(online_ms=m.STEADY_MS), 0.5)
-    assert lost.actions == (m.Wait(m.backoff_ms(0, 0.5)),)
+    (wait,) = lost.actions
+    assert isinstance(wait, m.Wait) and wait.ms == m.backoff_ms(0, 0.5)
 
 
 def test_a_wait_that_the_server_asks_for_is_the_least() -> None:
     said = step(online(), Goodbye(Code.OVERLOAD, "", 20_000)).session
     (wait,) = step(said, m.Cut(), 0.0).actions
-    assert wait == m.Wait(20_000)
+    assert wait == m.Wait(20_000, 20_000)
+
+
+@given(INPUTS, SPREAD, st.integers(0, 20), st.integers(0, 60_000))
+def test_a_hurry_shortens_a_wait_to_a_second_and_never_below_what_the_server_asked_for(
+    happened: m.Input, spread: float, failures: int, asked_ms: int
+) -> None:
+    for state in (online(failures=failures), step(online(failures=failures), Goodbye(Code.OVERLOAD, "", asked_ms)).session):
+        if type(happened) not in RULES[state.state]:
+            continue
+        for action in step(state, happened, spread).actions:
+            if isinstance(action, m.Wait):
+                assert action.least_ms <= action.ms
+                assert action.least_ms >= min(action.ms, m.HURRIED_MS)
+                assert state.told is None or action.least_ms >= asked_ms
+
+
+@given(SPREAD, st.integers(0, 60))
+def test_after_any_outage_a_device_tries_within_eight_seconds_of_its_end(spread: float, failures: int) -> None:
+    for failed in (
+        step(Session(state=State.CONNECTING, failures=failures), m.ConnectFailed(), spread),
+        step(online(), m.Cut(1006), spread),
+    ):
+        (wait,) = failed.actions
+        assert isinstance(wait, m.Wait) and wait.ms <= 8_000
+
+
+@pytest.mark.parametrize("code", sorted(m.BLAMED))
+def test_a_client_that_is_to_blame_becomes_quieter_than_the_weather_makes_it(code: Code) -> None:
+    (wait,) = step(online(failures=20), m.Cut(int(code)), 0.999).actions
+    assert isinstance(wait, m.Wait) and wait.ms > 3 * m.BACKOFF_MAX_MS
 
 
 def test_a_token_refused_again_and_again_ends_the_session() -> None:
@@ -153,7 +184,7 @@ def test_a_draining_server_is_left_when_its_delay_is_over_and_the_next_socket_op
 
 def test_a_socket_cut_while_draining_still_owes_the_rest_of_the_delay() -> None:
     drained = step(online(), Draining(4000)).session
-    assert step(drained, m.Cut(int(Code.DRAIN), waited_ms=1500), 0.9).actions == (m.Wait(2500),)
+    assert step(drained, m.Cut(int(Code.DRAIN), waited_ms=1500), 0.9).actions == (m.Wait(2500, 2500),)
     assert step(drained, m.Cut(int(Code.REVOKED), waited_ms=1500)).session.state is State.ENDED
 
 
