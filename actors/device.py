@@ -67,7 +67,8 @@ def read_operation(operation: bytes) -> AnyOperation | Refusal:
     try:
         return decode_operation(operation)
     except BadFrame as bad:
-        return Refusal(Code.INVALID if bad.code is Code.BAD_FRAME else bad.code, bad.detail)
+        # The detail counts places from the operation's own beginning; without the word they would be looked for in `Mutate`.
+        return Refusal(Code.INVALID if bad.code is Code.BAD_FRAME else bad.code, f"operation: {bad.detail}")
 
 
 def takeover_payload(device: int, generation: int) -> bytes:

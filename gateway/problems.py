@@ -43,6 +43,11 @@ STATUS: Final[Mapping[Code, HTTPStatus]] = {
     Code.FAULT: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
+TITLES: Final[Mapping[Code, str]] = {
+    Code.UNAUTHENTICATED: "This does not prove who you are.",
+}
+"""Where the table's own words are about a token or a socket, and people come with a name and a password too."""
+
 
 class Problem(Exception):
     """The request is refused. `status` where HTTP has a finer word than the code's own (405, 415 …)."""
@@ -78,7 +83,7 @@ def render(problem: Problem) -> Response:
     retry_after_s = 0 if problem.retry_after_s is None else max(1, math.ceil(problem.retry_after_s))
     body = _Body(
         type=f"urn:educonnect:problem:{problem.code.name.lower().replace('_', '-')}",
-        title=TABLE[problem.code].meaning,
+        title=TITLES.get(problem.code) or TABLE[problem.code].meaning,
         status=problem.status,
         detail=problem.detail,
         code=int(problem.code),

@@ -145,8 +145,15 @@ def test_any_bytes_are_an_operation_or_a_refusal(raw: bytes) -> None:
     operation = read_operation(raw)
     if isinstance(operation, Refusal):
         assert operation.code in (Code.INVALID, Code.UNKNOWN)
+        assert operation.detail.startswith("operation: ")
     else:
         assert encode(operation)
+
+
+def test_the_refusal_of_an_operation_says_that_the_place_it_names_is_in_the_operation() -> None:
+    refusal = read_operation(encode(Say(1, "")))
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail.startswith("operation: ") and "$[2]" in refusal.detail
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))

@@ -157,7 +157,8 @@ async def test_a_wrong_password_an_unknown_name_and_an_impossible_one_are_answer
         for name, password in [("ada", "wrong password"), ("eve", PASSWORD), ("no such name!", PASSWORD), ("", PASSWORD), ("ada", "")]
     ]
     assert len({(answer.status, answer.body) for answer in answers}) == 1
-    answers[0].problem(401, Code.UNAUTHENTICATED)
+    problem = answers[0].problem(401, Code.UNAUTHENTICATED)
+    assert "token" not in problem["title"], "whoever typed a password knows of no token"
     assert world.memory.failed_logins == [ada["user"], 0, 0, 0, ada["user"]]
     assert world.passwords.done == 1 + len(answers), "one hash for the registration, and one for each attempt, known or not"
 
