@@ -45,7 +45,7 @@ from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
 from gateway.metrics import Metrics
 from gateway.passwords import Cost, Passwords
-from gateway.rates import Rates
+from gateway.rates import Limit, Rates
 from gateway.redis_connection import Way, parse_address
 from gateway.resp import Commands
 from gateway.rfc6455 import Limits as ReaderLimits
@@ -53,7 +53,7 @@ from gateway.session_cache import SESSIONS_TOPIC, SessionCache
 from gateway.session_gate import SessionGate
 from gateway.tokens import KeySet, load_pem
 from gateway.web import create_app
-from gateway.web_services import Probe, Readiness, Services
+from gateway.web_services import AuthLimits, Probe, Readiness, Services
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
@@ -238,6 +238,8 @@ class Node:
                 "migrations": Probe(self._ask_migrations),
                 "redis": Probe(self._ask_redis, required=False),
             },
+            limits=auth_limits(self.settings),
+            registration_open=self.settings.accounts.registration_open,
         )
 
     async def _ask_database(self) -> Readiness:
@@ -276,6 +278,19 @@ def cast_limits(settings: Settings) -> CastLimits:
             drain_spread_s=settings.drain.spread_s,
         ),
         device=DeviceLimits(in_flight_max=limits.in_flight_max),
+    )
+
+
+def auth_limits(settings: Settings) -> AuthLimits:
+    """How often identity may be asked for, from the settings."""
+    accounts = settings.accounts
+    return AuthLimits(
+        register_address=Limit(accounts.register_address_burst, accounts.register_address_per_minute / 60),
+        login_address=Limit(accounts.login_address_burst, accounts.login_address_per_minute / 60),
+        login_account_address=Limit(accounts.login_account_address_burst, accounts.login_account_address_per_minute / 60),
+        login_account=Limit(accounts.login_account_burst, accounts.login_account_per_minute / 60),
+        refresh_address=Limit(accounts.refresh_address_burst, accounts.refresh_address_per_minute / 60),
+        session_user=Limit(accounts.session_user_burst, accounts.session_user_per_minute / 60),
     )
 
 

@@ -24,6 +24,7 @@ from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from gateway.passwords import CONCURRENT_MAX, OWASP, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
+from gateway.web_services import AuthLimits
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
 from persistence.journal import JournalOptions
 from persistence.sessions import SessionRules
@@ -33,6 +34,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 DAY_S: Final = 24 * 3600
 
+_AUTH: Final = AuthLimits()
 _GATES: Final = GateBounds()
 _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
@@ -192,6 +194,51 @@ class Passwords(Section, frozen=True):
     wait_s: Annotated[float, Meta(gt=0, le=60, description="how long one waits; longer than this nobody looks at a button")] = WAIT_S
 
 
+class Accounts(Section, frozen=True):
+    """Who may have an account, and how often identity may be asked for, all gateways together. Beyond it: 429 with Retry-After."""
+
+    registration_open: Annotated[bool, Meta(description="whether anybody may make an account; otherwise that is refused with 403")] = True
+    register_address_burst: Annotated[
+        int, Meta(ge=1, le=10_000, description="accounts made at once from one address (IPv6: /64): a class signs up together behind one")
+    ] = _AUTH.register_address.burst
+    register_address_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.register_address.per_s
+    )
+    login_address_burst: Annotated[int, Meta(ge=1, le=100_000, description="log-ins at once from one address")] = _AUTH.login_address.burst
+    login_address_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.login_address.per_s
+    )
+    login_account_address_burst: Annotated[
+        int, Meta(ge=1, le=10_000, description="log-ins at once into one account from one address: somebody who guesses")
+    ] = _AUTH.login_account_address.burst
+    login_account_address_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.login_account_address.per_s
+    )
+    login_account_burst: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="log-ins at once into one account from everywhere: many who guess; the owner waits, too",
+        ),
+    ] = _AUTH.login_account.burst
+    login_account_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.login_account.per_s
+    )
+    refresh_address_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="tokens renewed at once from one address: all of a school's devices, after an outage")
+    ] = _AUTH.refresh_address.burst
+    refresh_address_per_minute: Annotated[float, Meta(gt=0, le=1_000_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.refresh_address.per_s
+    )
+    session_user_burst: Annotated[
+        int, Meta(ge=1, le=10_000, description="other questions of one account at once: passwords, sessions, logging out")
+    ] = _AUTH.session_user.burst
+    session_user_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.session_user.per_s
+    )
+
+
 class Gates(Section, frozen=True):
     """Bounds at the door: before anybody is known."""
 
@@ -320,6 +367,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     redis: Redis = Redis()
     tokens: Tokens = Tokens()
     passwords: Passwords = Passwords()
+    accounts: Accounts = Accounts()
     gates: Gates = Gates()
     http: Http = Http()
     sockets: Sockets = Sockets()

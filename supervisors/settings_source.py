@@ -295,6 +295,6 @@ def _unit(name: str) -> str:
     """A name's last word is its unit."""
     units = {"bytes": "bytes", "s": "seconds", "kib": "KiB"}
     words = [word for word in name.split("_") if word not in ("max", "min")]
-    if words[-1] == "s" and len(words) > 1 and words[-2] == "per":
-        return " a second"
+    if len(words) > 1 and words[-2] == "per":
+        return " a second" if words[-1] == "s" else f" a {words[-1]}"
     return f" {units[words[-1]]}" if words[-1] in units else ""

@@ -14,8 +14,11 @@ from actors.session import SessionLimits
 from gateway.admission import Gates
 from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
+from gateway.rates import Limit
+from gateway.web_services import AuthLimits
 from persistence.journal import JournalOptions
 from supervisors.generated import ROOT
+from supervisors.node import auth_limits
 from supervisors.settings import Secret, Settings
 from supervisors.settings_source import BadSettings, known_settings, load, missing_for_serving
 
@@ -75,6 +78,7 @@ def test_variables_carry_lists_and_truths(tmp_path: Path) -> None:
         ("EDUCONNECT_HEARTBEAT_PONG_S", "nan", "a number above 0 to 300 seconds"),
         ("EDUCONNECT_HEARTBEAT_PONG_S", "inf", "a number above 0 to 300 seconds"),
         ("EDUCONNECT_HEARTBEAT_PONG_S", "0", "a number above 0 to 300 seconds"),
+        ("EDUCONNECT_ACCOUNTS_LOGIN_ADDRESS_PER_MINUTE", "0", "a number above 0 to 100000 a minute"),
         ("EDUCONNECT_LOG_LEVEL", "loud", "one of 'debug', 'info', 'warning', 'error'"),
         ("EDUCONNECT_DATABASE_POOLER", "perhaps", "true or false"),
         ("EDUCONNECT_LISTEN_HOST", "", "text that is not empty"),
@@ -197,6 +201,13 @@ def test_the_sessions_limits_are_those_of_its_sections() -> None:
     settings, limits = Settings(), SessionLimits()
     assert (settings.limits.in_flight_max, settings.limits.follows_max) == (limits.in_flight_max, limits.follows_max)
     assert settings.heartbeat.heartbeat_s == limits.heartbeat_s
+
+
+def test_the_limits_on_identity_are_those_of_their_section_each_for_itself() -> None:
+    assert auth_limits(Settings()) == AuthLimits()
+    for name in AuthLimits.__struct_fields__:
+        settings = load(None, {f"EDUCONNECT_ACCOUNTS_{name}_BURST".upper(): "7", f"EDUCONNECT_ACCOUNTS_{name}_PER_MINUTE".upper(): "90"})
+        assert auth_limits(settings) == msgspec.structs.replace(AuthLimits(), **{name: Limit(7, 1.5)})
 
 
 CONVERTED: dict[str, type[Any]] = {"gates": Gates, "redis": LinkOptions, "journal": JournalOptions, "http": HttpBounds}
