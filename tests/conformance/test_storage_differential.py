@@ -234,7 +234,7 @@ class Story:
         """More than is kept: outcomes that are forgotten."""
         device = self.chance.choice(self.devices)
         await self.submit([self.next(device, Refusal(Code.INVALID, f"no {n}")) for n in range(300)])
-        await self.submit([msgspec.structs.replace(entry, generation=device.generation) for entry in device.sent[-300::9]])
+        await self.submit([msgspec.structs.replace(entry, generation=device.generation) for entry in device.sent[-300:]])
 
     async def end(self) -> None:
         person = self.chance.choice(self.devices).person
@@ -301,7 +301,9 @@ class Story:
         place, device = chance.choice(self.spaces), chance.choice(self.devices)
         head = len(self.model.database.streams[stream].log) if stream in self.model.database.streams else 0
         position, events_max = chance.randint(0, head + 3), chance.choice((1, 2, 5, 100))
-        bytes_max = chance.choice((0, 1, 20, 350, 1000, 100_000))
+        rows = self.model.database.rows(stream)[position : position + 3] if head else []
+        exact = sum(len(row.body) for row in rows)
+        bytes_max = chance.choice((0, 1, exact, exact, 350, 1000, 100_000))
         users = tuple({chance.choice([*(d.person.user for d in self.devices), NOBODY]) for _ in range(4)})
         return chance.choice(
             (
