@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install dev test lint format generate bench lock clean
+.PHONY: help install dev test prove lint format generate bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make dev       start everything on this machine, with nothing installed (ARGS='--gateways 2 --port 8000')"
-	@echo "make test      lint, then all tests; says at the end what could not be run here"
+	@echo "make test      lint, short proofs, then all tests; says at the end what could not be run here"
+	@echo "make prove     the short proofs alone: simulator, hostile input, rehearsal with kills"
 	@echo "make lint      ruff, mypy, and the rule that imports point down"
 	@echo "make format    let ruff format and sort"
 	@echo "make generate  write the documents and vectors that come from code"
@@ -43,8 +44,14 @@ format: install
 	$(BIN)/ruff format .
 
 # Pytest comes last, so that its closing line is the last thing a reader sees.
-test: install lint
+test: install lint prove
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+# The short forms of the long searches; each prints what it counted, and fails on a single violation.
+prove: install
+	$(BIN)/python -m proofs simulate --seeds 200
+	$(BIN)/python -m proofs fuzz
+	$(BIN)/python -m proofs rehearse --seconds 20 --users 40 --devices 100 --communities 10 --kill gateway,redis,postgres
 
 generate: install
 	$(BIN)/python -m supervisors.generated
