@@ -228,7 +228,7 @@ class Story:
         await self.model.deliver()
 
     async def look(self) -> None:
-        await self.ask([self.question() for _ in range(6)])
+        await self.ask([self.question() for _ in range(20)])
 
     async def hoard(self) -> None:
         """More than is kept: outcomes that are forgotten."""
