@@ -560,7 +560,7 @@ class Session:
             case Denied():
                 self._reply(Failed(id, result.code, result.detail, 500 if result.code in (Code.BUSY, Code.UNAVAILABLE) else 0))
             case SpaceList():
-                self._reply(Spaces(id, result.inbox_upto, result.spaces))
+                self._reply(Spaces(id, result.inbox_upto, result.spaces, result.invitations))
             case MemberList():
                 assert isinstance(command, Members)
                 self._reply(MemberPage(id, command.space, result.members, result.more))

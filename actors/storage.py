@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from actors.cell import Ref
 from protocol.codes import Code
-from protocol.frames import Member, SpaceState
+from protocol.frames import Invitation, Member, SpaceState
 from protocol.operations import AnyOperation
 
 
@@ -208,11 +208,16 @@ class Heads(Struct, frozen=True):
     heads: tuple[Head, ...]
 
 
+INVITATIONS_LISTED_MAX = 100
+"""A space bounds how many it has open, but nothing bounds how many spaces invite one person. Nobody reads more than these."""
+
+
 class SpaceList(Struct, frozen=True):
-    """Answers `ListSpaces`."""
+    """Answers `ListSpaces`. `invitations`: the newest, at most `INVITATIONS_LISTED_MAX`, latest first."""
 
     inbox_upto: int
     spaces: tuple[SpaceState, ...]
+    invitations: tuple[Invitation, ...] = ()
 
 
 class MemberList(Struct, frozen=True):

@@ -17,6 +17,7 @@ from typing import Final
 import asyncpg
 
 from actors.storage import (
+    INVITATIONS_LISTED_MAX,
     Attach,
     Attached,
     Audience,
@@ -39,7 +40,7 @@ from actors.storage import (
 )
 from persistence.epoch import BUMP, CLUSTER, Epoch
 from protocol.codes import Code
-from protocol.frames import Member, SpaceState, StreamState
+from protocol.frames import Invitation, Member, SpaceState, StreamState
 from protocol.values import Role, SpaceKind, StreamKind
 
 # The history that these devices are attached in belongs to the same statement: one that was read before could be over by now, and a
@@ -81,25 +82,34 @@ order by q.pos"""
 
 _HEADS: Final = "select id, head, audience_version from streams where id = any($1::bigint[])"
 
+# A row per stream; the first of a user's carries the invitations, too.
 _SPACES: Final = """
-select q.pos, i.head, p.id, p.kind, p.name, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0), m.role & s.write_roles <> 0
+select q.pos, i.head, case when row_number() over (partition by q.pos order by p.id, s.id) = 1 then v.invitations end,
+       p.id, p.kind, p.name, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0), m.role & s.write_roles <> 0
 from unnest($1::bigint[]) with ordinality as q (user_id, pos)
 join accounts a on a.id = q.user_id
 join streams i on i.id = a.inbox
+left join lateral (
+    select array_agg(row(n.space_id, t.name, n.role, n.invited_by, coalesce(b.display_name, '')) order by n.at desc, n.space_id desc)
+        as invitations
+    from (select * from invitations where user_id = q.user_id order by at desc, space_id desc limit $2) n
+    join spaces t on t.id = n.space_id
+    left join accounts b on b.id = n.invited_by
+) v on true
 left join (members m join spaces p on p.id = m.space_id and p.kind in (1, 2) join streams s on s.space_id = p.id) on
     m.user_id = q.user_id and m.role & s.read_roles <> 0
 left join read_markers r on r.user_id = q.user_id and r.stream_id = s.id
 order by q.pos, p.id, s.id"""
 
 _MEMBERS: Final = """
-select m.role is not null, t.users, t.roles, t.names
+select m.role is not null, t.users, t.roles, t.display_names, t.names
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) with ordinality as q (space, user_id, after, page, pos)
 left join lateral (select m.role from members m where m.space_id = q.space and m.user_id = q.user_id limit 1) m on true
 left join lateral (
     select array_agg(o.user_id order by o.user_id) as users, array_agg(o.role order by o.user_id) as roles,
-           array_agg(o.display_name order by o.user_id) as names
+           array_agg(o.display_name order by o.user_id) as display_names, array_agg(o.name::text order by o.user_id) as names
     from (
-        select n.user_id, n.role, a.display_name from members n join accounts a on a.id = n.user_id
+        select n.user_id, n.role, a.display_name, a.name from members n join accounts a on a.id = n.user_id
         where n.space_id = q.space and n.user_id > q.after order by n.user_id limit q.page + 1
     ) o
 ) t on m.role is not null
@@ -172,11 +182,16 @@ async def read_heads(connection: asyncpg.Connection, queries: Sequence[ReadHeads
 
 
 async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpaces]) -> list[Result]:
-    rows = await connection.fetch(_SPACES, [q.user for q in queries])
+    rows = await connection.fetch(_SPACES, [q.user for q in queries], INVITATIONS_LISTED_MAX)
     inboxes: dict[int, int] = {}
+    invited: dict[int, tuple[Invitation, ...]] = {}
     spaces: dict[int, dict[int, tuple[SpaceKind, str, Role, list[StreamState]]]] = {}
-    for pos, inbox_upto, space, kind, name, role, *stream in rows:
+    for pos, inbox_upto, invitations, space, kind, name, role, *stream in rows:
         inboxes[pos] = inbox_upto
+        if invitations is not None:
+            invited[pos] = tuple(
+                Invitation(into, into_name, Role(as_role), by, by_name) for into, into_name, as_role, by, by_name in invitations
+            )
         if space is not None:
             entered = spaces.setdefault(pos, {}).setdefault(space, (SpaceKind(kind), name, Role(role), []))
             stream_id, stream_kind, stream_name, head, read_upto, may_write = stream
@@ -187,6 +202,7 @@ async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpac
             tuple(
                 SpaceState(space, kind, name, role, tuple(streams)) for space, (kind, name, role, streams) in spaces.get(pos, {}).items()
             ),
+            invited.get(pos, ()),
         )
         if pos in inboxes
         else Denied(Code.NOT_FOUND)
@@ -199,11 +215,12 @@ async def list_members(connection: asyncpg.Connection, queries: Sequence[ListMem
         _MEMBERS, [q.space for q in queries], [q.user for q in queries], [q.after for q in queries], [q.limit for q in queries]
     )
     results: list[Result] = []
-    for query, (is_member, users, roles, names) in zip(queries, rows, strict=True):
+    for query, (is_member, *columns) in zip(queries, rows, strict=True):
         if not is_member:
             results.append(Denied(Code.NOT_FOUND))
             continue
-        members = tuple(Member(user, Role(role), name) for user, role, name in zip(users or (), roles or (), names or (), strict=True))
+        people = zip(*(column or () for column in columns), strict=True)
+        members = tuple(Member(user, Role(role), display_name, name) for user, role, display_name, name in people)
         results.append(MemberList(members[: query.limit], len(members) > query.limit))
     return results
 

@@ -350,20 +350,35 @@ class SpaceState(Struct, frozen=True, array_like=True):
     streams: tuple[StreamState, ...]
 
 
+class Invitation(Struct, frozen=True, array_like=True):
+    """A standing invitation: one may join `space` in `role`. `by_name` is the display name of who invited, whom one may not know yet."""
+
+    space: SpaceId
+    name: str
+    role: Role
+    by: UserId
+    by_name: str = ""
+
+
 class Spaces(Frame, frozen=True, tag=53):
-    """Answers `Overview`. `inbox_upto` is the inbox's head in the same snapshot: apply the inbox's later events to this."""
+    """Answers `Overview`. `inbox_upto` is the inbox's head in the same snapshot: apply the inbox's later events to this.
+
+    `invitations` are the newest, at most 100, latest first.
+    """
 
     id: RequestId
     inbox_upto: After
     spaces: tuple[SpaceState, ...]
+    invitations: tuple[Invitation, ...] = ()
 
 
 class Member(Struct, frozen=True, array_like=True):
-    """Somebody in a space."""
+    """Somebody in a space. `name` is the unique one, by which `Search` finds them; an older server leaves it out."""
 
     user: UserId
     role: Role
     display_name: str
+    name: str = ""
 
 
 class MemberPage(Frame, frozen=True, tag=54):

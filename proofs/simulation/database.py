@@ -415,7 +415,7 @@ class Database:
                     return Denied(Code.NOT_FOUND)
                 members = sorted(user for user in space.members if user > query.after)
                 page = members[: query.limit]
-                return MemberList(tuple(Member(u, space.members[u], self.names[u]) for u in page), len(members) > len(page))
+                return MemberList(tuple(Member(u, space.members[u], self.names[u], self.names[u]) for u in page), len(members) > len(page))
             case FindPerson():
                 for user, name in self.names.items():
                     if name.casefold() == query.name.casefold():

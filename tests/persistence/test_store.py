@@ -31,8 +31,8 @@ from actors.storage import (
 from persistence.bridge import Bridge
 from persistence.store import Store, StoreOptions
 from protocol.codes import Code
-from protocol.frames import Member, SpaceState, StreamState
-from protocol.operations import ChangeChannel, CreateChannel, MarkRead, OpenConversation, Remove, Say
+from protocol.frames import Invitation, Member, SpaceState, StreamState
+from protocol.operations import ChangeChannel, CreateChannel, Invite, Join, MarkRead, OpenConversation, Remove, Say
 from protocol.values import Role, Roles, SpaceKind, StreamKind
 from tests.persistence.world import Mailbox, Person, World, world
 
@@ -186,6 +186,28 @@ async def test_the_overview_shows_what_one_may_read(bridge: Bridge, asker: Asker
         assert of_nobody == Denied(Code.NOT_FOUND)
 
 
+async def test_the_overview_shows_the_newest_standing_invitations_and_who_invites(bridge: Bridge, asker: Asker) -> None:
+    async with world(bridge) as w:
+        ann, bob, eve = await w.person("ann"), await w.person("bob"), await w.person("eve")
+        chess, _, _ = await w.community(ann, bob)
+        await w.ok(ann, CreateChannel(chess, "openings"))
+        maths, _, _ = await w.community(bob)
+        go, _, _ = await w.community(ann)
+        for host, space, role in ((ann, chess, Role.LEARNER), (ann, go, Role.LEARNER), (bob, maths, Role.MENTOR)):
+            await w.ok(host, Invite(space, eve.user, role))
+        in_chess, in_go = Invitation(chess, "ann's", Role.LEARNER, ann.user, "Ann"), Invitation(go, "ann's", Role.LEARNER, ann.user, "Ann")
+        in_maths = Invitation(maths, "bob's", Role.MENTOR, bob.user, "Bob")
+        [of_eve, of_ann] = await asker.all(ListSpaces(eve.user), ListSpaces(ann.user))
+        assert of_eve == SpaceList(0, (), (in_maths, in_go, in_chess))
+        assert isinstance(of_ann, SpaceList) and of_ann.invitations == ()
+        await w.ok(eve, Join(chess))
+        await w.ok(ann, Remove(go, eve.user))
+        [of_eve, of_bob] = await asker.all(ListSpaces(eve.user), ListSpaces(bob.user))
+        assert isinstance(of_eve, SpaceList) and of_eve.invitations == (in_maths,), "used or withdrawn"
+        assert [len(space.streams) for space in of_eve.spaces] == [3], "once each, with several streams in the answer"
+        assert isinstance(of_bob, SpaceList) and of_bob.invitations == ()
+
+
 async def test_members_come_in_pages_for_members(bridge: Bridge, asker: Asker) -> None:
     async with world(bridge) as w:
         people = [await w.person(name) for name in ("ann", "bob", "cid")]
@@ -195,8 +217,8 @@ async def test_members_come_in_pages_for_members(bridge: Bridge, asker: Asker) -
         [first, second, foreign] = await asker.all(
             ListMembers(space, bob.user, 0, 2), ListMembers(space, bob.user, bob.user, 2), ListMembers(space, eve.user, 0, 2)
         )
-        assert first == MemberList((Member(ann.user, Role.OWNER, "Ann"), Member(bob.user, Role.LEARNER, "Bob")), True)
-        assert second == MemberList((Member(cid.user, Role.LEARNER, "Cid"),), False)
+        assert first == MemberList((Member(ann.user, Role.OWNER, "Ann", ann.name), Member(bob.user, Role.LEARNER, "Bob", bob.name)), True)
+        assert second == MemberList((Member(cid.user, Role.LEARNER, "Cid", cid.name),), False)
         assert foreign == Denied(Code.NOT_FOUND)
 
 
