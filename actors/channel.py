@@ -49,6 +49,11 @@ from protocol.frames import BATCH_FRAMES_MAX, Failed, Followed, IsTyping, Lagged
 from protocol.values import LinkQuality
 
 FLUSH = Alarm("flush")
+FLUSH_COST_S = 8e-6
+"""What one follower's share of a flush costs, about: a send takes the kernel 4 to 7 µs. A channel flushes no more often than leaves as
+much time again for everything else, so that the busier it is, the more events leave together: with 32 authors in a room of 1,000 a
+delivery cost 9.6 µs one by one and 2.7 µs in fives. A calm channel never waits, and 1,000 followers wait 8 ms at most.
+"""
 REPAIR = Alarm("repair")
 RETRY = Alarm("retry")
 SYSTEM = 0
@@ -68,8 +73,13 @@ class ChannelLimits(Struct, frozen=True):
     """How long a missing event may still arrive over the link before it is read: two gateways' publishes cross within a few ms."""
     retry_s: float = 0.5
     """After Postgres could not answer."""
+    held_bytes_max: int = 1024 * 1024
+    """Events held back while the audience is not known. Beyond it everybody is told to follow again from their cursors: it may be
+    long until the database answers, and other gateways go on."""
     typing_every_s: float = 2.0
     """One user's typing is passed on at most this often."""
+    whispers_max: int = 64
+    """Ephemeral frames that wait for a flush; more are dropped."""
     typists_max: int = 32
     """Typing users remembered; in a busier channel the news is worth nothing."""
 
@@ -103,7 +113,9 @@ class Channel:
         "asking",
         "audience_version",
         "checking",
+        "flushed_at",
         "flushing",
+        "held_bytes",
         "joining",
         "live",
         "outgoing",
@@ -115,6 +127,7 @@ class Channel:
         "tail",
         "typists",
         "waiting",
+        "whispers",
     )
 
     def __init__(
@@ -136,7 +149,12 @@ class Channel:
         self.waiting: list[Follower] = []
         """Those whose page reached beyond this gateway's tail, or came while the audience is not known: live as soon as may be."""
         self.outgoing: list[bytes] = []
+        self.held_bytes = 0
+        """Of `outgoing`, what came while it could not go."""
+        self.whispers: list[bytes] = []
+        """Ephemeral frames for the next flush."""
         self.flushing = False
+        self.flushed_at = 0.0
         self.audience_version = 0
         self.stale = False
         """The audience has changed and is not known yet: nothing is flushed."""
@@ -184,6 +202,8 @@ class Channel:
         community = self._near.communities.find(self.space) if self.space else None
         if community is not None:
             community.tell_control(ChannelAway(self._stream))
+            for follower in self.live.values():
+                community.tell(Present(follower.user, -1))
         for follower in (*self.live.values(), *self.joining.values(), *self.waiting):
             follower.outlet.send(encode(Lagged(self._stream)))
             follower.session.tell_control(FollowEnded(self._stream, lagged=False))
@@ -207,8 +227,21 @@ class Channel:
             return
         if self.live:
             self.outgoing.extend(frames)
-            self._flush_soon()
+            if self.stale:
+                self._hold(frames)
+            else:
+                self._flush_soon()
         self._meet_waiting()
+
+    def _hold(self, frames: Sequence[bytes]) -> None:
+        self.held_bytes += sum(map(len, frames))
+        if self.held_bytes <= self._limits.held_bytes_max:
+            return
+        self.outgoing, self.held_bytes = [], 0
+        for follower in list(self.live.values()):
+            self._forget(follower.key)
+            follower.outlet.send(encode(Lagged(self._stream)))
+            follower.session.tell_control(FollowEnded(self._stream, lagged=False))
 
     def _meet_waiting(self) -> None:
         if self.waiting and not self.stale:
@@ -414,17 +447,29 @@ class Channel:
     # What goes out
 
     def _flush_soon(self) -> None:
-        """After what waits in the inbox now, so that one burst of events is one message to each follower."""
-        if not self.flushing:
+        """After what waits in the inbox now, so that one burst of events is one message to each follower; later while it is busy."""
+        if self.flushing:
+            return
+        wait_s = self.flushed_at + len(self.live) * FLUSH_COST_S - self._ctx.now()
+        if wait_s > 0.0:
             self.flushing = True
-            if not self._ctx.self.tell(FLUSH):
-                self.flushing = False
+            self._ctx.after(wait_s, FLUSH)
+        else:
+            self.flushing = self._ctx.self.tell(FLUSH)
+            if not self.flushing:
                 self._flush()
 
     def _flush(self) -> None:
-        if self.stale or not self.outgoing:
+        if self.stale:
+            self.whispers.clear()
             return
-        frames, self.outgoing = self.outgoing, []
+        if self.outgoing or self.whispers:
+            self.flushed_at = self._ctx.now()
+            self._flush_events()
+            self._flush_whispers()
+
+    def _flush_events(self) -> None:
+        frames, self.outgoing, self.held_bytes = self.outgoing, [], 0
         for start in range(0, len(frames), BATCH_FRAMES_MAX):
             batch = Batch(join(frames[start : start + BATCH_FRAMES_MAX]))
             slow = [follower for follower in self.live.values() if not follower.outlet.push(batch)]
@@ -447,13 +492,19 @@ class Channel:
         self._shout(frame)
 
     def _shout(self, frame: bytes) -> None:
-        """Something ephemeral: to those who follow now, have room for it and a link that is worth it."""
-        if self.stale:
-            return
-        batch = Batch(frame)
-        for follower in self.live.values():
-            if follower.quality < LinkQuality.POOR:
-                follower.outlet.push(batch)
+        """Something ephemeral, with the next flush."""
+        if self.live and not self.stale and len(self.whispers) < self._limits.whispers_max:
+            self.whispers.append(frame)
+            self._flush_soon()
+
+    def _flush_whispers(self) -> None:
+        """To those who follow now, have room for it and a link that is worth it."""
+        if self.whispers:
+            whispers, self.whispers = self.whispers, []
+            batch = Batch(join(whispers))
+            for follower in self.live.values():
+                if follower.quality < LinkQuality.POOR:
+                    follower.outlet.push(batch)
 
     def _frames(self, rows: Sequence[Row]) -> list[bytes]:
         return [encode_event(self._stream, row.seq, row.author, row.at, row.body) for row in rows]

@@ -17,7 +17,7 @@ from supervisors.cast import POOLS
 PATIENT: Final = Backoff(first_s=0.2, max_s=4.0)
 """For what depends on the world: retried for ever, a few seconds apart. Its supervisor's intensity is made to outlast it (`_patient`)."""
 
-GROUND: Final = ("bridge", "commands", "link", "epoch", "journal", "store", "control", "outbox", "sessions", "actors")
+GROUND: Final = ("bridge", "commands", "link", "journal", "store", "control", "outbox", "sessions", "epoch", "actors")
 """The services of every node; those of a role come on top."""
 
 Runs = Mapping[str, Run]
@@ -28,14 +28,15 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
     redis = _patient("redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")))
     storage = _patient(
         "storage",
-        Worker("epoch", runs["epoch"], backoff=PATIENT),
         Worker("journal", runs["journal"]),
         Worker("store", runs["store"]),
         Worker("control", runs["control"], backoff=PATIENT),
         Worker("outbox", runs["outbox"]),
         Worker("sessions", runs["sessions"]),
     )
-    ground = (Worker("bridge", runs["bridge"]), redis, storage, Worker("actors", runs["actors"], hosts=POOLS))
+    # It ends when the database is restored: what is above it then remembers a history that is no more, and is built anew.
+    epoch = Worker("epoch", runs["epoch"], backoff=PATIENT)
+    ground = (Worker("bridge", runs["bridge"]), redis, storage, epoch, Worker("actors", runs["actors"], hosts=POOLS))
     if role == "jobs":
         top: tuple[Worker, ...] = (Worker("housekeeping", runs["housekeeping"]),)
     else:

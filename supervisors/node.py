@@ -76,6 +76,10 @@ EPOCH_EVERY_S = 5.0
 EPOCH_RETRY_S = 0.5
 
 
+class EpochChanged(Exception):
+    """The database continues another history than the one that this process has served."""
+
+
 class Node:
     """The services of one process. Made inside `trio.run`; `spec(role)` is what to run.
 
@@ -89,6 +93,8 @@ class Node:
         self._migrations = read_migrations()
         self._on_listening = on_listening
         self._closing = trio.Event()
+        self._port = 0
+        """Where it was first bound: a listener that is built anew is where it was, also when the port was a free one."""
         near = Neighbourhood()
         self.exchange = Exchange(near)
         self.bridge = Bridge(_bridge_options(settings))
@@ -174,9 +180,10 @@ class Node:
         settings = self.settings
         self._closing = trio.Event()  # a stop that was for an earlier life of this worker
         listen = settings.listen
+        port = self._port or listen.port
         host = f"[{listen.host}]" if ":" in listen.host else listen.host
         listener = self.listener = Listener(
-            binds=(f"{host}:{listen.port}",),
+            binds=(f"{host}:{port}",),
             accept=self.cast.entrance.accept,
             http=self.http,
             random=random.random,
@@ -192,6 +199,7 @@ class Node:
         )
         async with trio.open_nursery() as nursery:
             addresses = await nursery.start(listener.run)
+            self._port = int(addresses[0].rpartition(":")[2])
             self._on_listening(addresses)
             log.info("port_opened", addresses=addresses)
             task_status.started()
@@ -201,23 +209,23 @@ class Node:
             nursery.cancel_scope.cancel()
 
     async def _watch_epoch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Knows which history the database is, before anybody is welcomed, and soon after it changes."""
-        started = False
+        """Knows which history the database is before anybody is welcomed. When it becomes another one, what the actors and sockets
+        above remember is of a lost future: raises `EpochChanged`, so that they are built anew and every client resumes.
+        """
+        self.epoch = 0
         while True:
             try:
                 epoch = await self.bridge.run(read_epoch, deadline_s=5.0, readonly=True)
             except StorageError as error:
-                if not started:
+                if not self.epoch:
                     log.warning("database_awaited", error=str(error))
             else:
-                if epoch is not None and epoch.number != self.epoch:
-                    if self.epoch:
-                        log.error("epoch_changed", before=self.epoch, now=epoch.number)
+                if epoch is not None and not self.epoch:
                     self.epoch = epoch.number
-                if not started and self.epoch:
-                    started = True
                     task_status.started()
-            await trio.sleep(EPOCH_EVERY_S if started else EPOCH_RETRY_S)
+                elif epoch is not None and epoch.number != self.epoch:
+                    raise EpochChanged(f"the database was restored: its epoch was {self.epoch} and is {epoch.number}")
+            await trio.sleep(EPOCH_EVERY_S if self.epoch else EPOCH_RETRY_S)
 
     def _services(self) -> Services:
         settings = self.settings.passwords
