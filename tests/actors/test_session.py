@@ -21,6 +21,7 @@ from protocol.frames import (
     Granted,
     Hello,
     History,
+    Invitation,
     Overview,
     Person,
     Ping,
@@ -33,7 +34,7 @@ from protocol.frames import (
     Welcome,
 )
 from protocol.operations import Say
-from protocol.values import Cursor
+from protocol.values import Cursor, Role
 from supervisors.cast import CastLimits
 from tests.actors.stage import EPOCH, Line, Stage, attached
 
@@ -227,8 +228,9 @@ def test_requests_are_answered_by_id_whatever_their_order() -> None:
     line.hear()
     line.say(Overview(1), Search(2, "juma"))
     stage.answer(FindPerson, PersonFound(5, "juma", "Juma"))
-    stage.answer(ListSpaces, SpaceList(4, ()))
-    assert line.hear() == [Person(2, 5, "juma", "Juma"), Spaces(1, 4, ())]
+    invited = (Invitation(9, "Chess", Role.LEARNER, 5, "Juma"),)
+    stage.answer(ListSpaces, SpaceList(4, (), invited))
+    assert line.hear() == [Person(2, 5, "juma", "Juma"), Spaces(1, 4, (), invited)]
 
 
 def test_unanswered_requests_are_bounded_and_their_ids_are_not_reused() -> None:
