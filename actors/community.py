@@ -129,7 +129,7 @@ class Community:
             case WatchOn():
                 self._watch(message)
             case WatchOff():
-                self.watchers.pop(message.session_key, None)
+                self._unwatch(message.session_key)
             case PresentElsewhere():
                 self._elsewhere(message)
             case Alarm():
@@ -170,6 +170,12 @@ class Community:
             message.session.tell_control(WatchAnswered(message.id, self._space, Code.LIMIT))
         else:
             self._ask(message)
+
+    def _unwatch(self, session_key: int) -> None:
+        """Also where the answer that would let it watch is still out: nobody else would ever take out a session that is gone."""
+        self.watchers.pop(session_key, None)
+        for ticket in [ticket for ticket, watcher in self._asked.items() if watcher.session_key == session_key]:
+            del self._asked[ticket]
 
     def _ask(self, watcher: WatchOn) -> None:
         self._ticket += 1

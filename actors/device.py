@@ -87,7 +87,20 @@ def read_takeover(payload: bytes) -> tuple[int, int] | None:
 class Device:
     """See the module."""
 
-    __slots__ = ("_ctx", "_gateway", "_id", "_journal", "_limits", "_link", "_store", "asking", "generation", "holder", "in_flight")
+    __slots__ = (
+        "_ctx",
+        "_gateway",
+        "_id",
+        "_journal",
+        "_limits",
+        "_link",
+        "_store",
+        "asking",
+        "generation",
+        "holder",
+        "in_flight",
+        "overtaken",
+    )
 
     def __init__(
         self, id: int, ctx: Context[DeviceMessage], store: Store, journal: Journal, link: Link, gateway: int, limits: DeviceLimits
@@ -100,6 +113,8 @@ class Device:
         self._gateway = gateway
         self._limits = limits
         self.generation = 0
+        self.overtaken = 0
+        """The highest generation heard of from elsewhere: an attachment whose answer comes after that news may be older than it."""
         self.holder: Holder | None = None
         self.asking: tuple[Holder, ...] = ()
         self.in_flight: dict[int, int] | None = None
@@ -139,7 +154,7 @@ class Device:
             return
         self.asking = tuple(holder for holder in self.asking if holder is not asked)
         match message.result:
-            case Attached() as attached if attached.generation > self.generation:
+            case Attached() as attached if attached.generation > self.generation and attached.generation >= self.overtaken:
                 if self.holder is not None:
                     self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
                 self.holder = asked
@@ -162,7 +177,10 @@ class Device:
             self.holder = None
 
     def _taken_over(self, generation: int) -> None:
-        if generation > self.generation and self.holder is not None:
+        if generation <= self.generation:
+            return
+        self.overtaken = max(self.overtaken, generation)
+        if self.holder is not None:
             self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
             self.holder = None
 

@@ -14,12 +14,12 @@ Invariant: after `Goodbye` nothing is sent; when it ends, every actor that knows
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from msgspec import Raw, Struct
 
 from actors.accounts import Claims, Tokens
-from actors.cell import Context, Timer
+from actors.cell import Context, Ref, Timer
 from actors.messages import (
     Alarm,
     Arrived,
@@ -101,6 +101,8 @@ from protocol.frames import (
 )
 from protocol.server_session import WORK, Illegal, Signal, State, step
 from protocol.values import Cursor, LinkQuality
+
+M = TypeVar("M")
 
 FLUSH = Alarm("flush")
 HELLO_LATE = Alarm("hello_late")
@@ -244,15 +246,15 @@ class Session:
         for stream in self.follows or ():
             channel = near.channels.find(stream)
             if channel is not None:
-                channel.tell_control(Unsubscribe(self._key))
+                _take_back(channel, Unsubscribe(self._key))
         for space in self.watches or ():
             community = near.communities.find(space)
             if community is not None:
-                community.tell_control(WatchOff(self._key))
+                _take_back(community, WatchOff(self._key))
         if self.claims is not None:
             device = near.devices.find(self.claims.device)
             if device is not None:
-                device.tell_control(DetachSocket(self._key))
+                _take_back(device, DetachSocket(self._key))
             user = near.users.find(self.claims.user)
             if user is not None:
                 user.tell_control(Depart(self._key))
@@ -347,6 +349,9 @@ class Session:
         self.claims = claims
         self.hello = hello
         self.quality = hello.link
+        # Before the device is asked for: a revocation that is heard here after this moment finds the session, and one that was heard
+        # earlier was committed earlier, so that attaching sees it. Entered at the welcome, a session between the two was missed by both.
+        self._near.users.get(claims.user).tell_control(Enter(self._key, self._ctx.self, claims.session))
         self._near.devices.get(claims.device).tell_control(AttachSocket(self._key, self._ctx.self, claims.session, claims.user))
 
     def _welcome(self, attached: Attached) -> None:
@@ -359,7 +364,6 @@ class Session:
         heartbeat_s = min(limits.heartbeat_max_s, max(limits.heartbeat_min_s, hello.heartbeat_s or limits.heartbeat_s))
         self._outlet.heartbeat_s = heartbeat_s
         self._expire_at(claims.expires_at)
-        self._near.users.get(claims.user).tell_control(Enter(self._key, self._ctx.self, claims.session))
         self._outlet.send(
             encode(
                 Welcome(
@@ -416,6 +420,8 @@ class Session:
         elif alarm is TOKEN_ENDS:
             if self._ctx.wall() >= self.expires:
                 self._end(Code.TOKEN_EXPIRED, "refresh the token and come back")
+            else:
+                self._expire_at(self.expires)  # the wall clock was set back meanwhile: the token's end is still to come
         elif alarm is STUCK:
             self._end(Code.SLOW, f"nothing was taken for {self._limits.stuck_s:g} s", 1_000)
 
@@ -458,7 +464,7 @@ class Session:
             self.follows.discard(command.stream)
             channel = self._near.channels.find(command.stream)
             if channel is not None:
-                channel.tell_control(Unsubscribe(self._key))
+                _take_back(channel, Unsubscribe(self._key))
         self._reply(Granted(command.id))
 
     def _follow_ended(self, message: FollowEnded) -> None:
@@ -481,7 +487,7 @@ class Session:
                 self.watches.discard(command.space)
                 community = self._near.communities.find(command.space)
                 if community is not None:
-                    community.tell_control(WatchOff(self._key))
+                    _take_back(community, WatchOff(self._key))
             self._reply(Granted(command.id))
         elif command.space not in self.watches and len(self.watches) >= self._limits.watches_max:
             self._reply(Failed(command.id, Code.LIMIT, f"at most {self._limits.watches_max} spaces are watched at once"))
@@ -621,6 +627,14 @@ class Session:
         outgoing, self.outgoing = self.outgoing, None
         if outgoing:
             self._outlet.send(join(outgoing))
+
+
+def _take_back(whom: Ref[M], message: M) -> None:
+    """Tells it in the lane of what it takes back (`Subscribe`, `WatchOn`, `Submit`): in the control lane it would be handled before, and
+    a session that ends right after its last words would be followed for ever, or unheard. Control only where that lane is full.
+    """
+    if not whom.tell(message):
+        whom.tell_control(message)
 
 
 _OUTGOING_MAX = 64
