@@ -6,6 +6,9 @@
 Twenty events for one device cost 150 + 150 µs of server and client CPU when asked one by one, 20 + 25 µs in batches of 500; under load the
 batches form by themselves while the workers are busy.
 
+A device that attaches in another history than the one that this process serves is turned away until everything that remembers the old
+one has been built anew: it would trust the new epoch with cursors that a channel here still counts in the old one.
+
 Invariant: every query is answered once, within its deadline: with `Denied(BUSY)` at the bound, `Denied(UNAVAILABLE)` when the
 database is away or the time is over.
 """
@@ -25,6 +28,7 @@ from actors.cell import Ref
 from actors.storage import (
     Answered,
     Attach,
+    Attached,
     CheckAudience,
     Denied,
     FindPerson,
@@ -83,11 +87,18 @@ EXPIRE_EVERY_S: Final = 0.25
 
 
 class Store:
-    """Implements `actors.storage.Store`. `serve` runs it."""
+    """Implements `actors.storage.Store`. `serve` runs it. `is_current` is told the epoch of each batch of attachments."""
 
-    def __init__(self, bridge: Bridge, options: StoreOptions = StoreOptions()) -> None:  # noqa: B008 (frozen)
+    def __init__(
+        self,
+        bridge: Bridge,
+        options: StoreOptions = StoreOptions(),  # noqa: B008 (frozen)
+        *,
+        is_current: Callable[[int], bool] = lambda epoch: True,
+    ) -> None:
         self._bridge = bridge
         self._options = options
+        self._is_current = is_current
         many, few = options.batch_max, options.batch_wide_max
         self._kinds: dict[type, _Kind] = {
             Attach: _Kind(q.attach, many, readonly=False),
@@ -187,7 +198,10 @@ class Store:
             await self._answer_batch(kind, batch[half:])
             return
         for asked, result in zip(batch, results, strict=True):
-            self._answer(asked, result)
+            if isinstance(result, Attached) and not self._is_current(result.epoch):
+                self._answer(asked, Denied(Code.UNAVAILABLE, "the database was restored; come back in a moment"))
+            else:
+                self._answer(asked, result)
 
     async def _expire(self) -> None:
         """Answers what waited too long for a worker; all the queues are in order of their deadlines."""

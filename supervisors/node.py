@@ -93,6 +93,7 @@ class Node:
         self._migrations = read_migrations()
         self._on_listening = on_listening
         self._closing = trio.Event()
+        self._epoch_doubted = trio.Event()
         self._port = 0
         """Where it was first bound: a listener that is built anew is where it was, also when the port was a free one."""
         near = Neighbourhood()
@@ -113,7 +114,7 @@ class Node:
         self.journal = Journal(
             self.bridge, self.exchange, self.outbox.filled, msgspec.convert(settings.journal, JournalOptions, from_attributes=True)
         )
-        self.store = Store(self.bridge)
+        self.store = Store(self.bridge, is_current=self._is_current_epoch)
         self.control = ControlReader(self.bridge, self.exchange.controlled)
         self.keys = KeySet(
             load_pem(Path(settings.tokens.key_file)),
@@ -214,6 +215,7 @@ class Node:
         """
         self.epoch = 0
         while True:
+            self._epoch_doubted = trio.Event()
             try:
                 epoch = await self.bridge.run(read_epoch, deadline_s=5.0, readonly=True)
             except StorageError as error:
@@ -225,7 +227,14 @@ class Node:
                     task_status.started()
                 elif epoch is not None and epoch.number != self.epoch:
                     raise EpochChanged(f"the database was restored: its epoch was {self.epoch} and is {epoch.number}")
-            await trio.sleep(EPOCH_EVERY_S if self.epoch else EPOCH_RETRY_S)
+            with trio.move_on_after(EPOCH_EVERY_S if self.epoch else EPOCH_RETRY_S):
+                await self._epoch_doubted.wait()
+
+    def _is_current_epoch(self, epoch: int) -> bool:
+        """Whether it is the history that is served here; if it is not, the worker looks at once."""
+        if epoch != self.epoch:
+            self._epoch_doubted.set()
+        return epoch == self.epoch
 
     def _services(self) -> Services:
         settings = self.settings.passwords

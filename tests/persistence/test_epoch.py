@@ -71,6 +71,36 @@ async def test_whoever_attaches_after_a_bump_is_told_the_new_epoch(database: str
         nursery.cancel_scope.cancel()
 
 
+async def test_whoever_attaches_in_another_history_than_the_one_served_is_turned_away(database: str) -> None:
+    async with serving(Bridge(BridgeOptions(database))) as bridge, world(bridge) as w, trio.open_nursery() as nursery:
+        ann = await w.person("ann")
+        [session] = await w.column(
+            "insert into sessions (user_id, device_id, expires_at) values ($1, $2, now() + interval '1 day') returning id",
+            ann.user,
+            ann.device,
+        )
+        served = await bridge.run(read_epoch, deadline_s=30.0)
+        assert served is not None
+        seen: list[int] = []
+
+        def is_current(epoch: int) -> bool:
+            seen.append(epoch)
+            return epoch == served.number
+
+        store = Store(bridge, is_current=is_current)
+        await nursery.start(store.serve)
+        answers: Mailbox[Answered] = Mailbox()
+        store.ask(Attach(session, ann.user, ann.device, 1), 1, answers)
+        await answers.wait(1)
+        bumped = await bridge.run(bump_epoch, deadline_s=30.0)
+        store.ask(Attach(session, ann.user, ann.device, 1), 2, answers)
+        welcomed, refused = (answer.result for answer in await answers.wait(2))
+        assert isinstance(welcomed, Attached)
+        assert isinstance(refused, Denied) and refused.code is Code.UNAVAILABLE
+        assert bumped is not None and seen == [served.number, bumped.number]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_server_that_may_not_write_welcomes_nobody(database: str) -> None:
     # As a standby says it, and a primary that was fenced: the transaction is read-only.
     async with serving(Bridge(BridgeOptions(database))) as bridge, world(bridge) as w:
