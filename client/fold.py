@@ -12,6 +12,8 @@ Invariant: `apply` takes the next event and no other, so a fold is never ahead o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -234,6 +236,7 @@ class Invitation(Struct, frozen=True):
     name: str
     role: Role
     by: int
+    by_name: str = ""
 
 
 class Desk(Struct):
@@ -246,9 +249,14 @@ class Desk(Struct):
     invitations: dict[int, Invitation] = field(default_factory=dict)
 
     @classmethod
-    def from_overview(cls, spaces: Spaces) -> Desk:
-        """The desk as of the overview's snapshot, which has no mentions and invitations; it takes the inbox's later events."""
+    def from_overview(cls, spaces: Spaces, newest: Iterable[Fact] = ()) -> Desk:
+        """The desk as of the overview's snapshot; it takes the inbox's later events. Mentions are those among `newest`, events of the
+        inbox up to then: the overview has none."""
         desk = cls(spaces.inbox_upto)
+        mentions = [(fact.body.stream, fact.body.seq) for fact in newest if isinstance(fact, Event) and isinstance(fact.body, Mentioned)]
+        desk.mentions = mentions[-MENTIONS_KEPT:]
+        for invited in spaces.invitations:
+            desk.invitations[invited.space] = Invitation(invited.name, invited.role, invited.by, invited.by_name)
         for space in spaces.spaces:
             streams = {state.stream: (state.kind, state.name) for state in space.streams}
             desk.places[space.space] = Place(space.kind, space.name, space.role, streams)

@@ -10,7 +10,7 @@ way, `cut` sockets after so many messages, be `away`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import trio
 from msgspec import Raw
@@ -35,6 +35,7 @@ from protocol.frames import (
     Granted,
     Hello,
     History,
+    Invitation,
     IsTyping,
     Limits,
     Member,
@@ -90,6 +91,8 @@ class FakeServer:
         self.devices: dict[int, Device] = {}
         self.owners: dict[int, int] = {}
         self.names: dict[int, str] = {}
+        self.logins: dict[int, str] = {}
+        """Where somebody logs in with another name than the one that is shown."""
         self.spaces: dict[int, Space] = {}
         self.conversations: set[Conversation] = set()
         self.tokens: dict[str, int] = {}
@@ -292,6 +295,7 @@ class FakeServer:
                     id,
                     len(self.log[1000 + user]),
                     tuple(self._space(space, user) for space in self.spaces.values() if user in space.members),
+                    tuple(self._invitations(user)),
                 )
             case History(id, stream, before, after, limit):
                 if stream not in self.log:
@@ -302,7 +306,10 @@ class FakeServer:
                 return Page(id, stream, events, len(page) < len(picked))
             case Members(id, space, after, limit):
                 people = sorted(member for member in self.spaces[space].members if member > after)
-                members = tuple(Member(member, self.spaces[space].members[member], self.names[member]) for member in people[:limit])
+                members = tuple(
+                    Member(member, self.spaces[space].members[member], self.names[member], self.logins.get(member, self.names[member]))
+                    for member in people[:limit]
+                )
                 return MemberPage(id, space, members, len(people) > limit)
             case Search(id, name):
                 for found, known in self.names.items():
@@ -313,6 +320,12 @@ class FakeServer:
                 return Granted(id) if token in self.tokens else Failed(id, Code.FORBIDDEN)
             case _:
                 return None
+
+    def _invitations(self, user: int) -> Iterator[Invitation]:
+        for event in reversed(self.log[1000 + user]):
+            match event.body:
+                case e.Invited(space, name, role, by) if user not in self.spaces[space].members:
+                    yield Invitation(space, name, role, by, self.names[by].title())
 
     def _space(self, space: Space, user: int) -> SpaceState:
         streams = tuple(StreamState(stream, kind, name, len(self.log[stream]), 0, True) for stream, kind, name in space.streams)

@@ -10,8 +10,8 @@ from client import SessionEnded, connect
 from client.chat import Chat
 from client.session import World
 from protocol.codes import Code
-from protocol.events import Posted, Said
-from protocol.frames import Goodbye, Refused
+from protocol.events import Invited, Mentioned, Posted, ReadUpTo, Said
+from protocol.frames import Follow, Goodbye, Refused
 from protocol.values import Role, SpaceKind
 from tests.client.conftest import CALM, FakeGrant
 from tests.client.fake_server import FakeServer
@@ -88,6 +88,44 @@ async def test_a_name_with_an_at_sign_mentions_the_person(server: FakeServer, ph
     assert server.log[physics][0].body == Posted("what do you think, @ben?", 0, (2,))
 
 
+async def test_a_login_name_with_an_at_sign_mentions_the_person_too(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    server.names[2], server.logins[2] = "Benjamin B.", "benny"
+    await chat(server, "/open general", "and you, @benny?")
+    assert server.log[physics][0].body == Posted("and you, @benny?", 0, (2,))
+
+
+async def test_what_one_missed_is_told_once_at_the_start_without_reading_the_whole_inbox(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    closed = server.new_space(SpaceKind.COMMUNITY, "Chess")
+    server.append(1001, 2, Invited(closed.id, "Chess", Role.MENTOR, 2))
+    for seq in range(1, 401):
+        server.append(1001, 1, ReadUpTo(50, seq))
+    server.append(physics, 2, Posted("@ada!", 0, (1,)))
+    server.append(1001, 2, Mentioned(physics, 1, 2))
+    screen = await chat(server, "/spaces")
+    assert screen.printed.count(f"* Ben invites you to Chess as mentor: /join {closed.id}") == 1
+    assert screen.printed.count("* You were mentioned in Physics/general (message 1).") == 1
+    follows = [command.after for command in server.commands if isinstance(command, Follow) and command.stream == 1001]
+    assert follows and follows[-1] == len(server.log[1001])
+
+
+async def test_a_chat_that_begins_offline_lists_the_spaces_once_it_is_online(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    class LateScreen(ListScreen):
+        async def read(self) -> str | None:
+            server.away = False
+            await session.online()
+            return await super().read()
+
+    server.away = True
+    screen = LateScreen("/status")
+    async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=CALM) as session:
+        await Chat(session, screen).run()
+    assert "* Online." in screen.printed and "Physics (owner, number" in screen.text
+
+
 async def test_people_write_to_each_other_in_private(server: FakeServer, autojump_clock: MockClock) -> None:
     await chat(server, "/dm ben", "psst")
     screen = await chat(server, "/spaces", "/dm ada", device=21)
@@ -99,7 +137,7 @@ async def test_an_invitation_is_sent_heard_and_taken(server: FakeServer, physics
     await chat(server, "/open general", "/invite cyd")
     space = next(iter(server.spaces))
     screen = await chat(server, f"/join {space}", "/open general", "/who", device=31)
-    assert f"invites you to Physics as learner: /join {space}" in screen.text
+    assert f"* Ada invites you to Physics as learner: /join {space}" in screen.printed
     assert "Welcome to Physics" in screen.text and "cyd  learner" in screen.text
 
 

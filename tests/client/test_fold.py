@@ -12,7 +12,7 @@ from msgspec import Raw
 from client.fold import Desk, OutOfOrder, Room
 from protocol import events as e
 from protocol.codec import encode
-from protocol.frames import Event, Page, PageEvent, Spaces, SpaceState, StreamState
+from protocol.frames import Event, Invitation, Page, PageEvent, Spaces, SpaceState, StreamState
 from protocol.values import Role, SpaceKind, StreamKind
 from tests.client.fake_server import rewrite
 
@@ -111,6 +111,7 @@ def test_a_room_that_forgets_keeps_its_newest_messages_as_they_are(steps: list[S
         st.one_of(
             st.builds(e.SpaceLeft, st.integers(1, 3)),
             st.builds(e.ReadUpTo, st.integers(10, 33), st.integers(1, 9)),
+            st.builds(e.Invited, st.integers(1, 3), st.just("a space"), st.sampled_from(Role), st.integers(1, 3)),
             st.integers(1, 3).map(
                 lambda space: e.SpaceEntered(
                     space, SpaceKind.COMMUNITY, f"space {space}", Role.LEARNER, (e.StreamInfo(space * 10, StreamKind.CHANNEL, "general"),)
@@ -129,10 +130,14 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
         """The server's own tables after `upto` entries."""
         spaces: dict[int, str] = {}
         read: dict[int, int] = {}
+        invited: dict[int, Invitation] = {}
         for body in bodies[:upto]:
             match body:
                 case e.SpaceEntered(space=space, name=name):
                     spaces[space] = name
+                    invited.pop(space, None)
+                case e.Invited(space, name, role, by):
+                    invited[space] = Invitation(space, name, role, by)
                 case e.SpaceLeft(space):
                     if spaces.pop(space, None):
                         read.pop(space * 10, None)
@@ -153,6 +158,7 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
                 )
                 for space, name in spaces.items()
             ),
+            tuple(reversed(invited.values())),
         )
 
     def visible(desk: Desk) -> tuple[object, ...]:
@@ -164,6 +170,7 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
         desk.apply(event)
     fresh = Desk.from_overview(overview(len(bodies)))
     assert visible(desk)[:2] == visible(fresh)[:2]
+    assert desk.invitations == fresh.invitations
 
 
 def test_an_event_that_is_not_the_next_is_never_folded_in() -> None:
