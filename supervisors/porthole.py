@@ -2,15 +2,18 @@
 
     educonnect tree --live ─▶ every socket in the folder ─▶ one drawing each
 
-Only whoever may enter the folder may look, and looking changes nothing.
+Only whoever may enter the folder may look, and looking changes nothing: not even where the process has no descriptor left for whoever
+looks, which is when people do.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +22,11 @@ import trio
 DRAWING_BYTES_MAX: Final = 1 << 20
 LOOK_S: Final = 3.0
 SEND_S: Final = 3.0
+REST_S: Final = 0.5
+"""Before the next attempt where no descriptor was left to take a connection with."""
+SOCKET_PATH_BYTES_MAX: Final = 103
+"""`sun_path` holds 108 bytes on Linux and 104 on macOS, its final zero included."""
+_OUT_OF_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SUFFIX: Final = ".tree"
 
 
@@ -35,12 +43,19 @@ async def serve_drawing(
     path = _make_room(folder, f"{name}.{os.getpid()}{_SUFFIX}")
     ear = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        await ear.bind(str(path))
+        with _address(path) as address:
+            await ear.bind(address)
         path.chmod(0o600)
         ear.listen(16)
         task_status.started()
         while True:
-            connection, _ = await ear.accept()
+            try:
+                connection, _ = await ear.accept()
+            except OSError as error:
+                if error.errno not in _OUT_OF_ROOM:
+                    raise
+                await trio.sleep(REST_S)
+                continue
             with connection, trio.move_on_after(SEND_S):
                 try:
                     await trio.SocketStream(connection).send_all(draw().encode())
@@ -56,8 +71,8 @@ async def look(folder: Path) -> list[tuple[str, str]]:
     drawings = []
     for path in _sockets(folder):
         try:
-            with trio.fail_after(LOOK_S):
-                stream = await trio.open_unix_socket(path)
+            with trio.fail_after(LOOK_S), _address(path) as address:
+                stream = await trio.open_unix_socket(address)
                 text = b""
                 async with stream:
                     async for part in stream:
@@ -79,6 +94,19 @@ def _make_room(folder: Path, name: str) -> Path:
     path = folder / name
     path.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """A name of `path` that fits into a socket's address, however deep its folder lies. Linux; elsewhere the path itself."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX or not os.path.isdir("/proc/self/fd"):
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def _sockets(folder: Path) -> list[Path]:
