@@ -18,6 +18,7 @@ import trio
 
 from client.account import Account, Credentials
 from client.chat_commands import Commands
+from client.chat_lookup import Lookup
 from client.chat_view import Screen, View
 from client.connecting import connect
 from client.errors import AccountError, ClientError, SessionEnded, Unreachable
@@ -26,6 +27,7 @@ from client.sqlite_store import SqliteStore
 from client.store import MemoryStore
 from client.subscription import Events, Restarted
 from client.terminal import Terminal
+from client.words import failure
 
 FAREWELL_S = 30.0
 """At the end of a pipe, what was said gets this long to be committed."""
@@ -38,6 +40,7 @@ class Chat:
         self._session = session
         self._screen = screen
         self._view = View(session, screen)
+        self._lookup = Lookup(session, self._view)
         self._end: SessionEnded | None = None
         self._began_offline = False
 
@@ -45,19 +48,24 @@ class Chat:
         """Chats until /quit or the end of the input. `first` names a channel to open. Raises `SessionEnded`."""
         with self._session.events() as events:
             async with trio.open_nursery() as nursery:
-                commands = Commands(self._session, self._view, nursery)
+                commands = Commands(self._session, self._view, self._lookup, nursery)
                 nursery.start_soon(self._watch_status, commands)
                 nursery.start_soon(self._listen, events, commands, nursery)
                 await commands.carry_out("/spaces")
                 self._began_offline = self._view.desk is None
                 if first:
                     await commands.carry_out(f"/open {first}")
+                elif len(channels := self._view.channels) == 1:
+                    # There is nothing to choose.
+                    await commands.carry_out(f"/open {channels[0][1].stream}")
                 while (line := await self._screen.read()) is not None and line.strip() not in ("/quit", "/exit"):
                     await commands.carry_out(line.strip())
                 with trio.move_on_after(FAREWELL_S):
                     await self._session.settled()
                     # One exchange more, behind which the events of what was just said have come.
                     await self._session.ping()
+                    self._view.mark_read()
+                    await self._session.settled()
                 if self._session.unanswered:
                     self._view.note(f"{len(self._session.unanswered)} of your changes could not be sent.")
                 nursery.cancel_scope.cancel()
@@ -65,21 +73,22 @@ class Chat:
             raise self._end
 
     async def _watch_status(self, commands: Commands) -> None:
-        was = "online"
+        offline = False
         async for status in self._session.statuses():
-            if status.state == "waiting":
-                why = status.detail or "the connection was lost"
-                self._view.note(f"Offline ({why}); trying again in {status.wait_s:.0f} s, or press Enter.")
-            elif status.state == "online" and was != "online":
-                self._view.note("Online.")
+            if status.state == "waiting" and not offline:
+                offline = True
+                self._view.note("You are offline: the server cannot be reached. I keep trying; press Enter to try now.")
+            elif status.state == "online" and offline:
+                offline = False
+                self._view.note("You are online again.")
                 if self._began_offline:
                     self._began_offline = False
                     await commands.carry_out("/spaces")
-            was = status.state if status.state != "connecting" else was
 
     async def _listen(self, events: Events, commands: Commands, nursery: trio.Nursery) -> None:
         try:
             async for item in events:
+                await self._lookup.meet_whoever(item)
                 self._view.hear(item)
                 if isinstance(item, Restarted) and self._view.desk is None:
                     # The database was restored: what one has may be another.
@@ -121,7 +130,7 @@ async def _chat(terminal: Terminal, options: argparse.Namespace, password: str) 
             with trio.move_on_after(2):
                 await _log_out(credentials)
     except (AccountError, Unreachable, SessionEnded, ClientError) as error:
-        terminal.write(f"* {error}")
+        terminal.write(f"* {failure(error)}")
         return 1
     finally:
         if isinstance(store, SqliteStore):

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from client.chat_view import View
+from client.chat_lookup import Lookup
+from client.chat_view import TALKED_IN, View
 from client.errors import MutationRefused, RequestFailed, SessionEnded
 from client.fold import Room, fact_of
-from client.mentions import find_mentions
 from client.pending import Pending
 from client.session import Session
-from protocol.frames import Member, MemberPage, Spaces, SpaceState, StreamState
+from client.words import people, quoted, refusal
+from protocol.frames import Member, SpaceState, StreamState
 from protocol.operations import (
     MENTIONS_MAX,
     AnyOperation,
@@ -27,7 +28,6 @@ from protocol.operations import (
     Edit,
     Invite,
     Join,
-    MarkRead,
     OpenConversation,
     Post,
     React,
@@ -39,11 +39,10 @@ REPLY_S = 15.0
 """A command that needs the server's answer waits this long, then says that it is still offline."""
 BACKLOG = 20
 """Messages shown when a channel is opened."""
-CONVERSATIONS_NAMED = 20
-"""Conversations whose people are asked for at once: a request each, so not for hundreds."""
-INBOX_LOOKED_BACK = 256
-"""The inbox's newest events, looked through for mentions at the start: one page. Invitations stand in the overview, however old."""
+TITLES_LISTED = 10
+"""Channels named in one line; /spaces lists them all."""
 
+ALONE = "You are in no community yet. /create community NAME founds one, /join NUMBER joins one."
 HELP = """\
 /spaces                     where you are a member, and what is new there
 /open NAME                  open a channel or conversation (general, Physics/general, or a number from /spaces)
@@ -61,9 +60,10 @@ class Mistake(Exception):
 class Commands:
     """One person's commands. Reports of refusals run in `nursery`."""
 
-    def __init__(self, session: Session, view: View, nursery: trio.Nursery) -> None:
+    def __init__(self, session: Session, view: View, lookup: Lookup, nursery: trio.Nursery) -> None:
         self._session = session
         self._view = view
+        self._lookup = lookup
         self._nursery = nursery
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "help": self._help,
@@ -88,11 +88,11 @@ class Commands:
             if self._session.status.state == "waiting":
                 self._session.hurry()
             return
+        word, _, rest = line[1:].partition(" ")
         try:
             if not line.startswith("/"):
                 self._say(line)
                 return
-            word, _, rest = line[1:].partition(" ")
             command = self._commands.get(word)
             if command is None:
                 near = [name for name in self._commands if name.startswith(word[:1])]
@@ -106,15 +106,17 @@ class Commands:
         except (Mistake, ValueError) as mistake:
             self._view.note(str(mistake))
         except (MutationRefused, RequestFailed) as refused:
-            self._view.note(f"The server said no: {refused}")
+            self._view.note(refusal(f"/{word}", refused))
         except SessionEnded:
             # The listener hears it too, and ends the chat with the reason.
             return
 
     def _here(self) -> tuple[SpaceState, StreamState]:
-        if self._view.open is None:
-            raise Mistake("No channel is open. /spaces lists yours, /open NAME opens one, /create community NAME founds one.")
-        return self._view.open
+        if self._view.open is not None:
+            return self._view.open
+        if titles := [self._view.title(*channel) for channel in self._view.channels]:
+            raise Mistake(f"No channel is open. /open NAME opens one of yours: {', '.join(titles[:TITLES_LISTED])}.")
+        raise Mistake(ALONE)
 
     def _community(self) -> SpaceState:
         space, _ = self._here()
@@ -122,28 +124,29 @@ class Commands:
             raise Mistake("This is a private conversation; open a channel of a community first.")
         return space
 
-    def _submit(self, operation: AnyOperation) -> None:
-        """Sends without waiting; a refusal is told when it comes."""
-        self._nursery.start_soon(self._report, self._session.submit(operation))
+    def _submit(self, operation: AnyOperation, what: str) -> None:
+        """Sends without waiting; a refusal of `what` is told when it comes."""
+        self._nursery.start_soon(self._report, self._session.submit(operation), what)
         if self._session.status.state != "online":
             self._view.note("You are offline: this will be sent when the network is back.")
 
-    async def _report(self, pending: Pending) -> None:
+    async def _report(self, pending: Pending, what: str) -> None:
         try:
             await pending.wait()
         except MutationRefused as refused:
-            self._view.note(f"The server said no: {refused}")
+            self._view.note(refusal(what, refused))
         except SessionEnded:
             return
 
     def _say(self, text: str, reply_to: int = 0) -> None:
         _, state = self._here()
-        mentions = find_mentions(text, self._view.names, self._view.logins)[:MENTIONS_MAX]
-        self._submit(Post(state.stream, text, reply_to, mentions) if reply_to or mentions else Say(state.stream, text))
+        mentions = self._view.names.mentioned(text)[:MENTIONS_MAX]
+        self._submit(Post(state.stream, text, reply_to, mentions) if reply_to or mentions else Say(state.stream, text), quoted(text))
 
     def _numbered(self, rest: str, usage: str) -> tuple[int, int, str]:
+        """The open channel, the number, and what is said about it; `usage` has as many words as are needed."""
         number, _, text = rest.partition(" ")
-        if not number.isdecimal() or not int(number):
+        if not number.isdecimal() or not int(number) or (not text.strip() and len(usage.split()) > 2):
             raise Mistake(f"{usage}; the number stands before the message.")
         return self._here()[1].stream, int(number), text.strip()
 
@@ -151,9 +154,9 @@ class Commands:
         self._view.screen.write(HELP)
 
     async def _list_spaces(self, rest: str) -> None:
-        await self._learn_spaces()
-        if not self._view.spaces:
-            self._view.note("You are in no community yet. /create community NAME founds one, /join NUMBER joins one.")
+        await self._lookup.spaces()
+        if not self._view.channels:
+            self._view.note(ALONE)
         for space in self._view.spaces:
             if space.kind is SpaceKind.PERSONAL:
                 continue
@@ -161,43 +164,20 @@ class Commands:
             if space.kind is SpaceKind.COMMUNITY:
                 self._view.screen.write(f"{space.name}{role}")
             for state in space.streams:
-                if state.kind in (StreamKind.CHANNEL, StreamKind.CONVERSATION):
+                if state.kind in TALKED_IN:
                     name = state.name if space.kind is SpaceKind.COMMUNITY else self._view.title(space, state)
-                    unread = state.head - self._view.read_upto(state)
+                    unread = self._view.unread(state)
                     self._view.screen.write(f"  {state.stream}  {name}" + (f"  · {unread} new" if unread > 0 else ""))
-
-    async def _learn_spaces(self) -> None:
-        overview = await self._session.overview()
-        self._view.spaces = overview.spaces
-        for space in self._view.unnamed[:CONVERSATIONS_NAMED]:
-            await self._learn_people(space)
-        if self._view.desk is None:
-            await self._learn_desk(overview)
-
-    async def _learn_desk(self, overview: Spaces) -> None:
-        """The inbox as the overview has it, and from there on its events."""
-        inbox, upto = self._session.inbox, overview.inbox_upto
-        newest = (await self._session.history(inbox, before=upto + 1, limit=INBOX_LOOKED_BACK)).events if upto else ()
-        self._session.unfollow(inbox, forget=True)
-        self._view.set_desk(overview, [fact_of(inbox, event) for event in newest])
-        self._session.follow(inbox, upto)
-
-    async def _learn_people(self, space: SpaceState) -> MemberPage:
-        page = await self._session.members(space.space, limit=200)
-        self._view.meet(page.members, space.space if space.kind is SpaceKind.CONVERSATION else 0)
-        return page
 
     async def _open_named(self, rest: str) -> None:
         if not rest:
             raise Mistake("/open NAME, for example /open general; /spaces lists what there is.")
-        await self._learn_spaces()
+        await self._lookup.spaces()
         wanted = rest.lstrip("#").casefold()
         found = [
             (space, state)
-            for space in self._view.spaces
-            for state in space.streams
-            if state.kind in (StreamKind.CHANNEL, StreamKind.CONVERSATION)
-            and wanted in (str(state.stream), state.name.casefold(), self._view.title(space, state).casefold(), space.name.casefold())
+            for space, state in self._view.channels
+            if wanted in (str(state.stream), state.name.casefold(), self._view.title(space, state).casefold(), space.name.casefold())
             and wanted
         ]
         exact = [one for one in found if wanted in (str(one[1].stream), self._view.title(*one).casefold())]
@@ -209,7 +189,8 @@ class Commands:
         await self._enter(*(exact or found)[0])
 
     async def _enter(self, space: SpaceState, state: StreamState) -> None:
-        members = await self._learn_people(space)
+        members = await self._lookup.people(space)
+        self._follow_hall(space)
         stream = state.stream
         if stream not in self._view.rooms:
             page = await self._session.history(stream, limit=BACKLOG)
@@ -217,30 +198,43 @@ class Commands:
             room = self._view.rooms[stream] = Room.beginning_after(stream, first)
             for event in page.events:
                 room.apply(fact_of(stream, event))
+            await self._lookup.authors(stream, room.messages.values())
             self._session.unfollow(stream, forget=True)
             self._session.follow(stream, room.upto)
+        self._view.mark_read()
         self._view.open = (space, state)
-        self._view.note(
-            f"{self._view.title(space, state)}: {len(members.members)}{'+' if members.more else ''} people. Type to talk, /help for more."
-        )
+        talking = people(len(members.members), members.more)
+        self._view.note(f"{self._view.title(space, state)}: {talking}. Type to talk, /help for more.")
         room = self._view.rooms[stream]
         for seq in sorted(room.messages)[-BACKLOG:]:
             self._view.show(room.messages[seq], stream)
-        if room.upto > state.read_upto:
-            self._session.submit(MarkRead(stream, room.upto))
+        self._view.mark_read()
+
+    def _follow_hall(self, space: SpaceState) -> None:
+        """Follows a community's own stream, to hear who comes and how they are called."""
+        for state in space.streams:
+            if state.kind is StreamKind.COMMUNITY and state.stream not in self._view.halls:
+                # From the head of the overview, which is older than the page of members: nobody who came in between is missed.
+                self._view.halls[state.stream] = space
+                self._session.unfollow(state.stream, forget=True)
+                self._session.follow(state.stream, state.head)
+
+    async def _enter_first(self, space: int) -> None:
+        """Opens a community's first channel, if there is one that one may read."""
+        await self._lookup.spaces()
+        channel = next((channel for channel in self._view.channels if channel[0].space == space), None)
+        if channel is not None:
+            await self._enter(*channel)
 
     async def _create(self, rest: str) -> None:
         kind, _, name = rest.partition(" ")
         name = name.strip()
         if kind == "community" and name:
-            space = await self._session.do(CreateCommunity(name))
+            with self._view.entering():
+                space = await self._session.do(CreateCommunity(name))
+                self._view.entered(space)
             self._view.note(f"{name} is founded. Others join with /join {space}.")
-            await self._learn_spaces()
-            for state in self._view.spaces:
-                for stream in state.streams:
-                    if state.space == space and stream.kind is StreamKind.CHANNEL:
-                        await self._enter(state, stream)
-                        return
+            await self._enter_first(space)
         elif kind == "channel" and name:
             stream_id = await self._session.do(CreateChannel(self._community().space, name))
             await self._open_named(str(stream_id))
@@ -250,11 +244,10 @@ class Commands:
     async def _join(self, rest: str) -> None:
         if not rest.isdecimal():
             raise Mistake("/join NUMBER; whoever invited you knows the community's number.")
-        space = await self._session.do(Join(int(rest)))
-        await self._learn_spaces()
-        for state in self._view.spaces:
-            if state.space == space:
-                self._view.note(f"Welcome to {state.name}. /spaces lists its channels.")
+        with self._view.entering():
+            space = await self._session.do(Join(int(rest)))
+            self._view.entered(space)
+        await self._enter_first(space)
 
     async def _invite(self, rest: str) -> None:
         if not rest:
@@ -266,10 +259,12 @@ class Commands:
     async def _write_to(self, rest: str) -> None:
         if not rest:
             raise Mistake("/dm PERSON, by the name they log in with.")
-        people = [await self._session.search(name) for name in rest.split()]
-        stream = await self._session.do(OpenConversation(tuple(person.user for person in people)))
-        self._view.meet(Member(person.user, Role.LEARNER, person.display_name, person.name) for person in people)
-        await self._open_named(str(stream))
+        found = [await self._session.search(name) for name in rest.split()]
+        self._view.meet(Member(person.user, Role.LEARNER, person.display_name, person.name) for person in found)
+        with self._view.entering():
+            stream = await self._session.do(OpenConversation(tuple(person.user for person in found)))
+            await self._open_named(str(stream))
+            self._view.entered(self._here()[0].space)
 
     async def _reply(self, rest: str) -> None:
         _, number, text = self._numbered(rest, "/reply N TEXT")
@@ -277,22 +272,23 @@ class Commands:
 
     async def _edit(self, rest: str) -> None:
         stream, number, text = self._numbered(rest, "/edit N TEXT")
-        self._submit(Edit(stream, number, text))
+        self._submit(Edit(stream, number, text), f"/edit {number}")
 
     async def _delete(self, rest: str) -> None:
         stream, number, _ = self._numbered(rest, "/delete N")
-        self._submit(Delete(stream, number))
+        self._submit(Delete(stream, number), f"/delete {number}")
 
     async def _react(self, rest: str) -> None:
         stream, number, emoji = self._numbered(rest, "/react N EMOJI")
         mine = self._session.user in self._view.rooms[stream].reactions_to(number).get(emoji, set())
-        self._submit(React(stream, number, emoji, not mine))
+        self._submit(React(stream, number, emoji, not mine), f"/react {number}")
 
     async def _who(self, rest: str) -> None:
         space, _ = self._here()
         after = 0
         while True:
             page = await self._session.members(space.space, after=after)
+            self._view.meet(page.members)
             for member in page.members:
                 self._view.screen.write(f"  {self._view.screen.paint_name(member.display_name, member.user)}  {member.role.name.lower()}")
             if not page.more or not page.members:
@@ -305,6 +301,7 @@ class Commands:
         room = self._view.rooms[state.stream]
         if room.start:
             room.put_in_front(await self._session.history(state.stream, before=room.start + 1, limit=max(1, min(count, 256))))
+            await self._lookup.authors(state.stream, room.messages.values())
         for seq in sorted(room.messages)[:count]:
             self._view.show(room.messages[seq], state.stream)
         if not room.start:

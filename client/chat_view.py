@@ -7,20 +7,26 @@ Invariant: nothing here waits for the server; what is not known yet is shown by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from client.fold import Desk, Fact, Message, Room
+from client.names import Names
 from client.session import Session
 from client.subscription import Item, Restarted, Unreadable
 from protocol.codec import UnknownEvent
-from protocol.events import Invited, Mentioned, SpaceEntered
+from protocol.events import ChannelOpened, Invited, Joined, Left, Mentioned, Renamed, SpaceEntered
 from protocol.frames import Event, IsTyping, Member, Spaces, SpaceState, StreamState
 from protocol.operations import MarkRead
-from protocol.values import SpaceKind
+from protocol.values import Role, SpaceKind, StreamKind
 
 MESSAGES_KEPT = 2000
 """Messages of one channel kept in memory; older ones come with /history."""
+
+
+TALKED_IN = (StreamKind.CHANNEL, StreamKind.CONVERSATION)
+"""Streams that hold messages."""
 
 
 class Screen(Protocol):
@@ -36,7 +42,8 @@ class Screen(Protocol):
 
 
 class View:
-    """One person's view. `open` is the channel that is typed into; `desk` is None until an overview was learned."""
+    """One person's view. `open` is the channel that is typed into; `desk` is None until an overview was learned; `halls` are the
+    communities whose own stream is followed, by that stream."""
 
     def __init__(self, session: Session, screen: Screen) -> None:
         self._session = session
@@ -45,18 +52,22 @@ class View:
         self.desk: Desk | None = None
         self.rooms: dict[int, Room] = {}
         self.spaces: tuple[SpaceState, ...] = ()
-        self.names: dict[int, str] = {}
-        self.logins: dict[int, str] = {}
+        self.halls: dict[int, SpaceState] = {}
+        self.names = Names()
         self.open: tuple[SpaceState, StreamState] | None = None
+        self._marked: dict[int, int] = {}
+        self._entered: set[int] = set()
+        self._entering = 0
+        self._put_off: list[Event] = []
 
     # What is learned
 
     def set_desk(self, overview: Spaces, newest: Iterable[Fact]) -> None:
         """Takes the inbox as it stands, and tells what came to it while one was away and is still open."""
         desk = self.desk = Desk.from_overview(overview, newest)
+        self._entered = set(desk.places)
         for space, invitation in desk.invitations.items():
-            by = invitation.by_name or self.name(invitation.by)
-            self.note(f"{by} invites you to {invitation.name} as {invitation.role.name.lower()}: /join {space}")
+            self._invited(space, invitation.name, invitation.role, invitation.by)
         for stream, seq in desk.mentions:
             if seq > desk.read.get(stream, 0):
                 self.note(f"You were mentioned in {self.label(stream)} (message {seq}).")
@@ -64,8 +75,8 @@ class View:
     def meet(self, people: Iterable[Member], conversation: int = 0) -> None:
         """Remembers people by name; `conversation` is the space of those who talk in private, which goes by their names."""
         people = list(people)
-        self.names.update({member.user: member.display_name for member in people})
-        self.logins.update({member.user: member.name for member in people if member.name})
+        for member in people:
+            self.names.learn(member.user, member.display_name, member.name)
         if conversation:
             self._companions[conversation] = ", ".join(member.display_name for member in people if member.user != self._session.user)
 
@@ -74,9 +85,58 @@ class View:
         """Conversations whose people are not known yet."""
         return [space for space in self.spaces if space.kind is SpaceKind.CONVERSATION and space.space not in self._companions]
 
-    def read_upto(self, state: StreamState) -> int:
-        """How far this stream has been read, on whichever device."""
-        return max(state.read_upto, self.desk.read.get(state.stream, 0) if self.desk is not None else 0)
+    @property
+    def channels(self) -> list[tuple[SpaceState, StreamState]]:
+        """Everything that one can talk in."""
+        return [(space, state) for space in self.spaces for state in space.streams if state.kind in TALKED_IN]
+
+    def space_of(self, stream: int) -> SpaceState | None:
+        """The space that a stream belongs to."""
+        return next((space for space in self.spaces if any(state.stream == stream for state in space.streams)), None)
+
+    def unread(self, state: StreamState) -> int:
+        """What came since one looked. Where the messages are at hand, one's own do not count, nor what only changes another."""
+        read = self._read_upto(state)
+        room = self.rooms.get(state.stream)
+        if room is None or room.start > read:
+            return max(0, state.head - read)
+        return sum(message.seq > read and message.author != self._session.user for message in room.messages.values())
+
+    def mark_read(self) -> None:
+        """Tells the server how far the open channel has been read, one's own words included; once for each position."""
+        if self.open is not None:
+            state = self.open[1]
+            upto = self.rooms[state.stream].upto
+            if upto > self._read_upto(state):
+                self._marked[state.stream] = upto
+                self._session.submit(MarkRead(state.stream, upto))
+
+    def _read_upto(self, state: StreamState) -> int:
+        """How far a stream has been read, on whichever device."""
+        told = self.desk.read.get(state.stream, 0) if self.desk is not None else 0
+        return max(state.read_upto, told, self._marked.get(state.stream, 0))
+
+    # What one enters
+
+    @contextmanager
+    def entering(self) -> Iterator[None]:
+        """While one enters a space, the inbox may tell of it before the answer does. What is still news afterwards is told then."""
+        self._entering += 1
+        try:
+            yield
+        finally:
+            self._entering -= 1
+            put_off, self._put_off = self._put_off, []
+            for event in put_off:
+                self._hear_inbox(event)
+
+    def entered(self, space: int) -> None:
+        """One entered a space by a command of one's own, so it is no news."""
+        self._entered.add(space)
+
+    def is_news(self, space: int) -> bool:
+        """Whether one has come to be in a space by somebody else's doing, or on another device, and does not know yet."""
+        return not self._entering and space not in self._entered
 
     # What happens
 
@@ -95,6 +155,8 @@ class View:
                     room.keep_newest(MESSAGES_KEPT)
                     if isinstance(item, Event):
                         self._show_event(room, item)
+                elif isinstance(item, Event) and item.stream in self.halls:
+                    self._hear_hall(self.halls[item.stream], item)
             case Restarted(stream):
                 if stream == self._session.inbox:
                     self.desk = None
@@ -103,6 +165,10 @@ class View:
             case Unreadable(stream, _, _) if stream in self.rooms:
                 del self.rooms[stream]
                 self.note(f"You can no longer read {self.label(stream)}.")
+                if self.open is not None and self.open[1].stream == stream:
+                    self.open = None
+            case Unreadable(stream, _, _):
+                self.halls.pop(stream, None)
             case IsTyping(stream, user) if self.open is not None and stream == self.open[1].stream:
                 self.note(f"{self.name(user)} is typing …")
             case _:
@@ -110,12 +176,43 @@ class View:
 
     def _hear_inbox(self, event: Event) -> None:
         match event.body:
-            case SpaceEntered(space, kind, name, _, _) if all(space != known.space for known in self.spaces):
-                self.note("Somebody wrote to you: /spaces" if kind is SpaceKind.CONVERSATION else f"You are now a member of {name}.")
+            case SpaceEntered() if self._entering:
+                self._put_off.append(event)
+            case SpaceEntered(space, kind, name, _, streams) if self.is_news(space):
+                self._entered.add(space)
+                stream = next((info.stream for info in streams if info.kind in TALKED_IN), 0)
+                who = self._companions.get(space, "Somebody")
+                what = f"{who} wants to talk to you" if kind is SpaceKind.CONVERSATION else f"You are now a member of {name}"
+                self.note(f"{what}: /open {stream}" if stream else f"{what}.")
             case Invited(space, name, role, by):
-                self.note(f"{self.name(by)} invites you to {name} as {role.name.lower()}: /join {space}")
+                self._invited(space, name, role, by)
             case Mentioned(stream, seq, author) if stream not in self.rooms:
                 self.note(f"{self.name(author)} mentioned you in {self.label(stream)} (message {seq}).")
+            case _:
+                pass
+
+    def _invited(self, space: int, name: str, role: Role, by: int) -> None:
+        # Who invites need not be anybody one has met, and a number would say nothing.
+        inviting = f"{self.name(by)} invites you" if self.names.knows(by) else "You are invited"
+        self.note(f"{inviting} to {name} as {role.name.lower()}: /join {space}")
+
+    def _hear_hall(self, space: SpaceState, event: Event) -> None:
+        """Who comes, goes and is called something else, and what opens; one's own doings are known."""
+        mine = self._session.user
+        match event.body:
+            case Joined(user, _, name):
+                self.names.learn(user, name)
+                if user != mine:
+                    self.note(f"{name} joined {space.name}.")
+            case Renamed(user, name):
+                before = self.name(user)
+                self.names.learn(user, name)
+                if user != mine:
+                    self.note(f"{before} is now called {name}.")
+            case Left(user, by) if user != mine:
+                self.note(f"{self.name(user)} {'left' if by == user else 'was removed from'} {space.name}.")
+            case ChannelOpened(stream, name) if event.author != mine:
+                self.note(f"{self.name(event.author)} opened a channel, {name}: /open {stream}")
             case _:
                 pass
 
@@ -123,8 +220,8 @@ class View:
         message = room.messages.get(event.seq)
         if message is not None:
             self.show(message, room.stream)
-            if self.open is not None and room.stream == self.open[1].stream and event.author != self._session.user:
-                self._session.submit(MarkRead(room.stream, event.seq))
+            if event.author != self._session.user:
+                self.mark_read()
             return
         target = getattr(event.body, "target", 0)
         changed = room.messages.get(target)
@@ -154,7 +251,7 @@ class View:
 
     def name(self, user: int) -> str:
         """Somebody's display name."""
-        return self.names.get(user, f"user {user}")
+        return self.names.of(user)
 
     def label(self, stream: int) -> str:
         """What a stream is called."""

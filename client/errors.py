@@ -60,6 +60,10 @@ class QueueFull(ClientError):
     """As many mutations wait as the store is allowed to hold."""
 
 
+class ServerFault(Exception):
+    """The server said something that makes no sense here; this socket is given up. Applications never see it."""
+
+
 class SessionEnded(ClientError):
     """The session is over for good; `code` says why (0: closed by its owner)."""
 

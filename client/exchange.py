@@ -1,14 +1,13 @@
 """What a device asks for, what it hears, and what is still open: everything of a session that is neither socket nor clock.
 
-    submit ─▶ ledger ─┐                              ┌─▶ pendings   (Done, Refused)
-    ask ────▶ asked ──┼─collect─▶ bytes ·· frames ─hear─▶ asked     (answers)
-    follow ─▶ positions┘                             └─▶ positions ─▶ subscriptions   (events)
+    submit ─▶ mutations ─┐                            ┌─▶ mutations   (Done, Refused)
+    ask ────▶ asked ─────┼─collect─▶ bytes ·· frames ─hear─▶ asked    (answers)
+    follow ─▶ positions ─┘                            └─▶ positions ─▶ subscriptions   (events)
 
 Every change of state is synchronous and stands between two awaits, so a socket that is cut anywhere, or a caller that is
 cancelled anywhere, leaves positions, ledger and store agreeing with one another.
 
-Invariant: what `submit` returned is in the store until the server has decided it, and is asked for again on every new socket; an
-event moves the cursor in the same step in which every subscription that covers it takes it.
+Invariant: an event moves the cursor in the same step in which every subscription that covers it takes it.
 """
 
 from __future__ import annotations
@@ -17,17 +16,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import trio
-from msgspec import Raw
 
-from client.errors import DeviceCopied, MutationRefused, SessionEnded
-from client.ledger import Entry, Ledger
+from client.errors import ServerFault, SessionEnded
+from client.mutations import Mutations
 from client.pending import Asked, Pending
 from client.positions import Heard, Positions, Verdict
-from client.store import Bookmark, Cause, Kept, Store
+from client.store import Bookmark, Kept, Store
 from client.subscription import EVENTS_MAX, CaughtUp, Delivery, Events, Fact, Restarted, Unreadable
 from protocol.client_session import backoff_ms
-from protocol.codec import BadFrame, UnknownEvent, UnknownFrame, decode_operation, encode
-from protocol.codes import TABLE, Code, Retry
+from protocol.codec import UnknownEvent, UnknownFrame, encode
+from protocol.codes import TABLE, Retry
 from protocol.frames import (
     BATCH_FRAMES_MAX,
     AnyFrame,
@@ -40,7 +38,6 @@ from protocol.frames import (
     IsTyping,
     Lagged,
     Limits,
-    Mutate,
     Presence,
     Refused,
     Typing,
@@ -60,16 +57,6 @@ HINTS_MAX = 8
 """Typing notices that wait for the socket; more are forgotten."""
 FOLLOWS_OPEN_MAX = 32
 """Questions for streams that are open at once: each may bring a page, and pages of many streams at once bring no stream forward sooner."""
-WINDOW_DECREASE = 4
-"""What came back for load or rate divides the window by this, and every answered window widens it by one. By two it took so many refused
-commands to come down from 128 that a server with a bound on those (200) ended the socket; by four it takes at most 166."""
-FUTILE_MAX = 5
-"""Times in a row that mutations came back unconsumed for want of an earlier number. Then this socket and the server do not agree on
-where they are, and the next `Welcome` says it anew."""
-
-
-class ServerFault(Exception):
-    """The server said something that makes no sense here; this socket is given up."""
 
 
 class Exchange:
@@ -83,8 +70,7 @@ class Exchange:
         self._events_max = events_max
         self._epoch = saved.epoch
         self._positions = Positions(saved.cursors)
-        self._ledger = Ledger(Entry(kept.key, kept.operation, kept.number) for kept in saved.mutations)
-        self._pendings = {kept.key: Pending(kept.key, kept.operation) for kept in saved.mutations}
+        self._mutations = Mutations(store, saved.mutations, spread, self.wake, self._after)
         self._orphans = orphans
         self._subscriptions: list[Events] = []
         self._paused: set[int] = set()
@@ -98,14 +84,9 @@ class Exchange:
         self._retrying: set[int] = set()
         self._last_id = 0
         self._limits: Limits | None = None
-        self._futile = 0
-        self._hold_wait = 0
-        self._window = 1.0
         self._end: SessionEnded | None = None
-        self._quiet = trio.Event()
         self._wake_writer = trio.Event()
         self.later: Callable[[float, Callable[[], None]], None] | None = None
-        self.answers = 0
 
     # What the application asks for
 
@@ -116,7 +97,12 @@ class Exchange:
     @property
     def in_flight(self) -> int:
         """Mutations sent on this socket and not answered."""
-        return self._ledger.in_flight
+        return self._mutations.in_flight
+
+    @property
+    def answers(self) -> int:
+        """Mutations that were answered, on all sockets."""
+        return self._mutations.answers
 
     @property
     def orphans(self) -> tuple[Kept, ...]:
@@ -126,7 +112,7 @@ class Exchange:
     @property
     def unanswered(self) -> list[Pending]:
         """Every mutation without an outcome, oldest first."""
-        return list(self._pendings.values())
+        return self._mutations.unanswered
 
     def cursor(self, stream: int) -> int:
         return self._positions.cursor(stream)
@@ -136,27 +122,11 @@ class Exchange:
 
     def submit(self, operation: AnyOperation, cause: Event | None, bookmark: Bookmark | None) -> Pending:
         """Keeps a mutation and queues it. Raises `ValueError` for one that no server would take, `QueueFull`, `SessionEnded`."""
-        if self._end is not None:
-            raise self._end
-        frozen = encode(operation)
-        try:
-            decode_operation(frozen)
-        except BadFrame as bad:
-            raise ValueError(f"{type(operation).__name__}: {bad.detail}") from None
-        self._ledger.check_room()
-        key = self._store.append(frozen, Cause(cause.stream, cause.seq) if cause is not None else None, bookmark)
-        self._ledger.append(Entry(key, frozen))
-        pending = self._pendings[key] = Pending(key, frozen)
-        self.wake()
-        return pending
+        return self._mutations.submit(operation, cause, bookmark)
 
     async def wait_quiet(self) -> None:
         """Waits until no mutation is without an outcome. Raises `SessionEnded`."""
-        while self._pendings:
-            if self._end is not None:
-                raise self._end
-            self._quiet = trio.Event()
-            await self._quiet.wait()
+        await self._mutations.wait_quiet()
 
     def events(self, streams: frozenset[int] | None) -> Events:
         """Opens a subscription, and wakes up the streams that rested for want of one."""
@@ -220,6 +190,11 @@ class Exchange:
         """There may be something to send."""
         self._wake_writer.set()
 
+    def _after(self, delay_s: float, act: Callable[[], None]) -> None:
+        """Does it later, if the socket is still there; the next one begins anew anyway."""
+        if self.later is not None:
+            self.later(delay_s, act)
+
     async def wait_something(self) -> None:
         """Waits until there may be something to send."""
         await self._wake_writer.wait()
@@ -239,10 +214,7 @@ class Exchange:
                 for events in self._covering(stream):
                     events.mark(Restarted(stream))
         self._limits = welcome.limits
-        self._window = float(max(1, welcome.limits.in_flight_max))
-        for entry in self._ledger.welcomed(welcome.last_number, restored=reset):
-            entry.key = self._store.append(entry.operation)
-            self._pendings[entry.key] = Pending(entry.key, entry.operation)
+        self._mutations.welcome(welcome.last_number, welcome.limits.in_flight_max, restored=reset)
         if welcome.inbox not in self._positions:
             self.follow(welcome.inbox, None)
         for space in self._watched:
@@ -255,7 +227,7 @@ class Exchange:
         """The socket is gone."""
         self.later = None
         self._limits = None
-        self._ledger.cut()
+        self._mutations.cut()
         self._follows.clear()
         self._unfollows.clear()
         self._typing.clear()
@@ -265,20 +237,17 @@ class Exchange:
         for stream in self._retrying:
             self._positions.want(stream)
         self._retrying.clear()
-        self._hold_wait = 0
         self.flush()
 
     def finish(self, end: SessionEnded) -> None:
         """The session is over: everybody who waits is told. The store keeps what has no outcome."""
         self._end = end
-        for pending in self._pendings.values():
-            pending.fail(end)
+        self._mutations.finish(end)
         for asked in self._asked.values():
             asked.error = end
             asked.answered.set()
         for events in self._subscriptions:
             events.finish(end)
-        self._quiet.set()
         self.flush()
 
     def collect(self) -> list[bytes]:
@@ -294,7 +263,7 @@ class Exchange:
             room -= len(frame)
             if room < 0 or len(frames) >= BATCH_FRAMES_MAX // 2:
                 break
-        return frames + self._mutations(room, BATCH_FRAMES_MAX - len(frames), int(self._window))
+        return frames + self._mutations.take(room, BATCH_FRAMES_MAX - len(frames))
 
     def _commands(self) -> Iterator[bytes]:
         while self._unsent:
@@ -313,28 +282,17 @@ class Exchange:
         while self._typing:
             yield encode(Typing(self._typing.popleft()))
 
-    def _mutations(self, room_bytes: int, room_frames: int, window: int) -> list[bytes]:
-        taken = self._ledger.take(window, room_bytes, room_frames)
-        fresh = [(entry.key, entry.number) for entry in taken if not entry.noted]
-        if fresh:
-            self._store.number(fresh)
-        frames = []
-        for entry in taken:
-            entry.noted = True
-            frames.append(encode(Mutate(entry.number, Raw(entry.operation))))
-        return frames
-
     def hear(self, frame: AnyFrame | UnknownFrame | UnknownEvent) -> None:
         """Takes one frame that is not about the session itself. Raises `ServerFault`, and `DeviceCopied` when the store was copied."""
         match frame:
             case Event() | UnknownEvent():
                 self._hear_event(frame)
             case Done(number, value):
-                self._commit(number, (value,))
+                self._mutations.commit(number, (value,))
             case DoneRun(first, values):
-                self._commit(first, values)
+                self._mutations.commit(first, values)
             case Refused():
-                self._hear_refused(frame)
+                self._mutations.refuse(frame)
             case Followed(id, stream, upto, live):
                 self._follows.pop(id, None)
                 self.wake()
@@ -356,68 +314,6 @@ class Exchange:
                 pass
             case _:
                 self._hear_answer(frame)
-
-    # Mutations
-
-    def _commit(self, first: int, values: tuple[int, ...]) -> None:
-        settled = []
-        for number, value in enumerate(values, first):
-            entry = self._ledger.settle(number)
-            if entry is not None:
-                settled.append(entry.key)
-                pending = self._pendings.pop(entry.key, None)
-                if pending is not None:
-                    pending.commit(value)
-        self._settled(settled)
-
-    def _settled(self, keys: list[int]) -> None:
-        if keys:
-            self._store.settle(keys)
-            if self._limits is not None:
-                self._window = min(float(max(1, self._limits.in_flight_max)), self._window + len(keys) / self._window)
-        self._futile = 0
-        self._answered()
-
-    def _hear_refused(self, refused: Refused) -> None:
-        retry = TABLE[refused.code].retry
-        if retry is Retry.NO:
-            if refused.code is Code.NUMBER_REUSED:
-                raise DeviceCopied(refused.detail)
-            entry = self._ledger.settle(refused.number)
-            if entry is not None:
-                pending = self._pendings.pop(entry.key, None)
-                if pending is not None:
-                    pending.fail(MutationRefused(refused.code, refused.detail))
-                self._settled([entry.key])
-            return
-        # Not consumed. A code that ends sockets (`TAKEN_OVER`) says that the end is near; then the cut puts everything back.
-        self._ledger.bounce(refused.number)
-        if retry is Retry.LATER:
-            if not self._hold_wait:
-                self._window = max(1.0, self._window / WINDOW_DECREASE)
-            wait_ms = max(refused.wait_ms, backoff_ms(self._futile, self._spread()), 1)
-            self._hold_wait = max(self._hold_wait, wait_ms)
-        self._answered()
-
-    def _answered(self) -> None:
-        """Once everything that was sent has an answer, and something of it came back, it is sent again after a while."""
-        self.answers += 1
-        if self._ledger.may_rewind:
-            self._futile += 1
-            if self._futile > FUTILE_MAX and not self._hold_wait:
-                raise ServerFault("the server asks again and again for an earlier number than there is")
-            again_ms = backoff_ms(self._futile, self._spread()) if self._futile > 1 else 0
-            wait_ms, self._hold_wait = self._hold_wait or again_ms, 0
-            if self.later is not None:
-                self.later(wait_ms / 1000, self._rewind)
-        if not self._pendings:
-            self._quiet.set()
-        self.wake()
-
-    def _rewind(self) -> None:
-        if self._ledger.may_rewind:
-            self._ledger.rewind()
-            self.wake()
 
     # Requests
 

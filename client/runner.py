@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import trio
 
-from client.errors import AccountError, DeviceCopied, LinkClosed, SessionEnded, Unreachable
-from client.exchange import Exchange, ServerFault
+from client.errors import AccountError, DeviceCopied, LinkClosed, ServerFault, SessionEnded, Unreachable
+from client.exchange import Exchange
 from client.link import Link, Transport
 from client.session import Session, Status, World
 from client.settings import Grant, Settings
