@@ -221,7 +221,6 @@ class Commands:
 
     async def _enter_first(self, space: int) -> None:
         """Opens a community's first channel, if there is one that one may read."""
-        await self._lookup.spaces()
         channel = next((channel for channel in self._view.channels if channel[0].space == space), None)
         if channel is not None:
             await self._enter(*channel)
@@ -234,6 +233,7 @@ class Commands:
                 space = await self._session.do(CreateCommunity(name))
                 self._view.entered(space)
             self._view.note(f"{name} is founded. Others join with /join {space}.")
+            await self._lookup.spaces()
             await self._enter_first(space)
         elif kind == "channel" and name:
             stream_id = await self._session.do(CreateChannel(self._community().space, name))
@@ -247,6 +247,10 @@ class Commands:
         with self._view.entering():
             space = await self._session.do(Join(int(rest)))
             self._view.entered(space)
+        await self._lookup.spaces()
+        for joined in self._view.spaces:
+            if joined.space == space:
+                self._view.note(f"Welcome to {joined.name}.")
         await self._enter_first(space)
 
     async def _invite(self, rest: str) -> None:

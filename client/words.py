@@ -1,0 +1,42 @@
+"""How the terminal speaks to people: whole sentences, no codes, one person and two people."""
+
+from __future__ import annotations
+
+from client.errors import AccountError, ClientError, MutationRefused, RequestFailed, Unreachable
+from protocol.codes import TABLE, Code
+
+QUOTED_MAX = 40
+"""Characters of somebody's own message that are repeated to say which one is meant."""
+
+
+def sentence(text: str) -> str:
+    """With a capital letter at its beginning and a full stop at its end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
+def refusal(what: str, refused: MutationRefused | RequestFailed) -> str:
+    """What was refused, and why: in the server's own words where it gave any."""
+    meaning = TABLE[Code(refused.code)].meaning if refused.code in TABLE else "The server gave no reason."
+    return f"{what} was refused. {sentence(refused.detail or meaning)}"
+
+
+def failure(error: ClientError) -> str:
+    """Why nothing more can be done, for whoever typed the command. A problem's detail says it all; its title is for programs."""
+    match error:
+        case AccountError():
+            return sentence(error.detail or error.title)
+        case Unreachable():
+            return sentence(f"the server cannot be reached: {error}")
+        case _:
+            return sentence(str(error))
+
+
+def quoted(text: str) -> str:
+    """A message's beginning, in quotation marks."""
+    return f"“{text}”" if len(text) <= QUOTED_MAX else f"“{text[: QUOTED_MAX - 1]}…”"
+
+
+def people(count: int, more: bool = False) -> str:
+    """So many people. `more`: at least."""
+    return "1 person" if count == 1 and not more else f"{count}{'+' if more else ''} people"
