@@ -84,6 +84,11 @@ class _Kind:
 
 
 EXPIRE_EVERY_S: Final = 0.25
+WAITING_SHARE: Final = 0.6
+"""Of a query's time may go by while it waits for a worker; the rest belongs to the database. A batch has the time that its oldest query
+has left: where waiting may take all of it, an overloaded store cancels every batch for want of the last milliseconds and answers nobody
+at all, so that everybody asks again (141 answers instead of 800 in the test).
+"""
 
 
 class Store:
@@ -110,6 +115,7 @@ class Store:
             ListMembers: _Kind(q.list_members, few),
             FindPerson: _Kind(q.find_person, many, replica=True),  # an account that a lagging replica lacks is found a moment later
         }
+        self._query_s = options.deadline_s * (1.0 - WAITING_SHARE)
         self._waiting = 0
         self._unanswered: dict[_Asked, None] = {}
         self._news = trio.Event()
@@ -207,9 +213,9 @@ class Store:
         """Answers what waited too long for a worker; all the queues are in order of their deadlines."""
         while True:
             await trio.sleep(EXPIRE_EVERY_S)
-            now = trio.current_time()
+            too_late_s = trio.current_time() + self._query_s
             for kind in self._kinds.values():
-                while kind.waiting and kind.waiting[0].until_s <= now:
+                while kind.waiting and kind.waiting[0].until_s <= too_late_s:
                     self._waiting -= 1
                     self._answer(kind.waiting.popleft(), Denied(Code.UNAVAILABLE, "waited too long for the database"))
 
