@@ -57,6 +57,10 @@ class OutboxOptions(Struct, frozen=True):
     attempts_max: int = 12
 
 
+GIVEN_UP: Final = "select count(*)::int from outbox where not_before = 'infinity'"
+"""Rows that stand for a person to look at, from whichever gateway gave them up."""
+
+
 class Outbox:
     """`serve` runs it, on any number of gateways. `filled` may be called at any time: something may be waiting."""
 
@@ -67,6 +71,7 @@ class Outbox:
         self._filled = trio.Event()
         self.delivered = 0
         self.dropped = 0
+        self.given_up = 0
 
     def filled(self) -> None:
         """Wakes the delivery. Never waits."""
@@ -132,6 +137,7 @@ class Outbox:
         if postponed is not None:
             id, attempts = postponed
             given_up = attempts >= self._options.attempts_max
+            self.given_up += given_up
             log.log(40 if given_up else 30, "outbox_postponed", id=id, attempts=attempts, given_up=given_up, error=repr(error))
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import asyncpg
 import outcome
@@ -31,9 +31,11 @@ from msgspec import Struct
 from gateway.tokens import CLOCK_SKEW_S, KeySet, KeysRefused, load_pem
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.migrate import MigrationRefused, pending
+from persistence.outbox import GIVEN_UP
 from supervisors.settings import Settings
 from supervisors.settings_source import Fault, missing_for_serving
 
+T = TypeVar("T")
 Verdict = Literal["ok", "look", "bad"]
 
 PROBE_S: Final = 10.0
@@ -171,6 +173,17 @@ def judge_private_file(subject: str, mode: int) -> Finding:
     return Finding(subject, "ok", shown)
 
 
+def judge_outbox(given_up: int) -> Finding:
+    """Whether somebody's inbox waits for a person to look. Such a row was tried twelve times in half an hour."""
+    if not given_up:
+        return Finding("outbox", "ok", "nothing given up")
+    advice = (
+        "SELECT * FROM outbox WHERE not_before = 'infinity'; the log's outbox_postponed says why. Mend that and"
+        " UPDATE outbox SET not_before = now(), attempts = 0 WHERE not_before = 'infinity', or delete what is of no use any more"
+    )
+    return Finding("outbox", "look", f"{given_up} inbox entries given up", advice)
+
+
 def judge_missing(faults: Iterable[Fault]) -> list[Finding]:
     """What `serve` needs and nobody set."""
     return [Finding(fault.name, "bad", "not set", f"set it: {fault.allowed}") for fault in faults]
@@ -188,6 +201,7 @@ async def examine(settings: Settings) -> list[Finding]:
     if settings.database.dsn:
         probes.append(("postgres", partial(_database, settings)))
         probes.append(("migrations", partial(_migrations, settings)))
+        probes.append(("outbox", partial(_outbox, settings)))
     if settings.database.replica_dsn:
         probes.append(("replica", partial(_replica, settings)))
     if settings.redis.url:
@@ -257,6 +271,21 @@ async def _replica(settings: Settings) -> list[Finding]:
     return [Finding("replica", "look", "no standby", "let database.replica_dsn lead to a replica of database.dsn, or leave it empty")]
 
 
+async def _outbox(settings: Settings) -> list[Finding]:
+    async def work(connection: asyncpg.Connection) -> int | None:
+        if await connection.fetchval("SELECT to_regclass('outbox') IS NULL"):
+            return None
+        given_up: int = await connection.fetchval(GIVEN_UP)
+        return given_up
+
+    given_up = await outcome.acapture(_ask, settings.database.dsn.reveal(), settings.database.pooler, work)
+    if isinstance(given_up, outcome.Error):
+        return [_unreachable("outbox", given_up.error, "see the line about postgres")]
+    if given_up.value is None:
+        return [Finding("outbox", "look", "not there yet", "see the line about migrations")]
+    return [judge_outbox(given_up.value)]
+
+
 async def _migrations(settings: Settings) -> list[Finding]:
     dsn = settings.database.direct_dsn or settings.database.dsn
     if settings.database.pooler and not settings.database.direct_dsn:
@@ -299,6 +328,11 @@ async def _ask_postgres(dsn: str, pooler: bool) -> DatabaseSeen:
             doubt_s=(ended - began) / 2,
         )
 
+    return await _ask(dsn, pooler, work)
+
+
+async def _ask(dsn: str, pooler: bool, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """One question to a database, over a connection of its own."""
     bridge = Bridge(BridgeOptions(dsn, pooler=pooler, session_settings=()))
     async with trio.open_nursery() as nursery:
         await nursery.start(bridge.serve)

@@ -22,6 +22,10 @@ from protocol.events import Deleted, Edited, Posted, Redacted, Said
 from protocol.operations import Delete, Edit
 from protocol.values import Role, SpaceKind
 
+VERSIONS_KEPT_S: Final = 90 * 24 * 3600
+"""How long an earlier text is kept for moderators. Who is going to complain about what somebody took back does so within weeks; kept for
+longer, it is a store of what people wanted gone."""
+
 _MESSAGE: Final = msgspec.msgpack.Decoder(Said | Posted)
 _MESSAGE_KINDS: Final = (kind_of(Said), kind_of(Posted))
 _POSTED: Final = kind_of(Posted)
@@ -76,6 +80,19 @@ async def edit(tx: asyncpg.Connection, entry: Entry, operation: Edit) -> Effect 
     )
     edited = event(operation.stream, entry.user, Edited(operation.target, operation.text), operation.target)
     return Effect((edited,), guards=((operation.stream, found.audience_version),), value_at=1)
+
+
+async def sweep_versions(tx: asyncpg.Connection, kept_s: int = VERSIONS_KEPT_S, limit: int = 1000) -> int:
+    """Forgets up to `limit` earlier texts that were replaced more than `kept_s` ago; how many. For a job."""
+    swept: int = await tx.fetchval(
+        "with old as (select stream_id, seq, version from message_versions where replaced_at < now() - make_interval(secs => $1)"
+        " limit $2 for update skip locked),"
+        " gone as (delete from message_versions v using old where (v.stream_id, v.seq, v.version) = (old.stream_id, old.seq, old.version)"
+        " returning 1) select count(*)::int from gone",
+        float(kept_s),
+        limit,
+    )
+    return swept
 
 
 async def delete(tx: asyncpg.Connection, entry: Entry, operation: Delete) -> Effect | Refuse:

@@ -25,7 +25,7 @@ INVITATIONS_PER_SPACE_MAX: Final = 1_000
 CONVERSATIONS_PER_USER_MAX: Final = 2_000
 """Checked for whoever opens one."""
 EDITS_PER_MESSAGE_MAX: Final = 200
-"""Each one is kept."""
+"""Each one is kept for a while (`messages.VERSIONS_KEPT_S`); those that are count."""
 
 NOT_FOUND: Final = Refuse(Code.NOT_FOUND)
 LAST_OWNER: Final = Refuse(Code.CONFLICT, "a community keeps at least one owner: make somebody else an owner first")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from gateway.tokens import load_or_generate_pem
+from persistence.bridge import Bridge, BridgeOptions
 from supervisors.doctor import (
     DatabaseSeen,
     Finding,
@@ -37,6 +40,14 @@ REDIS = RedisSeen("valkey", (9, 1, 2), True, False, "allkeys-lru", 0.0, 0.001)
 
 def verdicts(findings: list[Finding]) -> dict[str, str]:
     return {finding.subject: finding.verdict for finding in findings}
+
+
+async def execute(dsn: str, sql: str) -> None:
+    bridge = Bridge(BridgeOptions(dsn))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bridge.serve)
+        await bridge.run(lambda connection: connection.execute(sql), deadline_s=30)
+        nursery.cancel_scope.cancel()
 
 
 def only_bad(findings: list[Finding]) -> list[str]:
@@ -109,6 +120,16 @@ def test_too_few_descriptors_are_bad_and_the_advice_depends_on_who_may_raise_the
     assert "gates.sockets_max to 16" in short.advice
 
 
+async def test_inbox_entries_that_were_given_up_are_worth_a_look(database: str) -> None:  # noqa: F811
+    run = partial(execute, database)
+    await run("insert into outbox (kind, user_id) values (22, 1)")
+    settings = Settings(database=Database(dsn=Secret(database)))
+    assert verdicts(await examine(settings))["outbox"] == "ok", "one that waits is no complaint"
+    await run("update outbox set not_before = 'infinity'")
+    (finding,) = [finding for finding in await examine(settings) if finding.subject == "outbox"]
+    assert finding.verdict == "look" and finding.seen.startswith("1 ") and "not_before = 'infinity'" in finding.advice
+
+
 @pytest.mark.parametrize(("mode", "verdict"), [(0o100600, "ok"), (0o100400, "ok"), (0o100640, "bad"), (0o100604, "bad")])
 def test_a_private_file_that_others_may_read_is_bad(mode: int, verdict: str) -> None:
     assert judge_private_file("key", mode).verdict == verdict
@@ -141,6 +162,7 @@ async def test_a_living_world_is_seen_as_it_is(database: str, valkey: TestValkey
     # The tests' own server runs without fsync, and the doctor must notice.
     assert only_bad([finding for finding in findings if finding.subject != "file descriptors"]) == ["fsync"]
     assert seen["migrations"] == seen["postgres clock"] == seen["redis clock"] == seen["sharded pub/sub"] == "ok"
+    assert seen["outbox"] == "ok"
     assert seen["token keys"] == seen["token key file"] == "ok"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from actors.storage import CONTROL_STREAM
 from persistence.bridge import Bridge
+from persistence.operations.messages import sweep_versions
 from persistence.outbox import Outbox
 from protocol import codec
 from protocol.codes import Code
@@ -257,6 +259,22 @@ async def test_an_edit_rewrites_the_message_keeps_its_frame_and_the_old_text(bri
         assert await code(w, ann, Edit(channel, first, "mine")) is Code.FORBIDDEN
         assert await code(w, bob, Edit(channel, 3, "an event is no message")) is Code.NOT_FOUND
         assert await code(w, bob, Edit(10**6, 1, "nowhere")) is Code.NOT_FOUND
+
+
+async def test_an_earlier_text_is_forgotten_when_its_time_is_over_and_the_message_edited_on(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        _, _, channel = await w.community(ann)
+        target = await w.ok(ann, Say(channel, "one"))
+        for text in ("two", "three", "four"):
+            await w.ok(ann, Edit(channel, target, text))
+        await w.rows("update message_versions set replaced_at = replaced_at - interval '91 days' where version < 3")
+        sweep = partial(sweep_versions, limit=1)
+        assert [await bridge.run(sweep, deadline_s=30) for _ in range(3)] == [1, 1, 0]
+        assert await w.column("select version from message_versions") == [3]
+        await w.ok(ann, Edit(channel, target, "five"))
+        assert await w.column("select version from message_versions order by version") == [3, 4]
+        assert (await bodies(w, channel))[0] == Posted("five", edited=True)
 
 
 async def test_a_deletion_leaves_the_number_and_nothing_of_the_text(bridge: Bridge) -> None:

@@ -15,7 +15,7 @@ from persistence.append import append_events, session_revoked
 from persistence.audit import Deed, prepare, record
 from persistence.bridge import Bridge
 from persistence.control import ControlOptions, ControlReader
-from persistence.outbox import Outbox, OutboxOptions
+from persistence.outbox import GIVEN_UP, Outbox, OutboxOptions
 from protocol import codec
 from protocol.events import AnyBody, Mentioned, SpaceEntered, SpaceLeft
 from protocol.operations import CreateChannel, Join, Leave, Post, Remove
@@ -101,9 +101,11 @@ async def test_a_row_that_cannot_be_delivered_is_set_aside_and_stops_nobody(brid
         await outbox.drain()
         assert await inbox_kinds(w, bob.inbox) == [SpaceEntered, Mentioned]
         assert await w.column("select attempts from outbox") == [1]
+        assert (outbox.given_up, await w.value(GIVEN_UP)) == (0, 0)
         await w.rows("update outbox set not_before = now()")
         await outbox.drain()
         assert await w.value("select not_before = 'infinity' from outbox") is True
+        assert (outbox.given_up, await w.value(GIVEN_UP)) == (1, 1)
 
 
 async def test_filling_wakes_the_delivery(bridge: Bridge) -> None:
