@@ -32,6 +32,11 @@ Reason = Literal[
 class StorageError(Exception):
     """What ports of storage raise for the world's faults."""
 
+    @property
+    def for_peers(self) -> str:
+        """What a client may be told. The text itself is for the log: it names hosts, accounts and databases."""
+        return "the storage has too much to do at the moment"
+
 
 class Busy(StorageError):
     """As many requests are under way as this process allows. Nothing was begun."""
@@ -45,6 +50,10 @@ class Unavailable(StorageError):
         self.reason = reason
 
     @property
+    def for_peers(self) -> str:
+        return f"the storage cannot be asked at the moment ({self.reason})"
+
+    @property
     def heals(self) -> bool:
         """False where only a person can help: a wrong password, a missing database."""
         return self.reason not in ("authentication", "database missing")
@@ -52,3 +61,7 @@ class Unavailable(StorageError):
 
 class OutcomeUnknown(StorageError):
     """The connection was lost, or the deadline passed, while the change was being committed: it may have taken effect."""
+
+    @property
+    def for_peers(self) -> str:
+        return "the storage was lost on the way; ask again with the same number"

@@ -127,6 +127,7 @@ class Journal:
         self._full = trio.Event()
         self._slow_queued = trio.Event()
         self._pace = Pace()
+        self._troubled = False
         self.stats = JournalStats()
 
     def submit(self, entry: Entry, reply_to: Ref[Decided]) -> bool:
@@ -213,8 +214,9 @@ class Journal:
             columns = Columns([item.entry for item in items])
             rows, lost = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
         except (Unavailable, Busy) as error:
+            self._note(str(error))
             for item in items:
-                self._give_up(item, str(error))
+                self._give_up(item, error.for_peers)
             return
         except POISON as error:
             raise_if_ours(error)
@@ -226,6 +228,7 @@ class Journal:
             else:
                 await self._refuse(items[0], error)
             return
+        self._note("")
         decided, facts = columns.read(rows)
         if lost:
             facts = await self._recall(items, decided) + facts
@@ -246,7 +249,8 @@ class Journal:
             columns = Columns([refused])
             rows, _ = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
         except (Unavailable, Busy, *POISON) as again:
-            self._give_up(item, f"neither stored nor refused: {again}")
+            log.warning("entry_undecided", user=entry.user, device=entry.device, number=entry.number, error=repr(again))
+            self._give_up(item, "neither stored nor refused; ask again with the same number")
             return
         self._answer(item, columns.read(rows)[0][0])
 
@@ -276,12 +280,14 @@ class Journal:
         try:
             outcome, lost = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s))
         except (Unavailable, Busy) as error:
-            self._give_up(item, str(error))
+            self._note(str(error))
+            self._give_up(item, error.for_peers)
             return
         except POISON as error:
             raise_if_ours(error)
             await self._refuse(item, error)
             return
+        self._note("")
         decided = Decided(entry.number, outcome.code, outcome.value, outcome.detail, outcome.replayed, entry.generation)
         facts = await self._recall([item], [decided]) if lost and outcome.replayed else outcome.facts
         if facts:
@@ -340,6 +346,15 @@ class Journal:
                 raise Unavailable("lost", f"unknown whether committed: {unknown}")
             self.stats.resubmitted += 1
             await trio.sleep(self._options.resubmit_interval_s)
+
+    def _note(self, trouble: str) -> None:
+        """Logs the beginning and the end of an absence, not each of the thousands of entries in between."""
+        if bool(trouble) is not self._troubled:
+            self._troubled = bool(trouble)
+            if trouble:
+                log.warning("journal_unavailable", error=trouble)
+            else:
+                log.info("journal_available")
 
     def _give_up(self, item: _Item, why: str) -> None:
         self.stats.unavailable += 1

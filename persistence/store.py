@@ -120,6 +120,7 @@ class Store:
         self._unanswered: dict[_Asked, None] = {}
         self._news = trio.Event()
         self._serving = False
+        self._troubled = False
 
     @property
     def queries_waiting(self) -> int:
@@ -190,8 +191,9 @@ class Store:
                 work, deadline_s=left_s, readonly=kind.readonly, isolation="none", pool="replica" if kind.replica else "primary"
             )
         except StorageError as error:
+            self._note(str(error))
             for asked in batch:
-                self._answer(asked, Denied(Code.UNAVAILABLE, str(error)[:200]))
+                self._answer(asked, Denied(Code.UNAVAILABLE, error.for_peers))
             return
         except POISON as error:
             raise_if_ours(error)
@@ -203,11 +205,21 @@ class Store:
             await self._answer_batch(kind, batch[:half])
             await self._answer_batch(kind, batch[half:])
             return
+        self._note("")
         for asked, result in zip(batch, results, strict=True):
             if isinstance(result, Attached) and not self._is_current(result.epoch):
                 self._answer(asked, Denied(Code.UNAVAILABLE, "the database was restored; come back in a moment"))
             else:
                 self._answer(asked, result)
+
+    def _note(self, trouble: str) -> None:
+        """Logs the beginning and the end of an absence, not each of the thousands of queries in between."""
+        if bool(trouble) is not self._troubled:
+            self._troubled = bool(trouble)
+            if trouble:
+                log.warning("store_unavailable", error=trouble)
+            else:
+                log.info("store_available")
 
     async def _expire(self) -> None:
         """Answers what waited too long for a worker; all the queues are in order of their deadlines."""

@@ -387,6 +387,7 @@ async def test_a_database_that_is_away_is_said_so_and_the_same_number_works_late
             entry: Entry = ann.entry(Say(channel, "hello"))
             first = await ask(away.journal, entry)
         assert first.code is Code.UNAVAILABLE
+        assert "nowhere_" not in first.detail, "a client is not told what our databases are called"
         assert (await ask(w.journal, entry)).code is Code.OK
 
 
