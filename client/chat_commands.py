@@ -18,7 +18,8 @@ from client.fold import Room, fact_of
 from client.pending import Pending
 from client.session import Session
 from client.words import people, quoted, refusal
-from protocol.frames import Member, SpaceState, StreamState
+from protocol.codes import Code
+from protocol.frames import Member, Person, SpaceState, StreamState
 from protocol.operations import (
     MENTIONS_MAX,
     AnyOperation,
@@ -116,6 +117,10 @@ class Commands:
             return self._view.open
         if titles := [self._view.title(*channel) for channel in self._view.channels]:
             raise Mistake(f"No channel is open. /open NAME opens one of yours: {', '.join(titles[:TITLES_LISTED])}.")
+        desk = self._view.desk
+        if desk is not None and desk.invitations:
+            takes = "; ".join(f"/join {space} takes you to {invited.name}" for space, invited in desk.invitations.items())
+            raise Mistake(f"You are in no community yet: {takes}.")
         raise Mistake(ALONE)
 
     def _community(self) -> SpaceState:
@@ -166,8 +171,8 @@ class Commands:
             for state in space.streams:
                 if state.kind in TALKED_IN:
                     name = state.name if space.kind is SpaceKind.COMMUNITY else self._view.title(space, state)
-                    unread = self._view.unread(state)
-                    self._view.screen.write(f"  {state.stream}  {name}" + (f"  · {unread} new" if unread > 0 else ""))
+                    news = self._view.news(state)
+                    self._view.screen.write(f"  {state.stream}  {name}" + (f"  · {news}" if news else ""))
 
     async def _open_named(self, rest: str) -> None:
         if not rest:
@@ -203,8 +208,8 @@ class Commands:
             self._session.follow(stream, room.upto)
         self._view.mark_read()
         self._view.open = (space, state)
-        talking = people(len(members.members), members.more)
-        self._view.note(f"{self._view.title(space, state)}: {talking}. Type to talk, /help for more.")
+        who = f": {people(len(members.members), members.more)}" if space.kind is SpaceKind.COMMUNITY else " and you, in private"
+        self._view.note(f"{self._view.title(space, state)}{who}. Type to talk, /help for more.")
         room = self._view.rooms[stream]
         for seq in sorted(room.messages)[-BACKLOG:]:
             self._view.show(room.messages[seq], stream)
@@ -256,14 +261,23 @@ class Commands:
     async def _invite(self, rest: str) -> None:
         if not rest:
             raise Mistake("/invite PERSON, by the name they log in with.")
-        person = await self._session.search(rest)
-        await self._session.do(Invite(self._community().space, person.user, Role.LEARNER))
+        community = self._community()
+        person = await self._find(rest)
+        await self._session.do(Invite(community.space, person.user, Role.LEARNER))
         self._view.note(f"{person.display_name} is invited.")
+
+    async def _find(self, name: str) -> Person:
+        try:
+            return await self._session.search(name.removeprefix("@"))
+        except RequestFailed as refused:
+            if refused.code == Code.NOT_FOUND:
+                raise Mistake(f"Nobody logs in as {name} here.") from None
+            raise
 
     async def _write_to(self, rest: str) -> None:
         if not rest:
             raise Mistake("/dm PERSON, by the name they log in with.")
-        found = [await self._session.search(name) for name in rest.split()]
+        found = [await self._find(name) for name in rest.split()]
         self._view.meet(Member(person.user, Role.LEARNER, person.display_name, person.name) for person in found)
         with self._view.entering():
             stream = await self._session.do(OpenConversation(tuple(person.user for person in found)))
@@ -294,7 +308,9 @@ class Commands:
             page = await self._session.members(space.space, after=after)
             self._view.meet(page.members)
             for member in page.members:
-                self._view.screen.write(f"  {self._view.screen.paint_name(member.display_name, member.user)}  {member.role.name.lower()}")
+                login = f" (logs in as {member.name})" if member.name not in ("", member.display_name) else ""
+                painted = self._view.screen.paint_name(member.display_name, member.user)
+                self._view.screen.write(f"  {painted}{login}  {member.role.name.lower()}")
             if not page.more or not page.members:
                 return
             after = page.members[-1].user
@@ -314,4 +330,6 @@ class Commands:
     async def _status(self, rest: str) -> None:
         status, link = self._session.status, self._session.link
         waiting = len(self._session.unanswered)
-        self._view.note(f"{status.state}; round trip {link.round_trip_s * 1000:.0f} ms; {waiting} of your changes not yet confirmed.")
+        standing = f"online; round trip {link.round_trip_s * 1000:.0f} ms" if status.state == "online" else "offline"
+        confirmed = f"{waiting} of your changes not yet confirmed" if waiting else "everything you did is confirmed"
+        self._view.note(f"You are {standing}; {confirmed}.")

@@ -94,13 +94,15 @@ class View:
         """The space that a stream belongs to."""
         return next((space for space in self.spaces if any(state.stream == stream for state in space.streams)), None)
 
-    def unread(self, state: StreamState) -> int:
-        """What came since one looked. Where the messages are at hand, one's own do not count, nor what only changes another."""
+    def news(self, state: StreamState) -> str:
+        """What came since one looked, in a word or two. A number only where the messages are at hand, because the stream's own numbers
+        count reactions and edits too, and what one said oneself."""
         read = self._read_upto(state)
         room = self.rooms.get(state.stream)
         if room is None or room.start > read:
-            return max(0, state.head - read)
-        return sum(message.seq > read and message.author != self._session.user for message in room.messages.values())
+            return "new" if state.head > read else ""
+        unread = sum(message.seq > read and message.author != self._session.user for message in room.messages.values())
+        return f"{unread} new" if unread else ""
 
     def mark_read(self) -> None:
         """Tells the server how far the open channel has been read, one's own words included; once for each position."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from client.errors import AccountError, ClientError, MutationRefused, RequestFailed, Unreachable
 from protocol.codes import TABLE, Code
 
+PLAIN = {Code.NOT_FOUND: "There is nothing of that name or number, or it is not open to you."}
+"""Where the table's own words are for programs."""
 QUOTED_MAX = 40
 """Characters of somebody's own message that are repeated to say which one is meant."""
 
@@ -17,8 +19,8 @@ def sentence(text: str) -> str:
 
 def refusal(what: str, refused: MutationRefused | RequestFailed) -> str:
     """What was refused, and why: in the server's own words where it gave any."""
-    meaning = TABLE[Code(refused.code)].meaning if refused.code in TABLE else "The server gave no reason."
-    return f"{what} was refused. {sentence(refused.detail or meaning)}"
+    code = Code(refused.code)
+    return f"{what} was refused. {sentence(refused.detail or PLAIN.get(code) or TABLE[code].meaning)}"
 
 
 def failure(error: ClientError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -10,8 +12,8 @@ from client import SessionEnded, connect
 from client.chat import Chat
 from client.session import World
 from protocol.codes import Code
-from protocol.events import Invited, Mentioned, Posted, ReadUpTo, Said
-from protocol.frames import Follow, Goodbye, Refused
+from protocol.events import Invited, Mentioned, Posted, ReadUpTo, Renamed, Said
+from protocol.frames import Follow, Goodbye, Members, Refused
 from protocol.values import Role, SpaceKind
 from tests.client.conftest import CALM, FakeGrant
 from tests.client.fake_server import FakeServer
@@ -20,15 +22,20 @@ from tests.client.programs import run_program
 
 
 class ListScreen:
-    """Types given lines, each when everything before it has been printed, and keeps what is printed."""
+    """Types given lines, each when everything before it has been printed, and keeps what is printed. A function among the lines is
+    called in its turn: something happens elsewhere."""
 
-    def __init__(self, *lines: str) -> None:
+    def __init__(self, *lines: str | Callable[[], object]) -> None:
         self._lines = list(lines)
         self.printed: list[str] = []
 
     async def read(self) -> str | None:
-        await trio.sleep(1)
-        return self._lines.pop(0) if self._lines else None
+        while True:
+            await trio.sleep(1)
+            line = self._lines.pop(0) if self._lines else None
+            if not callable(line):
+                return line
+            line()
 
     def write(self, text: str) -> None:
         self.printed.append(text)
@@ -44,7 +51,7 @@ class ListScreen:
         return "\n".join(self.printed)
 
 
-async def chat(server: FakeServer, *lines: str, device: int = 11) -> ListScreen:
+async def chat(server: FakeServer, *lines: str | Callable[[], object], device: int = 11) -> ListScreen:
     """Types these lines and returns the screen."""
     screen = ListScreen(*lines)
     async with connect(server.transport(), FakeGrant(server, device, 4e9), world=CALM) as session:
@@ -72,7 +79,7 @@ async def test_a_channel_shows_what_was_said_and_what_comes(server: FakeServer, 
     server.append(physics, 2, Said("earlier"))
     screen = await chat(server, "/spaces", "/open general", "now")
     assert "[1] ben: earlier" in screen.printed and "[2] ada: now" in screen.printed
-    assert any("1 new" in line for line in screen.printed)
+    assert any(line.endswith("general  · new") for line in screen.printed)
 
 
 async def test_messages_are_answered_edited_reacted_to_and_taken_back(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
@@ -142,6 +149,111 @@ async def test_an_invitation_is_sent_heard_and_taken(server: FakeServer, physics
     assert "Welcome to Physics" in screen.text and "cyd  learner" in screen.text
 
 
+async def test_whoever_joins_later_goes_by_name_and_by_the_new_one_after_a_change(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    server.user(3, 31, name="cyd")
+    space = next(iter(server.spaces.values()))
+    main, _, _ = space.streams[0]
+    screen = await chat(
+        server,
+        "/open general",
+        lambda: server.enter(space, 3, Role.LEARNER),
+        lambda: server.append(physics, 3, Said("hello")),
+        lambda: server.append(main, 3, Renamed(3, "Cyd the Great")),
+        lambda: server.append(physics, 3, Said("again")),
+    )
+    assert screen.printed[-4:] == [
+        "* cyd joined Physics.",
+        "[1] cyd: hello",
+        "* cyd is now called Cyd the Great.",
+        "[2] Cyd the Great: again",
+    ]
+
+
+async def test_an_author_whom_nobody_announced_is_asked_for_once(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    space = next(iter(server.spaces.values()))
+    server.user(3, 31, name="cyd")
+    screen = await chat(
+        server,
+        "/open general",
+        lambda: space.members.update({3: Role.LEARNER}),
+        lambda: server.append(physics, 3, Said("hello")),
+        lambda: server.append(physics, 4, Said("gone when asked for")),
+        lambda: server.append(physics, 4, Said("and not asked for again")),
+    )
+    assert "[1] cyd: hello" in screen.printed and "[2] user 4: gone when asked for" in screen.printed
+    asked = [command.after for command in server.commands if isinstance(command, Members) and command.limit == 1]
+    assert asked == [2, 3]
+
+
+async def test_who_invites_is_told_by_name_and_joining_opens_the_first_channel(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    server.user(3, 31, name="cyd")
+    space = next(iter(server.spaces))
+    invite = server.spaces[space]
+
+    def ben_invites() -> None:
+        server.append(1003, 2, Invited(space, invite.name, Role.LEARNER, 2))
+
+    screen = await chat(server, ben_invites, "hello?", f"/join {space}", "hello!", device=31)
+    assert f"* Ben invites you to Physics as learner: /join {space}" in screen.printed
+    assert f"* You are in no community yet: /join {space} takes you to Physics." in screen.printed
+    assert screen.printed[-3:] == ["* Welcome to Physics.", "* Physics/general: 3 people. Type to talk, /help for more.", "[1] cyd: hello!"]
+
+
+async def test_ones_own_words_are_no_news_on_any_device(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    screen = await chat(server, "/open general", "hello", "/react 1 👍", "/spaces")
+    assert not [line for line in screen.printed if "new" in line]
+    read = [event.body.seq for event in server.log[1001] if isinstance(event.body, ReadUpTo) and event.body.stream == physics]
+    assert read == [2], "marked once, at the end"
+
+
+async def test_what_others_say_elsewhere_is_counted(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    screen = await chat(server, "/open general", "hello", "/create channel labs", lambda: server.append(physics, 2, Said("hi")), "/spaces")
+    assert "(Physics/general) [2] ben: hi" in screen.printed
+    assert f"  {physics}  general  · 1 new" in screen.printed
+
+
+async def test_an_outage_is_told_in_one_line_and_its_end_in_another(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    class OfflineScreen(ListScreen):
+        async def read(self) -> str | None:
+            line = await super().read()
+            if line == "/help":
+                server.away = True
+                server.cut_all()
+                await trio.sleep(60)
+                server.away = False
+                await trio.sleep(60)
+            return line
+
+    screen = OfflineScreen("/open general", "/help")
+    async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=CALM) as session:
+        await Chat(session, screen).run()
+    assert [line for line in screen.printed if "line" in line and line.startswith("* You are")] == [
+        "* You are offline: the server cannot be reached. I keep trying; press Enter to try now.",
+        "* You are online again.",
+    ]
+
+
+async def test_what_one_does_oneself_is_told_once(server: FakeServer, autojump_clock: MockClock) -> None:
+    screen = await chat(server, "/create community Physics", "/dm ben")
+    assert "* Physics/general: 1 person. Type to talk, /help for more." in screen.printed
+    assert not [line for line in screen.printed if "now a member" in line or "wants to talk" in line]
+
+
+async def test_a_conversation_that_somebody_begins_is_announced_by_their_name(server: FakeServer, autojump_clock: MockClock) -> None:
+    def ben_writes() -> None:
+        space = server.new_space(SpaceKind.CONVERSATION, "")
+        server.enter(space, 1, Role.LEARNER)
+        server.enter(space, 2, Role.LEARNER)
+
+    screen = await chat(server, ben_writes)
+    (space,) = server.spaces.values()
+    assert f"* ben wants to talk to you: /open {space.streams[0][0]}" in screen.printed
+
+
 async def test_older_messages_come_with_history_up_to_the_beginning(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
     for number in range(50):
         server.append(physics, 2, Said(f"message {number}"))
@@ -155,7 +267,9 @@ async def test_older_messages_come_with_history_up_to_the_beginning(server: Fake
         ("hello", "You are in no community yet"),
         ("/opne x", "There is no /opne. Did you mean /open"),
         ("/open nowhere", "There is no channel 'nowhere'"),
-        ("/invite nobody", "/invite was refused. Nobody is called nobody."),
+        ("/dm nobody", "Nobody logs in as nobody here."),
+        ("/join 999", "/join was refused. There is nothing of that name or number"),
+        ("/invite ben", "You are in no community yet"),
         ("/join", "/join NUMBER"),
         ("/reply x y", "/reply N TEXT"),
         ("/edit 1", "/edit N TEXT"),
