@@ -31,7 +31,7 @@ from actors.messages import (
     Submit,
     TakenOver,
 )
-from actors.storage import Answered, Attach, Attached, Decided, Denied, Entry, Journal, Refusal, Store
+from actors.storage import Answered, Attach, Attached, Decided, Denied, Entry, Journal, Refusal, Result, Store
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
 from protocol.operations import AnyOperation
@@ -151,6 +151,7 @@ class Device:
     def _answered(self, message: Answered) -> None:
         asked = next((holder for holder in self.asking if holder.key == message.ticket), None)
         if asked is None:
+            self._vacant(message.result)
             return
         self.asking = tuple(holder for holder in self.asking if holder is not asked)
         match message.result:
@@ -170,6 +171,18 @@ class Device:
                 asked.session.tell_control(Kick(code, denied.detail, BUSY_WAIT_MS if code is Code.OVERLOAD else 0))
             case _:
                 raise AssertionError(f"Attach was answered by {type(message.result).__name__}")
+
+    def _vacant(self, result: Result) -> None:
+        """A socket that ended while it attached got the device after all. A later one that was quicker has lost the right to write by
+        that: it is told to come back now, rather than that it was taken over for good, at its next mutation, by nobody.
+        """
+        if not isinstance(result, Attached) or result.generation <= self.generation:
+            return
+        if result.previous_gateway not in (0, self._gateway):
+            self._link.announce(TAKEOVER_TOPIC, takeover_payload(self._id, result.generation))
+        if self.holder is not None:
+            self.holder.session.tell_control(Kick(Code.OVERLOAD, "another socket of this device attached late; come back", BUSY_WAIT_MS))
+            self.holder = None
 
     def _detach(self, session_key: int) -> None:
         self.asking = tuple(holder for holder in self.asking if holder.key != session_key)

@@ -42,6 +42,11 @@ HURRIED_MS = 1_000
 every turn asks once a second, no faster."""
 BLAMED = frozenset({Code.BAD_FRAME, Code.ILLEGAL, Code.FLOOD})
 """Ends for which the server blames the client."""
+ECHO_MS = 15_000
+"""A takeover this soon after a Welcome, on a socket that followed a broken one, may be that one's doing: its Hello waited at a busy server
+while this client, whose network had gone, was back already at another. To obey would leave the device with no socket at all."""
+ECHOES_MAX = 2
+"""Takeovers in a row that are taken for such echoes: two programs that really share a device must not throw each other out for ever."""
 RENEWALS_MAX = 3
 """Tokens renewed in a row without a Welcome. A fresh token refused this often will not be liked better the next time."""
 
@@ -180,12 +185,13 @@ class End(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    """All that the machine remembers. `failures` counts attempts without a steady session, `told` is the server's parting word, `moving`
-    says that this side leaves a draining server of its own accord."""
+    """All that the machine remembers. `failures` counts attempts without a steady session, `echoes` takeovers that were not believed;
+    `told` is the server's parting word, `moving` says that this side leaves a draining server of its own accord."""
 
     state: State = State.IDLE
     epoch: int = 0
     failures: int = 0
+    echoes: int = 0
     renewals: int = 0
     renew_first: bool = False
     delay_ms: int = 0
@@ -295,11 +301,16 @@ def _renew_later(session: Session, _: RenewFailed, spread: float) -> Step:
 
 def _lose(session: Session, cut: Cut, spread: float) -> Step:
     """The socket is gone: what the server said last decides, else the close code."""
+    followed_a_broken_one = session.failures > 0
+    if cut.online_ms >= ECHO_MS:
+        session = replace(session, echoes=0)
     if cut.online_ms >= STEADY_MS:
         session = replace(session, failures=0)
     told = session.told
     code, floor_ms = (int(told.code), max(0, told.wait_ms)) if told is not None else (cut.code, 0)
     rule = reconnect_rule(code)
+    if code == Code.TAKEN_OVER and followed_a_broken_one and cut.online_ms < ECHO_MS and session.echoes < ECHOES_MAX:
+        return _wait(replace(session, echoes=session.echoes + 1), floor_ms, spread)
     if rule is Reconnect.NO:
         return Step(replace(session, state=State.ENDED, end=End(code, told.detail if told is not None else cut.detail)))
     if rule is Reconnect.REFRESH:

@@ -65,7 +65,7 @@ class Code(IntEnum):
 
 
 class Retry(Enum):
-    """What a client does with a refused command. A refused mutation has consumed its number unless the row says `same`."""
+    """What a client does with a refused command. A refused mutation has consumed its number only where the row says `no`."""
 
     NO = "no"
     SAME = "same"
@@ -136,7 +136,7 @@ TABLE: dict[Code, Row] = {
         _refusal(Code.LIMIT, Retry.NO, "A bound on how many there may be is reached; the detail names it."),
         _refusal(Code.GONE, Retry.NO, "It was there and has been deleted."),
         _refusal(Code.BUSY, Retry.LATER, "The server took too much at once; the number was not consumed."),
-        _refusal(Code.RATE, Retry.LATER, "Too many in too short a time; the detail says how long to wait."),
+        _refusal(Code.RATE, Retry.LATER, "Too many in too short a time; the detail says how long to wait. The number was not consumed."),
         _refusal(
             Code.UNAVAILABLE,
             Retry.LATER,

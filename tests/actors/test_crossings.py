@@ -9,7 +9,7 @@ from actors.community import PRESENCE_TOPIC, PresenceReport
 from actors.device import TAKEOVER_TOPIC, takeover_payload
 from actors.storage import CONTROL_STREAM, Attach, Denied, Events, Fact, ListMembers, MemberList, ReadAfter
 from protocol.codec import encode, join
-from protocol.codes import Code
+from protocol.codes import TABLE, Code, Reconnect
 from protocol.events import SessionRevoked
 from protocol.frames import Command, Event, Follow, Goodbye, Hello, Lagged, Mutate, Presence, Unfollow, Watch, Welcome
 from protocol.operations import Say
@@ -176,3 +176,23 @@ def test_what_is_held_while_the_audience_is_unknown_is_bounded_and_nobody_misses
     assert line.hear() == [Lagged(STREAM)]
     line.say(Follow(2, STREAM, 0))
     assert [query.after for query in stage.asked(ReadAfter)] == [0]
+
+
+def test_a_device_that_a_vanished_socket_attached_late_is_not_lost_to_the_socket_that_lives() -> None:
+    stage = Stage()
+    gone, line = greet(stage), greet(stage)
+    gone.drop()
+    late, early = stage.store.asked
+    stage.store.asked[:] = [early, late]  # two workers of the store: the later question came to the database first
+    stage.answer(Attach, attached(generation=5))
+    assert isinstance(line.hear()[0], Welcome)
+    stage.answer(Attach, attached(generation=6))
+    (goodbye,) = line.hear()
+    assert isinstance(goodbye, Goodbye) and TABLE[goodbye.code].reconnect is Reconnect.WAIT
+
+
+def test_a_socket_elsewhere_hears_of_an_attachment_that_came_too_late() -> None:
+    stage = Stage()
+    greet(stage).drop()
+    stage.answer(Attach, attached(generation=6, previous_gateway=99))
+    assert stage.link.announced == [(TAKEOVER_TOPIC, takeover_payload(11, 6))]

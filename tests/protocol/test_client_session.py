@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,3 +203,20 @@ def test_frames_of_streams_and_requests_are_traffic_and_legal_only_after_welcome
 def test_the_drawing_has_a_line_for_every_row() -> None:
     assert len(m.draw().splitlines()) == sum(len(rules) for rules in RULES.values())
     assert "ONLINE ─Draining▶ DRAINING" in m.draw()
+
+
+def test_a_takeover_by_the_broken_socket_before_does_not_end_the_session() -> None:
+    """A Hello that was under way when the network went, and is carried out after the one that came later."""
+    session = online(failures=1)
+    for _ in range(m.ECHOES_MAX):
+        told = step(session, Goodbye(Code.TAKEN_OVER, "this device opened another socket", 0)).session
+        after = step(told, m.Cut(int(Code.TAKEN_OVER), online_ms=4_000))
+        assert after.session.state is State.WAITING
+        session = msgspec.structs.replace(after.session, state=State.ONLINE)
+    ended = step(session, m.Cut(int(Code.TAKEN_OVER), online_ms=4_000)).session
+    assert ended.state is State.ENDED, "two programs that share a device do not throw each other out for ever"
+
+
+@pytest.mark.parametrize(("failures", "online_ms"), [(0, 4_000), (3, m.ECHO_MS)])
+def test_a_takeover_that_nothing_of_ours_explains_is_final(failures: int, online_ms: int) -> None:
+    assert step(online(failures=failures), m.Cut(int(Code.TAKEN_OVER), online_ms=online_ms)).session.state is State.ENDED
