@@ -130,7 +130,7 @@ async def _chat(terminal: Terminal, options: argparse.Namespace, password: str) 
             with trio.move_on_after(2):
                 await _log_out(credentials)
     except (AccountError, Unreachable, SessionEnded, ClientError) as error:
-        terminal.write(f"* {failure(error)}")
+        terminal.write(f"* {failure(error, options.url)}")
         return 1
     finally:
         if isinstance(store, SqliteStore):

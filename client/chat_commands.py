@@ -133,7 +133,7 @@ class Commands:
         """Sends without waiting; a refusal of `what` is told when it comes."""
         self._nursery.start_soon(self._report, self._session.submit(operation), what)
         if self._session.status.state != "online":
-            self._view.note("You are offline: this will be sent when the network is back.")
+            self._view.note("It is kept, and sent when you are online again.")
 
     async def _report(self, pending: Pending, what: str) -> None:
         try:

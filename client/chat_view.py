@@ -231,21 +231,22 @@ class View:
             if target in room.deleted:
                 self.note(f"[{target}] was taken back.")
             return
-        reactions = " ".join(f"{emoji}{len(users)}" for emoji, users in sorted(room.reactions_to(target).items()))
-        self.screen.write(self._line(changed) + (f"  {reactions}" if reactions else ""))
+        self.screen.write(self._line(room, changed))
 
     # How it is shown
 
     def show(self, message: Message, stream: int) -> None:
         """Shows a message, with where it stands unless that is the open channel."""
         elsewhere = self.open is None or self.open[1].stream != stream
-        self.screen.write((self.screen.dim(f"({self.label(stream)}) ") if elsewhere else "") + self._line(message))
+        self.screen.write((self.screen.dim(f"({self.label(stream)}) ") if elsewhere else "") + self._line(self.rooms.get(stream), message))
 
-    def _line(self, message: Message) -> str:
+    def _line(self, room: Room | None, message: Message) -> str:
         answered = f" ↩{message.reply_to}" if message.reply_to else ""
         edited = self.screen.dim(" (edited)") if message.edited else ""
         name = self.screen.paint_name(self.name(message.author), message.author)
-        return f"{self.screen.dim(f'[{message.seq}]')} {name}{answered}: {message.text}{edited}"
+        felt = room.reactions_to(message.seq) if room is not None else {}
+        reactions = "".join(f" {emoji}{len(users)}" for emoji, users in sorted(felt.items()))
+        return f"{self.screen.dim(f'[{message.seq}]')} {name}{answered}: {message.text}{edited}{' ' if reactions else ''}{reactions}"
 
     def note(self, text: str) -> None:
         """Says something that is no message."""

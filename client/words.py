@@ -23,13 +23,13 @@ def refusal(what: str, refused: MutationRefused | RequestFailed) -> str:
     return f"{what} was refused. {sentence(refused.detail or PLAIN.get(code) or TABLE[code].meaning)}"
 
 
-def failure(error: ClientError) -> str:
+def failure(error: ClientError, url: str) -> str:
     """Why nothing more can be done, for whoever typed the command. A problem's detail says it all; its title is for programs."""
     match error:
         case AccountError():
             return sentence(error.detail or error.title)
         case Unreachable():
-            return sentence(f"the server cannot be reached: {error}")
+            return f"No server answers at {url}."
         case _:
             return sentence(str(error))
 

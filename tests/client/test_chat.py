@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -83,10 +84,11 @@ async def test_a_channel_shows_what_was_said_and_what_comes(server: FakeServer, 
 
 
 async def test_messages_are_answered_edited_reacted_to_and_taken_back(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
-    screen = await chat(server, "/open general", "one", "/reply 1 two", "/edit 1 uno", "/react 1 👍", "/delete 2")
+    screen = await chat(server, "/open general", "one", "/reply 1 two", "/edit 1 uno", "/react 1 👍", "/delete 2", "/open general")
     assert "[2] ada ↩1: two" in screen.printed
     assert "[1] ada: uno (edited)" in screen.printed
     assert "[1] ada: uno (edited)  👍1" in screen.printed
+    assert screen.printed[-1] == "[1] ada: uno (edited)  👍1", "what is shown again has its reactions"
     assert "* [2] was taken back." in screen.printed
 
 
@@ -308,7 +310,7 @@ async def test_what_is_said_offline_is_announced_kept_and_sent(server: FakeServe
     screen = FlakyScreen("/open general", "from the tunnel")
     async with connect(server.transport(), FakeGrant(server, 11, 4e9), world=CALM) as session:
         await Chat(session, screen).run()
-    assert "* You are offline: this will be sent when the network is back." in screen.printed
+    assert "* It is kept, and sent when you are online again." in screen.printed
     assert server.texts(physics) == ["from the tunnel"]
 
 
@@ -356,6 +358,13 @@ async def test_the_program_can_be_driven_through_pipes(web: FakeWeb, server: Fak
     assert b"[1] cyd: e4" in done.stdout and b"\x1b" not in done.stdout
     again = await run_program([*arguments[:-1], "--open", "Chess"], "e5\n")
     assert b"[2] cyd: e5" in again.stdout
+
+
+async def test_the_program_says_where_no_server_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    done = await run_program(["-m", "client.chat", "--url", url, "--name", "cyd"], "")
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"* No server answers at {url}.\n".encode(), b"")
 
 
 async def test_the_program_says_why_it_could_not_log_in(web: FakeWeb) -> None:
