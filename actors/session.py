@@ -117,6 +117,8 @@ class SessionLimits(Struct, frozen=True):
     """As the transport enforces it; announced in Welcome."""
     hello_s: float = 10.0
     """From the handshake to a legal Hello."""
+    attach_s: float = 10.0
+    """From there to the device's answer: twice what the store takes at most. Beyond it the question is lost, and nobody would answer."""
     held_frames_max: int = 128
     """Commands that wait while the device attaches: a client may send before it is welcomed."""
     asks_max: int = 16
@@ -349,6 +351,9 @@ class Session:
         self.claims = claims
         self.hello = hello
         self.quality = hello.link
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = self._ctx.after(self._limits.attach_s, HELLO_LATE)
         # Before the device is asked for: a revocation that is heard here after this moment finds the session, and one that was heard
         # earlier was committed earlier, so that attaching sees it. Entered at the welcome, a session between the two was missed by both.
         self._near.users.get(claims.user).tell_control(Enter(self._key, self._ctx.self, claims.session))
@@ -417,6 +422,8 @@ class Session:
         elif alarm is HELLO_LATE:
             if self.state is State.NEW:
                 self._end(Code.HELLO_LATE, f"no Hello within {self._limits.hello_s:g} s")
+            elif self.state is State.ATTACHING:
+                self._end(Code.OVERLOAD, "this device could not be attached in time", 1_000)
         elif alarm is TOKEN_ENDS:
             if self._ctx.wall() >= self.expires:
                 self._end(Code.TOKEN_EXPIRED, "refresh the token and come back")

@@ -110,7 +110,8 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
     def head_interval_s() -> float:
         return limits.head_interval_s if exchange.linked_up else limits.head_interval_alone_s
 
-    headwatch = turns.pool("headwatch", watch_heads)
+    # Nobody addresses it, so nobody would build it again after its quarantine: where it cannot go on, nothing may.
+    headwatch = turns.pool("headwatch", watch_heads, pool_intensity=3)
     return Cast(near, entrance, exchange, lambda: _activate(headwatch))
 
 

@@ -196,3 +196,20 @@ def test_a_socket_elsewhere_hears_of_an_attachment_that_came_too_late() -> None:
     greet(stage).drop()
     stage.answer(Attach, attached(generation=6, previous_gateway=99))
     assert stage.link.announced == [(TAKEOVER_TOPIC, takeover_payload(11, 6))]
+
+
+def test_a_socket_whose_device_never_answers_is_told_to_come_back() -> None:
+    stage = Stage()
+    line = greet(stage)
+    stage.wait(9)
+    assert line.closed is None
+    stage.wait(2)
+    (goodbye,) = line.hear()
+    assert isinstance(goodbye, Goodbye) and goodbye.code is Code.OVERLOAD
+
+
+def test_a_socket_that_was_welcomed_outlives_the_time_for_attaching() -> None:
+    stage = Stage()
+    line = stage.connect()
+    stage.wait(60)
+    assert line.closed is None
