@@ -9,6 +9,7 @@ Invariant: an event waits for a name no longer than `NAME_S`, and nobody is aske
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import trio
 
@@ -63,7 +64,7 @@ class Lookup:
 
     async def meet_whoever(self, item: Item) -> None:
         """Before an item is shown: the names of those it is about, if they are new, because they came after one had looked."""
-        with trio.move_on_after(NAME_S):
+        with trio.move_on_after(NAME_S), suppress(RequestFailed):
             match item:
                 case Event(stream, _, author) if stream in self._view.rooms:
                     await self._name(stream, author)
@@ -78,15 +79,11 @@ class Lookup:
 
     async def _name(self, stream: int, user: int) -> None:
         space = self._view.space_of(stream)
-        if space is None or not self._view.names.wants(user):
-            return
-        try:
-            # The page that begins with them has them as its first.
+        if space is not None and self._view.names.wants(user):
+            # The page that begins with them has them as its first; without them, they are a member no longer.
             page = await self._session.members(space.space, after=user - 1, limit=1)
-        except RequestFailed:
-            return
-        self._view.meet(page.members)
-        self._view.names.give_up(user)
+            self._view.meet(page.members)
+            self._view.names.give_up(user)
 
     async def _desk(self, overview: Spaces) -> None:
         """The inbox as the overview has it, and from there on its events."""

@@ -164,6 +164,7 @@ class View:
                     self.desk = None
                 elif stream in self.rooms:
                     self.rooms[stream] = Room.beginning_after(stream, 0)
+                    self._marked.pop(stream, None)
             case Unreadable(stream, _, _) if stream in self.rooms:
                 del self.rooms[stream]
                 self.note(f"You can no longer read {self.label(stream)}.")

@@ -14,7 +14,7 @@ from client.chat import Chat
 from client.session import World
 from protocol.codes import Code
 from protocol.events import Invited, Mentioned, Posted, ReadUpTo, Renamed, Said
-from protocol.frames import Follow, Goodbye, Members, Refused
+from protocol.frames import AnyCommand, AnyFrame, Failed, Follow, Goodbye, Members, Refused
 from protocol.values import Role, SpaceKind
 from tests.client.conftest import CALM, FakeGrant
 from tests.client.fake_server import FakeServer
@@ -187,6 +187,17 @@ async def test_an_author_whom_nobody_announced_is_asked_for_once(server: FakeSer
     assert "[1] cyd: hello" in screen.printed and "[2] user 4: gone when asked for" in screen.printed
     asked = [command.after for command in server.commands if isinstance(command, Members) and command.limit == 1]
     assert asked == [2, 3]
+
+
+async def test_a_name_that_cannot_be_asked_for_does_not_end_the_chat(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    def answer(user: int, command: AnyCommand) -> AnyFrame | None:
+        refused = isinstance(command, Members) and command.limit == 1
+        return Failed(command.id, Code.FORBIDDEN) if refused else answer_as_ever(user, command)
+
+    answer_as_ever = server.answer
+    server.answer = answer  # type: ignore[method-assign]
+    screen = await chat(server, "/open general", lambda: server.append(physics, 4, Said("hello")), "still here")
+    assert screen.printed[-2:] == ["[1] user 4: hello", "[2] ada: still here"]
 
 
 async def test_who_invites_is_told_by_name_and_joining_opens_the_first_channel(
