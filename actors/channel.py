@@ -199,6 +199,7 @@ class Channel:
 
     def stopped(self) -> None:
         self._link.unsubscribe(self._stream)
+        self._near.followed.discard(self._stream)
         community = self._near.communities.find(self.space) if self.space else None
         if community is not None:
             community.tell_control(ChannelAway(self._stream))
@@ -325,12 +326,15 @@ class Channel:
         if frames:
             self._send_frames(follower, frames)
         self.live[follower.key] = follower
+        self._near.followed.add(self._stream)
         self._answer(follower, head, live=True)
         if self.space:
             self._near.communities.get(self.space).tell(Present(follower.user, 1))
 
     def _forget(self, session_key: int) -> None:
         follower = self.live.pop(session_key, None)
+        if not self.live:
+            self._near.followed.discard(self._stream)
         if follower is not None and self.space:
             self._near.communities.get(self.space).tell(Present(follower.user, -1))
         ticket = self.asking.pop(session_key, 0)

@@ -13,7 +13,12 @@ from actors.messages import ChannelMessage, CommunityMessage, DeviceMessage, Ses
 class Neighbourhood:
     """The pools of one gateway, by what they hold."""
 
-    __slots__ = ("channels", "communities", "devices", "sessions", "users")
+    __slots__ = ("channels", "communities", "devices", "followed", "sessions", "users")
+
+    def __init__(self) -> None:
+        self.followed: set[int] = set()
+        """The streams with a live follower here, kept by their channels. Fewer than the channels: those are made for whatever stream a
+        client names, also one that it may not read or that does not exist, and stay for a minute."""
 
     sessions: Pool[int, SessionMessage]
     devices: Pool[int, DeviceMessage]

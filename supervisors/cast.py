@@ -105,7 +105,7 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
     )
 
     def watch_heads(key: int, ctx: Context[HeadWatchMessage]) -> Actor[HeadWatchMessage]:
-        return HeadWatch(ctx, ports.store, near, lambda: tuple(channels), head_interval_s)
+        return HeadWatch(ctx, ports.store, near, lambda: tuple(near.followed), head_interval_s)
 
     def head_interval_s() -> float:
         return limits.head_interval_s if exchange.linked_up else limits.head_interval_alone_s

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actors.storage import ReadHeads
+from actors.storage import Denied, Events, Heads, ReadAfter, ReadHeads
+from protocol.codes import Code
+from protocol.frames import Follow
+from protocol.values import Cursor
 from supervisors.pool import PoolFailed
-from tests.actors.stage import Stage
+from tests.actors.stage import SPACE, Line, Stage
 
 STREAM = 50
 
@@ -16,9 +19,32 @@ def crash_headwatch(stage: Stage) -> None:
     stage.run()
 
 
+def follow(stage: Stage, stream: int) -> Line:
+    line = stage.connect(cursors=[Cursor(stream, 0)])
+    stage.answer(ReadAfter, Events(SPACE, 0, 0, (), False))
+    return line
+
+
+def test_only_streams_that_somebody_follows_are_compared() -> None:
+    """Or a client that follows one foreign stream after the other would have everybody's heads looked at ever more rarely."""
+    stage = Stage()
+    line = follow(stage, STREAM)
+    for id in range(1, 200):
+        line.say(Follow(id, STREAM + id, 0))
+        stage.answer(ReadAfter, Denied(Code.NOT_FOUND))
+    stage.cast.wake()
+    stage.run()
+    stage.wait(1)
+    assert [query.streams for query in stage.asked(ReadHeads)] == [(STREAM,)]
+    stage.answer(ReadHeads, Heads(()))
+    line.drop()
+    stage.wait(10)
+    assert not stage.asked(ReadHeads), "nobody follows anything"
+
+
 def test_a_comparison_of_heads_that_crashes_goes_on() -> None:
     stage = Stage()
-    stage.near.channels.get(STREAM)
+    follow(stage, STREAM)
     stage.cast.wake()
     crash_headwatch(stage)
     stage.wait(3)
