@@ -207,7 +207,7 @@ class Channel:
                 community.tell(Present(follower.user, -1))
         for follower in (*self.live.values(), *self.joining.values(), *self.waiting):
             follower.outlet.send(encode(Lagged(self._stream)))
-            follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+            follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
 
     # What comes in
 
@@ -242,7 +242,7 @@ class Channel:
         for follower in list(self.live.values()):
             self._forget(follower.key)
             follower.outlet.send(encode(Lagged(self._stream)))
-            follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+            follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
 
     def _meet_waiting(self) -> None:
         if self.waiting and not self.stale:
@@ -378,7 +378,7 @@ class Channel:
         for follower in [f for f in self.live.values() if f.user not in audience.users]:
             self._forget(follower.key)
             follower.outlet.send(encode(Unfollowed(self._stream, Code.FORBIDDEN)))
-            follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+            follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
         self._flush()
         self._admit(audience)
 
@@ -480,7 +480,7 @@ class Channel:
             for follower in slow:
                 self._forget(follower.key)
                 follower.outlet.send(encode(Lagged(self._stream)))
-                follower.session.tell_control(FollowEnded(self._stream, lagged=True))
+                follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=True))
 
     def _typing(self, message: TypingBy) -> None:
         now = self._ctx.now()
@@ -523,7 +523,7 @@ class Channel:
     def _fail(self, follower: Follower, code: Code, detail: str) -> None:
         wait_ms = 500 if code in (Code.BUSY, Code.UNAVAILABLE) else 0
         follower.outlet.send(encode(Failed(follower.id, code, detail, wait_ms, self._stream)))
-        follower.session.tell_control(FollowEnded(self._stream, lagged=False))
+        follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
 
     def _next_ticket(self) -> int:
         self._ticket += 1

@@ -69,9 +69,11 @@ class Settled(Struct, frozen=True, gc=False):
 
 
 class FollowEnded(Struct, frozen=True, gc=False):
-    """The channel of `stream` no longer sends to this session. `lagged`: because the socket was too slow."""
+    """The channel of `stream` no longer sends to this session what its `Follow` number `id` asked for (0: its Hello). A later `Follow` may
+    be on its way already. `lagged`: because the socket was too slow."""
 
     stream: int
+    id: int
     lagged: bool
 
 

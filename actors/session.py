@@ -192,7 +192,8 @@ class Session:
         self.claims: Claims | None = None
         self.hello: Hello | None = None
         self.held: list[AnyCommand] | None = None
-        self.follows: set[int] | None = None
+        self.follows: dict[int, int] | None = None
+        """The streams that are followed, each by which `Follow`."""
         self.watches: set[int] | None = None
         self.asks: dict[int, AnyCommand] | None = None
         self.outgoing: list[bytes] | None = None
@@ -457,26 +458,26 @@ class Session:
     def _follow(self, id: int, cursor: Cursor) -> None:
         assert self.claims is not None
         if self.follows is None:
-            self.follows = set()
+            self.follows = {}
         if cursor.stream not in self.follows and len(self.follows) >= self._limits.follows_max:
             self._reply(Failed(id, Code.LIMIT, f"at most {self._limits.follows_max} streams are followed at once", 0, cursor.stream))
             return
-        self.follows.add(cursor.stream)
+        self.follows[cursor.stream] = id
         subscribe = Subscribe(self._key, self._ctx.self, self._outlet, self.claims.user, id, cursor.seq, self.quality)
         if not self._near.channels.get(cursor.stream).tell(subscribe):
             self._reply(Failed(id, Code.BUSY, "this stream is very busy", 500, cursor.stream))
 
     def _unfollow(self, command: Unfollow) -> None:
         if self.follows and command.stream in self.follows:
-            self.follows.discard(command.stream)
+            del self.follows[command.stream]
             channel = self._near.channels.find(command.stream)
             if channel is not None:
                 _take_back(channel, Unsubscribe(self._key))
         self._reply(Granted(command.id))
 
     def _follow_ended(self, message: FollowEnded) -> None:
-        if self.follows is not None:
-            self.follows.discard(message.stream)
+        if self.follows is not None and self.follows.get(message.stream) == message.id:
+            del self.follows[message.stream]
         if message.lagged and self.stuck is None:
             self.stuck = self._ctx.after(self._limits.stuck_s, STUCK)
 

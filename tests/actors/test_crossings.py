@@ -11,7 +11,7 @@ from actors.storage import CONTROL_STREAM, Attach, Denied, Events, Fact, ListMem
 from protocol.codec import encode, join
 from protocol.codes import TABLE, Code, Reconnect
 from protocol.events import SessionRevoked
-from protocol.frames import Command, Event, Follow, Goodbye, Hello, Lagged, Mutate, Presence, Unfollow, Watch, Welcome
+from protocol.frames import Command, Event, Follow, Followed, Goodbye, Hello, Lagged, Mutate, Presence, Unfollow, Watch, Welcome
 from protocol.operations import Say
 from protocol.values import Cursor
 from tests.actors.stage import SPACE, Line, Stage, attached
@@ -213,3 +213,16 @@ def test_a_socket_that_was_welcomed_outlives_the_time_for_attaching() -> None:
     line = stage.connect()
     stage.wait(60)
     assert line.closed is None
+
+
+def test_a_follow_that_fails_does_not_take_the_next_one_along() -> None:
+    stage = Stage()
+    line = stage.connect()
+    line.say(Follow(1, STREAM, 0))
+    line.inlet.received(encode(Follow(2, STREAM, 0)))
+    stage.answer(ReadAfter, Denied(Code.UNAVAILABLE))
+    stage.answer(ReadAfter, Events(SPACE, 0, 0, (), False))
+    assert line.hear()[-1] == Followed(2, STREAM, 0, True)
+    line.drop()
+    stage.wait(300)
+    assert stage.near.channels.find(STREAM) is None, "the session knew what to take back"
