@@ -94,6 +94,7 @@ class Node:
         self._on_listening = on_listening
         self._closing = trio.Event()
         self._epoch_doubted = trio.Event()
+        self._history_over = False
         self._port = 0
         """Where it was first bound: a listener that is built anew is where it was, also when the port was a free one."""
         near = Neighbourhood()
@@ -205,8 +206,10 @@ class Node:
             log.info("port_opened", addresses=addresses)
             task_status.started()
             await self._closing.wait()
-            log.info("drain_began", sockets=len(listener.multiplexer), grace_s=settings.drain.grace_s)
-            await listener.drain(settings.drain.grace_s)
+            # A history that is over deserves no grace: every gateway goes through this at once, and none would take anybody for as long.
+            grace_s = 0.0 if self._history_over else settings.drain.grace_s
+            log.info("drain_began", sockets=len(listener.multiplexer), grace_s=grace_s)
+            await listener.drain(grace_s)
             nursery.cancel_scope.cancel()
 
     async def _watch_epoch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -214,6 +217,7 @@ class Node:
         above remember is of a lost future: raises `EpochChanged`, so that they are built anew and every client resumes.
         """
         self.epoch = 0
+        self._history_over = False
         while True:
             self._epoch_doubted = trio.Event()
             try:
@@ -226,6 +230,7 @@ class Node:
                     self.epoch = epoch.number
                     task_status.started()
                 elif epoch is not None and epoch.number != self.epoch:
+                    self._history_over = True
                     raise EpochChanged(f"the database was restored: its epoch was {self.epoch} and is {epoch.number}")
             with trio.move_on_after(EPOCH_EVERY_S if self.epoch else EPOCH_RETRY_S):
                 await self._epoch_doubted.wait()
