@@ -164,7 +164,6 @@ class Channel:
         self.retry: Timer | None = None
         self.space = 0
         self.typists: dict[int, float] = {}
-        link.subscribe(stream)
 
     def receive(self, message: ChannelMessage) -> None:
         match message:
@@ -344,8 +343,12 @@ class Channel:
             self.waiting = [f for f in self.waiting if f.key != session_key]
 
     def _enter_space(self, space: int) -> None:
+        """The stream exists, and somebody here may read it: from now on it is heard. `Linked` will compare its head, so nothing of the
+        time before is missed. A number that a client made up costs no subscription.
+        """
         if self.space == 0:
             self.space = space
+            self._link.subscribe(self._stream)
             self._register()
 
     def _register(self) -> None:

@@ -91,6 +91,9 @@ async def look(folder: Path) -> list[tuple[str, str]]:
 
 def _make_room(folder: Path, name: str) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = folder.stat()
+    if owner.st_uid not in (os.getuid(), 0) or owner.st_mode & 0o022:
+        raise PermissionError(f"{folder} belongs to somebody else, or others may write in it; name another folder with --portholes")
     path = folder / name
     path.unlink(missing_ok=True)
     return path

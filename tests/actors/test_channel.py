@@ -310,6 +310,17 @@ def test_a_page_that_was_read_before_the_audience_changed_is_read_again() -> Non
     assert isinstance(late.hear()[0], Failed)
 
 
+def test_a_number_that_a_client_made_up_costs_no_subscription() -> None:
+    stage = Stage()
+    line = stage.connect()
+    line.say(Follow(6, STREAM, 0))
+    stage.answer(ReadAfter, Denied(Code.NOT_FOUND))
+    assert not stage.link.subscribed
+    line.say(Follow(7, STREAM, 0))
+    stage.answer(ReadAfter, Events(SPACE, 0, 0, (), False))
+    assert stage.link.subscribed == {STREAM}
+
+
 def test_after_unfollow_nothing_comes() -> None:
     stage = Stage()
     line = follower(stage)
