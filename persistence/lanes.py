@@ -106,10 +106,18 @@ class Lane:
             progress.phase = Phase.COMMITTING
             return await work(connection)
         level = "repeatable_read" if isolation == "snapshot" else "read_committed"
-        async with connection.transaction(isolation=level, readonly=readonly):
-            progress.phase = Phase.WORKING
-            value = await work(connection)
-            progress.phase = Phase.COMMITTING
+        begun = False
+        try:
+            async with connection.transaction(isolation=level, readonly=readonly):
+                begun = True
+                progress.phase = Phase.WORKING
+                value = await work(connection)
+                progress.phase = Phase.COMMITTING
+        finally:
+            if not begun:
+                # asyncpg remembers a transaction whose BEGIN failed or was cancelled, and would make every later one a savepoint inside
+                # it: such a connection once failed all operations of a gateway until its tree gave up.
+                connection.terminate()
         return value
 
     async def _connection(self) -> asyncpg.Connection:

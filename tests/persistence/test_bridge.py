@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import random
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import trio
 
 from actors.storage_port import Busy, OutcomeUnknown, Unavailable
 from persistence.bridge import Bridge, BridgeOptions
-from persistence.lanes import Isolation, Work
+from persistence.lanes import Isolation, Lane, LaneOptions, Progress, Work
 from supervisors.embedded_postgres import Postgres
 
 DEADLINE_S = 30.0
@@ -207,6 +208,33 @@ async def test_hundreds_of_randomly_cancelled_calls_mix_up_no_results_and_leak_n
     assert await empty.run(value(backends), deadline_s=DEADLINE_S) <= 4
     idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
     assert await empty.run(value(idle), deadline_s=DEADLINE_S) == 0
+
+
+def test_a_begin_that_the_server_refuses_spoils_no_connection(empty_database: str) -> None:
+    """A cancel request that comes late hits the next statement, and that may be a BEGIN: asyncpg then remembers a transaction that never
+    began, and would begin every later one as a savepoint inside it.
+    """
+
+    async def under_cancel_requests() -> None:
+        lane, killer = Lane(LaneOptions("test", empty_database, 1)), await asyncpg.connect(empty_database)
+        ended = 0
+        try:
+            while ended < 20:
+                pid = await lane.perform(value("SELECT pg_backend_pid()"), "read_committed", False, Progress())
+                storm = asyncio.create_task(
+                    killer.execute("SELECT pg_cancel_backend($1::int), pg_sleep(0.0001) FROM generate_series(1, 100)", pid)
+                )
+                while not storm.done():
+                    try:
+                        assert await lane.perform(value("SELECT 1"), "read_committed", False, Progress()) == 1
+                    except asyncpg.QueryCanceledError:
+                        ended += 1
+                assert await lane.perform(value("SELECT 2"), "read_committed", False, Progress()) == 2
+        finally:
+            lane.close()
+            await killer.close()
+
+    asyncio.run(under_cancel_requests())
 
 
 async def test_a_cancelled_scope_leaves_no_query_behind(empty: Bridge) -> None:
