@@ -141,8 +141,9 @@ class Postgres:
         return self.dsn_for(DATABASE)
 
     def dsn_for(self, database: str) -> str:
-        """Through the unix socket."""
-        return f"postgresql://{USER}@/{quote(database)}?host={quote(str(self.socket_dir), safe='')}"
+        """Through the unix socket, whose name has the port in it."""
+        port = "" if self._options.port is None else f"&port={self._options.port}"
+        return f"postgresql://{USER}@/{quote(database)}?host={quote(str(self.socket_dir), safe='')}{port}"
 
     def loopback_dsn_for(self, database: str) -> str:
         """Through the loopback port, with its password."""

@@ -15,12 +15,23 @@ from pathlib import Path
 import asyncpg
 import pytest
 import trio
+import trio.testing
 
+from actors.storage import Answered, Events, Fact, ReadAfter
 from actors.storage_port import StorageError
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.control import ControlReader
+from persistence.migrate import migrate
+from persistence.outbox import Outbox
+from persistence.store import Store
+from protocol.codec import decode_body
+from protocol.codes import Code
+from protocol.events import Mentioned
+from protocol.operations import Post, Remove, Say
 from supervisors.embedded_postgres import Postgres, PostgresOptions, start
 from tests.fixtures_postgres import TEST_SETTINGS, serving
 from tests.needs import require
+from tests.persistence.world import Mailbox, Person, World, world
 
 DEADLINE_S = 30.0
 SERVERS = 3  # fewer than clients, so that transactions of one client meet several servers
@@ -140,6 +151,47 @@ async def test_cancelled_calls_through_the_pooler_hurt_nobody_else(pooled_dsn: s
                 nursery.start_soon(ask, 1000 + number, DEADLINE_S)
     assert hurt == []
     assert sum(number >= 1000 for number in finished) == 100
+
+
+async def test_journals_store_outbox_and_control_work_behind_the_pooler(pooled_dsn: str, direct: Postgres) -> None:
+    """The whole of persistence, twice, over three servers: one order, nothing lost, mentions delivered, revocations heard."""
+    await migrate(direct.dsn)
+    options = BridgeOptions(pooled_dsn, pooler=True, connections_max=4)
+    heard: list[Fact] = []
+    async with serving(Bridge(options)) as here, serving(Bridge(options)) as there, world(here) as one, world(there) as two:
+        await here.wait_ready(DEADLINE_S)
+        ada, ben = await one.person("ada"), await two.person("ben")
+        _, _, channel = await one.community(ada, ben)
+        async with trio.open_nursery() as nursery:
+            store, control, outbox = Store(there), ControlReader(there, heard.extend), Outbox(there, two.herald)
+            await nursery.start(store.serve)
+            await nursery.start(control.serve)
+
+            async def talk(place: World, person: Person) -> None:
+                for n in range(60):
+                    await place.ok(person, Say(channel, f"{person.name} {n}"))
+
+            async with trio.open_nursery() as talking:
+                talking.start_soon(talk, one, ada)
+                talking.start_soon(talk, two, ben)
+            await one.ok(ada, Post(channel, "@ben", mentions=(ben.user,)))
+            await outbox.drain()
+
+            reply: Mailbox[Answered] = Mailbox()
+            store.ask(ReadAfter(channel, ben.user, 0, 500, 1 << 20), 1, reply)
+            store.ask(ReadAfter(ben.inbox, ben.user, 0, 500, 1 << 20), 2, reply)
+            answers = {answer.ticket: answer.result for answer in await reply.wait(2)}
+            posts, inbox = answers[1], answers[2]
+            assert isinstance(posts, Events) and isinstance(inbox, Events)
+            assert [row.seq for row in posts.rows] == list(range(1, 122))
+            assert decode_body(inbox.rows[-1].body) == Mentioned(channel, 121, ada.user)
+
+            await one.ok(ada, Remove((await one.column("select space_id from streams where id = $1", channel))[0], ben.user))
+            with trio.fail_after(DEADLINE_S):
+                while not heard:
+                    await trio.testing.wait_all_tasks_blocked(0.05)
+            assert (await two.ask(ben, Say(channel, "may I?"))).code is Code.NOT_FOUND
+            nursery.cancel_scope.cancel()
 
 
 async def test_without_the_setting_prepared_statements_do_fail_behind_the_pooler(pooled_dsn: str) -> None:
