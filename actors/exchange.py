@@ -4,7 +4,7 @@
     journal ──committed────▶ Exchange    ─▶ the link, and the channel here
     link ─────heard────────▶ Exchange    ─▶ the channel here
     control ──facts────────▶ Exchange    ─▶ users and communities here
-    every interval ────────▶ HeadWatch   ─▶ "where does each live stream end?" in one query
+    watches ──what is────▶ Exchange    ─▶ channels and devices here
 
 These objects hold no state of the domain: they address actors. A stream that nobody follows here has no channel, and costs nothing.
 
@@ -23,7 +23,6 @@ from actors.community import PRESENCE_TOPIC, PresenceReport
 from actors.device import TAKEOVER_TOPIC, read_takeover
 from actors.link_port import Link
 from actors.messages import (
-    Alarm,
     Arrived,
     Drained,
     DrainSoon,
@@ -40,7 +39,7 @@ from actors.messages import (
 )
 from actors.neighbourhood import Neighbourhood
 from actors.socket_port import Outlet, Peer
-from actors.storage import CONTROL_STREAM, Answered, Fact, Heads, ReadHeads, Store
+from actors.storage import CONTROL_STREAM, Fact, Generations, Heads, Result
 from protocol.codec import decode_body, encode_event
 from protocol.codes import Code
 from protocol.events import AuthorityChanged, SessionRevoked
@@ -184,6 +183,24 @@ class Exchange:
                 case _:
                     pass  # a newer gateway's kind: what it asks for is checked in the append all the same
 
+    # From the watches
+
+    def heads_are(self, result: Result) -> None:
+        """Where streams end, as Postgres says."""
+        if isinstance(result, Heads):
+            for head in result.heads:
+                channel = self._near.channels.find(head.stream)
+                if channel is not None:
+                    channel.tell_control(HeadIs(head.head, head.audience_version))
+
+    def generations_are(self, result: Result) -> None:
+        """Whose devices these are by now."""
+        if isinstance(result, Generations):
+            for id, generation in result.generations:
+                device = self._near.devices.find(id)
+                if device is not None:
+                    device.tell_control(TakenOver(generation))
+
     # From the link
 
     def heard(self, stream: int, origin: int, seq: int, audience_version: int, frame: bytes) -> None:
@@ -235,55 +252,3 @@ class Exchange:
 
 
 _REPORT = msgspec.msgpack.Decoder(PresenceReport)
-
-HeadWatchMessage = Alarm | Answered
-LOOK = Alarm("look")
-
-
-class HeadWatch:
-    """Compares, again and again, where Postgres says the live streams end with what was delivered here: the last event of a stream
-    has no later one to show that it was lost. One query for up to `STREAMS_MAX` of them each `interval_s()`, the next ones after that.
-    Without a link this is how events arrive at all, so the interval is short then.
-    """
-
-    STREAMS_MAX = 4_000
-    """Heads of 10,000 streams take 25 ms of Postgres; these are read twice a second at most."""
-
-    def __init__(
-        self,
-        ctx: Context[HeadWatchMessage],
-        store: Store,
-        near: Neighbourhood,
-        live_streams: Callable[[], Sequence[int]],
-        interval_s: Callable[[], float],
-    ) -> None:
-        self._ctx = ctx
-        self._store = store
-        self._near = near
-        self._live_streams = live_streams
-        self._interval_s = interval_s
-        self._to_ask: list[int] = []
-        ctx.after(interval_s(), LOOK)
-
-    def receive(self, message: HeadWatchMessage) -> None:
-        if isinstance(message, Alarm):
-            if not self._to_ask:
-                self._to_ask = list(self._live_streams())
-            asked, self._to_ask = self._to_ask[: self.STREAMS_MAX], self._to_ask[self.STREAMS_MAX :]
-            if asked:
-                self._store.ask(ReadHeads(tuple(asked)), 1, self._ctx.self)
-            else:
-                self._ctx.after(self._interval_s(), LOOK)
-            return
-        if isinstance(message.result, Heads):
-            for head in message.result.heads:
-                channel = self._near.channels.find(head.stream)
-                if channel is not None:
-                    channel.tell_control(HeadIs(head.head, head.audience_version))
-        self._ctx.after(self._interval_s(), LOOK)
-
-    def passivate(self) -> bool:
-        return False
-
-    def stopped(self) -> None:
-        """Nothing is held."""

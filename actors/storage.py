@@ -129,6 +129,12 @@ class ReadHeads(Struct, frozen=True):
     streams: tuple[int, ...]
 
 
+class ReadGenerations(Struct, frozen=True):
+    """The generations of these devices now, unchecked: for comparing with those that a gateway holds."""
+
+    devices: tuple[int, ...]
+
+
 class ListSpaces(Struct, frozen=True):
     """A user's spaces with streams, heads and read markers, and the inbox's head, in one snapshot."""
 
@@ -150,7 +156,7 @@ class FindPerson(Struct, frozen=True):
     name: str
 
 
-Query = Attach | ReadAfter | ReadBefore | CheckAudience | ReadHeads | ListSpaces | ListMembers | FindPerson
+Query = Attach | ReadAfter | ReadBefore | CheckAudience | ReadHeads | ReadGenerations | ListSpaces | ListMembers | FindPerson
 
 
 # Answers
@@ -212,6 +218,12 @@ INVITATIONS_LISTED_MAX = 100
 """A space bounds how many it has open, but nothing bounds how many spaces invite one person. Nobody reads more than these."""
 
 
+class Generations(Struct, frozen=True):
+    """Pairs of device and generation. Devices that do not exist are left out."""
+
+    generations: tuple[tuple[int, int], ...]
+
+
 class SpaceList(Struct, frozen=True):
     """Answers `ListSpaces`. `invitations`: the newest, at most `INVITATIONS_LISTED_MAX`, latest first."""
 
@@ -242,7 +254,7 @@ class Denied(Struct, frozen=True):
     detail: str = ""
 
 
-Result = Attached | Events | Audience | Heads | SpaceList | MemberList | PersonFound | Denied
+Result = Attached | Events | Audience | Heads | Generations | SpaceList | MemberList | PersonFound | Denied
 
 
 class Answered(Struct, frozen=True):

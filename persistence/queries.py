@@ -25,6 +25,7 @@ from actors.storage import (
     Denied,
     Events,
     FindPerson,
+    Generations,
     Head,
     Heads,
     ListMembers,
@@ -33,6 +34,7 @@ from actors.storage import (
     PersonFound,
     ReadAfter,
     ReadBefore,
+    ReadGenerations,
     ReadHeads,
     Result,
     Row,
@@ -80,6 +82,7 @@ from unnest($1::bigint[], $2::integer[], $3::integer[]) with ordinality as q (st
 left join streams s on s.id = q.stream
 order by q.pos"""
 
+_GENERATIONS: Final = "select id, generation from devices where id = any($1::bigint[])"
 _HEADS: Final = "select id, head, audience_version from streams where id = any($1::bigint[])"
 
 # A row per stream; the first of a user's carries the invitations, too.
@@ -179,6 +182,12 @@ async def read_heads(connection: asyncpg.Connection, queries: Sequence[ReadHeads
     wanted = {stream for query in queries for stream in query.streams}
     heads = {row[0]: Head(*row) for row in await connection.fetch(_HEADS, list(wanted))}
     return [Heads(tuple(heads[stream] for stream in query.streams if stream in heads)) for query in queries]
+
+
+async def read_generations(connection: asyncpg.Connection, queries: Sequence[ReadGenerations]) -> list[Result]:
+    wanted = {device for query in queries for device in query.devices}
+    found = dict(await connection.fetch(_GENERATIONS, list(wanted)))
+    return [Generations(tuple((device, found[device]) for device in query.devices if device in found)) for query in queries]
 
 
 async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpaces]) -> list[Result]:

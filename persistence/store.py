@@ -37,6 +37,7 @@ from actors.storage import (
     Query,
     ReadAfter,
     ReadBefore,
+    ReadGenerations,
     ReadHeads,
     Result,
 )
@@ -111,6 +112,7 @@ class Store:
             ReadBefore: _Kind(q.read_before, few),
             CheckAudience: _Kind(q.check_audience, few),
             ReadHeads: _Kind(q.read_heads, few),
+            ReadGenerations: _Kind(q.read_generations, few),
             ListSpaces: _Kind(q.list_spaces, few),
             ListMembers: _Kind(q.list_members, few),
             FindPerson: _Kind(q.find_person, many, replica=True),  # an account that a lagging replica lacks is found a moment later

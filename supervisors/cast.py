@@ -16,16 +16,16 @@ from actors.cell import Actor, Context
 from actors.channel import Channel, ChannelLimits
 from actors.community import Community, CommunityLimits
 from actors.device import Device, DeviceLimits
-from actors.exchange import Entrance, Exchange, HeadWatch, HeadWatchMessage
+from actors.exchange import Entrance, Exchange
 from actors.inbox import InboxSpec, Overflow
 from actors.link_port import Link
 from actors.messages import ChannelMessage, CommunityMessage, DeviceMessage, SessionMessage, UserMessage
 from actors.neighbourhood import Neighbourhood
 from actors.session import Session, SessionLimits
 from actors.socket_port import Outlet
-from actors.storage import Journal, Store
+from actors.storage import Journal, ReadGenerations, ReadHeads, Store
 from actors.user import User
-from supervisors.pool import CellPool
+from actors.watch import Watch, WatchMessage
 from supervisors.turns import Turns
 
 SESSION_INBOX = InboxSpec(items_max=512, bytes_max=512 * 1024)
@@ -36,7 +36,7 @@ CHANNEL_INBOX = InboxSpec(items_max=65_536, bytes_max=16 * 1024 * 1024, overflow
 """A storm of joins, or a burst of events. What is refused of the events is a gap, and read from Postgres."""
 COMMUNITY_INBOX = InboxSpec(items_max=65_536)
 
-POOLS = ("session", "device", "user", "channel", "community", "headwatch")
+POOLS = ("session", "device", "user", "channel", "community", "headwatch", "devicewatch")
 """The names of the pools, in the drawing and in the metrics."""
 
 
@@ -51,6 +51,10 @@ class CastLimits(Struct, frozen=True):
     """Between two comparisons of heads with Postgres: how long the loss of a stream's last event can stay unseen."""
     head_interval_alone_s: float = 0.25
     """The same while there is no link to the other gateways: then this is how their events arrive."""
+    device_interval_s: float = 10.0
+    """Between two comparisons of devices' generations: how long a socket can outlive a takeover whose announcement was lost."""
+    device_interval_alone_s: float = 1.0
+    """The same while there is no link, and so no announcement."""
     idle_s: float = 60.0
     """After this an actor with nothing to lose leaves memory."""
 
@@ -96,24 +100,43 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
 
     entrance = Entrance(near, open_session)
     channels = turns.pool("channel", channel, inbox=CHANNEL_INBOX, passivate_after_s=limits.idle_s)
+    devices = turns.pool("device", device, inbox=DEVICE_INBOX, passivate_after_s=limits.idle_s)
     near.settle(
         sessions=turns.pool("session", entrance.build, inbox=SESSION_INBOX),
-        devices=turns.pool("device", device, inbox=DEVICE_INBOX, passivate_after_s=limits.idle_s),
+        devices=devices,
         users=turns.pool("user", user, inbox=USER_INBOX, passivate_after_s=limits.idle_s),
         channels=channels,
         communities=turns.pool("community", community, inbox=COMMUNITY_INBOX, passivate_after_s=limits.idle_s),
     )
 
-    def watch_heads(key: int, ctx: Context[HeadWatchMessage]) -> Actor[HeadWatchMessage]:
-        return HeadWatch(ctx, ports.store, near, lambda: tuple(near.followed), head_interval_s)
+    def interval_s(linked_s: float, alone_s: float) -> Callable[[], float]:
+        return lambda: linked_s if exchange.linked_up else alone_s
 
-    def head_interval_s() -> float:
-        return limits.head_interval_s if exchange.linked_up else limits.head_interval_alone_s
+    def watch_heads(key: int, ctx: Context[WatchMessage]) -> Actor[WatchMessage]:
+        return Watch(
+            ctx,
+            ports.store,
+            keys=lambda: tuple(near.followed),
+            ask=ReadHeads,
+            compare=exchange.heads_are,
+            interval_s=interval_s(limits.head_interval_s, limits.head_interval_alone_s),
+        )
 
-    # Nobody addresses it, so nobody would build it again after its quarantine: where it cannot go on, nothing may.
-    headwatch = turns.pool("headwatch", watch_heads, pool_intensity=3)
-    return Cast(near, entrance, exchange, lambda: _activate(headwatch))
+    def watch_devices(key: int, ctx: Context[WatchMessage]) -> Actor[WatchMessage]:
+        return Watch(
+            ctx,
+            ports.store,
+            keys=lambda: tuple(devices),
+            ask=ReadGenerations,
+            compare=exchange.generations_are,
+            interval_s=interval_s(limits.device_interval_s, limits.device_interval_alone_s),
+        )
 
+    # Nobody addresses them, so nobody would build them again after their quarantine: where one cannot go on, nothing may.
+    watches = [turns.pool("headwatch", watch_heads, pool_intensity=3), turns.pool("devicewatch", watch_devices, pool_intensity=3)]
 
-def _activate(pool: CellPool[int, HeadWatchMessage]) -> None:
-    pool.get(0)
+    def wake() -> None:
+        for watch in watches:
+            watch.get(0)
+
+    return Cast(near, entrance, exchange, wake)

@@ -22,6 +22,7 @@ from actors.storage import (
     Events,
     Fact,
     FindPerson,
+    Generations,
     Head,
     Heads,
     ListMembers,
@@ -31,6 +32,7 @@ from actors.storage import (
     Query,
     ReadAfter,
     ReadBefore,
+    ReadGenerations,
     ReadHeads,
     Refusal,
     Result,
@@ -403,6 +405,8 @@ class Database:
             case ReadHeads():
                 known = [self.streams[s] for s in query.streams if s in self.streams]
                 return Heads(tuple(Head(s.id, len(s.log), s.audience_version) for s in known))
+            case ReadGenerations():
+                return Generations(tuple((d, self.devices[d].generation) for d in query.devices if d in self.devices))
             case ListSpaces():
                 if query.user not in self.inboxes:
                     return Denied(Code.NOT_FOUND)

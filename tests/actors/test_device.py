@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.device import TAKEOVER_TOPIC, digest_of, read_operation, read_takeover, takeover_payload
-from actors.storage import Attach, Decided, Refusal
+from actors.storage import Attach, Decided, Generations, ReadGenerations, Refusal
 from protocol.codec import encode
 from protocol.codes import Code
 from protocol.frames import Done, Goodbye, Hello, Refused, Welcome
@@ -56,6 +56,20 @@ def test_a_takeover_elsewhere_closes_the_socket_here_and_an_old_announcement_doe
     assert line.closed is None
     stage.exchange.announced(TAKEOVER_TOPIC, takeover_payload(11, 4))
     stage.run()
+    assert line.closed is not None and line.closed[0] == Code.TAKEN_OVER
+
+
+def test_a_takeover_elsewhere_that_nobody_announced_is_found_by_comparing_generations() -> None:
+    stage = Stage()
+    stage.exchange.up()
+    stage.cast.wake()
+    line = stage.connect(generation=3)
+    stage.wait(10.1)
+    assert stage.asked(ReadGenerations) == [ReadGenerations((11,))]
+    stage.answer(ReadGenerations, Generations(((11, 3),)))
+    assert line.closed is None
+    stage.wait(10.1)
+    stage.answer(ReadGenerations, Generations(((11, 4),)))
     assert line.closed is not None and line.closed[0] == Code.TAKEN_OVER
 
 

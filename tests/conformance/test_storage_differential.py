@@ -32,6 +32,7 @@ from actors.storage import (
     Query,
     ReadAfter,
     ReadBefore,
+    ReadGenerations,
     ReadHeads,
     Refusal,
     Result,
@@ -311,6 +312,7 @@ class Story:
                 ReadBefore(stream, user, position, events_max, bytes_max),
                 CheckAudience(stream, users),
                 ReadHeads(tuple(chance.choices([*self.streams, NOBODY], k=4))),
+                ReadGenerations(tuple(chance.choices([*(d.person.device for d in self.devices), NOBODY], k=3))),
                 ListSpaces(chance.choice([*(d.person.user for d in self.devices), NOBODY])),
                 ListMembers(
                     chance.choice((place.space, NOBODY)), user, chance.choice((0, 0, device.person.user)), chance.choice((1, 3, 100))
