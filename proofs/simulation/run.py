@@ -19,6 +19,7 @@ from protocol.events import AnyBody, Deleted, Edited, Posted, Redacted, Said
 from protocol.operations import Delete, Edit, Join, Leave, MarkRead, Operation, Post, React, Remove, Say
 
 STORM_S = 60.0
+QUIET_S = 30.0
 HEAL_S = 180.0
 """After healing a client has had several longest backoffs (30 s) and every pending heartbeat; what is still apart stays apart."""
 
@@ -32,6 +33,7 @@ class Tally(Struct):
     kills: int = 0
     crashes: int = 0
     cuts: int = 0
+    revocations: int = 0
     steps: int = 0
 
     def add(self, other: Tally) -> None:
@@ -60,6 +62,7 @@ class Run:
         self.restless = chance.choice((0.0, 0.02, 0.2))
         self.deadly = chance.choice((0.0, 0.02, 0.1))
         self.poisonous = chance.choice((0.0, 0.05, 0.3))
+        self.revoking = chance.choice((0.0, 0.0, 0.005))
         self._texts = 0
         self._healed = False
 
@@ -73,6 +76,10 @@ class Run:
             world.run_until(world.now + 1.0)
             self._attack()
         self._heal()
+        if self.revoking:
+            # One that has nothing more to write, so that no refused append tells it.
+            world.run_until(world.now + QUIET_S)
+            self._revoke(world.chance.choice(self.devices))
         deadline = world.now + HEAL_S
         while world.now < deadline:
             world.run_until(world.now + 5.0)
@@ -150,6 +157,8 @@ class Run:
             if world.happens(self.restless):
                 self.tally.cuts += 1
                 device.lose_line()
+            if world.happens(self.revoking):
+                self._revoke(device)
         for gateway in self.gateways:
             if world.happens(self.poisonous):
                 self.tally.crashes += 1
@@ -165,6 +174,19 @@ class Run:
                 self.hub.fall()
             else:
                 self.hub.heal()
+
+    def _revoke(self, device: SimulatedDevice) -> None:
+        """Its session is ended from elsewhere: whatever is lost on the way, it must be over in the end, and write nothing more."""
+        if device.row.revoked:
+            return
+        self.world.tell(device.name, "has its session ended")
+        self.tally.revocations += 1
+        facts = self.database.revoke(device.row, int(self.world.wall()))
+        for gateway in self.gateways:
+            if gateway.up:
+                gateway.exchange.committed(facts)
+                gateway.pump()
+                return
 
     def _restart(self, gateway: SimulatedGateway) -> None:
         if not gateway.up:
@@ -189,6 +211,8 @@ class Run:
         return not any(self._missing(device) for device in self.devices)
 
     def _missing(self, device: SimulatedDevice) -> str:
+        if device.row.revoked:
+            return "" if device.ended else f"{device.name} goes on although its session was ended"
         if not device.online:
             return f"{device.name} is not online but {device.session.state.value}"
         if len(device.ledger):
@@ -214,7 +238,7 @@ class Run:
             missing = self._missing(device)
             if missing:
                 raise Violation(f"{HEAL_S:g} s after healing {missing}")
-            for stream in self._readable(device):
+            for stream in self._readable(device) if not device.row.revoked else ():
                 self._compare(device, stream)
             self._check_acknowledged(device)
         self._check_once()

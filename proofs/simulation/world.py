@@ -18,18 +18,6 @@ class Violation(AssertionError):
     """The simulated system broke one of its promises."""
 
 
-class Scheduled:
-    """Something that will happen, unless it is called off."""
-
-    __slots__ = ("act",)
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.act: Callable[[], None] | None = act
-
-    def call_off(self) -> None:
-        self.act = None
-
-
 class World:
     """See the module. Times are seconds."""
 
@@ -39,7 +27,7 @@ class World:
         self.now = 0.0
         self.steps = 0
         self.story: list[str] | None = [] if tell else None
-        self._queue: list[tuple[float, int, Scheduled]] = []
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
 
     def clock(self) -> float:
@@ -48,21 +36,17 @@ class World:
     def wall(self) -> float:
         return START_WALL_S + self.now
 
-    def after(self, delay_s: float, act: Callable[[], None]) -> Scheduled:
+    def after(self, delay_s: float, act: Callable[[], None]) -> None:
         self._count += 1
-        scheduled = Scheduled(act)
-        heapq.heappush(self._queue, (self.now + max(0.0, delay_s), self._count, scheduled))
-        return scheduled
+        heapq.heappush(self._queue, (self.now + max(0.0, delay_s), self._count, act))
 
     def run_until(self, end_s: float) -> None:
         """Lets everything happen that is due by `end_s`."""
         queue = self._queue
         while queue and queue[0][0] <= end_s:
-            at, _, scheduled = heapq.heappop(queue)
-            self.now = at
-            if scheduled.act is not None:
-                self.steps += 1
-                scheduled.act()
+            self.now, _, act = heapq.heappop(queue)
+            self.steps += 1
+            act()
         self.now = end_s
 
     def happens(self, probability: float) -> bool:

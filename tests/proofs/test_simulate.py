@@ -8,6 +8,7 @@ import pytest
 
 from actors.channel import Channel
 from actors.device import Device
+from actors.exchange import Exchange
 from actors.messages import Heard
 from actors.storage import Decided
 from actors.tail import Tail
@@ -74,9 +75,21 @@ def forget_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Database, "_decide", forgetful)
 
 
+def ignore_revocations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Exchange, "controlled", lambda self, facts: None)
+    monkeypatch.setattr(Exchange, "generations_are", lambda self, result: None)
+
+
 @pytest.mark.parametrize(
     "sabotage",
-    [deliver_out_of_order, ignore_gaps, deliver_before_the_audience_is_known, acknowledge_before_the_commit, forget_outcomes],
+    [
+        ignore_revocations,
+        deliver_out_of_order,
+        ignore_gaps,
+        deliver_before_the_audience_is_known,
+        acknowledge_before_the_commit,
+        forget_outcomes,
+    ],
 )
 def test_the_simulator_finds(sabotage: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     sabotage(monkeypatch)

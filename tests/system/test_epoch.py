@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +33,9 @@ def rewind(stream: int, seq: int) -> tuple[str, ...]:
 
 def rebuilt(folder: Path) -> None:
     """Waits until the gateway's tree says that its actors were built anew for another epoch."""
-    while "EpochChanged" not in educonnect("tree", "--live", "--portholes", str(folder / "run")).stdout:
-        time.sleep(0.2)
+    drawing = ""
+    while "EpochChanged" not in drawing:
+        drawing = educonnect("tree", "--live", "--portholes", str(folder / "run")).stdout
 
 
 async def test_after_a_bump_clients_give_back_what_the_database_forgot(tmp_path: Path) -> None:
