@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from actors.cell import Ref
 from protocol.codes import Code
-from protocol.frames import Invitation, Member, SpaceState
-from protocol.operations import AnyOperation
+from protocol.events import RecordItem
+from protocol.frames import Conflict, Invitation, KeptVersion, Member, Settlement, SpaceState, UnappliedItem
+from protocol.operations import AnyOperation, Held
 
 
 class Refusal(Struct, frozen=True):
@@ -25,10 +26,15 @@ class Refusal(Struct, frozen=True):
 
     code: Code
     detail: str
+    payload: bytes = b""
+    """The bytes that were sent, where they are to be kept: what belonged to a chunk."""
 
 
 class Entry(Struct, frozen=True):
-    """One mutation on its way into the journal. `digest` is 64 bits over the operation's bytes, as a signed integer."""
+    """One mutation on its way into the journal. `digest` is 64 bits over the operation's bytes, as a signed integer.
+
+    `skew_s` is how far the device's clock is behind the server's, as measured: what the device says about time is that much later.
+    """
 
     user: int
     device: int
@@ -36,6 +42,7 @@ class Entry(Struct, frozen=True):
     number: int
     digest: int
     operation: AnyOperation | Refusal
+    skew_s: int = 0
 
 
 class Decided(Struct, frozen=True):
@@ -156,7 +163,91 @@ class FindPerson(Struct, frozen=True):
     name: str
 
 
-Query = Attach | ReadAfter | ReadBefore | CheckAudience | ReadHeads | ReadGenerations | ListSpaces | ListMembers | FindPerson
+class ReadRecords(Struct, frozen=True):
+    """A stream's records after one of them, by entity and key, up to a bound in bytes, with the stream's head, in one snapshot."""
+
+    stream: int
+    user: int
+    after_entity: int
+    after_key: int
+    bytes_max: int
+
+
+class ListConflicts(Struct, frozen=True):
+    """Conflicts that concern a user, by ascending id: their own, and where they are staff with a say. `conflict`: only that one."""
+
+    user: int
+    after: int
+    open_only: bool
+    conflict: int
+    limit: int
+
+
+class ListUnapplied(Struct, frozen=True):
+    """What is kept unapplied: of a user (`space` 0), or for a space, for its staff."""
+
+    user: int
+    space: int
+    after: int
+    limit: int
+
+
+class ReadVersions(Struct, frozen=True):
+    """Kept values of a record, newest first, before a place (0: from the newest)."""
+
+    stream: int
+    user: int
+    entity: int
+    key: int
+    before: int
+    limit: int
+
+
+class Borrow(Struct, frozen=True):
+    """As `Attach`, but takes nothing over: for a request beside the device's socket. Answered by `Attached` (`previous_gateway` 0)."""
+
+    session: int
+    user: int
+    device: int
+
+
+class InheritDevice(Struct, frozen=True):
+    """Raises the generation of another device of the user's, so that nothing of it can still commit, and reads outcomes of it.
+
+    `sent` are pairs of number and digest. `device` asks; it must be another one.
+    """
+
+    user: int
+    device: int
+    inherited: int
+    sent: tuple[tuple[int, int], ...]
+
+
+class ReadHolding(Struct, frozen=True):
+    """What a device keeps offline, as it said last."""
+
+    user: int
+    device: int
+
+
+Query = (
+    Attach
+    | ReadAfter
+    | ReadBefore
+    | CheckAudience
+    | ReadHeads
+    | ReadGenerations
+    | ListSpaces
+    | ListMembers
+    | FindPerson
+    | ReadRecords
+    | ListConflicts
+    | ListUnapplied
+    | ReadVersions
+    | Borrow
+    | InheritDevice
+    | ReadHolding
+)
 
 
 # Answers
@@ -248,13 +339,72 @@ class PersonFound(Struct, frozen=True):
 
 
 class Denied(Struct, frozen=True):
-    """The query was refused (`FORBIDDEN`, `NOT_FOUND`, `REVOKED`, `TOKEN_EXPIRED`), or the database is away (`UNAVAILABLE`)."""
+    """The query was refused (`FORBIDDEN`, `NOT_FOUND`, `REVOKED`, `TOKEN_EXPIRED`, `RESET`), or the database is away (`UNAVAILABLE`)."""
 
     code: Code
     detail: str = ""
 
 
-Result = Attached | Events | Audience | Heads | Generations | SpaceList | MemberList | PersonFound | Denied
+class RecordsRead(Struct, frozen=True):
+    """Answers `ReadRecords`: ascending by entity and key; deleted ones are left out."""
+
+    head: int
+    records: tuple[RecordItem, ...]
+    more: bool
+
+
+class ConflictList(Struct, frozen=True):
+    """Answers `ListConflicts`."""
+
+    conflicts: tuple[Conflict, ...]
+    more: bool
+
+
+class UnappliedList(Struct, frozen=True):
+    """Answers `ListUnapplied`."""
+
+    items: tuple[UnappliedItem, ...]
+    more: bool
+
+
+class VersionList(Struct, frozen=True):
+    """Answers `ReadVersions`."""
+
+    versions: tuple[KeptVersion, ...]
+    more: bool
+
+
+class InheritedOutcomes(Struct, frozen=True):
+    """Answers `InheritDevice`: those of the asked that were decided, with the payload asked about. `generation` is the device's now."""
+
+    generation: int
+    settled: tuple[Settlement, ...]
+
+
+class HoldingRead(Struct, frozen=True):
+    """Answers `ReadHolding`."""
+
+    streams: tuple[Held, ...]
+    quota_bytes: int
+
+
+Result = (
+    Attached
+    | Events
+    | Audience
+    | Heads
+    | Generations
+    | SpaceList
+    | MemberList
+    | PersonFound
+    | RecordsRead
+    | ConflictList
+    | UnappliedList
+    | VersionList
+    | InheritedOutcomes
+    | HoldingRead
+    | Denied
+)
 
 
 class Answered(Struct, frozen=True):

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
+from protocol.entities import NO_FIELDS
 from protocol.operations import Settings, Users
 from protocol.values import (
     AuthorId,
+    ConflictId,
+    ConflictState,
     Emoji,
+    EntityTag,
+    Key,
     Name,
+    RecordVersion,
     Role,
     RoleMask,
     Seq,
@@ -181,6 +187,36 @@ class Invited(Body, frozen=True, tag=24):
     by: UserId
 
 
+class ConflictNoted(Body, frozen=True, tag=25):
+    """In an inbox: a conflict that concerns one now stands so. Ask for it with `Conflicts`."""
+
+    conflict: ConflictId
+    stream: StreamId
+    entity: EntityTag
+    key: Key
+    state: ConflictState
+    by: AuthorId = 0
+
+
+class RecordItem(Struct, frozen=True, array_like=True):
+    """A record, or what was written of it: `fields` holds only fields that changed in an event, all of them in a snapshot.
+
+    `version` is the record's after it. `gone`: it was deleted. A reader who holds a higher version passes over it.
+    """
+
+    entity: EntityTag
+    key: Key
+    version: RecordVersion
+    fields: Raw = NO_FIELDS
+    gone: bool = False
+
+
+class Changed(Body, frozen=True, tag=30):
+    """In a stream of records: these were written, in this order, in one transaction. May be empty for an older client."""
+
+    records: tuple[RecordItem, ...]
+
+
 class SessionRevoked(Body, frozen=True, tag=40):
     """In the control stream, which only gateways read: this session of `user` is over (0: all of them)."""
 
@@ -215,6 +251,8 @@ AnyBody = (
     | Mentioned
     | ReadUpTo
     | Invited
+    | ConflictNoted
+    | Changed
     | SessionRevoked
     | AuthorityChanged
 )

@@ -19,17 +19,26 @@ from typing import Annotated
 from msgspec import Meta, Raw, Struct
 
 from protocol.codes import Code
-from protocol.events import AnyBody
+from protocol.entities import NO_FIELDS, SCHEMA_MIN
+from protocol.events import AnyBody, RecordItem
+from protocol.operations import Held
 from protocol.values import (
     ID_MAX,
     After,
+    AfterKey,
     AuthorId,
+    ConflictId,
+    ConflictState,
     Cursor,
     Detail,
     DeviceId,
+    EntityTag,
+    KeptAs,
+    Key,
     LinkQuality,
     Milliseconds,
     Number,
+    RecordVersion,
     RequestId,
     Role,
     Seconds,
@@ -39,6 +48,7 @@ from protocol.values import (
     StreamId,
     StreamKind,
     Token,
+    UnappliedId,
     UserId,
 )
 
@@ -48,9 +58,17 @@ VERSION_MIN = 1
 CURSORS_MAX = 256
 PAGE_EVENTS_MAX = 256
 BATCH_FRAMES_MAX = 256
+CHUNK_CHANGES_MAX = 256
+CHUNK_BYTES_GOAL = 4 * 1024
+"""A chunk is closed at this size: 0.65 s of a 50 kbit/s link. A change that alone is longer goes alone."""
+DOWN_BYTES_GOAL = 8 * 1024
+"""A message of catch-up is closed at this size, for the same reason: what was cut is sent again."""
+SNAPSHOT_BYTES_MAX = 64 * 1024
+INHERIT_MAX = 256
 
 Cursors = Annotated[tuple[Cursor, ...], Meta(max_length=CURSORS_MAX)]
 Version = Annotated[int, Meta(ge=1, le=255)]
+Schema = Annotated[int, Meta(ge=1, le=255, description="the schema of entities that a client was built for")]
 Epoch = Annotated[int, Meta(ge=0, le=ID_MAX, description="names one history of the database; 0 is unknown")]
 
 
@@ -83,6 +101,7 @@ class Hello(Command, frozen=True, forbid_unknown_fields=False, tag=1):
     heartbeat_s: Annotated[int, Meta(ge=0, le=3600, description="wished silence between pings; 0 leaves it to the server")] = 0
     link: LinkQuality = LinkQuality.UNKNOWN
     software: Annotated[str, Meta(max_length=64)] = ""
+    schema: Schema = SCHEMA_MIN
 
 
 class Bye(Command, frozen=True, tag=3):
@@ -181,6 +200,127 @@ class Search(Command, frozen=True, tag=14):
 
     id: RequestId
     name: Annotated[str, Meta(min_length=1, max_length=40)]
+
+
+# Client to server: sync
+
+
+class Run(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Consecutive changes to one entity of one stream. Each is an array as `ChangeItem` says."""
+
+    stream: StreamId
+    entity: EntityTag
+    changes: Annotated[tuple[Raw, ...], Meta(min_length=1, max_length=CHUNK_CHANGES_MAX)]
+
+
+class ChangeItem(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A change inside a run. `later` is its `at`, in seconds after the one before it in the chunk (the chunk's, for the first)."""
+
+    key: Key
+    later: Annotated[int, Meta(ge=-(2**40), le=2**40)]
+    fields: Raw = NO_FIELDS
+    base: RecordVersion = 0
+    gone: bool = False
+
+
+class Chunk(Command, frozen=True, tag=15):
+    """Several changes at once: as many `Mutate` frames with a `Change` each, numbered from `number` on, but shorter. Answered like those.
+
+    At most 256 changes; a client closes a chunk at 4 kB and keeps few unanswered, so that a cut costs little.
+    """
+
+    number: Number
+    at: Seconds
+    runs: Annotated[tuple[Run, ...], Meta(min_length=1, max_length=CHUNK_CHANGES_MAX)]
+
+
+class Snapshot(Command, frozen=True, tag=16):
+    """Asks for a stream's records after one of them, by entity and key. Answered by `RecordPage` or `Failed`.
+
+    Remember the head of the first page: when the last one is there, follow from that head. What was written meanwhile comes twice at
+    most, and versions tell. A snapshot that was cut goes on after the last record that arrived.
+    """
+
+    id: RequestId
+    stream: StreamId
+    entity: Annotated[int, Meta(ge=0, le=255)] = 0
+    key: AfterKey = 0
+    bytes_max: Annotated[int, Meta(ge=256, le=SNAPSHOT_BYTES_MAX)] = DOWN_BYTES_GOAL
+
+
+class Conflicts(Command, frozen=True, tag=17):
+    """Asks for conflicts that concern this account, by ascending id after `after`: one's own, and those of what one may decide as staff.
+
+    `id` 0 of `conflict` lists; otherwise that one alone. Answered by `ConflictPage` or `Failed`.
+    """
+
+    id: RequestId
+    after: After = 0
+    open_only: bool = True
+    conflict: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Unapplied(Command, frozen=True, tag=18):
+    """Asks for changes that the server keeps without having applied them: one's own, or those for a space (its staff).
+
+    Answered by `UnappliedPage` or `Failed`.
+    """
+
+    id: RequestId
+    after: After = 0
+    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Versions(Command, frozen=True, tag=19):
+    """Asks for values of a record that are kept beside the present one, newest first, before number `before` (0: the newest).
+
+    Answered by `VersionPage` or `Failed`.
+    """
+
+    id: RequestId
+    stream: StreamId
+    entity: EntityTag
+    key: Key
+    before: After = 0
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Sent(Struct, frozen=True, array_like=True):
+    """A mutation that was sent under another device: its number and the digest of its operation's bytes (BLAKE2b, 64 bits, signed)."""
+
+    number: Number
+    digest: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Inherit(Command, frozen=True, tag=20):
+    """Ends another device of this account, so that nothing of it can still arrive, and asks what became of these mutations of it.
+
+    For a store that was copied or moved to a new device. Answered by `Inherited` or `Failed`.
+    """
+
+    id: RequestId
+    device: DeviceId
+    sent: Annotated[tuple[Sent, ...], Meta(max_length=INHERIT_MAX)]
+
+
+class Holding(Command, frozen=True, tag=21):
+    """Asks for what this device keeps offline, as `Hold` said. Answered by `Holdings`."""
+
+    id: RequestId
+
+
+class Sync(Command, frozen=True, forbid_unknown_fields=False, tag=22):
+    """Begins the body of a `POST /api/v1/sync`, where sockets are blocked; the bearer token says whose and which device it is.
+
+    Other commands follow it; the answers come in the response, `Welcome` first. The device's socket, if there is one, stays as it is.
+    """
+
+    epoch: Epoch = 0
+    clock_ms: Milliseconds = 0
+    schema: Schema = SCHEMA_MIN
+    bytes_max: Annotated[int, Meta(ge=0, le=ID_MAX, description="about how long the answer may be; 0 leaves it to the server")] = 0
 
 
 # Server to client: the session itself
@@ -414,8 +554,154 @@ class Presence(Frame, frozen=True, tag=57):
     users: tuple[UserId, ...] = ()
 
 
-AnyCommand = Hello | Bye | Ping | Refresh | Mutate | Follow | Unfollow | Overview | History | Typing | Watch | Members | Search
-AnyRequest = Ping | Refresh | Follow | Unfollow | Overview | History | Watch | Members | Search
+# Server to client: sync
+
+
+class RecordPage(Frame, frozen=True, tag=58):
+    """Answers `Snapshot`: records by ascending entity and key. `head` is the stream's in the same snapshot of the database."""
+
+    id: RequestId
+    stream: StreamId
+    head: After
+    records: tuple[RecordItem, ...]
+    more: bool
+
+
+class Conflict(Struct, frozen=True, array_like=True):
+    """A conflict: `mine` is what was not written, `theirs` what stood there, `common` what both began from, as far as it is kept.
+
+    `user` wrote `mine`; `version` is the record's now and `present` its fields now; `by` claimed or decided it; `gone`: mine deletes.
+    """
+
+    conflict: ConflictId
+    stream: StreamId
+    entity: EntityTag
+    key: Key
+    user: UserId
+    state: ConflictState
+    at: Seconds
+    version: RecordVersion
+    mine: Raw
+    theirs: Raw
+    common: Raw
+    present: Raw
+    gone: bool = False
+    by: AuthorId = 0
+    choice: Annotated[int, Meta(ge=0, le=255, description="the last decision, as in `Choice`; 0: none by a person")] = 0
+
+
+class ConflictPage(Frame, frozen=True, tag=59):
+    """Answers `Conflicts`."""
+
+    id: RequestId
+    conflicts: tuple[Conflict, ...]
+    more: bool
+
+
+class UnappliedItem(Struct, frozen=True, array_like=True):
+    """A change that was kept and not applied. `quarantined`: its writer had left the space when it came."""
+
+    item: UnappliedId
+    user: UserId
+    space: Annotated[int, Meta(ge=0)]
+    at: Seconds
+    code: Code
+    detail: Detail
+    operation: bytes
+    quarantined: bool = False
+
+
+class UnappliedPage(Frame, frozen=True, tag=60):
+    """Answers `Unapplied`."""
+
+    id: RequestId
+    items: tuple[UnappliedItem, ...]
+    more: bool
+
+
+class KeptVersion(Struct, frozen=True, array_like=True):
+    """A value of a record that is kept. `place` orders them; `version` is the record's when it was current (0: it never was)."""
+
+    place: Seq
+    version: RecordVersion
+    kept: KeptAs
+    author: AuthorId
+    at: Seconds
+    fields: Raw
+
+
+class VersionPage(Frame, frozen=True, tag=61):
+    """Answers `Versions`."""
+
+    id: RequestId
+    versions: tuple[KeptVersion, ...]
+    more: bool
+
+
+class Settlement(Struct, frozen=True, array_like=True):
+    """What became of a mutation of the other device. Those not listed have had no effect and never will."""
+
+    number: Number
+    code: Code
+    value: int
+    detail: Detail = ""
+
+
+class Inherited(Frame, frozen=True, tag=62):
+    """Answers `Inherit`."""
+
+    id: RequestId
+    settled: tuple[Settlement, ...]
+
+
+class Holdings(Frame, frozen=True, tag=63):
+    """Answers `Holding`."""
+
+    id: RequestId
+    streams: tuple[Held, ...]
+    quota_bytes: int
+
+
+AnyCommand = (
+    Hello
+    | Bye
+    | Ping
+    | Refresh
+    | Mutate
+    | Follow
+    | Unfollow
+    | Overview
+    | History
+    | Typing
+    | Watch
+    | Members
+    | Search
+    | Chunk
+    | Snapshot
+    | Conflicts
+    | Unapplied
+    | Versions
+    | Inherit
+    | Holding
+    | Sync
+)
+AnyRequest = (
+    Ping
+    | Refresh
+    | Follow
+    | Unfollow
+    | Overview
+    | History
+    | Watch
+    | Members
+    | Search
+    | Snapshot
+    | Conflicts
+    | Unapplied
+    | Versions
+    | Inherit
+    | Holding
+)
 AnyFrame = (
     Welcome
     | Done
@@ -436,4 +722,10 @@ AnyFrame = (
     | Person
     | IsTyping
     | Presence
+    | RecordPage
+    | ConflictPage
+    | UnappliedPage
+    | VersionPage
+    | Inherited
+    | Holdings
 )

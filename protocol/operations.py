@@ -8,9 +8,30 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-from protocol.values import After, Emoji, Name, Role, RoleMask, Roles, Seq, SpaceId, StreamId, Text, UserId
+from protocol.entities import NO_FIELDS
+from protocol.values import (
+    ID_MAX,
+    After,
+    Choice,
+    ConflictId,
+    Emoji,
+    EntityTag,
+    Key,
+    Name,
+    RecordVersion,
+    Role,
+    RoleMask,
+    Roles,
+    Seconds,
+    Seq,
+    SpaceId,
+    StreamId,
+    Text,
+    UnappliedId,
+    UserId,
+)
 
 MENTIONS_MAX = 20
 CONVERSATION_MEMBERS_MAX = 20
@@ -153,6 +174,86 @@ class Rename(Operation, frozen=True, tag=16):
     display_name: Name
 
 
+class Change(Operation, frozen=True, tag=18):
+    """Writes fields of a record, or deletes it (`gone`). The value is the outcome: n * 8 + what became of it (docs/sync.md).
+
+    `base` is the record's version that the writer knew (0: none); `at` is when it was written, by the device's clock. Several at once go
+    in a `Chunk`, which is shorter.
+    """
+
+    stream: StreamId
+    entity: EntityTag
+    key: Key
+    at: Seconds
+    fields: Raw = NO_FIELDS
+    base: RecordVersion = 0
+    gone: bool = False
+
+
+class Claim(Operation, frozen=True, tag=19):
+    """Says that one is deciding a conflict (`on`), or no longer. Others see it; nobody is kept from deciding."""
+
+    conflict: ConflictId
+    on: bool = True
+
+
+class Resolve(Operation, frozen=True, tag=20):
+    """Decides a conflict: what was chosen becomes the record's value. `version` is the record's that the person saw.
+
+    If the record has changed since in what the conflict is about, nothing is written and the conflict stays: the value says `REVIEW`.
+    The value is as for `Change`.
+    """
+
+    conflict: ConflictId
+    choice: Choice
+    version: RecordVersion
+    at: Seconds
+    fields: Raw = NO_FIELDS
+
+
+class Reopen(Operation, frozen=True, tag=21):
+    """Opens a decided conflict again, whoever decided it; both values are still there. The value is the conflict."""
+
+    conflict: ConflictId
+
+
+class SetBack(Operation, frozen=True, tag=22):
+    """Sets a learner's progress in a lesson to a lower value, in a new generation (owners, moderators and mentors). The value is as for
+    `Change`."""
+
+    space: SpaceId
+    user: UserId
+    lesson: Key
+    percent: Annotated[int, Meta(ge=0, le=100)] = 0
+
+
+class Held(Struct, frozen=True, array_like=True):
+    """A stream that a device keeps. Lower `rank` comes first and goes last, within its class of streams."""
+
+    stream: StreamId
+    rank: Annotated[int, Meta(ge=0, le=255)] = 0
+
+
+class Hold(Operation, frozen=True, tag=23):
+    """Replaces the choice of streams that this device keeps for being offline, and how many bytes it has for them (0: as many as fit)."""
+
+    streams: Annotated[tuple[Held, ...], Meta(max_length=500)]
+    quota_bytes: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+
+
+class Release(Operation, frozen=True, tag=24):
+    """Applies a change that is kept unapplied, as if its writer sent it now (the writer, or staff of the space it is for). The value is as
+    for `Change`."""
+
+    item: UnappliedId
+
+
+class Discard(Operation, frozen=True, tag=25):
+    """Marks a change that is kept unapplied as looked at; it is listed no longer."""
+
+    item: UnappliedId
+
+
 AnyOperation = (
     Say
     | Post
@@ -171,4 +272,12 @@ AnyOperation = (
     | ChangeSettings
     | OpenConversation
     | Rename
+    | Change
+    | Claim
+    | Resolve
+    | Reopen
+    | SetBack
+    | Hold
+    | Release
+    | Discard
 )

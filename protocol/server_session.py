@@ -17,18 +17,25 @@ from enum import Enum
 
 from protocol.frames import (
     Bye,
+    Chunk,
     Command,
+    Conflicts,
     Follow,
     Hello,
     History,
+    Holding,
+    Inherit,
     Members,
     Mutate,
     Overview,
     Ping,
     Refresh,
     Search,
+    Snapshot,
     Typing,
+    Unapplied,
     Unfollow,
+    Versions,
     Watch,
 )
 
@@ -57,7 +64,26 @@ class Signal(Enum):
 
 Input = type[Command] | Signal
 
-WORK: tuple[type[Command], ...] = (Ping, Refresh, Mutate, Follow, Unfollow, Overview, History, Typing, Watch, Members, Search)
+WORK: tuple[type[Command], ...] = (
+    Ping,
+    Refresh,
+    Mutate,
+    Follow,
+    Unfollow,
+    Overview,
+    History,
+    Typing,
+    Watch,
+    Members,
+    Search,
+    Chunk,
+    Snapshot,
+    Conflicts,
+    Unapplied,
+    Versions,
+    Inherit,
+    Holding,
+)
 """The commands of a session that is open."""
 
 

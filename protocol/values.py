@@ -24,6 +24,12 @@ Number = Annotated[int, Meta(ge=1, le=ID_MAX, description="counts a device's mut
 RequestId = Annotated[int, Meta(ge=1, le=2**32 - 1, description="chosen by the client, answered by the server")]
 Seconds = Annotated[int, Meta(ge=0, le=2**40, description="Unix time in seconds")]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Unix time in milliseconds")]
+EntityTag = Annotated[int, Meta(ge=1, le=255, description="what a record is: a line of the table of entities")]
+Key = Annotated[int, Meta(ge=1, le=ID_MAX, description="names a record within its stream and entity")]
+AfterKey = Annotated[int, Meta(ge=0, le=ID_MAX, description="a record's key; 0 is before the first")]
+RecordVersion = Annotated[int, Meta(ge=0, le=ID_MAX, description="counts a record's writes; 0 is before the first")]
+ConflictId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a conflict")]
+UnappliedId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a change that was kept without being applied")]
 Text = Annotated[str, Meta(min_length=1, max_length=4000, description="what a person wrote")]
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="a short name that people read")]
 Emoji = Annotated[str, Meta(min_length=1, max_length=16, description="one emoji or short code")]
@@ -58,6 +64,8 @@ class SpaceKind(IntEnum):
     COMMUNITY = 1
     CONVERSATION = 2
     PERSONAL = 3
+    ENROLMENT = 4
+    """What one member has of their own in a community: progress and answers. Entered and left together with it."""
 
     @classmethod
     def _missing_(cls, value: object) -> SpaceKind | None:
@@ -75,9 +83,68 @@ class StreamKind(IntEnum):
     DOCUMENT = 5
     REVIEW = 6
     CONTROL = 7
+    OWN = 8
+    """Of a person: profile, preferences, bookmarks, drafts."""
+    PROGRESS = 9
+    """Of a member: learning progress."""
+    ANSWERS = 10
+    """Of a member: answers to checkpoints."""
+    BOARD = 11
+    """Of a community: its actions."""
+    LIBRARY = 12
+    """Of a community: its content."""
 
     @classmethod
     def _missing_(cls, value: object) -> StreamKind | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class ConflictState(IntEnum):
+    """Where a conflict stands. None of these ever expires; the table of what leads where is in `protocol/conflicts.py`."""
+
+    OTHER = 0
+    PENDING = 1
+    """A person has to decide; until then the server's value stays."""
+    CLAIMED = 2
+    """Somebody is deciding."""
+    RESOLVED = 3
+    """Somebody has decided; it may be opened again."""
+    AUTOMATIC = 4
+    """The entity's rule decided; it may be opened again, and what lost brought back."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ConflictState | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class Choice(IntEnum):
+    """How a person resolves a conflict."""
+
+    MINE = 1
+    """The value that was not written."""
+    THEIRS = 2
+    """The value that was there."""
+    MERGED = 3
+    """Fields that the person made of both."""
+
+
+class KeptAs(IntEnum):
+    """Why an earlier or other value of a record is kept."""
+
+    OTHER = 0
+    OVERWRITTEN = 1
+    """Something that its writer did not know replaced it."""
+    LOST = 2
+    """It was not written, by the rule."""
+    ATTEMPT = 3
+    """An attempt at a question."""
+    EDITED = 4
+    """An earlier version of content."""
+    SET_BACK = 5
+    """Progress before staff set it back."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> KeptAs | None:
         return cls.OTHER if isinstance(value, int) else None
 
 

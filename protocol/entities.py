@@ -1,0 +1,416 @@
+"""What devices keep and change offline: every entity with its fields and its rule, in one table.
+
+    TABLE ─▶ check (server, client)   ─▶ docs/entities.md   ─▶ types of other languages   ─▶ tests of every rule and bound
+          ─▶ merge (protocol/merge.py)
+
+A record is named by its stream, its entity and its key; it holds some of the entity's fields. On the wire fields are a map from field
+number to value, and **a field's number never changes its meaning**: what means something else gets a new number, and a cast says how one
+becomes the other. So a stored change needs no version of its own: it says what it is by the numbers it uses.
+
+Invariant: `upcast` of what any schema wrote gives fields of the present one, and again the same; whoever reads applies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, IntEnum
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from protocol.values import ID_MAX, Roles, StreamKind
+
+SCHEMA: Final = 4
+"""The present schema. A client says in `Hello` which one it was built for; one that does not say so is of the first."""
+SCHEMA_MIN: Final = 1
+"""The oldest that is still understood: three before the present one."""
+NO_FIELDS: Final = Raw(b"\x80")
+
+Value = int | str | bool | tuple[int | str, ...]
+Fields = dict[int, Value]
+
+
+class Entity(IntEnum):
+    """What a record is. A reader passes over an entity that it does not know."""
+
+    PROGRESS = 1
+    ANSWER = 2
+    PROFILE = 3
+    PREFERENCES = 4
+    BOOKMARK = 5
+    DRAFT = 6
+    ACTION = 7
+    CONTENT = 8
+
+
+class Rule(Enum):
+    """What becomes of two changes that did not know of each other. The reasons stand in docs/sync.md."""
+
+    ADVANCE = "advance"
+    """The higher value stays, within a generation; staff may begin a new generation lower."""
+    LATEST = "latest"
+    """The later one wins, field by field, by bounded time."""
+    ATTEMPTS = "attempts"
+    """Every change is kept as an attempt; the later one is the current one, by bounded time."""
+    SERVER = "server"
+    """What was there first stays; who lost is told why."""
+    MANUAL = "manual"
+    """A person decides; until then the server's value stays, and the other waits beside it."""
+
+
+class Priority(IntEnum):
+    """In which order devices bring their streams up to date, and give them up last."""
+
+    INBOX = 0
+    PROGRESS = 1
+    ANSWERS = 2
+    PROFILE = 3
+    COMMUNITY = 4
+    CONTENT = 5
+    ATTACHMENTS = 6
+
+
+PRIORITIES: Final[Mapping[StreamKind, Priority]] = {
+    StreamKind.INBOX: Priority.INBOX,
+    StreamKind.PROGRESS: Priority.PROGRESS,
+    StreamKind.ANSWERS: Priority.ANSWERS,
+    StreamKind.OWN: Priority.PROFILE,
+    StreamKind.COMMUNITY: Priority.COMMUNITY,
+    StreamKind.CHANNEL: Priority.COMMUNITY,
+    StreamKind.CONVERSATION: Priority.COMMUNITY,
+    StreamKind.BOARD: Priority.COMMUNITY,
+    StreamKind.LIBRARY: Priority.CONTENT,
+}
+RECORD_KINDS: Final = frozenset({StreamKind.PROGRESS, StreamKind.ANSWERS, StreamKind.OWN, StreamKind.BOARD, StreamKind.LIBRARY})
+"""The kinds of streams that hold records, and nothing else."""
+
+
+class Whole(Struct, frozen=True, tag="whole"):
+    """A whole number in a range."""
+
+    minimum: int
+    maximum: int
+
+
+class Words(Struct, frozen=True, tag="words"):
+    """Text; lengths count code points."""
+
+    max_length: int
+
+
+class YesNo(Struct, frozen=True, tag="yes-no"):
+    """True or false."""
+
+
+class Several(Struct, frozen=True, tag="several"):
+    """A list."""
+
+    of: Whole | Words
+    max_length: int
+
+
+FieldKind = Whole | Words | YesNo | Several
+
+
+class Field(Struct, frozen=True):
+    """One field. `since` and `until` are the first and last schema that use it (0: the present one).
+
+    `housekeeping`: silently the latest, never a conflict, never kept when it loses.
+    """
+
+    number: int
+    name: str
+    kind: FieldKind
+    about: str
+    housekeeping: bool = False
+    since: int = 1
+    until: int = 0
+
+
+class Declaration(Struct, frozen=True):
+    """One entity. `writers`: the roles, in the space of its stream, that may change it. `key`: what its keys are."""
+
+    entity: Entity
+    about: str
+    stream: StreamKind
+    rule: Rule
+    key: str
+    fields: tuple[Field, ...]
+    writers: Roles = Roles.OWNER
+    deletable: bool = False
+    single: bool = False
+    """There is one a stream, with key 1."""
+    since: int = 1
+
+    def field(self, number: int) -> Field | None:
+        return next((field for field in self.fields if field.number == number), None)
+
+
+_ID = Whole(0, ID_MAX)
+_SECONDS = Whole(0, 2**40)
+_ORDER = Whole(0, 2**31 - 1)
+
+TABLE: Final[Mapping[int, Declaration]] = {
+    int(declaration.entity): declaration
+    for declaration in (
+        Declaration(
+            Entity.PROGRESS,
+            "How far a learner has come in a lesson. It only ever advances; staff may begin a new generation.",
+            StreamKind.PROGRESS,
+            Rule.ADVANCE,
+            "the lesson",
+            (
+                Field(1, "percent", Whole(0, 100), "how much of the lesson is done"),
+                Field(2, "generation", Whole(0, 2**31 - 1), "which count this belongs to: raised when staff set it back"),
+                Field(3, "place", _ORDER, "where in the lesson the learner is", housekeeping=True),
+            ),
+        ),
+        Declaration(
+            Entity.ANSWER,
+            "A learner's answer to a checkpoint question. Every attempt is kept.",
+            StreamKind.ANSWERS,
+            Rule.ATTEMPTS,
+            "the question",
+            (
+                Field(1, "choice", Whole(0, 99), "the choice", until=1),
+                Field(2, "choices", Several(Whole(0, 99), 20), "the choices", since=2),
+                Field(3, "text", Words(2000), "what was written"),
+                Field(4, "seconds", Whole(0, 2**20), "how long it took", housekeeping=True),
+            ),
+        ),
+        Declaration(
+            Entity.PROFILE,
+            "What a person says about themselves.",
+            StreamKind.OWN,
+            Rule.LATEST,
+            "always 1",
+            (
+                Field(1, "about", Words(500), "in their own words"),
+                Field(2, "languages_text", Words(200), "languages, separated by commas", until=2),
+                Field(3, "languages", Several(Words(35), 10), "language tags, best first", since=3),
+                Field(4, "time_zone", Words(64), "an IANA time zone"),
+                Field(5, "interests", Several(Words(40), 20), "what they like to learn"),
+            ),
+            single=True,
+        ),
+        Declaration(
+            Entity.PREFERENCES,
+            "How a person likes the app to be.",
+            StreamKind.OWN,
+            Rule.LATEST,
+            "always 1",
+            (
+                Field(1, "text_only", YesNo(), "no images, ever"),
+                Field(2, "language", Words(35), "the language of the app"),
+                Field(3, "quiet_text", Words(5), 'quiet hours, such as "22-07"', until=3),
+                Field(4, "quiet_from", Whole(0, 1439), "quiet hours begin, in minutes after midnight", since=4),
+                Field(5, "quiet_to", Whole(0, 1439), "quiet hours end, in minutes after midnight", since=4),
+                Field(6, "data_saver", YesNo(), "as few bytes as possible"),
+                Field(7, "last_tip", _ORDER, "the last hint that was shown", housekeeping=True),
+            ),
+            single=True,
+        ),
+        Declaration(
+            Entity.BOOKMARK,
+            "A place that a person wants to find again.",
+            StreamKind.OWN,
+            Rule.LATEST,
+            "chosen at random by the device",
+            (
+                Field(1, "stream", _ID, "the stream it is in"),
+                Field(2, "seq", _ID, "the message, or the record's key"),
+                Field(3, "note", Words(500), "why"),
+                Field(4, "order", _ORDER, "its place in the list", housekeeping=True),
+            ),
+            deletable=True,
+        ),
+        Declaration(
+            Entity.DRAFT,
+            "Something that a person is still writing.",
+            StreamKind.OWN,
+            Rule.LATEST,
+            "chosen at random by the device",
+            (
+                Field(1, "stream", _ID, "where it is to go"),
+                Field(2, "reply_to", _ID, "the message it answers, or 0"),
+                Field(3, "text", Words(4000), "so far"),
+            ),
+            deletable=True,
+        ),
+        Declaration(
+            Entity.ACTION,
+            "Something that a community has decided to do.",
+            StreamKind.BOARD,
+            Rule.SERVER,
+            "chosen at random by the device",
+            (
+                Field(1, "title", Words(120), "what"),
+                Field(2, "detail", Words(1000), "how"),
+                Field(3, "due", _SECONDS, "Unix time in seconds, or 0"),
+                Field(4, "done", YesNo(), "whether it is done"),
+                Field(5, "assignee", _ID, "who does it, or 0"),
+            ),
+            writers=Roles.ALL,
+            deletable=True,
+            since=3,
+        ),
+        Declaration(
+            Entity.CONTENT,
+            "A section of a lesson or page that several people write.",
+            StreamKind.LIBRARY,
+            Rule.MANUAL,
+            "chosen at random by the device",
+            (
+                Field(1, "title", Words(120), "its heading"),
+                Field(2, "text", Words(4000), "what it says"),
+                Field(3, "lesson", _ID, "what it is a section of, or 0"),
+                Field(4, "order", _ORDER, "its place there", housekeeping=True),
+            ),
+            writers=Roles.OWNER | Roles.MODERATOR | Roles.MENTOR,
+            deletable=True,
+        ),
+    )
+}
+
+
+class BadFields(Exception):
+    """Fields that the table does not allow. The text names the field and what is allowed."""
+
+
+_READER: Final = msgspec.msgpack.Decoder(dict[int, int | str | bool | tuple[int | str, ...]])
+_WRITER: Final = msgspec.msgpack.Encoder()
+
+
+def read_fields(raw: bytes | Raw) -> Fields:
+    """Fields as they were sent, of whatever schema; unchecked. Raises `BadFields` for what is no map of fields."""
+    try:
+        return _READER.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise BadFields(f"fields: a map from field number to value: {error}") from None
+
+
+def write_fields(fields: Mapping[int, Value]) -> Raw:
+    """The bytes of fields: ascending numbers, so that equal fields have equal bytes."""
+    return Raw(_WRITER.encode(dict(sorted(fields.items()))))
+
+
+def check(declaration: Declaration, fields: Mapping[int, Value]) -> None:
+    """Raises `BadFields` unless these are fields of the present schema, each within its bounds."""
+    for number, value in fields.items():
+        field = declaration.field(number)
+        if field is None or field.until:
+            known = ", ".join(f"{one.number} {one.name}" for one in declaration.fields if not one.until)
+            raise BadFields(f"{declaration.entity.name.lower()} has no field {number}; it has {known}")
+        wrong = _wrong(field.kind, value)
+        if wrong:
+            raise BadFields(f"field {number} ({field.name}): {wrong}")
+
+
+def _wrong(kind: FieldKind, value: Value) -> str:
+    match kind:
+        case Whole(minimum, maximum):
+            if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+                return f"a whole number from {minimum} to {maximum}"
+        case Words(max_length):
+            if not isinstance(value, str) or len(value) > max_length:
+                return f"text of at most {max_length} characters"
+            if "\0" in value:
+                return "text without U+0000"
+        case YesNo():
+            if not isinstance(value, bool):
+                return "true or false"
+        case Several(of, max_length):
+            if not isinstance(value, tuple) or len(value) > max_length:
+                return f"a list of at most {max_length}"
+            for element in value:
+                wrong = _wrong(of, element)
+                if wrong:
+                    return f"a list, each of it {wrong}"
+    return ""
+
+
+class Cast(Struct, frozen=True):
+    """How fields of an older schema become those of `since`, and back. `old` and `new` are the numbers it takes away and gives."""
+
+    entity: Entity
+    since: int
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+    up: Callable[[Mapping[int, Value]], Fields]
+    down: Callable[[Mapping[int, Value]], Fields]
+
+
+def _choices_of(fields: Mapping[int, Value]) -> Fields:
+    choice = fields[1]
+    return {2: (choice,)} if isinstance(choice, int) else {}
+
+
+def _choice_of(fields: Mapping[int, Value]) -> Fields:
+    choices = fields[2]
+    return {1: choices[0]} if isinstance(choices, tuple) and choices else {}
+
+
+def _languages_of(fields: Mapping[int, Value]) -> Fields:
+    text = fields[2]
+    return {3: tuple(part[:35] for part in (one.strip() for one in str(text).split(",")) if part)[:10]}
+
+
+def _languages_text_of(fields: Mapping[int, Value]) -> Fields:
+    languages = fields[3]
+    return {2: ", ".join(map(str, languages))[:200]} if isinstance(languages, tuple) else {}
+
+
+def _quiet_hours_of(fields: Mapping[int, Value]) -> Fields:
+    begin, _, end = str(fields[3]).partition("-")
+    if not (begin.isdecimal() and end.isdecimal()):
+        return {}
+    return {4: int(begin) % 24 * 60, 5: int(end) % 24 * 60}
+
+
+def _quiet_text_of(fields: Mapping[int, Value]) -> Fields:
+    begin, end = fields.get(4), fields.get(5)
+    if not isinstance(begin, int) or not isinstance(end, int):
+        return {}
+    return {3: f"{begin // 60:02}-{end // 60:02}"}
+
+
+CASTS: Final[tuple[Cast, ...]] = (
+    Cast(Entity.ANSWER, 2, (1,), (2,), _choices_of, _choice_of),
+    Cast(Entity.PROFILE, 3, (2,), (3,), _languages_of, _languages_text_of),
+    Cast(Entity.PREFERENCES, 4, (3,), (4, 5), _quiet_hours_of, _quiet_text_of),
+)
+"""In the order of the schemas that brought them."""
+
+
+def upcast(entity: int, fields: Fields) -> Fields:
+    """Fields of any schema as the present one has them. What is present already wins over what an older field would become."""
+    for cast in CASTS:
+        if cast.entity == entity and any(number in fields for number in cast.old):
+            made = cast.up(fields)
+            fields = {**made, **{number: value for number, value in fields.items() if number not in cast.old}}
+    return fields
+
+
+def downcast(entity: int, fields: Fields, schema: int) -> Fields | None:
+    """Present fields as a client of an older `schema` knows them; None if it does not know the entity."""
+    declaration = TABLE.get(entity)
+    if declaration is None or declaration.since > schema:
+        return None
+    for cast in reversed(CASTS):
+        if cast.entity == entity and cast.since > schema and any(number in fields for number in cast.new):
+            made = cast.down(fields)
+            fields = {**{number: value for number, value in fields.items() if number not in cast.new}, **made}
+    if any(field.since > schema for field in declaration.fields):
+        known = {field.number for field in declaration.fields if field.since <= schema}
+        fields = {number: value for number, value in fields.items() if number in known}
+    return fields
+
+
+def with_siblings(entity: int, written: Fields, present: Mapping[int, Value]) -> Fields:
+    """What is told of a change: with a field that a cast makes together with others, those others too, or an older client could not
+    be told."""
+    for cast in CASTS:
+        if cast.entity == entity and len(cast.new) > 1 and any(number in written for number in cast.new):
+            written = {**{number: present[number] for number in cast.new if number in present}, **written}
+    return written
