@@ -17,6 +17,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from protocol.entities import Fields
+
 
 class Kept(Struct, frozen=True):
     """A mutation in the store. Ascending `key` is the order of asking; `number` is 0 while it was never sent."""
@@ -27,12 +29,69 @@ class Kept(Struct, frozen=True):
 
 
 class Saved(Struct, frozen=True):
-    """All that a store holds at the start."""
+    """All that a store holds at the start, but for records.
+
+    `settled`: mutations that were committed, kept for a while in case the database is restored to a time before them. `last_number`: the
+    highest number that was ever given under this device; 0 for a store that never gave one. `inherited_from`: the device whose numbers the
+    numbered mutations still carry, until it is known what became of them there; 0: none.
+    """
 
     device: int
     epoch: int
     cursors: dict[int, int]
     mutations: tuple[Kept, ...]
+    settled: tuple[Kept, ...] = ()
+    last_number: int = 0
+    inherited_from: int = 0
+    snapshots: tuple[SnapshotMark, ...] = ()
+
+
+class SnapshotMark(Struct, frozen=True):
+    """A snapshot of a stream that is under way: the head it began with, and the last record that arrived."""
+
+    stream: int
+    head: int
+    entity: int = 0
+    key: int = 0
+
+
+class Settled(Struct, frozen=True):
+    """A mutation has its outcome. `at` is Unix time in seconds."""
+
+    key: int
+    code: int
+    value: int
+    detail: str
+    at: int
+
+
+class Unapplied(Struct, frozen=True):
+    """A mutation that was refused for good, with its payload, until the person has done something about it."""
+
+    key: int
+    operation: bytes
+    code: int
+    detail: str
+    at: int
+
+
+class Confirmed(Struct, frozen=True):
+    """A record as the server last told it. `fields` are of the present schema."""
+
+    stream: int
+    entity: int
+    key: int
+    version: int
+    fields: Fields
+    gone: bool = False
+
+
+class Size(Struct, frozen=True):
+    """What a stream takes in the store, in bytes and records."""
+
+    stream: int
+    size_bytes: int
+    records: int
 
 
 class Cause(Struct, frozen=True):
@@ -71,8 +130,28 @@ class Store(Protocol):
         """Writes down (key, number) pairs before they are sent."""
         ...
 
-    def settle(self, keys: Sequence[int]) -> None:
-        """These mutations have their outcome."""
+    def settle(self, settled: Sequence[Settled]) -> None:
+        """These mutations have their outcome: committed ones are kept for a while (`Saved.settled`), refused ones in `unapplied`."""
+        ...
+
+    def unapplied(self) -> list[Unapplied]:
+        """What was refused for good and not discarded, oldest first."""
+        ...
+
+    def discard(self, key: int) -> None:
+        """The person has seen to a refused mutation."""
+        ...
+
+    def freeze_again(self, changes: Sequence[tuple[int, bytes]]) -> None:
+        """Gives mutations that no server has decided, by key, other bytes and no number: after a restore their bases mean nothing."""
+        ...
+
+    def inherit(self, device: int) -> None:
+        """Makes the store another device's, for a copy: numbered mutations stay, marked as numbered under the device before."""
+        ...
+
+    def inherited(self, free: Sequence[int]) -> None:
+        """What became of them is known: these (by key) never had an effect and lose their numbers; `inherited_from` is 0 again."""
         ...
 
     def advance(self, cursors: Mapping[int, int]) -> None:
@@ -80,7 +159,36 @@ class Store(Protocol):
         ...
 
     def forget(self, stream: int) -> None:
-        """Drops a stream's cursor."""
+        """Drops a stream's cursor, its records, and its snapshot if one is under way."""
+        ...
+
+    def apply(self, stream: int, upto: int, records: Sequence[Confirmed]) -> None:
+        """An event of a record stream: writes what is newer than what is held, fields over fields, and moves the cursor, in one."""
+        ...
+
+    def apply_page(self, mark: SnapshotMark, records: Sequence[Confirmed], more: bool) -> None:
+        """A page of a snapshot: whole records. With the first page (no mark was kept) what the stream held is void unless the page, or one
+        after it, brings it again. After the last one (`more` false) the mark is gone and the cursor is its head."""
+        ...
+
+    def record(self, stream: int, entity: int, key: int) -> Confirmed | None:
+        """One record; deleted ones are held as `gone` until the next snapshot."""
+        ...
+
+    def records(self, stream: int, entity: int) -> list[Confirmed]:
+        """A stream's records of one entity, by key, without deleted ones."""
+        ...
+
+    def sizes(self) -> list[Size]:
+        """What each stream takes."""
+        ...
+
+    def note(self, name: str, value: bytes) -> None:
+        """Keeps a small named value (the scope, the conflicts last seen, the time of the last success); empty: forgets it."""
+        ...
+
+    def noted(self, name: str) -> bytes:
+        """A named value; empty if there is none."""
         ...
 
     def begin(self, epoch: int) -> None:
