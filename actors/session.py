@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from actors.accounts import Claims, Tokens
+from actors.answers import Answers
 from actors.cell import Context, Ref, Timer
 from actors.messages import (
     Alarm,
@@ -46,21 +47,11 @@ from actors.messages import (
 )
 from actors.neighbourhood import Neighbourhood
 from actors.pace import Pace, Rate
+from actors.requests import QUESTIONS, AnyQuestion, answer, question
 from actors.socket_port import Outlet
 from actors.storage import (
     Answered,
     Attached,
-    Denied,
-    Events,
-    FindPerson,
-    ListMembers,
-    ListSpaces,
-    MemberList,
-    PersonFound,
-    Query,
-    ReadAfter,
-    ReadBefore,
-    SpaceList,
     Store,
 )
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, join, split
@@ -70,8 +61,6 @@ from protocol.frames import (
     VERSION_MIN,
     AnyCommand,
     Bye,
-    Done,
-    DoneRun,
     Draining,
     Failed,
     Follow,
@@ -79,21 +68,12 @@ from protocol.frames import (
     Goodbye,
     Granted,
     Hello,
-    History,
     Limits,
-    MemberPage,
-    Members,
     Mutate,
-    Overview,
-    Page,
-    PageEvent,
-    Person,
     Ping,
     Pong,
     Refresh,
     Refused,
-    Search,
-    Spaces,
     Typing,
     Unfollow,
     Watch,
@@ -135,7 +115,6 @@ class SessionLimits(Struct, frozen=True):
     """How long a socket may refuse to take what was sent before it is closed as SLOW."""
     drain_spread_s: float = 20.0
     """Clients of a server that goes away are told to return within this time, each at a moment of its own."""
-    page_bytes_max: int = 48 * 1024
     commands: Rate = Rate(per_s=100.0, burst=600.0)
     """Commands of all kinds. A device that returns after days sends its queue at once: the burst is generous, the average is not."""
     flood: Rate = Rate(per_s=5.0, burst=200.0)
@@ -154,16 +133,16 @@ class Session:
         "_outlet",
         "_store",
         "_tokens",
+        "answers",
         "asks",
         "claims",
         "expires",
         "flood",
+        "flushing",
         "follows",
         "held",
         "hello",
-        "outgoing",
         "pace",
-        "pending_done",
         "quality",
         "state",
         "stuck",
@@ -195,9 +174,9 @@ class Session:
         self.follows: dict[int, int] | None = None
         """The streams that are followed, each by which `Follow`."""
         self.watches: set[int] | None = None
-        self.asks: dict[int, AnyCommand] | None = None
-        self.outgoing: list[bytes] | None = None
-        self.pending_done: list[int] | None = None
+        self.asks: dict[int, AnyQuestion] | None = None
+        self.answers: Answers | None = None
+        self.flushing = False
         self.pace = Pace(limits.commands, ctx.now())
         self.flood = Pace(limits.flood, ctx.now())
         self.quality = LinkQuality.UNKNOWN
@@ -419,6 +398,7 @@ class Session:
 
     def _alarm(self, alarm: Alarm) -> None:
         if alarm is FLUSH:
+            self.flushing = False
             self._flush()
         elif alarm is HELLO_LATE:
             if self.state is State.NEW:
@@ -530,111 +510,59 @@ class Session:
             self._expire_at(claims.expires_at)
             self._reply(Granted(command.id))
 
-    def _overview(self, command: Overview) -> None:
+    def _question(self, command: AnyQuestion) -> None:
         assert self.claims is not None
-        self._ask(command.id, command, ListSpaces(self.claims.user))
-
-    def _history(self, command: History) -> None:
-        assert self.claims is not None
-        user, bytes_max = self.claims.user, self._limits.page_bytes_max
-        if bool(command.before) == bool(command.after):
-            self._reply(Failed(command.id, Code.INVALID, "give one of before and after"))
-        elif command.before:
-            self._ask(command.id, command, ReadBefore(command.stream, user, command.before, command.limit, bytes_max))
-        else:
-            self._ask(command.id, command, ReadAfter(command.stream, user, command.after, command.limit, bytes_max))
-
-    def _members(self, command: Members) -> None:
-        assert self.claims is not None
-        self._ask(command.id, command, ListMembers(command.space, self.claims.user, command.after, command.limit))
-
-    def _search(self, command: Search) -> None:
-        if "\0" in command.name:
-            self._reply(Failed(command.id, Code.INVALID, "no name contains U+0000"))
+        asked = question(command, self.claims.user)
+        if isinstance(asked, Failed):
+            self._reply(asked)
             return
-        self._ask(command.id, command, FindPerson(command.name))
-
-    def _ask(self, id: int, command: AnyCommand, query: Query) -> None:
         if self.asks is None:
             self.asks = {}
-        if id in self.asks:
-            self._reply(Failed(id, Code.INVALID, "a request with this id is still unanswered"))
+        if command.id in self.asks:
+            self._reply(Failed(command.id, Code.INVALID, "a request with this id is still unanswered"))
         elif len(self.asks) >= self._limits.asks_max:
-            self._reply(Failed(id, Code.BUSY, f"at most {self._limits.asks_max} requests may be unanswered", 200))
+            self._reply(Failed(command.id, Code.BUSY, f"at most {self._limits.asks_max} requests may be unanswered", 200))
         else:
-            self.asks[id] = command
-            self._store.ask(query, id, self._ctx.self)
+            self.asks[command.id] = command
+            self._store.ask(asked, command.id, self._ctx.self)
 
     def _answered(self, message: Answered) -> None:
-        id, result = message.ticket, message.result
-        command = self.asks.pop(id, None) if self.asks else None
-        if command is None or self.state is State.CLOSED:
-            return
-        match result:
-            case Denied():
-                self._reply(Failed(id, result.code, result.detail, 500 if result.code in (Code.BUSY, Code.UNAVAILABLE) else 0))
-            case SpaceList():
-                self._reply(Spaces(id, result.inbox_upto, result.spaces, result.invitations))
-            case MemberList():
-                assert isinstance(command, Members)
-                self._reply(MemberPage(id, command.space, result.members, result.more))
-            case PersonFound():
-                self._reply(Person(id, result.user, result.name, result.display_name))
-            case Events():
-                assert isinstance(command, History)
-                events = tuple(PageEvent(row.seq, row.author, row.at, Raw(row.body)) for row in result.rows)
-                self._reply(Page(id, command.stream, events, result.more))
-            case _:
-                raise AssertionError(f"{type(command).__name__} was answered by {type(result).__name__}")
+        command = self.asks.pop(message.ticket, None) if self.asks else None
+        if command is not None and self.state is not State.CLOSED:
+            self._reply(answer(command, message.result))
 
     # What goes out
 
     def _settled(self, message: Settled) -> None:
         if self.state is State.CLOSED:
             return
-        if message.code is not Code.OK:
-            self._reply(Refused(message.number, message.code, message.detail, message.wait_ms))
-            return
-        run = self.pending_done
-        if run is not None and message.number == run[0] + len(run) - 1:
-            run.append(message.value)
-            return
-        self._close_run()
-        self.pending_done = [message.number, message.value]
+        if message.code is Code.OK:
+            self._answers().done(message.number, message.value)
+        else:
+            self._answers().say(Refused(message.number, message.code, message.detail, message.wait_ms))
         self._flush_soon()
-
-    def _close_run(self) -> None:
-        """Mutations that were decided together are answered together: one frame for a run of numbers."""
-        run, self.pending_done = self.pending_done, None
-        if run is not None:
-            first, values = run[0], run[1:]
-            self._queue(encode(Done(first, values[0]) if len(values) == 1 else DoneRun(first, tuple(values))))
 
     def _reply(self, frame: Frame) -> None:
         if self.state is not State.CLOSED:
-            self._close_run()
-            self._queue(encode(frame))
+            self._answers().say(frame)
             self._flush_soon()
 
-    def _queue(self, frame: bytes) -> None:
-        if self.outgoing is None:
-            self.outgoing = []
-        self.outgoing.append(frame)
+    def _answers(self) -> Answers:
+        if self.answers is None:
+            self.answers = Answers()
+        return self.answers
 
     def _flush_soon(self) -> None:
         """After what waits in the inbox now, so that one turn's answers are one message."""
-        if self.outgoing is None:
-            self.outgoing = []
-        if (len(self.outgoing) + (self.pending_done is not None)) == 1 and not self._ctx.self.tell(FLUSH):
-            self._flush()
-        elif len(self.outgoing) >= _OUTGOING_MAX:
+        if not self.flushing:
+            self.flushing = self._ctx.self.tell(FLUSH)
+        if not self.flushing or (self.answers is not None and len(self.answers) >= _OUTGOING_MAX):
             self._flush()
 
     def _flush(self) -> None:
-        self._close_run()
-        outgoing, self.outgoing = self.outgoing, None
-        if outgoing:
-            self._outlet.send(join(outgoing))
+        answers, self.answers = self.answers, None
+        if answers is not None:
+            self._outlet.send(join(answers.take()))
 
 
 def _take_back(whom: Ref[M], message: M) -> None:
@@ -657,9 +585,6 @@ _WORK: dict[type[AnyCommand], Callable[..., None]] = {
     Watch: Session._watch,
     Ping: Session._ping,
     Refresh: Session._refresh,
-    Overview: Session._overview,
-    History: Session._history,
-    Members: Session._members,
-    Search: Session._search,
+    **dict.fromkeys(QUESTIONS, Session._question),
 }
 assert set(_WORK) == set(WORK), "every command of an open session has its method"
