@@ -82,14 +82,14 @@ class Ours:
         return self._installation.key_file
 
     async def fill(self, people: int) -> None:
-        self.people = await self._ask(partial(make_people, keys=self.key_file, count=people))
+        self.people = await self.ask(partial(make_people, keys=self.key_file, count=people))
 
     async def rooms(self, rooms: int, members: int) -> list[Room]:
-        return await self._ask(partial(make_rooms, people=self.people, rooms=rooms, members=members))
+        return await self.ask(partial(make_rooms, people=self.people, rooms=rooms, members=members))
 
     async def plan(self, rooms: Sequence[Room], *, follows: bool = True) -> Plan:
         """Seats for these rooms' people, taking turns at the gateways, each with a cursor at its stream's end."""
-        ends = await self._ask(partial(heads, rooms=list(rooms)))
+        ends = await self.ask(partial(heads, rooms=list(rooms)))
         seats = [
             Seat(n % len(self.ports), place, person.user, follows, _hello(person, room.stream, ends[room.stream], follows))
             for place, room in enumerate(rooms)
@@ -100,7 +100,8 @@ class Ours:
     async def settle(self) -> None:
         """Nothing to ask of it before its memory is read."""
 
-    async def _ask(self, work: Callable[[asyncpg.Connection], Awaitable[R]]) -> R:
+    async def ask(self, work: Callable[[asyncpg.Connection], Awaitable[R]]) -> R:
+        """Does something in the system's own database, beside the system."""
         return await self._bridge.run(work, deadline_s=PREPARE_S)
 
 
