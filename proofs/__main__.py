@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("fuzz", "rehearse", "simulate")
+NAMES = ("fuzz", "gap", "rehearse", "simulate")
 
 
 def main() -> int:
