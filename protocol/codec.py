@@ -8,6 +8,7 @@ A message is one frame, or an array of frames. The two are told apart by the sec
 tag, a number; an array of frames begins with an array. Decoding is by type, so nothing is built that no field asks for, and the
 size of a message bounds the memory it can cost: frames are counted before they are taken apart, and what is wrong with one is found
 out from its first two elements (measured: at most 19 bytes per byte of input; 65 where 60,000 empty arrays are taken apart to be refused).
+A chunk's changes, which would cost 63 where each is one byte, are counted before they are taken apart.
 
 Invariant: decoding raises nothing but `BadFrame`, whatever the bytes.
 """
@@ -15,20 +16,43 @@ Invariant: decoding raises nothing but `BadFrame`, whatever the bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Any, Final, Union, get_args
 
 import msgspec
+from msgspec import Meta
 
 from protocol.codes import Code
 from protocol.events import AnyBody, Body, Redacted
-from protocol.frames import BATCH_FRAMES_MAX, AnyCommand, AnyFrame, Command, Event, Frame
+from protocol.frames import BATCH_FRAMES_MAX, CHUNK_CHANGES_MAX, AnyCommand, AnyFrame, Chunk, Command, Event, Frame
 from protocol.operations import AnyOperation, Operation
 from protocol.values import ID_MAX
 
 MESSAGE_BYTES_MAX = 64 * 1024
 """The largest message a server reads. Longer things go in several messages, or over HTTP."""
 
+RUN_BYTES_MIN: Final = 4
+CHANGE_BYTES_MIN: Final = 6
+"""The shortest run around its changes, and the shortest change: key, time, and one field (or that it is gone)."""
+
+
+class _UncountedRun(msgspec.Struct, frozen=True, array_like=True):
+    stream: int
+    entity: int
+    changes: msgspec.Raw
+
+
+class _UncountedChunk(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=Chunk.__struct_config__.tag):
+    """A chunk whose changes nobody has taken apart yet."""
+
+    number: int
+    at: int
+    runs: Annotated[tuple[_UncountedRun, ...], Meta(max_length=CHUNK_CHANGES_MAX)]
+
+
 _FRAMES = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_COMMAND: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)
+_RECEIVED: Any = Union[(*(kind for kind in get_args(AnyCommand) if kind is not Chunk), _UncountedChunk)]
+_COMMAND: msgspec.msgpack.Decoder[AnyCommand | _UncountedChunk] = msgspec.msgpack.Decoder(_RECEIVED)
+_CHUNK: msgspec.msgpack.Decoder[Chunk] = msgspec.msgpack.Decoder(Chunk)
 _FRAME: msgspec.msgpack.Decoder[AnyFrame] = msgspec.msgpack.Decoder(AnyFrame)
 _OPERATION: msgspec.msgpack.Decoder[AnyOperation] = msgspec.msgpack.Decoder(AnyOperation)
 _BODY: msgspec.msgpack.Decoder[AnyBody] = msgspec.msgpack.Decoder(AnyBody)
@@ -157,9 +181,32 @@ def encode_event(stream: int, seq: int, author: int, at: int, body: bytes) -> by
 def decode_command(raw: bytes | msgspec.Raw) -> AnyCommand:
     """Decodes and validates what a client sent. Raises `BadFrame`: `UNKNOWN` for a tag nobody knows, else `INVALID` or `BAD_FRAME`."""
     try:
-        return _COMMAND.decode(raw)
+        command = _COMMAND.decode(raw)
+        if isinstance(command, _UncountedChunk):
+            _count_changes(command, len(raw))
+            return _CHUNK.decode(raw)
+        return command
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise _diagnose(raw, _COMMAND_TAGS, error) from None
+
+
+def _count_changes(chunk: _UncountedChunk, size: int) -> None:
+    """Raises `msgspec.ValidationError` for more changes than a chunk may have, or than its bytes can say anything in."""
+    count = sum(_count(run.changes) for run in chunk.runs)
+    if count > CHUNK_CHANGES_MAX:
+        raise msgspec.ValidationError(f"Expected at most {CHUNK_CHANGES_MAX} changes, got {count} - at `$[3]`")
+    if size < RUN_BYTES_MIN * len(chunk.runs) + CHANGE_BYTES_MIN * count:
+        raise msgspec.ValidationError(f"Expected changes of at least {CHANGE_BYTES_MIN} bytes, got {count} in {size} bytes - at `$[3]`")
+
+
+def _count(array: msgspec.Raw) -> int:
+    """How many elements an array says it has; 0 for what is none, which decoding then refuses."""
+    head = bytes(memoryview(array)[:5])
+    if 0x90 <= head[0] <= 0x9F:
+        return head[0] & 0xF
+    if head[0] in (0xDC, 0xDD):
+        return int.from_bytes(head[1 : 3 if head[0] == 0xDC else 5], "big")
+    return 0
 
 
 def decode_operation(raw: bytes | msgspec.Raw) -> AnyOperation:

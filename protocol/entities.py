@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from protocol.values import ID_MAX, Roles, StreamKind
 
@@ -26,6 +26,9 @@ SCHEMA: Final = 4
 SCHEMA_MIN: Final = 1
 """The oldest that is still understood: three before the present one."""
 NO_FIELDS: Final = Raw(b"\x80")
+FIELDS_MAX: Final = 32
+LIST_MAX: Final = 32
+"""What a map of fields and a list in it may hold before anybody looks at what it says: it bounds what reading them costs."""
 
 Value = int | str | bool | tuple[int | str, ...]
 Fields = dict[int, Value]
@@ -278,7 +281,8 @@ class BadFields(Exception):
     """Fields that the table does not allow. The text names the field and what is allowed."""
 
 
-_READER: Final = msgspec.msgpack.Decoder(dict[int, int | str | bool | tuple[int | str, ...]])
+_Several = Annotated[tuple[int | str, ...], Meta(max_length=LIST_MAX)]
+_READER: Final = msgspec.msgpack.Decoder(Annotated[dict[int, int | str | bool | _Several], Meta(max_length=FIELDS_MAX)])
 _WRITER: Final = msgspec.msgpack.Encoder()
 
 

@@ -224,7 +224,8 @@ class ChangeItem(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 class Chunk(Command, frozen=True, tag=15):
-    """Several changes at once: as many `Mutate` frames with a `Change` each, numbered from `number` on, but shorter. Answered like those.
+    """Several changes at once: as many `Mutate` frames with a `Change` each, numbered from `number` on, but shorter. Answered by
+    `Done`, `DoneRun` or `Refused`, like those.
 
     At most 256 changes; a client closes a chunk at 4 kB and keeps few unanswered, so that a cut costs little.
     """
@@ -314,7 +315,8 @@ class Holding(Command, frozen=True, tag=21):
 class Sync(Command, frozen=True, forbid_unknown_fields=False, tag=22):
     """Begins the body of a `POST /api/v1/sync`, where sockets are blocked; the bearer token says whose and which device it is.
 
-    Other commands follow it; the answers come in the response, `Welcome` first. The device's socket, if there is one, stays as it is.
+    Other commands follow it. Answered by `Welcome`; the answers to the others come after it, in the same response. The device's socket,
+    if there is one, stays as it is.
     """
 
     epoch: Epoch = 0

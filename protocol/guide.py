@@ -57,8 +57,9 @@ FRAMING: Final = """\
 * A message is one frame, or an array of 1 to {batch_frames_max} frames. They are told apart by the first element: an integer (a
   tag) or an array (a frame). Both sides send whatever is ready together; the order inside a message is the order of meaning.
 * **Trailing fields that have their default may be left out**, by both sides. A field in the middle may not.
-* What msgpack types occur: integers, UTF-8 strings (`str`, never `bin`), booleans, arrays. No floats, no nil, no maps, no
-  extension types. Integers and lengths may be written in any of msgpack's widths; the server writes the shortest.
+* What msgpack types occur: integers, UTF-8 strings (`str`), booleans, arrays; maps only from field number to value, as the fields
+  of a record; `bin` only where a field's type says bytes. No floats, no nil, no extension types. Integers and lengths may be
+  written in any of msgpack's widths; the server writes the shortest.
 * Enumerations travel as their numbers. Lengths of text count Unicode code points: not bytes, and not UTF-16 units as JavaScript's
   `length` does.
 * Identifiers and positions are below 2^53, so that a double holds them.

@@ -22,9 +22,11 @@ from protocol.operations import Say
 from protocol.schema import (
     ArrayShape,
     BoolShape,
+    BytesShape,
     CodeRow,
     Enumeration,
     Field,
+    FieldsShape,
     Form,
     IntShape,
     NamedShape,
@@ -205,6 +207,10 @@ def _words(shape: Shape) -> str:
             return "text" if high is None else f"text, {low}–{high} characters"
         case BoolShape():
             return "bool"
+        case BytesShape():
+            return "bytes"
+        case FieldsShape():
+            return "[fields](entities.md)"
         case NamedShape("Code"):
             return "[Code](#codes)"
         case NamedShape(name):

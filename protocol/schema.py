@@ -18,9 +18,9 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-from protocol import codec, codes, events, frames, operations, values
+from protocol import codec, codes, entities, events, frames, operations, values
 
 Side = Literal["client", "server"]
 
@@ -43,6 +43,14 @@ class BoolShape(Struct, frozen=True, tag="bool"):
     """True or false."""
 
 
+class BytesShape(Struct, frozen=True, tag="bytes"):
+    """msgpack's `bin`."""
+
+
+class FieldsShape(Struct, frozen=True, tag="fields"):
+    """A record's fields: a map from field number to value, which the table of entities describes; read in a second step."""
+
+
 class NamedShape(Struct, frozen=True, tag="named"):
     """A value, enumeration or record that the schema describes under this name."""
 
@@ -63,7 +71,7 @@ class UnionShape(Struct, frozen=True, tag="union"):
     group: Group
 
 
-Shape = IntShape | StrShape | BoolShape | NamedShape | ArrayShape | UnionShape
+Shape = IntShape | StrShape | BoolShape | BytesShape | FieldsShape | NamedShape | ArrayShape | UnionShape
 Group = Literal["command", "frame", "operation", "body", "record"]
 
 
@@ -181,14 +189,26 @@ _UNIONS: Final = {
     frozenset(get_args(events.AnyBody)): UnionShape("body"),
     frozenset(get_args(operations.AnyOperation)): UnionShape("operation"),
 }
-_RAW: Final[dict[str, UnionShape]] = {"Mutate.operation": UnionShape("operation"), "PageEvent.body": UnionShape("body")}
-"""What stands in fields that the codec leaves undecoded for a second step."""
+_RAW: Final[dict[str, Shape]] = {
+    "Mutate.operation": UnionShape("operation"),
+    "PageEvent.body": UnionShape("body"),
+    "Run.changes": ArrayShape(NamedShape(frames.ChangeItem.__name__), 1, frames.CHUNK_CHANGES_MAX),
+}
+"""What stands in fields that the codec leaves undecoded for a second step. All others are a record's fields."""
+_BEHIND: Final = (frames.ChangeItem,)
+"""Records that only such fields hold."""
 
 _LIMITS: Final = (
     Limit("MESSAGE_BYTES_MAX", codec.MESSAGE_BYTES_MAX, "bytes of a message from a client; `Welcome` may allow fewer"),
     Limit("BATCH_FRAMES_MAX", frames.BATCH_FRAMES_MAX, "frames in one message, in both directions"),
     Limit("CURSORS_MAX", frames.CURSORS_MAX, "cursors in a `Hello`; follow further streams afterwards"),
     Limit("PAGE_EVENTS_MAX", frames.PAGE_EVENTS_MAX, "events in a `Page`"),
+    Limit("CHUNK_CHANGES_MAX", frames.CHUNK_CHANGES_MAX, "changes in a `Chunk`, in all its runs"),
+    Limit("CHUNK_BYTES_GOAL", frames.CHUNK_BYTES_GOAL, "bytes at which a client closes a `Chunk`; a longer change goes alone"),
+    Limit("SNAPSHOT_BYTES_MAX", frames.SNAPSHOT_BYTES_MAX, "bytes of a `RecordPage` that `Snapshot` may ask for"),
+    Limit("INHERIT_MAX", frames.INHERIT_MAX, "mutations in an `Inherit`"),
+    Limit("FIELDS_MAX", entities.FIELDS_MAX, "fields of a record in one map"),
+    Limit("LIST_MAX", entities.LIST_MAX, "elements of a list in a field"),
 )
 
 
@@ -245,12 +265,24 @@ def _named_values() -> Iterator[Value]:
         yield Value(name, _shape(inner, meta, name), meta.description or "")
 
 
-OPEN: Final = (values.SpaceKind, values.StreamKind)
+OPEN: Final = (values.SpaceKind, values.StreamKind, values.ConflictState, values.KeptAs)
 """The enumerations that a newer server may have grown; beside them only `Code`."""
 
 
+_ENUMERATIONS: Final[tuple[type[enum.IntEnum] | type[enum.IntFlag], ...]] = (
+    values.LinkQuality,
+    values.Role,
+    values.Roles,
+    values.SpaceKind,
+    values.StreamKind,
+    values.ConflictState,
+    values.Choice,
+    values.KeptAs,
+)
+
+
 def _enumerations() -> Iterator[Enumeration]:
-    for kind in (values.LinkQuality, values.Role, values.Roles, values.SpaceKind, values.StreamKind):
+    for kind in _ENUMERATIONS:
         flags = issubclass(kind, enum.IntFlag)
         members = tuple(EnumMember(member.name or "", int(member)) for member in kind.__members__.values())
         yield Enumeration(kind.__name__, flags, kind in OPEN, _paragraphs(kind), members)
@@ -258,7 +290,7 @@ def _enumerations() -> Iterator[Enumeration]:
 
 def _records() -> Iterable[type[Struct]]:
     """The structs without a tag that others hold."""
-    waiting: list[Any] = [kind for members in _MEMBERS.values() for kind in members]
+    waiting: list[Any] = [*(kind for members in _MEMBERS.values() for kind in members), *_BEHIND]
     seen: set[type[Struct]] = set()
     while waiting:
         hint = waiting.pop()
@@ -293,8 +325,11 @@ def _answers(description: str) -> Iterator[str]:
 
 def _field(kind: type[Struct], field: msgspec.structs.FieldInfo, hint: Any) -> Field:
     required = field.required
-    default = None if required else msgspec.to_builtins(field.default)
     shape = _RAW.get(f"{kind.__name__}.{field.name}")
+    if shape is None and hint is Raw:
+        assert required or field.default == entities.NO_FIELDS, kind
+        return Field(field.name, FieldsShape(), required, None if required else {}, "")
+    default = None if required else msgspec.to_builtins(field.default)
     if shape is not None:
         return Field(field.name, shape, required, default, "")
     inner, meta = _unwrap(hint)
@@ -319,6 +354,8 @@ def _shape(inner: Any, meta: Meta, where: str) -> Shape:
     if inner is int:
         low, high = meta.ge, meta.le
         return IntShape(INT_MIN if low is None else int(low), INT_MAX if high is None else int(high))
+    if inner is bytes:
+        return BytesShape()
     if inner is str:
         return StrShape(meta.min_length or 0, meta.max_length)
     if inner is codes.Code:

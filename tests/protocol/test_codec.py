@@ -18,17 +18,21 @@ from hypothesis import strategies as st
 from protocol import codec
 from protocol.codec import BadFrame
 from protocol.codes import Code
+from protocol.entities import BadFields, read_fields
 from protocol.events import AnyBody, Redacted, Said
 from protocol.frames import (
     BATCH_FRAMES_MAX,
     AnyCommand,
     AnyFrame,
+    ChangeItem,
+    Chunk,
     Event,
     Member,
     MemberPage,
     Mutate,
     Page,
     PageEvent,
+    Run,
     Spaces,
     Typing,
     Welcome,
@@ -36,7 +40,7 @@ from protocol.frames import (
 from protocol.operations import AnyOperation, Say
 from protocol.schema import INT_MAX, INT_MIN
 from protocol.values import Role
-from supervisors.generated import ROOT
+from tests.protocol.files import ROOT
 
 READERS: tuple[Callable[[bytes], msgspec.Struct], ...] = (
     codec.decode_command,
@@ -80,13 +84,25 @@ def _strategy(kind: msgspec.inspect.Type) -> st.SearchStrategy[Any]:
         case msgspec.inspect.VarTupleType():
             return st.lists(_strategy(kind.item_type), min_size=kind.min_length or 0, max_size=min(kind.max_length or 4, 4)).map(tuple)
         case msgspec.inspect.StructType():
-            return build(kind.cls)
+            return run_strategy() if kind.cls is Run else build(kind.cls)
         case msgspec.inspect.UnionType():
             return st.one_of([_strategy(member) for member in kind.types])
+        case msgspec.inspect.BytesType():
+            return st.binary(max_size=20)
         case msgspec.inspect.RawType():
             return st.just(msgspec.Raw(codec.encode(Say(1, "x"))))
         case other:
             raise AssertionError(f"no strategy for {other}")
+
+
+def run_strategy() -> st.SearchStrategy[Run]:
+    """Runs whose changes are changes, since shorter ones are refused by their count."""
+    items = st.lists(build(ChangeItem).map(codec_of_item), min_size=1, max_size=4).map(tuple)
+    return st.builds(Run, st.integers(1, 2**53 - 1), st.integers(1, 255), items)
+
+
+def codec_of_item(item: ChangeItem) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.msgpack.encode(item))
 
 
 def _texts(struct: msgspec.Struct) -> bytes:
@@ -233,6 +249,12 @@ BOMBS = {
     "an array that promises 2^32": b"\xdd\xff\xff\xff\xff" + b"\x01" * 100,
     "cursors that promise 2^32": b"\x95\x01\x01\xa1x\x01\xdd\xff\xff\xff\xff" + b"\x92\x01\x01" * 30,
     "mentions that promise 2^32": b"\x95\x11\x01\xa1x\x00\xdd\xff\xff\xff\xff" + b"\x01" * 30,
+    "changes of one byte": b"\x94\x0f\x01\x01\x91\x93\x01\x01\xdc\x01\x00" + b"\x01" * 256,
+    "many changes of one byte": b"\x94\x0f\x01\x01\xdc\x00\xf0" + (b"\x93\x01\x01\xdc\x01\x00" + b"\x01" * 256) * 240,
+    "many runs of one byte": b"\x94\x0f\x01\x01\xdc\xff\xff" + b"\x90" * 65_000,
+    "many runs of no changes": b"\x94\x0f\x01\x01\xdc\x01\x00" + b"\x93\x01\x01\xc0" * 256,
+    "changes that promise 2^32": b"\x94\x0f\x01\x01\x91\x93\x01\x01\xdd\xff\xff\xff\xff" + b"\x01" * 30,
+    "fields in fields": b"\x94\x0f\x01\x01\x91\x93\x01\x01\x91\x93\x01\x00" + b"\x81\x01" * 30_000 + b"\x01",
     "a map that promises 2^32": b"\x92\x06\xdf\xff\xff\xff\xff" + b"\x01" * 100,
     "text that promises 2^32": b"\x92\x0e\xdb\xff\xff\xff\xff" + b"x" * 100,
     "an extension that promises 2^32": b"\x92\x0e\xc9\xff\xff\xff\xff\x01" + b"x" * 100,
@@ -259,6 +281,8 @@ def test_a_bomb_is_refused_and_costs_no_more_memory_than_its_size_allows(bomb: b
         pytest.param([1, 1, "x", 1, [[1, 1]] * 256], id="cursors"),
         pytest.param([6, 1, [17, 1, "x", 0, [300] * 20]], id="mentions"),
         pytest.param([4, 1], id="pings"),
+        pytest.param([15, 1, 1, [[1, 1, [[1, 0, {1: 5}]] * 256]]], id="changes"),
+        pytest.param([15, 1, 1, [[1, 1, [[1, 0, {1: 5}]]]] * 256], id="runs of one change"),
     ],
 )
 def test_a_legal_message_full_of_small_things_costs_no_more_memory_than_its_size_allows(frame: list[Any]) -> None:
@@ -286,6 +310,49 @@ def test_the_recursion_limit_is_as_it_was_after_a_nested_bomb() -> None:
     read_everything(b"\x91" * 60_000)
     assert sys.getrecursionlimit() == before
     assert codec.decode_command(codec.encode(Typing(7))) == Typing(7)
+
+
+FIELD_BOMBS = {
+    "a list of empty texts": b"\x81\x01\xdc\xea\x60" + b"\xa0" * 60_000,
+    "a list of texts": b"\x81\x01\xdc\x75\x30" + b"\xa1a" * 30_000,
+    "a list that promises 2^32": b"\x81\x01\xdd\xff\xff\xff\xff" + b"\x01" * 100,
+    "many fields": b"\xde\x3a\x98" + b"".join(b"\xcd" + number.to_bytes(2, "big") + b"\x01" for number in range(15_000)),
+    "fields that promise 2^32": b"\xdf\xff\xff\xff\xff" + b"\x01\x01" * 100,
+    "lists in lists": b"\x81\x01" + b"\x91" * 60_000 + b"\x01",
+    "maps in maps": b"\x81\x01" * 30_000 + b"\x01",
+    "bytes": b"\x81\x01\xc5\xff\xff" + b"x" * 65_535,
+    "text that is no UTF-8": b"\x81\x01\xa2\xff\xfe",
+    "a byte that msgpack never uses": b"\x81\x01\xc1",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("bomb", [pytest.param(bomb, id=name) for name, bomb in FIELD_BOMBS.items()])
+def test_fields_that_are_none_are_refused_and_cost_no_more_memory_than_their_size_allows(bomb: bytes) -> None:
+    with pytest.raises(BadFields):
+        read_fields(bomb)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadFields):
+            read_fields(bomb)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= BYTES_A_BYTE_MAX * len(bomb) + MEMORY_FIXED_BYTES
+
+
+@given(st.integers(0, 260), st.integers(0, 8))
+def test_a_chunk_of_more_changes_than_there_may_be_or_than_its_bytes_can_say_is_refused(count: int, size: int) -> None:
+    chunk = [15, 7, 1, [[300, 1, [[1] + [0] * size] * count]]]
+    raw = msgpack.packb(chunk)
+    if 1 <= count <= 256 and len(raw) >= 4 + 6 * count:
+        decoded = codec.decode_command(raw)
+        assert isinstance(decoded, Chunk) and len(decoded.runs[0].changes) == count
+    else:
+        with pytest.raises(BadFrame) as caught:
+            codec.decode_command(raw)
+        assert (caught.value.code, caught.value.tag, caught.value.id) == (Code.INVALID, 15, 7)
 
 
 # What a refusal tells

@@ -14,7 +14,7 @@ from protocol import codec
 from protocol.codec import BadFrame, UnknownBody, UnknownEvent, UnknownFrame
 from protocol.codes import Code
 from protocol.vectors import pack
-from supervisors.generated import ROOT
+from tests.protocol.files import ROOT
 
 VECTORS: dict[str, Any] = json.loads((ROOT / "tests/vectors/frames.json").read_text("utf-8"))
 READERS: dict[str, Callable[[bytes], msgspec.Struct]] = {
@@ -35,7 +35,9 @@ def fields(value: msgspec.Struct) -> dict[str, Any]:
 
     def plain(item: Any) -> Any:
         if isinstance(item, msgspec.Raw):
-            return msgpack.unpackb(bytes(item))
+            return as_json(msgpack.unpackb(bytes(item), strict_map_key=False))
+        if isinstance(item, bytes):
+            return as_json(item)
         if isinstance(item, msgspec.Struct):
             tag = item.__struct_config__.tag
             inner = [plain(getattr(item, name)) for name in item.__struct_fields__]
@@ -45,6 +47,32 @@ def fields(value: msgspec.Struct) -> dict[str, Any]:
         return item
 
     return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+
+
+def as_json(value: Any) -> Any:
+    """What the independent reader made of bytes, as the vectors write it: JSON has no maps from numbers, and no bytes."""
+    match value:
+        case bytes():
+            return {"bin": value.hex()}
+        case dict():
+            return {"map": [[key, as_json(item)] for key, item in value.items()]}
+        case list():
+            return [as_json(item) for item in value]
+        case _:
+            return value
+
+
+def as_msgpack(value: Any) -> Any:
+    """The other way round."""
+    match value:
+        case {"bin": str(digits)}:
+            return bytes.fromhex(digits)
+        case {"map": list(pairs)}:
+            return {key: as_msgpack(item) for key, item in pairs}
+        case list():
+            return [as_msgpack(item) for item in value]
+        case _:
+            return value
 
 
 def claims(key: str) -> pytest.MarkDecorator:
@@ -60,19 +88,19 @@ def test_a_valid_vector_decodes_to_its_fields(entry: dict[str, Any]) -> None:
 
 @claims("valid")
 def test_an_independent_reader_sees_the_wire_form(entry: dict[str, Any]) -> None:
-    assert msgpack.unpackb(bytes.fromhex(entry["hex"]), strict_map_key=True) == entry["wire"]
+    assert as_json(msgpack.unpackb(bytes.fromhex(entry["hex"]), strict_map_key=False)) == entry["wire"]
 
 
 @claims("valid")
 def test_an_independent_writers_bytes_decode_to_the_same(entry: dict[str, Any]) -> None:
-    assert READERS[entry["reader"]](msgpack.packb(entry["wire"])) == read(entry)
+    assert READERS[entry["reader"]](msgpack.packb(as_msgpack(entry["wire"]))) == read(entry)
 
 
 @claims("valid")
 def test_what_our_codec_writes_an_independent_reader_reads(entry: dict[str, Any]) -> None:
     value = read(entry)
     assert not isinstance(value, UNKNOWN)
-    assert READERS[entry["reader"]](msgpack.packb(msgpack.unpackb(codec.encode(value)))) == value  # type: ignore[arg-type]
+    assert READERS[entry["reader"]](msgpack.packb(msgpack.unpackb(codec.encode(value), strict_map_key=False))) == value  # type: ignore[arg-type]
 
 
 @claims("newer")
@@ -123,5 +151,6 @@ def test_the_vectors_writer_packs_integers_as_the_independent_one_does(value: in
 
 @pytest.mark.parametrize("length", [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536])
 def test_the_vectors_writer_packs_lengths_as_the_independent_one_does(length: int) -> None:
-    for value in ("é" * (length // 2) + "a" * (length % 2), [1] * length, {str(index): 1 for index in range(length)}):
-        assert pack(value) == msgpack.packb(value)
+    pairs = {"map": [[index, 1] for index in range(length)]}
+    for value in ("é" * (length // 2) + "a" * (length % 2), [1] * length, pairs, {"bin": "07" * length}):
+        assert pack(value) == msgpack.packb(as_msgpack(value))
