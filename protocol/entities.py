@@ -282,7 +282,9 @@ class BadFields(Exception):
 
 
 _Several = Annotated[tuple[int | str, ...], Meta(max_length=LIST_MAX)]
-_READER: Final = msgspec.msgpack.Decoder(Annotated[dict[int, int | str | bool | _Several], Meta(max_length=FIELDS_MAX)])
+_READER: Final[msgspec.msgpack.Decoder[Fields]] = msgspec.msgpack.Decoder(
+    Annotated[dict[int, int | str | bool | _Several], Meta(max_length=FIELDS_MAX)]
+)
 _WRITER: Final = msgspec.msgpack.Encoder()
 
 

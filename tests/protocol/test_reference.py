@@ -78,6 +78,8 @@ def check(shape: dict[str, Any], value: Any) -> None:
             good = True  # read in a second step
         case "named":
             good = check_named(shape["name"], value)
+        case other:
+            raise AssertionError(other)
     if not good:
         raise Refused(f"{value!r} is no {shape}")
 
