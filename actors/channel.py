@@ -19,6 +19,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from actors.casting import cast_events
 from actors.cell import Context, Ref, Timer
 from actors.link_port import Link
 from actors.messages import (
@@ -45,7 +46,8 @@ from actors.storage import Answered, Audience, CheckAudience, Denied, Events, He
 from actors.tail import Tail
 from protocol.codec import encode, encode_event, join
 from protocol.codes import Code
-from protocol.frames import BATCH_FRAMES_MAX, Failed, Followed, IsTyping, Lagged, Unfollowed
+from protocol.entities import SCHEMA
+from protocol.frames import BATCH_FRAMES_MAX, DOWN_BYTES_GOAL, Failed, Followed, IsTyping, Lagged, Unfollowed
 from protocol.values import LinkQuality
 
 FLUSH = Alarm("flush")
@@ -54,6 +56,8 @@ FLUSH_COST_S = 8e-6
 much time again for everything else, so that the busier it is, the more events leave together: with 32 authors in a room of 1,000 a
 delivery cost 9.6 µs one by one and 2.7 µs in fives. A calm channel never waits, and 1,000 followers wait 8 ms at most.
 """
+ARRAY_BYTES = 3
+"""What an array of frames begins with, at most."""
 REPAIR = Alarm("repair")
 RETRY = Alarm("retry")
 SYSTEM = 0
@@ -65,6 +69,10 @@ class ChannelLimits(Struct, frozen=True):
     page_events_max: int = 256
     page_bytes_max: int = 32 * 1024
     """A page of catch-up: 5 s of a 50 kbit/s link."""
+    thrifty_page_bytes_max: int = 24 * 1024
+    """The same for a fair link and worse: less to wait for before the client can say where it is, and less that a cut finds on its way."""
+    message_bytes_goal: int = DOWN_BYTES_GOAL
+    """A message of catch-up is closed before it passes this size; one event alone may be longer."""
     soft_bytes: int = 64 * 1024
     """A follower's queue at which catch-up pages come empty, so that it reads what it has before it asks again."""
     joining_max: int = 20_000
@@ -87,7 +95,7 @@ class ChannelLimits(Struct, frozen=True):
 class Follower:
     """One session that follows, or is about to."""
 
-    __slots__ = ("after", "id", "key", "outlet", "quality", "session", "user")
+    __slots__ = ("after", "id", "key", "outlet", "quality", "schema", "session", "user")
 
     def __init__(self, ask: Subscribe) -> None:
         self.key = ask.session_key
@@ -97,6 +105,7 @@ class Follower:
         self.id = ask.id
         self.after = ask.after
         self.quality = ask.quality
+        self.schema = ask.schema
 
 
 class Channel:
@@ -118,6 +127,7 @@ class Channel:
         "held_bytes",
         "joining",
         "live",
+        "older",
         "outgoing",
         "reading",
         "repair",
@@ -142,6 +152,8 @@ class Channel:
         self._ticket = 0
         self.tail = Tail()
         self.live: dict[int, Follower] = {}
+        self.older = 0
+        """How many of them were built for an older schema; where there are none, nothing is ever cast."""
         self.joining: dict[int, Follower] = {}
         """By the ticket of their read."""
         self.asking: dict[int, int] = {}
@@ -276,7 +288,8 @@ class Channel:
         self.joining[ticket] = follower
         self.asking[follower.key] = ticket
         limits = self._limits
-        room_bytes = max(0, min(limits.page_bytes_max, limits.soft_bytes - follower.outlet.queued_bytes))
+        page_bytes_max = limits.thrifty_page_bytes_max if follower.quality >= LinkQuality.FAIR else limits.page_bytes_max
+        room_bytes = max(0, min(page_bytes_max, limits.soft_bytes - follower.outlet.queued_bytes))
         events_max = limits.page_events_max if room_bytes else 0
         query = ReadAfter(self._stream, follower.user, follower.after, events_max, room_bytes)
         self._store.ask(query, ticket, self._ctx.self)
@@ -325,6 +338,7 @@ class Channel:
         if frames:
             self._send_frames(follower, frames)
         self.live[follower.key] = follower
+        self.older += follower.schema < SCHEMA
         self._near.followed.add(self._stream)
         self._answer(follower, head, live=True)
         if self.space:
@@ -332,6 +346,8 @@ class Channel:
 
     def _forget(self, session_key: int) -> None:
         follower = self.live.pop(session_key, None)
+        if follower is not None:
+            self.older -= follower.schema < SCHEMA
         if not self.live:
             self._near.followed.discard(self._stream)
         if follower is not None and self.space:
@@ -478,12 +494,29 @@ class Channel:
     def _flush_events(self) -> None:
         frames, self.outgoing, self.held_bytes = self.outgoing, [], 0
         for start in range(0, len(frames), BATCH_FRAMES_MAX):
-            batch = Batch(join(frames[start : start + BATCH_FRAMES_MAX]))
-            slow = [follower for follower in self.live.values() if not follower.outlet.push(batch)]
+            some = frames[start : start + BATCH_FRAMES_MAX]
+            batch = Batch(join(some))
+            if self.older:
+                slow = self._push_cast(some, batch)
+            else:
+                slow = [follower for follower in self.live.values() if not follower.outlet.push(batch)]
             for follower in slow:
                 self._forget(follower.key)
                 follower.outlet.send(encode(Lagged(self._stream)))
                 follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=True))
+
+    def _push_cast(self, frames: Sequence[bytes], batch: Batch) -> list[Follower]:
+        """As it is for those of the present schema, cast once for each older one. Returns those that could not take it."""
+        batches = {SCHEMA: batch}
+        slow: list[Follower] = []
+        for follower in self.live.values():
+            theirs = batches.get(follower.schema)
+            if theirs is None:
+                cast = cast_events(frames, follower.schema)
+                theirs = batches[follower.schema] = batch if cast is frames else Batch(join(cast))
+            if not follower.outlet.push(theirs):
+                slow.append(follower)
+        return slow
 
     def _typing(self, message: TypingBy) -> None:
         now = self._ctx.now()
@@ -517,8 +550,19 @@ class Channel:
         return [encode_event(self._stream, row.seq, row.author, row.at, row.body) for row in rows]
 
     def _send_frames(self, follower: Follower, frames: Sequence[bytes]) -> None:
-        for start in range(0, len(frames), BATCH_FRAMES_MAX):
-            follower.outlet.send(join(frames[start : start + BATCH_FRAMES_MAX]))
+        """In messages of a size that a slow link can finish: what a cut leaves unfinished is all that is sent again."""
+        if follower.schema < SCHEMA:
+            frames = cast_events(frames, follower.schema)
+        message: list[bytes] = []
+        size_bytes = ARRAY_BYTES
+        for frame in frames:
+            if message and (size_bytes + len(frame) > self._limits.message_bytes_goal or len(message) == BATCH_FRAMES_MAX):
+                follower.outlet.send(join(message))
+                message, size_bytes = [], ARRAY_BYTES
+            message.append(frame)
+            size_bytes += len(frame)
+        if message:
+            follower.outlet.send(join(message))
 
     def _answer(self, follower: Follower, upto: int, *, live: bool) -> None:
         follower.outlet.send(encode(Followed(follower.id, self._stream, upto, live)))

@@ -34,7 +34,7 @@ from actors.messages import (
 from actors.storage import Answered, Attach, Attached, Decided, Denied, Entry, Journal, Refusal, Result, Store
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
-from protocol.operations import AnyOperation
+from protocol.operations import AnyOperation, Change
 
 TAKEOVER_TOPIC = "takeover"
 BUSY_WAIT_MS = 250
@@ -44,8 +44,9 @@ BUSY_WAIT_MS = 250
 class DeviceLimits(Struct, frozen=True):
     """The bounds of one device."""
 
-    in_flight_max: int = 128
-    """Mutations submitted and not yet decided. Below the 256 outcomes that are kept, so that no retry ever finds its outcome gone."""
+    in_flight_max: int = 256
+    """Mutations submitted and not yet decided: as many as outcomes are kept, so that no retry ever finds its outcome gone. While n is
+    unanswered a client sends none beyond n + 255, and the outcomes of the last 256 numbers include that of n. So a whole chunk fits."""
 
 
 class Holder(Struct, frozen=True):
@@ -62,13 +63,27 @@ def digest_of(operation: bytes) -> int:
     return int.from_bytes(blake2b(operation, digest_size=8).digest(), "big", signed=True)
 
 
-def read_operation(operation: bytes) -> AnyOperation | Refusal:
-    """The operation, or the refusal that will take its place in the journal and consume its number."""
+def read_operation(operation: bytes, unreadable: str = "") -> AnyOperation | Refusal:
+    """The operation, or the refusal that will take its place in the journal and consume its number.
+
+    What was to change a record is kept with the refusal: somebody wrote it, perhaps days ago, and it may be all that there is of it.
+    """
+    if unreadable:
+        return Refusal(Code.INVALID, unreadable[:_DETAIL_MAX], operation)
     try:
         return decode_operation(operation)
     except BadFrame as bad:
         # The detail counts places from the operation's own beginning; without the word they would be looked for in `Mutate`.
-        return Refusal(Code.INVALID if bad.code is Code.BAD_FRAME else bad.code, f"operation: {bad.detail}")
+        code = Code.INVALID if bad.code is Code.BAD_FRAME else bad.code
+        return Refusal(code, f"operation: {bad.detail}"[:_DETAIL_MAX], operation if bad.tag == _CHANGE_TAG else b"")
+
+
+def make_entry(user: int, device: int, generation: int, submit: Submit) -> Entry:
+    """The journal's entry for a mutation."""
+    # Of what nobody can read, the bytes depend on how the chunk was cut, and a retry may be cut otherwise: it has the digest of nothing.
+    digest = digest_of(b"" if submit.unreadable else submit.operation)
+    operation = read_operation(submit.operation, submit.unreadable)
+    return Entry(user, device, generation, submit.number, digest, operation, submit.skew_s)
 
 
 def takeover_payload(device: int, generation: int) -> bytes:
@@ -205,10 +220,10 @@ class Device:
         in_flight = self.in_flight
         if in_flight is None:
             in_flight = self.in_flight = {}
-        digest = digest_of(message.operation)
+        entry = make_entry(holder.user, self._id, self.generation, message)
         known = in_flight.get(number)
         if known is not None:
-            if known != digest:
+            if known != entry.digest:
                 self._settle(number, Code.NUMBER_REUSED, detail="this number is under way with another payload")
             return
         if len(in_flight) >= self._limits.in_flight_max:
@@ -216,9 +231,8 @@ class Device:
                 number, Code.BUSY, detail=f"at most {self._limits.in_flight_max} mutations may be unanswered", wait_ms=BUSY_WAIT_MS
             )
             return
-        entry = Entry(holder.user, self._id, self.generation, number, digest, read_operation(message.operation))
         if self._journal.submit(entry, self._ctx.self):
-            in_flight[number] = digest
+            in_flight[number] = entry.digest
         else:
             self._settle(number, Code.BUSY, detail="the server has too much to store at the moment", wait_ms=BUSY_WAIT_MS)
 
@@ -240,6 +254,9 @@ class Device:
             self.holder.session.tell_control(Settled(number, code, value, detail, wait_ms))
 
 
+_CHANGE_TAG = Change.__struct_config__.tag
+_DETAIL_MAX = 400
+"""As `protocol.values.Detail`; what a client wrote may be part of what was wrong with it."""
 _END_FOR = {
     Code.UNAVAILABLE: Code.OVERLOAD,
     Code.BUSY: Code.OVERLOAD,

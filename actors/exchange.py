@@ -20,7 +20,7 @@ import msgspec
 
 from actors.cell import Actor, Context, Ref
 from actors.community import PRESENCE_TOPIC, PresenceReport
-from actors.device import TAKEOVER_TOPIC, read_takeover
+from actors.device import TAKEOVER_TOPIC, read_takeover, takeover_payload
 from actors.link_port import Link
 from actors.messages import (
     Arrived,
@@ -151,6 +151,15 @@ class Exchange:
         self._link = link
         self._poke_control = poke_control
         self._sessions = sessions or Nobody()
+
+    # From a session
+
+    def overtake(self, device: int, generation: int) -> None:
+        """A device's generation was raised by somebody who is no socket of it: whoever holds it, here or elsewhere, has lost it."""
+        self._link.announce(TAKEOVER_TOPIC, takeover_payload(device, generation))
+        held = self._near.devices.find(device)
+        if held is not None:
+            held.tell_control(TakenOver(generation))
 
     # From the journal
 

@@ -16,6 +16,7 @@ from actors.cell import Ref
 from actors.socket_port import Outlet
 from actors.storage import Answered, Attached, Decided
 from protocol.codes import Code
+from protocol.entities import SCHEMA
 from protocol.values import LinkQuality
 
 # To a session
@@ -131,15 +132,20 @@ class DetachSocket(Struct, frozen=True, gc=False):
 
 
 class Submit(Struct, frozen=True, gc=False):
-    """A mutation from the session's client; `operation` is its frozen bytes."""
+    """A mutation from the session's client; `operation` is its frozen bytes.
+
+    `unreadable` says why they are not: a part of a chunk that nobody can read, which has its number all the same.
+    """
 
     session_key: int
     number: int
     operation: bytes
+    skew_s: int = 0
+    unreadable: str = ""
 
 
 class TakenOver(Struct, frozen=True, gc=False):
-    """Another gateway holds the device since `generation`."""
+    """Another gateway holds the device since `generation`, or nobody: its mutations go on under another device."""
 
     generation: int
 
@@ -175,7 +181,8 @@ UserMessage = Enter | Depart | Revoke
 
 
 class Subscribe(Struct, frozen=True):
-    """A session asks for what came after `after`, and for what comes. `id` is the client's request, 0 for a cursor of `Hello`."""
+    """A session asks for what came after `after`, and for what comes. `id` is the client's request, 0 for a cursor of `Hello`; `schema` the
+    one of entities that it was built for."""
 
     session_key: int
     session: Ref[SessionMessage]
@@ -184,6 +191,7 @@ class Subscribe(Struct, frozen=True):
     id: int
     after: int
     quality: LinkQuality
+    schema: int = SCHEMA
 
 
 class Unsubscribe(Struct, frozen=True, gc=False):

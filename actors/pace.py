@@ -24,13 +24,17 @@ class Pace:
         self._level = rate.burst
         self._at = now
 
-    def take(self, now: float) -> float:
-        """Takes one token: 0.0 if there was one, else the seconds until there will be (and nothing is taken)."""
+    def take(self, now: float, cost: float = 1.0) -> float:
+        """Takes `cost` tokens: 0.0 if there were so many, else the seconds until there will be (and nothing is taken).
+
+        What costs more than the burst takes the whole of it.
+        """
         rate = self.rate
         level = min(rate.burst, self._level + max(0.0, now - self._at) * rate.per_s)
         self._at = max(now, self._at)
-        if level >= 1.0:
-            self._level = level - 1.0
+        cost = min(cost, rate.burst)
+        if level >= cost:
+            self._level = level - cost
             return 0.0
         self._level = level
-        return (1.0 - level) / rate.per_s
+        return (cost - level) / rate.per_s

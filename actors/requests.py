@@ -14,24 +14,62 @@ from typing import Final, get_args
 
 from msgspec import Raw
 
+from actors.casting import cast_answer
 from actors.storage import (
+    ConflictList,
     Denied,
     Events,
     FindPerson,
+    HoldingRead,
+    InheritDevice,
+    InheritedOutcomes,
+    ListConflicts,
     ListMembers,
     ListSpaces,
+    ListUnapplied,
     MemberList,
     PersonFound,
     Query,
     ReadAfter,
     ReadBefore,
+    ReadHolding,
+    ReadRecords,
+    ReadVersions,
+    RecordsRead,
     Result,
     SpaceList,
+    UnappliedList,
+    VersionList,
 )
 from protocol.codes import Code
-from protocol.frames import Failed, Frame, History, MemberPage, Members, Overview, Page, PageEvent, Person, Search, Spaces
+from protocol.entities import SCHEMA
+from protocol.frames import (
+    ConflictPage,
+    Conflicts,
+    Failed,
+    Frame,
+    History,
+    Holding,
+    Holdings,
+    Inherit,
+    Inherited,
+    MemberPage,
+    Members,
+    Overview,
+    Page,
+    PageEvent,
+    Person,
+    RecordPage,
+    Search,
+    Snapshot,
+    Spaces,
+    Unapplied,
+    UnappliedPage,
+    VersionPage,
+    Versions,
+)
 
-AnyQuestion = Overview | History | Members | Search
+AnyQuestion = Overview | History | Members | Search | Snapshot | Conflicts | Unapplied | Versions | Inherit | Holding
 QUESTIONS: Final[tuple[type[AnyQuestion], ...]] = get_args(AnyQuestion)
 PAGE_BYTES_MAX: Final = 48 * 1024
 """A page of `History`."""
@@ -39,8 +77,8 @@ RETRY_MS: Final = 500
 """How long to wait where the database is away or has too much to do."""
 
 
-def question(command: AnyQuestion, user: int) -> Query | Failed:
-    """What to ask the store for this command of this account; or why it is not asked."""
+def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
+    """What to ask the store for this command of this account's device; or why it is not asked."""
     match command:
         case Overview():
             return ListSpaces(user)
@@ -56,10 +94,29 @@ def question(command: AnyQuestion, user: int) -> Query | Failed:
             if "\0" in name:
                 return Failed(id, Code.INVALID, "no name contains U+0000")
             return FindPerson(name)
+        case Snapshot(_, stream, entity, key, bytes_max):
+            return ReadRecords(stream, user, entity, key, bytes_max)
+        case Conflicts(_, after, open_only, conflict, limit):
+            return ListConflicts(user, after, open_only, conflict, limit)
+        case Unapplied(_, after, space, limit):
+            return ListUnapplied(user, space, after, limit)
+        case Versions(_, stream, entity, key, before, limit):
+            return ReadVersions(stream, user, entity, key, before, limit)
+        case Inherit(id, inherited, sent):
+            if inherited == device:
+                return Failed(id, Code.INVALID, "a device inherits from another one")
+            return InheritDevice(user, device, inherited, tuple((one.number, one.digest) for one in sent))
+        case Holding():
+            return ReadHolding(user, device)
 
 
-def answer(command: AnyQuestion, result: Result) -> Frame:
-    """The frame that answers the command with what the store said."""
+def answer(command: AnyQuestion, result: Result, schema: int = SCHEMA) -> Frame:
+    """The frame that answers the command with what the store said, for a client of this schema."""
+    frame = _answer(command, result)
+    return frame if schema >= SCHEMA else cast_answer(frame, schema, command.entity if isinstance(command, Versions) else 0)
+
+
+def _answer(command: AnyQuestion, result: Result) -> Frame:
     id = command.id
     match result:
         case Denied():
@@ -73,6 +130,18 @@ def answer(command: AnyQuestion, result: Result) -> Frame:
         case Events() if isinstance(command, History):
             events = tuple(PageEvent(row.seq, row.author, row.at, Raw(row.body)) for row in result.rows)
             return Page(id, command.stream, events, result.more)
+        case RecordsRead() if isinstance(command, Snapshot):
+            return RecordPage(id, command.stream, result.head, result.records, result.more)
+        case ConflictList():
+            return ConflictPage(id, result.conflicts, result.more)
+        case UnappliedList():
+            return UnappliedPage(id, result.items, result.more)
+        case VersionList():
+            return VersionPage(id, result.versions, result.more)
+        case InheritedOutcomes():
+            return Inherited(id, result.settled)
+        case HoldingRead():
+            return Holdings(id, result.streams, result.quota_bytes)
         case _:
             raise AssertionError(f"{type(command).__name__} was answered by {type(result).__name__}")
 

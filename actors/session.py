@@ -1,6 +1,7 @@
 """A session: one socket, from its first frame to its last.
 
     Arrived ─split─▶ frame ─table: legal?─▶ Mutate  ─▶ device ─▶ journal
+                                            Chunk   ─▶ the same, one by one
                                             Follow  ─▶ channel
                                             Watch   ─▶ community
                                             others  ─▶ store, answered by id
@@ -21,6 +22,7 @@ from msgspec import Struct
 from actors.accounts import Claims, Tokens
 from actors.answers import Answers
 from actors.cell import Context, Ref, Timer
+from actors.clock import measure
 from actors.messages import (
     Alarm,
     Arrived,
@@ -52,15 +54,19 @@ from actors.socket_port import Outlet
 from actors.storage import (
     Answered,
     Attached,
+    InheritedOutcomes,
     Store,
 )
+from protocol.chunks import BadItem, expand
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, join, split
 from protocol.codes import Code
+from protocol.entities import SCHEMA
 from protocol.frames import (
     VERSION,
     VERSION_MIN,
     AnyCommand,
     Bye,
+    Chunk,
     Draining,
     Failed,
     Follow,
@@ -68,6 +74,7 @@ from protocol.frames import (
     Goodbye,
     Granted,
     Hello,
+    Inherit,
     Limits,
     Mutate,
     Ping,
@@ -105,7 +112,7 @@ class SessionLimits(Struct, frozen=True):
     """Requests that wait for Postgres at once."""
     follows_max: int = 500
     watches_max: int = 16
-    in_flight_max: int = 128
+    in_flight_max: int = 256
     heartbeat_s: float = 45.0
     heartbeat_min_s: float = 5.0
     heartbeat_max_s: float = 300.0
@@ -131,6 +138,7 @@ class Session:
         "_limits",
         "_near",
         "_outlet",
+        "_overtake",
         "_store",
         "_tokens",
         "answers",
@@ -144,6 +152,8 @@ class Session:
         "hello",
         "pace",
         "quality",
+        "schema",
+        "skew_s",
         "state",
         "stuck",
         "timer",
@@ -159,13 +169,16 @@ class Session:
         tokens: Tokens,
         near: Neighbourhood,
         limits: SessionLimits,
+        overtake: Callable[[int, int], None],
     ) -> None:
+        """`overtake(device, generation)` tells every gateway that the device is not what it was (`Exchange.overtake`)."""
         self._key = key
         self._ctx = ctx
         self._outlet = outlet
         self._store = store
         self._tokens = tokens
         self._near = near
+        self._overtake = overtake
         self._limits = limits
         self.state = State.NEW
         self.claims: Claims | None = None
@@ -180,6 +193,8 @@ class Session:
         self.pace = Pace(limits.commands, ctx.now())
         self.flood = Pace(limits.flood, ctx.now())
         self.quality = LinkQuality.UNKNOWN
+        self.schema = SCHEMA
+        self.skew_s: int | None = None
         self.expires = 0.0
         self.stuck: Timer | None = None
         self.timer: Timer | None = ctx.after(limits.hello_s, HELLO_LATE)
@@ -267,7 +282,7 @@ class Session:
     def _bad(self, bad: BadFrame) -> None:
         """Bytes that are no command. If they carry an id they are answered; a socket that is not open, or talks nonsense, ends."""
         if self.state in (State.OPEN, State.DRAINING) and bad.id:
-            if bad.tag == _MUTATE_TAG:
+            if bad.tag in _NUMBERED_TAGS:
                 self._submit(bad.id, b"")  # the journal refuses it, and so its number is consumed
             else:
                 self._reply(Failed(min(bad.id, 2**32 - 1), bad.code, bad.detail))
@@ -296,7 +311,7 @@ class Session:
         self.held.append(command)
 
     def _work(self, command: AnyCommand) -> None:
-        wait_s = self.pace.take(self._ctx.now())
+        wait_s = self.pace.take(self._ctx.now(), _cost(command))
         if wait_s > 0.0:
             self._slow_down(command, wait_s)
             return
@@ -307,6 +322,10 @@ class Session:
         detail = f"more than {self._limits.commands.per_s:g} commands a second; wait {wait_ms} ms"
         if isinstance(command, Mutate):
             self._reply(Refused(command.number, Code.RATE, detail, wait_ms))
+        elif isinstance(command, Chunk):
+            self._reply(Refused(command.number, Code.RATE, detail, wait_ms))
+            for number in range(command.number + 1, command.number + _count(command)):
+                self._reply(Refused(number, Code.RATE, "", wait_ms))
         elif not isinstance(command, Typing):
             self._reply(Failed(getattr(command, "id", 0), Code.RATE, detail, wait_ms))
         self._count_flood()
@@ -331,6 +350,8 @@ class Session:
         self.claims = claims
         self.hello = hello
         self.quality = hello.link
+        self.schema = min(SCHEMA, hello.schema)
+        self.skew_s = measure(None, hello.clock_ms, self._ctx.wall())
         if self.timer is not None:
             self.timer.cancel()
         self.timer = self._ctx.after(self._limits.attach_s, HELLO_LATE)
@@ -427,9 +448,17 @@ class Session:
     def _mutate(self, command: Mutate) -> None:
         self._submit(command.number, bytes(command.operation))
 
-    def _submit(self, number: int, operation: bytes) -> None:
+    def _chunk(self, command: Chunk) -> None:
+        for number, change in enumerate(expand(command), command.number):
+            if isinstance(change, BadItem):
+                self._submit(number, change.raw, change.detail)
+            else:
+                self._submit(number, change)
+
+    def _submit(self, number: int, operation: bytes, unreadable: str = "") -> None:
         assert self.claims is not None
-        if not self._near.devices.get(self.claims.device).tell(Submit(self._key, number, operation), len(operation)):
+        submit = Submit(self._key, number, operation, self.skew_s or 0, unreadable)
+        if not self._near.devices.get(self.claims.device).tell(submit, len(operation)):
             self._reply(Refused(number, Code.BUSY, "too many mutations at once", 250))
 
     def _follow_command(self, command: Follow) -> None:
@@ -443,7 +472,7 @@ class Session:
             self._reply(Failed(id, Code.LIMIT, f"at most {self._limits.follows_max} streams are followed at once", 0, cursor.stream))
             return
         self.follows[cursor.stream] = id
-        subscribe = Subscribe(self._key, self._ctx.self, self._outlet, self.claims.user, id, cursor.seq, self.quality)
+        subscribe = Subscribe(self._key, self._ctx.self, self._outlet, self.claims.user, id, cursor.seq, self.quality, self.schema)
         if not self._near.channels.get(cursor.stream).tell(subscribe):
             self._reply(Failed(id, Code.BUSY, "this stream is very busy", 500, cursor.stream))
 
@@ -496,6 +525,7 @@ class Session:
             self._reply(Granted(message.id) if message.code is Code.OK else Failed(message.id, message.code))
 
     def _ping(self, command: Ping) -> None:
+        self.skew_s = measure(self.skew_s, command.clock_ms, self._ctx.wall())
         self._reply(Pong(command.id, int(self._ctx.wall() * 1000)))
 
     def _refresh(self, command: Refresh) -> None:
@@ -512,7 +542,7 @@ class Session:
 
     def _question(self, command: AnyQuestion) -> None:
         assert self.claims is not None
-        asked = question(command, self.claims.user)
+        asked = question(command, self.claims.user, self.claims.device)
         if isinstance(asked, Failed):
             self._reply(asked)
             return
@@ -528,8 +558,13 @@ class Session:
 
     def _answered(self, message: Answered) -> None:
         command = self.asks.pop(message.ticket, None) if self.asks else None
-        if command is not None and self.state is not State.CLOSED:
-            self._reply(answer(command, message.result))
+        if command is None:
+            return
+        if isinstance(message.result, InheritedOutcomes) and isinstance(command, Inherit):
+            # Also when this socket has ended meanwhile: the other one has lost its right to write, and nobody else would tell it.
+            self._overtake(command.device, message.result.generation)
+        if self.state is not State.CLOSED:
+            self._reply(answer(command, message.result, self.schema))
 
     # What goes out
 
@@ -573,12 +608,24 @@ def _take_back(whom: Ref[M], message: M) -> None:
         whom.tell_control(message)
 
 
+def _count(chunk: Chunk) -> int:
+    return sum(len(run.changes) for run in chunk.runs)
+
+
+def _cost(command: AnyCommand) -> float:
+    """In commands, of the rate."""
+    return 1.0 + _count(command) // CHANGES_PER_COMMAND if isinstance(command, Chunk) else 1.0
+
+
 _OUTGOING_MAX = 64
 """Answers that leave together at most, so that none waits for a long turn to end."""
-_MUTATE_TAG = Mutate.__struct_config__.tag
+_NUMBERED_TAGS = (Mutate.__struct_config__.tag, Chunk.__struct_config__.tag)
+CHANGES_PER_COMMAND = 16
+"""So many changes of a chunk cost the rate of commands as much as one command: a chunk of 256 costs 17, and a day's sync one or two."""
 
 _WORK: dict[type[AnyCommand], Callable[..., None]] = {
     Mutate: Session._mutate,
+    Chunk: Session._chunk,
     Follow: Session._follow_command,
     Unfollow: Session._unfollow,
     Typing: Session._typing,

@@ -84,7 +84,7 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
     """Makes the pools of a gateway on `turns`. `exchange.settle` is the caller's, who has the link and the control stream."""
 
     def open_session(key: int, ctx: Context[SessionMessage], outlet: Outlet) -> Actor[SessionMessage]:
-        return Session(key, ctx, outlet, ports.store, ports.tokens, near, limits.session)
+        return Session(key, ctx, outlet, ports.store, ports.tokens, near, limits.session, exchange.overtake)
 
     def device(key: int, ctx: Context[DeviceMessage]) -> Actor[DeviceMessage]:
         return Device(key, ctx, ports.store, ports.journal, ports.link, ports.gateway, limits.device)
