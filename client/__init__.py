@@ -21,8 +21,8 @@ from client.errors import (
 from client.pending import Pending
 from client.session import Session, Status
 from client.settings import Settings
-from client.sqlite_store import SqliteStore
-from client.store import Bookmark, MemoryStore, Store
+from client.sqlite_store import MemoryStore, SqliteStore
+from client.store import Bookmark, Store
 from client.subscription import CaughtUp, Events, Restarted, Unreadable
 
 __all__ = [

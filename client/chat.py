@@ -23,8 +23,7 @@ from client.chat_view import Screen, View
 from client.connecting import connect
 from client.errors import AccountError, ClientError, SessionEnded, Unreachable
 from client.session import Session
-from client.sqlite_store import SqliteStore
-from client.store import MemoryStore
+from client.sqlite_store import MemoryStore, SqliteStore
 from client.subscription import Events, Restarted
 from client.terminal import Terminal
 from client.words import failure

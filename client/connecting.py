@@ -18,7 +18,8 @@ from client.link import Transport
 from client.runner import LEAVE_S, Runner
 from client.session import Session, World
 from client.settings import Grant, Settings
-from client.store import MemoryStore, Store
+from client.sqlite_store import MemoryStore
+from client.store import Store
 from client.websocket import WebSocketTransport
 
 REAL_WORLD = World(time.time, random.random)

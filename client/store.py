@@ -1,4 +1,4 @@
-"""What a device remembers between sockets, and, with a durable store, between processes: the port, and a store in memory.
+"""What a device remembers between sockets, and, with a durable store, between processes: the port (`client/sqlite_store.py` keeps it).
 
     submit ──append(mutation, and what caused it)──▶ ┌───────┐ ◀── number, settle: what the server decided
     events ──advance(cursors): worked through──▶ └───────┘ ◀── begin(epoch): a restored database voids the cursors
@@ -17,15 +17,22 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from protocol.codec import BadFrame, decode_operation
 from protocol.entities import Fields
+from protocol.merge import Outcome, read_outcome
+from protocol.operations import Change
 
 
 class Kept(Struct, frozen=True):
-    """A mutation in the store. Ascending `key` is the order of asking; `number` is 0 while it was never sent."""
+    """A mutation in the store. Ascending `key` is the order of asking; `number` is 0 while it was never sent.
+
+    `echo`, of a settled Change: the record's version that holds what it wrote, while that may not have come as an event; otherwise 0.
+    """
 
     key: int
     operation: bytes
     number: int = 0
+    echo: int = 0
 
 
 class Saved(Struct, frozen=True):
@@ -142,6 +149,10 @@ class Store(Protocol):
         """The person has seen to a refused mutation."""
         ...
 
+    def ask_again(self, keys: Sequence[int]) -> None:
+        """Settled mutations that a restored database has forgotten are open again: under their keys, so in order, without numbers."""
+        ...
+
     def freeze_again(self, changes: Sequence[tuple[int, bytes]]) -> None:
         """Gives mutations that no server has decided, by key, other bytes and no number: after a restore their bases mean nothing."""
         ...
@@ -200,62 +211,25 @@ class Store(Protocol):
         ...
 
 
-class MemoryStore:
-    """A store that lives as long as its process. It can be handed to the next session of the same process."""
-
-    def __init__(self) -> None:
-        self._device = 0
-        self._epoch = 0
-        self._cursors: dict[int, int] = {}
-        self._mutations: dict[int, Kept] = {}
-        self._bookmarks: dict[str, int] = {}
-        self._last_key = 0
-
-    def load(self) -> Saved:
-        return Saved(self._device, self._epoch, dict(self._cursors), tuple(self._mutations.values()))
-
-    def bind(self, device: int) -> tuple[Kept, ...]:
-        orphans = orphaned(self._device, device, self._mutations.values())
-        for orphan in orphans:
-            del self._mutations[orphan.key]
-        self._device = device
-        return orphans
-
-    def append(self, operation: bytes, cause: Cause | None = None, bookmark: Bookmark | None = None) -> int:
-        self._last_key += 1
-        self._mutations[self._last_key] = Kept(self._last_key, operation)
-        if cause is not None:
-            self.advance({cause.stream: cause.seq})
-        if bookmark is not None:
-            self._bookmarks[bookmark.name] = bookmark.position
-        return self._last_key
-
-    def number(self, numbers: Sequence[tuple[int, int]]) -> None:
-        for key, number in numbers:
-            self._mutations[key] = Kept(key, self._mutations[key].operation, number)
-
-    def settle(self, keys: Sequence[int]) -> None:
-        for key in keys:
-            self._mutations.pop(key, None)
-
-    def advance(self, cursors: Mapping[int, int]) -> None:
-        for stream, seq in cursors.items():
-            self._cursors[stream] = max(seq, self._cursors.get(stream, 0))
-
-    def forget(self, stream: int) -> None:
-        self._cursors.pop(stream, None)
-
-    def begin(self, epoch: int) -> None:
-        if self._epoch not in (0, epoch):
-            self._cursors.clear()
-        self._epoch = epoch
-
-    def bookmark(self, name: str) -> int:
-        return self._bookmarks.get(name, 0)
-
-
 def orphaned(before: int, after: int, mutations: Iterable[Kept]) -> tuple[Kept, ...]:
     """Which mutations cannot follow a store from one device to another: those that were sent under the older one's numbers."""
     if before in (0, after):
         return ()
     return tuple(kept for kept in mutations if kept.number)
+
+
+def written_version(code: int, value: int) -> int:
+    """The record's version that holds what a Change wrote, by its outcome; 0 if none does."""
+    if code:
+        return 0
+    outcome, n = read_outcome(value)
+    return n if outcome in (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.MERGED) else 0
+
+
+def read_change(operation: bytes) -> Change | None:
+    """The Change that these frozen bytes are; None for another operation."""
+    try:
+        decoded = decode_operation(operation)
+    except BadFrame:
+        return None
+    return decoded if isinstance(decoded, Change) else None
