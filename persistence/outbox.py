@@ -6,7 +6,10 @@
 
 A mention is written to its channel; the inbox entry follows from it here, so that no transaction of the hot path spans two audiences.
 Each row is judged when it is delivered, under the lock of the inbox it is for: a mention reaches only who may read the stream now, and
-whether somebody entered or left a space is told as it is then. So rows may be delivered in any order, by any number of gateways at once.
+whether somebody entered or left a space, or where a conflict stands, is told as it is then. So rows may be delivered in any order, by any
+number of gateways at once. Who enters a community is told of the streams of their enrolment with the community's own.
+
+A row about a conflict names the stream and, as `seq`, the conflict.
 
 Invariant: a row's event is appended in the transaction that deletes the row: never twice, and never lost. A row that cannot be
 delivered is tried again ever more slowly, apart from the others, and kept for a person to look at in the end.
@@ -27,8 +30,8 @@ from actors.storage_port import StorageError
 from persistence.append import NewEvent, append_events, event, kind_of
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
-from protocol.events import Invited, Mentioned, Renamed, SpaceEntered, SpaceLeft, StreamInfo
-from protocol.values import Role, SpaceKind, StreamKind
+from protocol.events import ConflictNoted, Invited, Mentioned, Renamed, SpaceEntered, SpaceLeft, StreamInfo
+from protocol.values import ConflictState, Role, SpaceKind, StreamKind
 
 log = structlog.get_logger()
 
@@ -37,10 +40,27 @@ _LEFT: Final = kind_of(SpaceLeft)
 _MENTIONED: Final = kind_of(Mentioned)
 _INVITED: Final = kind_of(Invited)
 _RENAMED: Final = kind_of(Renamed)
+_CONFLICT_NOTED: Final = kind_of(ConflictNoted)
 
 _CLAIM: Final = """
 select id, kind, user_id, space_id, stream_id, seq, author, payload from outbox
 where not_before <= now() order by not_before, id limit $1 for update skip locked"""
+
+_ENROLMENTS: Final = """
+select e.parent, m.user_id, t.id, t.kind, t.name
+from unnest($1::bigint[], $2::bigint[]) as q (space, user_id)
+join spaces e on e.pair_key = 'enrolment:' || q.space || ':' || q.user_id
+join members m on m.space_id = e.id and m.user_id = q.user_id
+join streams t on t.space_id = e.id and t.read_roles & m.role <> 0
+order by e.parent, m.user_id, t.id"""
+
+_CONFLICTS: Final = """
+select q.pos, c.id, c.stream_id, c.entity, c.key, c.state, c.decided_by
+from unnest($1::bigint[], $2::bigint[]) with ordinality as q (conflict, user_id, pos)
+join sync_conflicts c on c.id = q.conflict
+join accounts a on a.id = q.user_id and a.disabled_at is null
+join streams s on s.id = c.stream_id
+join members m on m.space_id = s.space_id and m.user_id = q.user_id and m.role & s.read_roles <> 0"""
 
 _POSTPONE: Final = """
 update outbox set attempts = attempts + 1,
@@ -115,6 +135,7 @@ class Outbox:
 
         async def work(tx: asyncpg.Connection) -> tuple[int, int, list[Fact]]:
             rows = await tx.fetch(_CLAIM, limit)
+            # At most one event for a row: what is left out was dropped.
             events = await _judge(tx, rows) if rows else []
             if rows:
                 await tx.execute("delete from outbox where id = any($1)", [row["id"] for row in rows])
@@ -160,11 +181,17 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
         [row["space_id"] for row in rows],
         [row["stream_id"] for row in rows],
     )
+    enrolled = await _read_enrolments(tx, rows)
+    noted = await _read_conflicts(tx, rows)
     events: list[NewEvent] = []
     for row, verdict in zip(rows, judged, strict=True):
+        kind, user, author = row["kind"], row["user_id"], row["author"]
+        if kind == _CONFLICT_NOTED:
+            if (row["seq"], user) in noted and user in inboxes:
+                events.append(event(inboxes[user], author, noted[row["seq"], user]))
+            continue
         if not verdict["deliver"]:
             continue
-        kind, user, author = row["kind"], row["user_id"], row["author"]
         if kind == _MENTIONED:
             events.append(event(inboxes[user], author, Mentioned(row["stream_id"], row["seq"], author)))
         elif kind == _ENTERED:
@@ -174,7 +201,10 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
                 SpaceKind(verdict["kind"]),
                 verdict["name"],
                 Role(verdict["role"]),
-                tuple(StreamInfo(stream, StreamKind(stream_kind), name) for stream, stream_kind, name in streams),
+                (
+                    *(StreamInfo(stream, StreamKind(stream_kind), name) for stream, stream_kind, name in streams),
+                    *enrolled.get((row["space_id"], user), ()),
+                ),
             )
             events.append(event(inboxes[user], author, entered))
         elif kind in (_LEFT, _INVITED):
@@ -182,3 +212,28 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
         elif kind == _RENAMED and row["space_id"] in main_streams:
             events.append(NewEvent(main_streams[row["space_id"]], author, kind, row["payload"]))
     return events
+
+
+async def _read_enrolments(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> dict[tuple[int, int], list[StreamInfo]]:
+    """By community and member: the streams that they have of their own there."""
+    entered = [row for row in rows if row["kind"] == _ENTERED]
+    enrolled: dict[tuple[int, int], list[StreamInfo]] = {}
+    if entered:
+        spaces, users = [row["space_id"] for row in entered], [row["user_id"] for row in entered]
+        for space, user, stream, kind, name in await tx.fetch(_ENROLMENTS, spaces, users):
+            told = enrolled.setdefault((space, user), [])
+            if all(info.stream != stream for info in told):
+                told.append(StreamInfo(stream, StreamKind(kind), name))
+    return enrolled
+
+
+async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> dict[tuple[int, int], ConflictNoted]:
+    """By conflict and who is to hear of it: where it stands now. Whoever may not read the stream any more is left out."""
+    about = [row for row in rows if row["kind"] == _CONFLICT_NOTED]
+    if not about:
+        return {}
+    conflicts, users = [row["seq"] for row in about], [row["user_id"] for row in about]
+    return {
+        (conflict, users[pos - 1]): ConflictNoted(conflict, stream, entity, key, ConflictState(state), by)
+        for pos, conflict, stream, entity, key, state, by in await tx.fetch(_CONFLICTS, conflicts, users)
+    }

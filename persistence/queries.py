@@ -1,10 +1,11 @@
-"""What the store asks Postgres: for each kind of query, one statement that answers a whole batch of them.
+"""What the store asks Postgres of streams, spaces and people: for each kind of query, one statement that answers a whole batch of them.
 
     queries ─▶ columns ─▶ unnest … lateral ─▶ a row per query ─▶ results, in order
 
 One statement is one snapshot: permission, head and rows agree with each other. Whoever is not a member is told `NOT_FOUND`, a member whose
 role may not read `FORBIDDEN`. Each look-up of a member is a lateral with LIMIT, which keeps the planner from walking through all members
-of a large space.
+of a large space. Whoever asks for what follows a position before the stream's floor is told `RESET`: the events between are no longer kept,
+and a page that began after them would look whole.
 
 Everything but `FindPerson` is read from the primary: a replica that lags would still let somebody in who has just been removed.
 """
@@ -12,20 +13,19 @@ Everything but `FindPerson` is read from the primary: a replica that lags would 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Final
 
 import asyncpg
 
 from actors.storage import (
     INVITATIONS_LISTED_MAX,
-    Attach,
-    Attached,
     Audience,
     CheckAudience,
     Denied,
     Events,
     FindPerson,
-    Generations,
     Head,
     Heads,
     ListMembers,
@@ -34,33 +34,26 @@ from actors.storage import (
     PersonFound,
     ReadAfter,
     ReadBefore,
-    ReadGenerations,
     ReadHeads,
     Result,
     Row,
     SpaceList,
 )
-from persistence.epoch import BUMP, CLUSTER, Epoch
 from protocol.codes import Code
+from protocol.entities import RECORD_KINDS, TABLE
 from protocol.frames import Invitation, Member, SpaceState, StreamState
 from protocol.values import Role, SpaceKind, StreamKind
 
-# The history that these devices are attached in belongs to the same statement: one that was read before could be over by now, and a
-# client would trust cursors of a lost future.
-_ATTACH: Final = f"""
-select code, generation, last_number, inbox, session_expires, display_name, previous_gateway, {CLUSTER}, {BUMP}
-from attach_devices($1, $2, $3, $4)"""
-
 # {row} compares with the position, {order} walks away from it: the first rows of the walk, up to both bounds, but at least one.
 _READ: Final = """
-select s.space_id, s.head, s.audience_version, c.code, e.seqs, e.authors, e.ats, e.bodies
+select s.space_id, s.head, s.floor, s.audience_version, c.code, e.seqs, e.authors, e.ats, e.bodies
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::integer[])
     with ordinality as q (stream, user_id, position, events_max, bytes_max, pos)
 left join streams s on s.id = q.stream
 left join lateral (select m.role from members m where m.space_id = s.space_id and m.user_id = q.user_id limit 1) m on true
 cross join lateral (
     select case when s.id is null then 17 when q.user_id = 0 then 0 when m.role is null then 17
-           when m.role & s.read_roles = 0 then 16 else 0 end as code
+           when m.role & s.read_roles = 0 then 16 {reset}else 0 end as code
 ) c
 left join lateral (
     select array_agg(w.seq order by w.seq) as seqs, array_agg(w.author order by w.seq) as authors,
@@ -71,8 +64,8 @@ left join lateral (
     ) w where w.before = 0 or w.before + octet_length(w.body) <= q.bytes_max
 ) e on c.code = 0
 order by q.pos"""
-_READ_AFTER: Final = _READ.format(row="seq > q.position", order="asc")
-_READ_BEFORE: Final = _READ.format(row="seq < q.position", order="desc")
+_READ_AFTER: Final = _READ.format(row="seq > q.position", order="asc", reset="when q.position < s.floor then 27 ")
+_READ_BEFORE: Final = _READ.format(row="seq < q.position", order="desc", reset="")
 
 _AUDIENCE: Final = """
 select s.audience_version, array(
@@ -82,13 +75,14 @@ from unnest($1::bigint[], $2::integer[], $3::integer[]) with ordinality as q (st
 left join streams s on s.id = q.stream
 order by q.pos"""
 
-_GENERATIONS: Final = "select id, generation from devices where id = any($1::bigint[])"
 _HEADS: Final = "select id, head, audience_version from streams where id = any($1::bigint[])"
 
-# A row per stream; the first of a user's carries the invitations, too.
+# A row per stream; the first of a user's carries the invitations, too. The inbox is left out: its head stands in front of everything. An
+# enrolment is called by its community's id.
 _SPACES: Final = """
 select q.pos, i.head, case when row_number() over (partition by q.pos order by p.id, s.id) = 1 then v.invitations end,
-       p.id, p.kind, p.name, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0), m.role & s.write_roles <> 0
+       p.id, p.kind, case when p.kind = 4 then p.parent::text else p.name end, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0),
+       m.role & s.write_roles <> 0
 from unnest($1::bigint[]) with ordinality as q (user_id, pos)
 join accounts a on a.id = q.user_id
 join streams i on i.id = a.inbox
@@ -99,7 +93,8 @@ left join lateral (
     join spaces t on t.id = n.space_id
     left join accounts b on b.id = n.invited_by
 ) v on true
-left join (members m join spaces p on p.id = m.space_id and p.kind in (1, 2) join streams s on s.space_id = p.id) on
+left join (members m join spaces p on p.id = m.space_id and p.kind in (1, 2, 3, 4)
+           join streams s on s.space_id = p.id and s.kind <> 1) on
     m.user_id = q.user_id and m.role & s.read_roles <> 0
 left join read_markers r on r.user_id = q.user_id and r.stream_id = s.id
 order by q.pos, p.id, s.id"""
@@ -125,16 +120,8 @@ left join accounts a on a.name = q.name::citext and a.disabled_at is null
 order by q.pos"""
 
 
-async def attach(connection: asyncpg.Connection, queries: Sequence[Attach]) -> list[Result]:
-    """Takes devices over; each device at most once in `queries`. A standby raises (SQLSTATE 25006): it declares nothing."""
-    rows = await connection.fetch(
-        _ATTACH, [q.session for q in queries], [q.user for q in queries], [q.device for q in queries], [q.gateway for q in queries]
-    )
-    epoch = Epoch(*rows[0][-3:]).number
-    return [
-        Attached(generation, last_number, inbox, epoch, expires, name, previous) if code == 0 else Denied(Code(code))
-        for code, generation, last_number, inbox, expires, name, previous, *_ in rows
-    ]
+_RECORD_WRITERS: Final = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
+"""Who may write any record in a stream of this kind: `write_roles` speaks of messages alone."""
 
 
 async def read_after(connection: asyncpg.Connection, queries: Sequence[ReadAfter]) -> list[Result]:
@@ -155,13 +142,13 @@ async def _read(connection: asyncpg.Connection, sql: str, queries: Sequence[Read
         [q.bytes_max for q in queries],
     )
     results: list[Result] = []
-    for query, (space, head, audience_version, code, seqs, authors, ats, bodies) in zip(queries, found, strict=True):
+    for query, (space, head, floor, audience_version, code, seqs, authors, ats, bodies) in zip(queries, found, strict=True):
         if code:
             results.append(Denied(Code(code)))
             continue
         rows = tuple(map(Row, seqs or (), authors or (), ats or (), bodies or ()))
-        # Numbers have no gaps, so whether there are others is known without looking.
-        more = bool(rows) and (rows[-1].seq < head if isinstance(query, ReadAfter) else rows[0].seq > 1)
+        # Above the floor numbers have no gaps, so whether there are others is known without looking.
+        more = bool(rows) and (rows[-1].seq < head if isinstance(query, ReadAfter) else rows[0].seq > floor + 1)
         results.append(Events(space, head, audience_version, rows, more))
     return results
 
@@ -184,12 +171,6 @@ async def read_heads(connection: asyncpg.Connection, queries: Sequence[ReadHeads
     return [Heads(tuple(heads[stream] for stream in query.streams if stream in heads)) for query in queries]
 
 
-async def read_generations(connection: asyncpg.Connection, queries: Sequence[ReadGenerations]) -> list[Result]:
-    wanted = {device for query in queries for device in query.devices}
-    found = dict(await connection.fetch(_GENERATIONS, list(wanted)))
-    return [Generations(tuple((device, found[device]) for device in query.devices if device in found)) for query in queries]
-
-
 async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpaces]) -> list[Result]:
     rows = await connection.fetch(_SPACES, [q.user for q in queries], INVITATIONS_LISTED_MAX)
     inboxes: dict[int, int] = {}
@@ -203,7 +184,8 @@ async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpac
             )
         if space is not None:
             entered = spaces.setdefault(pos, {}).setdefault(space, (SpaceKind(kind), name, Role(role), []))
-            stream_id, stream_kind, stream_name, head, read_upto, may_write = stream
+            stream_id, stream_kind, stream_name, head, read_upto, may_say = stream
+            may_write = may_say or bool(role & _RECORD_WRITERS.get(stream_kind, 0))
             entered[3].append(StreamState(stream_id, StreamKind(stream_kind), stream_name, head, read_upto, may_write))
     return [
         SpaceList(

@@ -29,20 +29,29 @@ from actors.storage import (
     Answered,
     Attach,
     Attached,
+    Borrow,
     CheckAudience,
     Denied,
     FindPerson,
+    InheritDevice,
+    ListConflicts,
     ListMembers,
     ListSpaces,
+    ListUnapplied,
     Query,
     ReadAfter,
     ReadBefore,
     ReadGenerations,
     ReadHeads,
+    ReadHolding,
+    ReadRecords,
+    ReadVersions,
     Result,
 )
 from actors.storage_port import StorageError
+from persistence import device_queries as d
 from persistence import queries as q
+from persistence import record_queries as r
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
 from protocol.codes import Code
@@ -107,15 +116,22 @@ class Store:
         self._is_current = is_current
         many, few = options.batch_max, options.batch_wide_max
         self._kinds: dict[type, _Kind] = {
-            Attach: _Kind(q.attach, many, readonly=False),
+            Attach: _Kind(d.attach, many, readonly=False),
+            Borrow: _Kind(d.borrow, many),
+            InheritDevice: _Kind(d.inherit_device, few, readonly=False),
             ReadAfter: _Kind(q.read_after, many),
             ReadBefore: _Kind(q.read_before, few),
             CheckAudience: _Kind(q.check_audience, few),
             ReadHeads: _Kind(q.read_heads, few),
-            ReadGenerations: _Kind(q.read_generations, few),
+            ReadGenerations: _Kind(d.read_generations, few),
             ListSpaces: _Kind(q.list_spaces, few),
             ListMembers: _Kind(q.list_members, few),
             FindPerson: _Kind(q.find_person, many, replica=True),  # an account that a lagging replica lacks is found a moment later
+            ReadRecords: _Kind(r.read_records, few),
+            ListConflicts: _Kind(r.list_conflicts, few),
+            ListUnapplied: _Kind(r.list_unapplied, few),
+            ReadVersions: _Kind(r.read_versions, few),
+            ReadHolding: _Kind(r.read_holding, many),
         }
         self._query_s = options.deadline_s * (1.0 - WAITING_SHARE)
         self._waiting = 0

@@ -31,6 +31,7 @@ from actors.storage import (
 from persistence.bridge import Bridge
 from persistence.store import Store, StoreOptions
 from protocol.codes import Code
+from protocol.entities import RECORD_KINDS
 from protocol.frames import Invitation, Member, SpaceState, StreamState
 from protocol.operations import ChangeChannel, CreateChannel, Invite, Join, MarkRead, OpenConversation, Remove, Say
 from protocol.values import Role, Roles, SpaceKind, StreamKind
@@ -172,17 +173,28 @@ async def test_the_overview_shows_what_one_may_read(bridge: Bridge, asker: Asker
         )
         assert isinstance(of_bob, SpaceList) and isinstance(of_ann, SpaceList)
         general = StreamState(channel, StreamKind.CHANNEL, "general", 1, 1, False)
-        conversation = of_bob.spaces[1]
-        assert of_bob.spaces[0] == SpaceState(space, SpaceKind.COMMUNITY, "ann's", Role.LEARNER, (community, general))
+        own_of_bob, community_of_bob, enrolment, conversation = of_bob.spaces
+        assert [stream.kind for stream in own_of_bob.streams] == [StreamKind.OWN], "the inbox is left out"
+        assert (own_of_bob.kind, own_of_bob.role) == (SpaceKind.PERSONAL, Role.OWNER)
+        assert (enrolment.kind, enrolment.name, enrolment.role) == (SpaceKind.ENROLMENT, str(space), Role.OWNER)
+        assert [(stream.kind, stream.may_write) for stream in enrolment.streams] == [
+            (StreamKind.PROGRESS, True),
+            (StreamKind.ANSWERS, True),
+        ]
+        told = [stream for stream in community_of_bob.streams if stream.kind not in RECORD_KINDS]
+        assert community_of_bob == SpaceState(space, SpaceKind.COMMUNITY, "ann's", Role.LEARNER, community_of_bob.streams)
+        assert told == [community, general]
         assert (conversation.kind, conversation.streams[0].stream, conversation.streams[0].may_write) == (
             SpaceKind.CONVERSATION,
             talk,
             True,
         )
         assert of_bob.inbox_upto == 1, "the read marker"
-        assert [stream.stream for stream in of_ann.spaces[0].streams] == [own, channel, staff]
-        assert of_ann.spaces[0].streams[1].may_write and of_ann.spaces[0].streams[1].read_upto == 0
-        assert of_eve == SpaceList(0, ())
+        at_ann = next(space for space in of_ann.spaces if space.kind is SpaceKind.COMMUNITY)
+        assert [stream.stream for stream in at_ann.streams if stream.kind not in RECORD_KINDS] == [own, channel, staff]
+        assert at_ann.streams[1].may_write and at_ann.streams[1].read_upto == 0
+        assert isinstance(of_eve, SpaceList)
+        assert [space.kind for space in of_eve.spaces] == [SpaceKind.PERSONAL]
         assert of_nobody == Denied(Code.NOT_FOUND)
 
 
@@ -198,13 +210,13 @@ async def test_the_overview_shows_the_newest_standing_invitations_and_who_invite
         in_chess, in_go = Invitation(chess, "ann's", Role.LEARNER, ann.user, "Ann"), Invitation(go, "ann's", Role.LEARNER, ann.user, "Ann")
         in_maths = Invitation(maths, "bob's", Role.MENTOR, bob.user, "Bob")
         [of_eve, of_ann] = await asker.all(ListSpaces(eve.user), ListSpaces(ann.user))
-        assert of_eve == SpaceList(0, (), (in_maths, in_go, in_chess))
+        assert isinstance(of_eve, SpaceList) and of_eve.invitations == (in_maths, in_go, in_chess)
         assert isinstance(of_ann, SpaceList) and of_ann.invitations == ()
         await w.ok(eve, Join(chess))
         await w.ok(ann, Remove(go, eve.user))
         [of_eve, of_bob] = await asker.all(ListSpaces(eve.user), ListSpaces(bob.user))
         assert isinstance(of_eve, SpaceList) and of_eve.invitations == (in_maths,), "used or withdrawn"
-        assert [len(space.streams) for space in of_eve.spaces] == [3], "once each, with several streams in the answer"
+        assert [space.space for space in of_eve.spaces if space.kind is SpaceKind.COMMUNITY] == [chess], "once, with several streams"
         assert isinstance(of_bob, SpaceList) and of_bob.invitations == ()
 
 
