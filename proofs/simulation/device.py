@@ -11,9 +11,10 @@ from msgspec import Raw
 from actors.device import digest_of
 from client.ledger import Entry, Ledger
 from client.positions import Heard, Positions, Verdict
-from proofs.simulation.database import Database, DeviceRow
+from proofs.simulation.database import Database
 from proofs.simulation.gateway import SimulatedGateway
 from proofs.simulation.network import SimulatedSocket
+from proofs.simulation.rows import DeviceRow
 from proofs.simulation.world import Violation, World
 from protocol import client_session as machine
 from protocol.client_session import Action, Session, State

@@ -1,0 +1,217 @@
+"""What a simulated database answers: streams, spaces, people, records, and what is kept beside them.
+
+Nothing here changes anything. Whoever is not a member is told `NOT_FOUND`, a member whose role may not read `FORBIDDEN`.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+import msgspec
+
+from actors.storage import (
+    Audience,
+    CheckAudience,
+    ConflictList,
+    Denied,
+    Events,
+    FindPerson,
+    Generations,
+    Head,
+    Heads,
+    HoldingRead,
+    ListConflicts,
+    ListMembers,
+    ListSpaces,
+    ListUnapplied,
+    MemberList,
+    PersonFound,
+    ReadAfter,
+    ReadBefore,
+    ReadGenerations,
+    ReadHeads,
+    ReadHolding,
+    ReadRecords,
+    ReadVersions,
+    RecordsRead,
+    Result,
+    Row,
+    SpaceList,
+    UnappliedList,
+    VersionList,
+)
+from proofs.simulation.deciding import may_decide
+from proofs.simulation.rows import STAFF, ConflictRow, Refused, Space, Tables
+from protocol.codes import Code
+from protocol.conflicts import OPEN
+from protocol.entities import RECORD_KINDS, TABLE, write_fields
+from protocol.events import RecordItem
+from protocol.frames import Conflict, KeptVersion, Member, SpaceState, StreamState, UnappliedItem
+from protocol.values import SpaceKind, StreamKind
+
+Reading = (
+    ReadAfter
+    | ReadBefore
+    | CheckAudience
+    | ReadHeads
+    | ReadGenerations
+    | ListSpaces
+    | ListMembers
+    | FindPerson
+    | ReadRecords
+    | ListConflicts
+    | ListUnapplied
+    | ReadVersions
+    | ReadHolding
+)
+WRITERS = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
+
+
+def read(tables: Tables, query: Reading) -> Result:
+    """One query's answer."""
+    match query:
+        case ReadAfter() | ReadBefore():
+            return _read_log(tables, query)
+        case CheckAudience():
+            if query.stream not in tables.streams:
+                return Denied(Code.NOT_FOUND)
+            readers = frozenset(user for user in query.users if tables.may_read(query.stream, user))
+            return Audience(tables.streams[query.stream].audience_version, readers)
+        case ReadHeads():
+            known = [tables.streams[s] for s in query.streams if s in tables.streams]
+            return Heads(tuple(Head(s.id, len(s.log), s.audience_version) for s in known))
+        case ReadGenerations():
+            return Generations(tuple((d, tables.devices[d].generation) for d in query.devices if d in tables.devices))
+        case ListSpaces():
+            if query.user not in tables.inboxes:
+                return Denied(Code.NOT_FOUND)
+            mine = [s for s in tables.spaces.values() if query.user in s.members]
+            states = (_state(tables, s, query.user) for s in sorted(mine, key=lambda s: s.id))
+            return SpaceList(len(tables.streams[tables.inboxes[query.user]].log), tuple(state for state in states if state.streams))
+        case ListMembers():
+            space = tables.spaces.get(query.space)
+            if space is None or query.user not in space.members:
+                return Denied(Code.NOT_FOUND)
+            members = sorted(user for user in space.members if user > query.after)
+            page = members[: query.limit]
+            return MemberList(tuple(Member(u, space.members[u], tables.names[u], tables.names[u]) for u in page), len(members) > len(page))
+        case FindPerson():
+            for user, name in tables.names.items():
+                if name.casefold() == query.name.casefold():
+                    return PersonFound(user, name, name)
+            return Denied(Code.NOT_FOUND)
+        case ReadRecords() | ReadVersions():
+            try:
+                if tables.must_read(query.stream, query.user).kind not in RECORD_KINDS:
+                    return Denied(Code.INVALID)
+            except Refused as refused:
+                return Denied(refused.code)
+            return _read_records(tables, query) if isinstance(query, ReadRecords) else _read_versions(tables, query)
+        case ListConflicts():
+            return _list_conflicts(tables, query)
+        case ListUnapplied():
+            return _list_unapplied(tables, query)
+        case ReadHolding():
+            device = tables.devices.get(query.device)
+            if device is None or device.user != query.user:
+                return Denied(Code.NOT_FOUND)
+            return HoldingRead(tuple(sorted(device.held, key=lambda held: (held.rank, held.stream))), device.quota_bytes)
+
+
+def _read_log(tables: Tables, query: ReadAfter | ReadBefore) -> Result:
+    stream = tables.streams.get(query.stream)
+    if stream is None or (query.user and query.user not in stream.space.members):
+        return Denied(Code.NOT_FOUND)
+    if query.user and not tables.may_read(query.stream, query.user):
+        return Denied(Code.FORBIDDEN)
+    log = [row for row in stream.log if row.seq > stream.floor]
+    if isinstance(query, ReadAfter):
+        if query.user and query.after < stream.floor:
+            return Denied(Code.RESET)
+        rows = [row for row in log if row.seq > query.after]
+    else:
+        rows = [row for row in log if row.seq < query.before][::-1]
+    page: list[Row] = []
+    size_bytes = 0
+    for row in rows:
+        size_bytes += len(row.body)
+        if len(page) >= query.events_max or (size_bytes > query.bytes_max and page):
+            break
+        page.append(row)
+    more = len(page) < len(rows)
+    ordered = page if isinstance(query, ReadAfter) else page[::-1]
+    return Events(stream.space.id, len(stream.log), stream.audience_version, tuple(ordered), more)
+
+
+def _state(tables: Tables, space: Space, user: int) -> SpaceState:
+    role = space.members[user]
+    states = []
+    for id in sorted(space.streams):
+        stream = tables.streams[id]
+        if tables.may_read(id, user) and stream.kind is not StreamKind.INBOX:
+            may_write = bool(role & (stream.write_roles | WRITERS.get(stream.kind, 0)))
+            states.append(StreamState(id, stream.kind, stream.name, len(stream.log), tables.markers.get((user, id), 0), may_write))
+    name = str(space.parent) if space.kind is SpaceKind.ENROLMENT else space.name
+    return SpaceState(space.id, space.kind, name, role, tuple(states))
+
+
+def _read_records(tables: Tables, query: ReadRecords) -> Result:
+    after = (query.stream, query.after_entity, query.after_key)
+    found = sorted(place for place, record in tables.records.items() if place[0] == query.stream and place > after and not record.is_gone)
+    items: list[RecordItem] = []
+    left_bytes = query.bytes_max
+    for _, entity, key in found:
+        record = tables.records[query.stream, entity, key]
+        item = RecordItem(entity, key, record.version, write_fields(record.fields))
+        left_bytes -= len(msgspec.msgpack.encode(item))
+        if items and left_bytes < 0:
+            break
+        items.append(item)
+    return RecordsRead(len(tables.streams[query.stream].log), tuple(items), len(items) < len(found))
+
+
+def _read_versions(tables: Tables, query: ReadVersions) -> Result:
+    kept = tables.versions.get((query.stream, query.entity, query.key), [])
+    found = [one for one in reversed(kept) if not query.before or one.place < query.before]
+    versions = (KeptVersion(v.place, v.version, v.kept, v.author, v.stamp.at, write_fields(v.fields)) for v in found[: query.limit])
+    return VersionList(tuple(versions), len(found) > query.limit)
+
+
+def _list_conflicts(tables: Tables, query: ListConflicts) -> Result:
+    """One's own, and those about what a community shares and one may write; alone, whichever one may decide."""
+    found = []
+    for _, row in sorted(tables.conflicts.items()):
+        if not may_decide(tables, row, query.user):
+            continue
+        shared = tables.streams[row.place[0]].kind in (StreamKind.BOARD, StreamKind.LIBRARY)
+        if query.conflict:
+            wanted = row.id == query.conflict and (shared or row.user == query.user)
+        else:
+            wanted = row.id > query.after and (row.state in OPEN or not query.open_only) and (shared or row.user == query.user)
+        if wanted:
+            found.append(_conflict(tables, row))
+    return ConflictList(tuple(found[: query.limit]), len(found) > query.limit)
+
+
+def _conflict(tables: Tables, row: ConflictRow) -> Conflict:
+    record = tables.record(row.place)
+    present = {} if record.is_gone else record.fields
+    mine, theirs, common, now = map(write_fields, (row.mine, row.theirs, row.common, present))
+    version, choice = record.version, int(row.choice)
+    return Conflict(row.id, *row.place, row.user, row.state, row.at, version, mine, theirs, common, now, row.gone, row.by, choice)
+
+
+def _list_unapplied(tables: Tables, query: ListUnapplied) -> Result:
+    if query.space:
+        role = tables.role(query.space, query.user)
+        if not role:
+            return Denied(Code.NOT_FOUND)
+        if role not in STAFF or tables.spaces[query.space].kind is not SpaceKind.COMMUNITY:
+            return Denied(Code.FORBIDDEN)
+    found = [
+        UnappliedItem(row.id, row.user, row.space, row.at, row.code, row.detail, row.operation, row.quarantined)
+        for _, row in sorted(tables.unapplied.items())
+        if not row.closed and row.id > query.after and (row.space == query.space if query.space else row.user == query.user)
+    ]
+    return UnappliedList(tuple(found[: query.limit]), len(found) > query.limit)
