@@ -60,7 +60,7 @@ class Place(NamedTuple):
 class Seat(Struct, frozen=True):
     """What one user is to one stream. `role` 0: no member of its space.
 
-    `community`: the one the stream belongs to, itself or as an enrolment, if the user is or was in it; else 0. `left`: they were, and are not.
+    `community`: the one the stream belongs to, itself or as an enrolment, if the user is or was in it; else 0. `left`: was, and is not.
     """
 
     kind: StreamKind = StreamKind.OTHER
