@@ -170,6 +170,11 @@ class Accounts(Protocol):
         """
         ...
 
+    async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:
+        """Opens a session on a new device, for somebody who has one. Declined: `REVOKED`, the asking session has ended; `FORBIDDEN`, the
+        account is disabled."""
+        ...
+
     async def refresh(self, token: str, caller: Caller) -> Opened | Declined:
         """Continues a session. Declined: `UNAUTHENTICATED` (no such token), `TOKEN_EXPIRED`, `REVOKED` (ended, by this very request if the
         token had been used before)."""

@@ -6,7 +6,8 @@
 
 HTTP is the fallback and the front door; whatever is realtime goes over the socket.
 
-Invariant: every answer leaves within `REQUEST_S`, carries the security fields, and says nothing of what the database said.
+Invariant: every answer leaves within the time that its path has (`web_bounds`), carries the security fields, and says nothing of what the
+database said.
 """
 
 from __future__ import annotations
@@ -29,17 +30,14 @@ from gateway import metrics
 from gateway.problems import RETRY_S, Problem, of_storage, render
 from gateway.redis_connection import RedisError
 from gateway.web_auth import create_auth
+from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
+from gateway.web_devices import create_devices
 from gateway.web_services import Probe, Readiness, Services
+from gateway.web_sync import create_sync
 from protocol.codes import Code
 
 log = structlog.get_logger()
 
-REQUEST_S: Final = 10.0
-"""A phone on 2G takes seconds for its body; a log-in waits up to 3 s for its hash and storage answers within 5 s or not at all."""
-BODY_S: Final = 8.0
-"""For the body to arrive: less than the whole, so that a slow link is told what was slow."""
-BODY_BYTES_MAX: Final = 8 * 1024
-"""The largest body here is a registration: under 1 KiB. Uploads will have their own bound on their own routes."""
 PROBE_S: Final = 1.0
 
 SECURITY_FIELDS: Final[Mapping[str, str]] = {
@@ -61,6 +59,7 @@ notifications and sync, made for slow links.</p>
 <ul>
 <li><code>/socket</code>: the WebSocket. Binary messages of msgpack frames; <code>docs/protocol.md</code> describes every one.</li>
 <li><code>POST /api/v1/auth/register</code> and <code>/login</code>: JSON in, a session with its tokens out.</li>
+<li><code>POST /api/v1/sync</code>: the same frames where sockets are blocked.</li>
 <li><a href="/health">/health</a>: this process is alive. <a href="/ready">/ready</a>: it can serve, and what it depends on.</li>
 <li><a href="/metrics">/metrics</a>: figures for Prometheus.</li>
 <li><a href="/.well-known/jwks.json">/.well-known/jwks.json</a>: the keys that access tokens are signed with.</li>
@@ -89,7 +88,7 @@ class Web(QuartTrio):
     """Quart with a deadline on every request, and one line in the log for a request that crashed."""
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
-        with trio.fail_after(REQUEST_S):
+        with trio.fail_after(bounds_of(request.path).request_s):
             return await super().dispatch_request(request_context)
 
     def log_exception(self, exception_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> None:
@@ -100,15 +99,16 @@ def create_app(services: Services) -> QuartTrio:
     """The application. Paths and answers: `web_auth`, and those at the end of this file."""
     # No folder of static files: everything that is not a route is 404.
     app = Web("educonnect", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
-    app.config["BODY_TIMEOUT"] = BODY_S
-    app.config["RESPONSE_TIMEOUT"] = REQUEST_S
+    app.request_class = BoundedRequest
+    app.config["RESPONSE_TIMEOUT"] = EVERYWHERE.request_s
     app.register_error_handler(Problem, render)
     app.register_error_handler(StorageError, _storage_failed)
     app.register_error_handler(trio.TooSlowError, _too_slow)
     app.register_error_handler(HTTPException, _refused_by_framework)
     app.after_request(_secure)
     app.register_blueprint(create_auth(services))
+    app.register_blueprint(create_devices(services))
+    app.register_blueprint(create_sync(services))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)
@@ -184,13 +184,15 @@ def _storage_failed(error: StorageError) -> Response:
 
 
 def _too_slow(_: trio.TooSlowError) -> Response:
-    detail = f"this took longer than {REQUEST_S:g} s and was given up; it may have taken effect, and asking again is safe"
+    request_s = bounds_of(request.path).request_s
+    detail = f"this took longer than {request_s:g} s and was given up; it may have taken effect, and asking again is safe"
     return render(Problem(Code.UNAVAILABLE, detail, retry_after_s=RETRY_S))
 
 
 def _refused_by_framework(error: HTTPException) -> Response:
     """What Quart refuses before a route is reached, and (500) what a route did not expect."""
     status = error.code or 500
+    bounds = bounds_of(request.path)
     allow = {"Allow": ", ".join(sorted(methods))} if (methods := getattr(error, "valid_methods", None)) else {}
     match status:
         case 404:
@@ -198,9 +200,9 @@ def _refused_by_framework(error: HTTPException) -> Response:
         case 405:
             problem = Problem(Code.INVALID, f"this path takes {allow.get('Allow', 'other methods')}", status=405, headers=allow)
         case 413:
-            problem = Problem(Code.TOO_LARGE, f"the body is too large; allowed: {BODY_BYTES_MAX} bytes")
+            problem = Problem(Code.TOO_LARGE, f"the body is too large; allowed: {bounds.body_bytes_max} bytes")
         case 408:
-            problem = Problem(Code.INVALID, f"the body did not arrive within {BODY_S:g} s", status=408)
+            problem = Problem(Code.INVALID, f"the body did not arrive within {bounds.body_s:g} s", status=408)
         case _ if status < 500:
             problem = Problem(Code.INVALID, "the request is malformed", status=status)
         case _:
@@ -208,4 +210,7 @@ def _refused_by_framework(error: HTTPException) -> Response:
     return render(problem)
 
 
-_PATHS: Final = "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/… and the socket at /socket"
+_PATHS: Final = (
+    "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/devices, /api/v1/sync "
+    "and the socket at /socket"
+)

@@ -39,7 +39,7 @@ from actors.accounts import (
 from gateway.passwords import HashingBusy, PasswordRefused, Verdict, check_password
 from gateway.problems import Problem
 from gateway.web_input import Input, admit, bearer, caller, network, read_json, take
-from gateway.web_services import Services
+from gateway.web_services import Services, Signer
 from protocol.codes import Code
 from protocol.values import ID_MAX
 
@@ -241,22 +241,27 @@ class Identity:
             raise Problem(Code.INVALID, str(error)) from None
 
     def _session(self, opened: Opened | Declined, status: int = 200) -> Response:
-        if isinstance(opened, Declined):
-            raise Problem(opened.code, opened.detail)
-        token, expires_at = self._tokens.issue(opened.user, opened.device, opened.session, self._wall())
-        answer = Session(
-            user=opened.user,
-            name=opened.name,
-            display_name=opened.display_name,
-            device=opened.device,
-            session=opened.session,
-            inbox=opened.inbox,
-            access_token=token,
-            expires_at=expires_at,
-            refresh_token=opened.refresh_token,
-            refresh_expires_at=opened.refresh_expires_at,
-        )
-        return _json(answer, status)
+        return tell_session(self._tokens, opened, self._wall(), status)
+
+
+def tell_session(tokens: Signer, opened: Opened | Declined, now: float, status: int = 200) -> Response:
+    """The answer with a session that was opened, and its tokens. Raises `Problem` if it was not."""
+    if isinstance(opened, Declined):
+        raise Problem(opened.code, opened.detail)
+    token, expires_at = tokens.issue(opened.user, opened.device, opened.session, now)
+    answer = Session(
+        user=opened.user,
+        name=opened.name,
+        display_name=opened.display_name,
+        device=opened.device,
+        session=opened.session,
+        inbox=opened.inbox,
+        access_token=token,
+        expires_at=expires_at,
+        refresh_token=opened.refresh_token,
+        refresh_expires_at=opened.refresh_expires_at,
+    )
+    return _json(answer, status)
 
 
 def _listed(info: SessionInfo, current: int) -> ListedSession:

@@ -72,9 +72,9 @@ async def admit(tokens: Signer, sessions: Sessions, now: float) -> Claims:
     return claims
 
 
-async def take(rates: RateLimits, name: str, key: str | int, limit: Limit) -> None:
-    """Counts this request. Raises `Problem` when there were too many."""
-    decision = await rates.take(name, key, limit)
+async def take(rates: RateLimits, name: str, key: str | int, limit: Limit, cost: int = 1) -> None:
+    """Counts this request, as `cost` of them (at most the burst). Raises `Problem` when there were too many."""
+    decision = await rates.take(name, key, limit, min(cost, limit.burst))
     if not decision.allowed:
         wait_s = max(1, round(decision.retry_after_s))
         raise Problem(Code.RATE, f"too many requests of this kind; come back in {wait_s} s", retry_after_s=decision.retry_after_s)

@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from actors.accounts import Accounts, Claims
+from actors.storage import Journal, Store
 from gateway.metrics import Metrics
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
@@ -45,6 +46,18 @@ class AuthLimits(Struct, frozen=True):
     """One account from everywhere: many who guess. Generous, since it also delays the owner, whose open sessions go on meanwhile."""
     refresh_address: Limit = Limit(burst=600, per_s=20.0)
     session_user: Limit = Limit(burst=60, per_s=1.0)
+
+
+class SyncLimits(Struct, frozen=True):
+    """How often sync over HTTP, and devices for it, may be asked for."""
+
+    sync_address: Limit = Limit(burst=600, per_s=20.0)
+    """A school that blocks sockets has everybody here: as many as refresh their tokens."""
+    sync_user: Limit = Limit(burst=60, per_s=1.0)
+    """In requests of 16 frames, or 256 changes; longer ones cost more."""
+    devices_address: Limit = Limit(burst=40, per_s=1 / 15)
+    devices_user: Limit = Limit(burst=5, per_s=1 / 60)
+    """Each is a row for ever, and a session that another one must end for."""
 
 
 class Sessions(Protocol):
@@ -83,6 +96,11 @@ class Services(Struct, frozen=True):
     rates: RateLimits
     metrics: Metrics
     probes: Mapping[str, Probe]
+    store: Store
+    journal: Journal
+    overtake: Callable[[int, int], None]
+    """Tells every gateway that a device's generation was raised; `actors.exchange.Exchange.overtake`."""
     limits: AuthLimits = AuthLimits()
+    sync_limits: SyncLimits = SyncLimits()
     wall: Callable[[], float] = time.time
     registration_open: bool = True

@@ -136,6 +136,22 @@ class PostgresAccounts:
         self._tell(facts)
         return opened
 
+    async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:
+        async def work(tx: asyncpg.Connection) -> tuple[Opened | Declined, Sequence[Fact]]:
+            account = await tx.fetchrow("SELECT disabled_at FROM accounts WHERE id = $1 FOR NO KEY UPDATE", claims.user)
+            if account is None or account["disabled_at"] is not None:
+                return Declined(Code.FORBIDDEN, "this account is disabled"), ()
+            if not await is_living(tx, claims):
+                return ASKER_ENDED, ()
+            ended = await self._sessions.make_room(tx, claims.user, 0, kept=claims.session)
+            opened = await self._sessions.open(tx, claims.user, 0, device_name, caller)
+            await audit(tx, claims.user, "device.added", caller, subject=opened.device, detail={"by": claims.session})
+            return opened, await announce(tx, claims.user, ended)
+
+        opened, facts = await self._run(work)
+        self._tell(facts)
+        return opened
+
     async def refresh(self, token: str, caller: Caller) -> Opened | Declined:
         secret = read_token(token)
         if secret is None:

@@ -64,10 +64,13 @@ class Sessions:
         self._rules = rules
         self._random_bytes = random_bytes
 
-    async def make_room(self, tx: asyncpg.Connection, user: int, device: int) -> list[int]:
-        """Ends what a new log-in replaces; the account is locked. Returns the sessions."""
+    async def make_room(self, tx: asyncpg.Connection, user: int, device: int, kept: int = 0) -> list[int]:
+        """Ends what a new log-in replaces, but for the session `kept`; the account is locked. Returns the sessions."""
         living = await tx.fetch(
-            "SELECT id, device_id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL ORDER BY last_seen_at DESC, id DESC", user
+            "SELECT id, device_id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL "
+            "ORDER BY id = $2 DESC, last_seen_at DESC, id DESC",
+            user,
+            kept,
         )
         replaced = [row["id"] for row in living if row["device_id"] == device]
         others = [row["id"] for row in living if row["device_id"] != device]

@@ -260,6 +260,9 @@ class Node:
                 "migrations": Probe(self._ask_migrations),
                 "redis": Probe(self._ask_redis, required=False),
             },
+            store=self.store,
+            journal=self.journal,
+            overtake=self.exchange.overtake,
             limits=auth_limits(self.settings),
             registration_open=self.settings.accounts.registration_open,
         )

@@ -11,13 +11,15 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from actors.accounts import Accounts, Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
+from actors.cell import Ref
+from actors.storage import Answered, Decided, Entry, Journal, Query, Store
 from actors.storage_port import StorageError
 from gateway.metrics import Metric, Metrics
 from gateway.passwords import Cost, Passwords
 from gateway.rates import Buckets, Decision, Limit
 from gateway.tokens import KeySet, generate_pem
 from gateway.web import create_app
-from gateway.web_services import AuthLimits, Probe, Readiness, Services
+from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
 from protocol.codes import Code
 
 NOW = 1_800_000_000.0
@@ -114,6 +116,12 @@ class InMemoryAccounts:
             person.password_hash = new_hash
         return self._open(user, device, device_name, caller)
 
+    async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:
+        self._begin(caller)
+        if claims.session not in self.sessions:
+            return Declined(Code.REVOKED, "ended")
+        return self._open(claims.user, 0, device_name, caller)
+
     async def refresh(self, token: str, caller: Caller) -> Opened | Declined:
         self._begin(caller)
         session = self.tokens.get(token)
@@ -172,6 +180,19 @@ class LocalRates:
         return self._buckets.take((name, key), limit, self.now, cost)
 
 
+class SilentStore:
+    """Answers nothing."""
+
+    def ask(self, query: Query, ticket: int, reply_to: Ref[Answered]) -> None: ...
+
+
+class SilentJournal:
+    """Takes everything and decides nothing."""
+
+    def submit(self, entry: Entry, reply_to: Ref[Decided]) -> bool:
+        return True
+
+
 async def _up() -> Readiness:
     return Readiness(True)
 
@@ -187,6 +208,9 @@ class World:
         limits: AuthLimits | None = None,
         passwords: Passwords | None = None,
         registration_open: bool = True,
+        store: Store | None = None,
+        journal: Journal | None = None,
+        sync_limits: SyncLimits | None = None,
     ) -> None:
         self.memory = InMemoryAccounts()
         self.now = NOW
@@ -194,6 +218,7 @@ class World:
         self.rates = LocalRates()
         self.passwords = passwords or Passwords(CHEAP)
         self.sockets = 3
+        self.overtaken: list[tuple[int, int]] = []
         self.services = Services(
             accounts=self.memory if accounts is None else accounts,
             tokens=self.tokens,
@@ -202,7 +227,11 @@ class World:
             rates=self.rates,
             metrics=Metrics([Metric("educonnect_sockets", "Sockets that are open.", "gauge", lambda: self.sockets)], process=False),
             probes={"database": Probe(_up)} if probes is None else probes,
+            store=store or SilentStore(),
+            journal=journal or SilentJournal(),
+            overtake=lambda device, generation: self.overtaken.append((device, generation)),
             limits=limits or AuthLimits(),
+            sync_limits=sync_limits or SyncLimits(),
             wall=lambda: self.now,
             registration_open=registration_open,
         )

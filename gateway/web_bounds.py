@@ -1,0 +1,51 @@
+"""How long a request may take and how long its body may be, by its path.
+
+    path ─bounds_of─▶ RouteBounds ─▶ the request's reader, the deadline around it, the words of its refusal
+
+Invariant: a path without bounds of its own has the tight ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+from quart_trio.wrappers.request import TrioRequest
+
+from protocol.codec import MESSAGE_BYTES_MAX
+
+SYNC_PATH: Final = "/api/v1/sync"
+
+
+class RouteBounds(Struct, frozen=True):
+    """The bounds of a route."""
+
+    request_s: float = 10.0
+    """A phone on 2G takes seconds for its body; a log-in waits up to 3 s for its hash and storage answers within 5 s or not at all."""
+    body_s: float = 8.0
+    """For the body to arrive: less than the whole, so that a slow link is told what was slow."""
+    body_bytes_max: int = 8 * 1024
+    """The largest body elsewhere is a registration: under 1 KiB."""
+
+
+EVERYWHERE: Final = RouteBounds()
+OWN: Final[Mapping[str, RouteBounds]] = {
+    # 64 KiB are 11 s of a 50 kbit/s link.
+    SYNC_PATH: RouteBounds(request_s=30.0, body_s=20.0, body_bytes_max=MESSAGE_BYTES_MAX),
+}
+
+
+def bounds_of(path: str) -> RouteBounds:
+    """The bounds of this path."""
+    return OWN.get(path, EVERYWHERE)
+
+
+class BoundedRequest(TrioRequest):
+    """A request whose body is read within the bounds of its path, whatever the application's are."""
+
+    def __init__(self, method: str, scheme: str, path: str, *rest: Any, **named: Any) -> None:
+        bounds = bounds_of(path)
+        named["max_content_length"] = bounds.body_bytes_max
+        named["body_timeout"] = bounds.body_s
+        super().__init__(method, scheme, path, *rest, **named)
