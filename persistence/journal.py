@@ -2,15 +2,18 @@
 
     submit ─▶ queue ─▶ batch ─▶ hot: one call of journal_append ─▶ facts to the herald, Decided to each
               bounded    │         its own connection
+                         ├────▶ merge: changes of records, a transaction of two calls ─▶ likewise
+                         │         batches too, beside the hot ones, on a connection of their own
                          └────▶ slow: a transaction each, a few at once ─▶ likewise
-                                what the same device asks after one waits for it
+
+    What the same device asks in another way after a change or an operation waits until that is done.
 
 What queues while the last batch is in flight is the next batch; how long it gathers follows the load (`pace`). A batch that fails is
 bisected, so an entry that the database cannot take is refused alone. A connection that is lost while committing leaves an unknown
 outcome: the same batch is sent again, and the numbers tell which of it had happened.
 
-The herald hears of each transaction once, in the order in which they were answered here. Batches are one after the other; an operation
-has its own connection, so its fact may come a moment after a later number of the same stream, as it may from another gateway.
+The herald hears of each transaction once, in the order in which they were answered here. Batches of a kind are one after the other; an
+operation has its own connection, so its fact may come a moment after a later number of the same stream, as it may from another gateway.
 
 Invariant: every entry that `submit` took is answered once: `OK` only after the commit, `UNAVAILABLE` where nothing is known to have
 happened (asking again with the same number is safe in any case). Order per device is kept.
@@ -22,7 +25,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -34,12 +37,14 @@ from actors.cell import Ref
 from actors.storage import Decided, Entry, Fact, Herald, Refusal
 from actors.storage_port import Busy, OutcomeUnknown, StorageError, Unavailable
 from persistence.append import AUTHORITY_MOVED, recall
-from persistence.bridge import Bridge
+from persistence.bridge import Bridge, LanePort
+from persistence.lanes import Isolation
 from persistence.operations.hot import HOT, Columns, Numbers
+from persistence.operations.merging import Merges, goes_the_merge_way, payload_of
 from persistence.operations.slow import Outcome, carry_out
 from persistence.pace import Pace
 from protocol.codes import Code
-from protocol.operations import ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say
+from protocol.operations import Change, ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say
 
 T = TypeVar("T")
 
@@ -67,6 +72,8 @@ class JournalOptions(Struct, frozen=True):
     bytes_max: int = 32 << 20
     batch_items_max: int = 1_000
     batch_bytes_max: int = 2 << 20
+    merge_items_max: int = 500
+    """Changes in one transaction: deciding them takes some 20 ms, for which their records are locked."""
     slow_at_once: int = 4
     call_s: float = 10.0
     resubmit_s: float = 20.0
@@ -82,6 +89,24 @@ class _Item(Struct, frozen=True, eq=False):
     size_bytes: int
 
 
+class _Batch(Protocol):
+    """Entries on their way: `append` runs on the asyncio side, as often as it must; `read` takes what it returned at last."""
+
+    async def append(self, connection: asyncpg.Connection) -> Any: ...
+
+    def read(self, appended: Any) -> tuple[list[Decided], list[Fact]]: ...
+
+    def fills_outbox(self, appended: Any) -> bool: ...
+
+
+class _Way(Struct, frozen=True, eq=False):
+    """How batches of a kind become durable."""
+
+    lane: LanePort
+    isolation: Isolation
+    batch: Callable[[Sequence[Entry]], _Batch]
+
+
 class JournalStats(Struct):
     """What the journal did since it was made; only ever grows, but for `queued`."""
 
@@ -89,6 +114,8 @@ class JournalStats(Struct):
     queued_bytes: int = 0
     entries: int = 0
     batches: int = 0
+    merges: int = 0
+    """Batches of changes."""
     operations: int = 0
     conflicts: int = 0
     """Deadlocks and the like; the order of locks is to keep it at 0."""
@@ -115,6 +142,8 @@ class Journal:
     ) -> None:
         self._bridge = bridge
         self._lane = bridge.dedicated("journal")
+        self._hot_way = _Way(self._lane, "none", Columns)
+        self._merge_way = _Way(bridge.dedicated("merge"), "read_committed", Merges)
         self._herald = herald
         self._outbox_filled = outbox_filled
         self._options = options
@@ -122,11 +151,16 @@ class Journal:
         self._queue: deque[_Item] = deque()
         self._unanswered: dict[_Item, None] = {}
         self._slow: deque[_Item] = deque()
-        self._behind: dict[int, deque[_Item]] = {}  # by device: what waits for its operation that is under way
+        self._merging: deque[_Item] = deque()
+        self._under_way: dict[int, int] = {}  # by device: how many of its changes are being merged, or wait for that
+        self._behind: dict[int, deque[_Item]] = {}  # by device: what waits for its operation, or its changes, under way
         self._queued = trio.Event()
         self._full = trio.Event()
         self._slow_queued = trio.Event()
+        self._merge_queued = trio.Event()
+        self._merge_full = trio.Event()
         self._pace = Pace()
+        self._merge_pace = Pace()
         self._troubled = False
         self.stats = JournalStats()
 
@@ -154,12 +188,15 @@ class Journal:
             async with trio.open_nursery() as nursery:
                 for _ in range(self._options.slow_at_once):
                     nursery.start_soon(self._operate)
+                nursery.start_soon(self._merge)
                 task_status.started()
                 await self._append()
         finally:
             self._serving = False
             self._queue.clear()
             self._slow.clear()
+            self._merging.clear()
+            self._under_way.clear()
             self._behind.clear()
             for item in list(self._unanswered):
                 self._give_up(item, "the journal stopped; whether this was committed is unknown")
@@ -175,19 +212,25 @@ class Journal:
                 self._full = trio.Event()
                 with trio.move_on_at(self._pace.next_start_s()):
                     await self._full.wait()
-            hot, slow = self._take()
+            hot, merging, slow = self._take()
             self._pace.started(trio.current_time(), len(hot))
             if hot:
                 self.stats.batches += 1
-                await self._commit(hot)
-            # Only now: an operation must not overtake what its device asked for before.
+                await self._commit(hot, self._hot_way)
+            # Only now: neither may overtake what its device asked for before.
             self._slow.extend(slow)
             if slow:
                 self._slow_queued.set()
+            self._merging.extend(merging)
+            if merging:
+                self._merge_queued.set()
+            if len(self._merging) >= self._options.merge_items_max:
+                self._merge_full.set()
 
-    def _take(self) -> tuple[list[_Item], list[_Item]]:
-        """The next batch, and the operations to begin after it."""
+    def _take(self) -> tuple[list[_Item], list[_Item], list[_Item]]:
+        """The next batch, and the changes and operations to begin after it."""
         hot: list[_Item] = []
+        merging: list[_Item] = []
         slow: list[_Item] = []
         numbers = Numbers()
         left_bytes = self._options.batch_bytes_max
@@ -196,6 +239,12 @@ class Journal:
             entry = item.entry
             if entry.device in self._behind:
                 self._behind[entry.device].append(item)
+            elif goes_the_merge_way(entry.operation):
+                merging.append(item)
+                if entry.device:
+                    self._under_way[entry.device] = self._under_way.get(entry.device, 0) + 1
+            elif entry.device in self._under_way:
+                self._behind[entry.device] = deque((item,))
             elif not isinstance(entry.operation, HOT):
                 slow.append(item)
                 if entry.device:
@@ -206,13 +255,21 @@ class Journal:
             else:
                 break
             self._queue.popleft()
-        return hot, slow
+        return hot, merging, slow
 
-    async def _commit(self, items: Sequence[_Item]) -> None:
-        """Appends a batch; where it cannot be, its halves."""
+    def _let_on(self, device: int) -> None:
+        """Nothing of the device is under way any more: what waited behind it goes on."""
+        waiting = self._behind.pop(device, None)
+        if waiting:
+            # In front of everything: whatever else this device asked for came later.
+            self._queue.extendleft(reversed(waiting))
+            self._queued.set()
+
+    async def _commit(self, items: Sequence[_Item], way: _Way) -> None:
+        """Makes a batch durable; where it cannot be, its halves."""
         try:
-            columns = Columns([item.entry for item in items])
-            rows, lost = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
+            batch = way.batch([item.entry for item in items])
+            appended, lost = await self._send(batch, way)
         except (Unavailable, Busy) as error:
             self._note(str(error))
             for item in items:
@@ -223,36 +280,83 @@ class Journal:
             if len(items) > 1:
                 self.stats.bisected += 1
                 half = len(items) // 2
-                await self._commit(items[:half])
-                await self._commit(items[half:])
+                await self._commit(items[:half], way)
+                await self._commit(items[half:], way)
             else:
                 await self._refuse(items[0], error)
             return
         self._note("")
-        decided, facts = columns.read(rows)
+        decided, facts = batch.read(appended)
         if lost:
             facts = await self._recall(items, decided) + facts
         if facts:
             self._herald.committed(facts)
-        if columns.mention_at:
+        if batch.fills_outbox(appended):
             self._outbox_filled()
         for item, answer in zip(items, decided, strict=True):
             self._answer(item, answer)
+
+    async def _send(self, batch: _Batch, way: _Way) -> tuple[Any, bool]:
+        run = partial(way.lane.run, batch.append, deadline_s=self._options.call_s, isolation=way.isolation)
+        return await self._until_known(run)
 
     async def _refuse(self, item: _Item, error: BaseException) -> None:
         """Consumes the number of an entry that the database cannot take, so that what comes after it is no gap."""
         entry = item.entry
         self.stats.poisoned += 1
         log.warning("entry_poisoned", user=entry.user, device=entry.device, number=entry.number, error=repr(error))
-        refused = msgspec.structs.replace(entry, operation=Refusal(Code.INVALID, f"cannot be stored: {type(error).__name__}"))
+        refusal = Refusal(Code.INVALID, f"cannot be stored: {type(error).__name__}", payload_of(entry.operation))
         try:
-            columns = Columns([refused])
-            rows, _ = await self._until_known(partial(self._lane.run, columns.append, deadline_s=self._options.call_s, isolation="none"))
+            try:
+                await self._refuse_by(item, refusal)
+            except POISON as again:
+                if not refusal.payload:
+                    raise
+                # It cannot be kept either.
+                log.warning("entry_not_kept", user=entry.user, device=entry.device, number=entry.number, error=repr(again))
+                await self._refuse_by(item, msgspec.structs.replace(refusal, payload=b""))
         except (Unavailable, Busy, *POISON) as again:
             log.warning("entry_undecided", user=entry.user, device=entry.device, number=entry.number, error=repr(again))
             self._give_up(item, "neither stored nor refused; ask again with the same number")
-            return
-        self._answer(item, columns.read(rows)[0][0])
+
+    async def _refuse_by(self, item: _Item, refusal: Refusal) -> None:
+        way = self._merge_way if goes_the_merge_way(refusal) else self._hot_way
+        batch = way.batch([msgspec.structs.replace(item.entry, operation=refusal)])
+        appended, _ = await self._send(batch, way)
+        self._answer(item, batch.read(appended)[0][0])
+
+    # -- merge: changes of records --------------------------------------------------------------------------------------
+
+    async def _merge(self) -> None:
+        while True:
+            while not self._merging:
+                self._merge_queued = trio.Event()
+                await self._merge_queued.wait()
+            if len(self._merging) < self._options.merge_items_max:
+                self._merge_full = trio.Event()
+                with trio.move_on_at(self._merge_pace.next_start_s()):
+                    await self._merge_full.wait()
+            items = self._take_merging()
+            self._merge_pace.started(trio.current_time(), len(items))
+            self.stats.merges += 1
+            await self._commit(items, self._merge_way)
+            for item in items:
+                device = item.entry.device
+                if device:
+                    self._under_way[device] -= 1
+                    if not self._under_way[device]:
+                        del self._under_way[device]
+                        self._let_on(device)
+
+    def _take_merging(self) -> list[_Item]:
+        items: list[_Item] = []
+        numbers = Numbers()
+        left_bytes = self._options.batch_bytes_max
+        merging = self._merging
+        while merging and len(items) < self._options.merge_items_max and left_bytes > 0 and numbers.fits(merging[0].entry):
+            left_bytes -= merging[0].size_bytes
+            items.append(merging.popleft())
+        return items
 
     # -- slow: operations ---------------------------------------------------------------------------------------------
 
@@ -264,11 +368,7 @@ class Journal:
                 await self._slow_queued.wait()
             item = self._slow.popleft()
             await self._carry_out(item)
-            waiting = self._behind.pop(item.entry.device, None)
-            if waiting:
-                # In front of everything: whatever else this device asked for came later.
-                self._queue.extendleft(reversed(waiting))
-                self._queued.set()
+            self._let_on(item.entry.device)
 
     async def _carry_out(self, item: _Item) -> None:
         entry = item.entry
@@ -376,6 +476,10 @@ def _text_bytes(entry: Entry) -> int:
         return sys.getsizeof(operation.text)
     if isinstance(operation, (CreateCommunity, ChangeSettings)):
         return sys.getsizeof(operation.settings)
+    if isinstance(operation, Change):
+        return len(bytes(operation.fields))
+    if isinstance(operation, Refusal):
+        return len(operation.payload)
     return 0
 
 

@@ -38,7 +38,7 @@ def audience(read_roles: int, write_roles: int) -> tuple[int, int] | Refuse:
 
 
 async def create_community(tx: asyncpg.Connection, entry: Entry, operation: CreateCommunity) -> Effect | Refuse:
-    """Makes the space, its own stream (everybody reads, nobody writes) and a first channel."""
+    """Makes the space, its own stream (everybody reads, nobody writes), those of its records, and a first channel."""
     if not is_json_object(operation.settings):
         return Refuse(Code.INVALID, "settings: not a JSON object")
     if await count_communities(tx, entry.user) >= rules.COMMUNITIES_PER_USER_MAX:
@@ -57,6 +57,8 @@ async def create_community(tx: asyncpg.Connection, entry: Entry, operation: Crea
     await tx.execute("insert into members (space_id, user_id, role) values ($1, $2, $3)", space, entry.user, Role.OWNER)
     own = await _open_stream(tx, space, StreamKind.COMMUNITY, operation.name, Roles.ALL, 0)
     channel = await _open_stream(tx, space, StreamKind.CHANNEL, FIRST_CHANNEL, Roles.ALL, Roles.ALL)
+    for kind in (StreamKind.BOARD, StreamKind.LIBRARY):
+        await _open_stream(tx, space, kind, "", Roles.ALL, 0)
     await enqueue(tx, SPACE_ENTERED, entry.user, space)
     events = (
         event(own, entry.user, CommunityFounded(operation.name)),

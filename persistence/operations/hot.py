@@ -1,4 +1,4 @@
-"""Operations that come by the thousand: Say, Post, React, MarkRead, and what was refused before it came here.
+"""Operations that come by the thousand: Say, Post, React, MarkRead, and what was refused before it came here (with nothing to keep).
 
     entries ─▶ columns ─▶ journal_append, one round trip ─▶ rows ─▶ outcomes and facts
                arrays     locks, counts, checks, numbers     one per entry, in order
@@ -112,6 +112,10 @@ class Columns:
             if seq is not None:
                 facts.append(Fact(stream, seq, entry.user, at, body, audience_version))
         return decided, facts
+
+    def fills_outbox(self, rows: Sequence[asyncpg.Record]) -> bool:
+        """Whether somebody may have been mentioned."""
+        return bool(self.mention_at)
 
 
 class Numbers:

@@ -14,7 +14,7 @@ from actors.storage import Entry
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event, kind_of
 from persistence.audit import Deed
 from persistence.operations import rules
-from persistence.operations.space import SpaceSeen, count_owners, display_name, enqueue, lock_space
+from persistence.operations.space import SpaceSeen, count_owners, display_name, enqueue, find_enrolment, lock_space
 from protocol import codec
 from protocol.codes import Code
 from protocol.events import Invited, Joined, Left, RoleSet, SpaceEntered, SpaceLeft
@@ -55,7 +55,11 @@ async def join(tx: asyncpg.Connection, entry: Entry, operation: Join) -> Effect 
     await enqueue(tx, SPACE_ENTERED, entry.user, space.id)
     joined = event(space.main_stream, entry.user, Joined(entry.user, role, name))
     # Nothing is taken away, so no audience version moves; but whoever remembers a refusal must ask again.
-    return Effect((joined, authority_changed(space.id, entry.user)), value=space.id, fills_outbox=True)
+    changed = [authority_changed(space.id, entry.user)]
+    enrolment = await find_enrolment(tx, space.id, entry.user)
+    if enrolment is not None:
+        changed.append(authority_changed(enrolment[0], entry.user))
+    return Effect((joined, *changed), value=space.id, fills_outbox=True)
 
 
 async def leave(tx: asyncpg.Connection, entry: Entry, operation: Leave) -> Effect | Refuse:
@@ -155,9 +159,15 @@ async def _end(tx: asyncpg.Connection, space: SpaceSeen, user: int, by: int) -> 
     await _withdraw_invitations_by(tx, space.id, user)
     await enqueue(tx, SPACE_LEFT, user, space.id, by, codec.encode(SpaceLeft(space.id)))
     events: tuple[NewEvent, ...] = (event(space.main_stream, by, Left(user, by)), authority_changed(space.id, user))
+    bump = space.stream_ids
+    enrolment = await find_enrolment(tx, space.id, user)
+    if enrolment is not None:
+        # The trigger has ended that membership too.
+        events = (*events, authority_changed(enrolment[0], user))
+        bump += enrolment[1]
     # Leaving is one's own business; being removed is somebody else's deed.
     deeds = () if by == user else (Deed(by, "member_removed", space.id, user),)
-    return Effect(events, bump=space.stream_ids, fills_outbox=True, deeds=deeds)
+    return Effect(events, bump=bump, fills_outbox=True, deeds=deeds)
 
 
 async def _withdraw_invitations_by(tx: asyncpg.Connection, space: int, user: int) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from actors.merging import NO_SEAT, Decision, Merging, Place, Seat
@@ -23,7 +24,7 @@ from persistence.operations.kept import WRITE, WRITES, Stood, events, load_confl
 from protocol.codes import Code
 from protocol.events import Changed
 from protocol.merge import Record, unpack_record
-from protocol.operations import Change
+from protocol.operations import AnyOperation, Change
 from protocol.values import StreamKind
 
 _CHANGED: Final = kind_of(Changed)
@@ -42,6 +43,18 @@ _FINISH: Final = (
     f"select f.seq, f.at, f.audience_version from {WRITE} as w (done)"
     f" cross join lateral merge_finish(w.done, {', '.join(f'${WRITES + n}' for n in range(1, _FINISHES + 1))}) f"
 )
+
+
+def goes_the_merge_way(operation: AnyOperation | Refusal) -> bool:
+    """Whether an entry belongs into a batch of these."""
+    return isinstance(operation, Change) or (isinstance(operation, Refusal) and bool(operation.payload))
+
+
+def payload_of(operation: AnyOperation | Refusal) -> bytes:
+    """What is kept of an entry that is refused; empty where nothing is."""
+    if isinstance(operation, Change):
+        return msgspec.msgpack.encode(operation)
+    return operation.payload if isinstance(operation, Refusal) else b""
 
 
 class Merged(Struct, frozen=True):
@@ -90,6 +103,14 @@ class Merges:
                 await asyncio.sleep(0)
         facts = await self._write(connection, merging, seen, decisions)
         return Merged(_read(entries, rows, decisions), facts, bool(merging.notes))
+
+    def read(self, merged: Merged) -> tuple[list[Decided], list[Fact]]:
+        """What became of each entry, and the events in order."""
+        return merged.decided, merged.facts
+
+    def fills_outbox(self, merged: Merged) -> bool:
+        """Whether somebody is to hear of a conflict."""
+        return merged.fills_outbox
 
     async def _write(
         self, connection: asyncpg.Connection, merging: Merging, seen: _Seen, decisions: Sequence[Decision | None]

@@ -82,6 +82,8 @@ def leave(kind: SpaceKind, actor: Role | None, owners: int) -> Refuse | None:
         return NOT_FOUND
     if kind is SpaceKind.PERSONAL:
         return Refuse(Code.FORBIDDEN, "one's own space stays with the account")
+    if kind is SpaceKind.ENROLMENT:
+        return Refuse(Code.FORBIDDEN, "what is one's own in a community is left together with it")
     if kind is SpaceKind.COMMUNITY and actor is Role.OWNER and owners <= 1:
         return LAST_OWNER
     return None

@@ -18,6 +18,7 @@ from persistence.audit import record
 from persistence.operations import communities, membership, messages, people
 from protocol.codes import Code
 from protocol.operations import (
+    Change,
     ChangeChannel,
     ChangeSettings,
     CreateChannel,
@@ -104,5 +105,7 @@ async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
             return Refuse(operation.code, operation.detail)
         case Say() | Post() | React() | MarkRead():
             raise AssertionError(f"{type(operation).__name__} goes the hot way")
+        case Change():
+            raise AssertionError("changes go the merge way")
         case _:
             assert_never(operation)

@@ -23,7 +23,7 @@ class SpaceSeen(Struct, frozen=True):
     @property
     def main_stream(self) -> int:
         """Where joining and leaving is told: a community's own stream, or the conversation."""
-        return next(s.stream for s in self.streams if s.kind is not StreamKind.CHANNEL)
+        return next(s.stream for s in self.streams if s.kind in (StreamKind.COMMUNITY, StreamKind.CONVERSATION))
 
     @property
     def stream_ids(self) -> tuple[int, ...]:
@@ -54,6 +54,17 @@ async def lock_space(tx: asyncpg.Connection, space: int, *users: int) -> SpaceSe
         tuple(StreamInfo(stream, StreamKind(kind), name) for stream, kind, name in row["streams"]),
         {user: Role(role) for user, role in row["roles"]},
     )
+
+
+async def find_enrolment(tx: asyncpg.Connection, community: int, user: int) -> tuple[int, tuple[int, ...]] | None:
+    """What a member has of their own in a community: the space and its streams, also after they left; None where they never were."""
+    row = await tx.fetchrow(
+        "select s.id, array(select t.id from streams t where t.space_id = s.id order by t.id) as streams"
+        " from spaces s where s.pair_key = 'enrolment:' || $1::bigint || ':' || $2::bigint",
+        community,
+        user,
+    )
+    return None if row is None else (row["id"], tuple(row["streams"]))
 
 
 async def count_owners(tx: asyncpg.Connection, space: int) -> int:

@@ -100,7 +100,7 @@ class World:
         space = await self.ok(owner, CreateCommunity(f"{owner.name}'s"))
         for member in members:
             await self.ok(member, Join(space))
-        own, channel = await self.column("select id from streams where space_id = $1 order by id", space)
+        own, channel = await self.column("select id from streams where space_id = $1 and kind in (2, 3) order by id", space)
         return space, own, channel
 
     async def rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
