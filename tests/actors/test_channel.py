@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from actors.storage import Audience, CheckAudience, Denied, Events, Fact, Head, Heads, ReadAfter, ReadHeads
+from actors.channel import ChannelLimits
+from actors.storage import Audience, CheckAudience, Denied, Events, Fact, Head, Heads, ReadAfter, ReadHeads, Row
 from protocol.codec import encode, encode_event
 from protocol.codes import Code
 from protocol.events import AuthorityChanged, Said
-from protocol.frames import Event, Failed, Follow, Followed, IsTyping, Lagged, Typing, Unfollow, Unfollowed
+from protocol.frames import DOWN_BYTES_GOAL, Event, Failed, Follow, Followed, IsTyping, Lagged, Typing, Unfollow, Unfollowed
 from protocol.values import Cursor, LinkQuality
+from supervisors.cast import CastLimits
 from tests.actors.stage import SPACE, Line, Stage, rows
 
 STREAM = 50
@@ -390,3 +392,61 @@ def test_messages_for_streams_that_nobody_follows_here_wake_nobody() -> None:
     stage = Stage()
     hear(stage, 1)
     assert stage.near.channels.find(STREAM) is None
+
+
+# Bad links
+
+
+def said_rows(first: int, last: int, length: int) -> tuple[Row, ...]:
+    return tuple(Row(seq, 9, 1_800_000_000, encode(Said("x" * length))) for seq in range(first, last + 1))
+
+
+def test_a_page_leaves_in_messages_that_a_slow_link_can_finish() -> None:
+    stage = Stage()
+    line = stage.connect(cursors=[Cursor(STREAM, 0)], link=LinkQuality.TWO_G)
+    line.hear()
+    sizes: list[int] = []
+    take = line._take
+
+    def measure(payload: bytes) -> None:
+        sizes.append(len(payload))
+        take(payload)
+
+    line._take = measure  # type: ignore[method-assign]
+    stage.answer(ReadAfter, Events(SPACE, 20, 0, said_rows(1, 20, 1000), True))
+    assert max(sizes) <= DOWN_BYTES_GOAL
+    assert sum(sizes) > 20_000 and len(sizes) == 4  # three of seven events at most, and Followed
+    assert seqs(line) == list(range(1, 21))
+
+
+def test_one_event_alone_may_be_longer_than_a_message_should_be() -> None:
+    stage = Stage(CastLimits(channel=ChannelLimits(message_bytes_goal=500)))
+    line = stage.connect(cursors=[Cursor(STREAM, 0)])
+    stage.answer(ReadAfter, Events(SPACE, 3, 0, said_rows(1, 3, 1000), False))
+    assert seqs(line) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("link", "bytes_max"),
+    [
+        (LinkQuality.UNKNOWN, 32 * 1024),
+        (LinkQuality.EXCELLENT, 32 * 1024),
+        (LinkQuality.GOOD, 32 * 1024),
+        (LinkQuality.FAIR, 24 * 1024),
+        (LinkQuality.POOR, 24 * 1024),
+        (LinkQuality.TWO_G, 24 * 1024),
+    ],
+)
+def test_a_page_is_shorter_on_a_link_that_is_no_better_than_fair(link: LinkQuality, bytes_max: int) -> None:
+    stage = Stage()
+    stage.connect(cursors=[Cursor(STREAM, 0)], link=link)
+    assert [query.bytes_max for query in stage.asked(ReadAfter)] == [bytes_max]
+
+
+def test_a_cursor_older_than_what_is_kept_is_told_to_take_a_snapshot() -> None:
+    stage = Stage()
+    line = stage.connect()
+    line.hear()
+    line.say(Follow(4, STREAM, 1))
+    stage.answer(ReadAfter, Denied(Code.RESET))
+    assert line.hear() == [Failed(4, Code.RESET, stream=STREAM)]
