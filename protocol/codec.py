@@ -29,6 +29,8 @@ from protocol.values import ID_MAX
 
 MESSAGE_BYTES_MAX = 64 * 1024
 """The largest message a server reads. Longer things go in several messages, or over HTTP."""
+ANSWER_FRAMES_MAX = 2**16 - 1
+"""Frames in an answer over HTTP: what a request of `MESSAGE_BYTES_MAX` can ask for is less."""
 
 RUN_BYTES_MIN: Final = 4
 CHANGE_BYTES_MIN: Final = 6
@@ -120,16 +122,16 @@ def _first_element(message: bytes) -> int:
     return -1
 
 
-def split(message: bytes) -> Sequence[bytes | msgspec.Raw]:
-    """Takes a message apart into its frames' bytes. Raises `BadFrame`."""
+def split(message: bytes, frames_max: int = BATCH_FRAMES_MAX) -> Sequence[bytes | msgspec.Raw]:
+    """Takes a message apart into its frames' bytes. Raises `BadFrame`. An answer over HTTP may hold up to `ANSWER_FRAMES_MAX`."""
     at = _first_element(message)
     if at < 0 or at >= len(message):
         raise BadFrame(Code.BAD_FRAME, "a message is a frame, [tag, ...], or an array of frames")
     if not _is_array(message[at]):
         return (message,)
     count = message[0] & 0xF if at == 1 else int.from_bytes(message[1:at], "big")
-    if count > BATCH_FRAMES_MAX:
-        raise BadFrame(Code.BAD_FRAME, f"{count} frames in a message; at most {BATCH_FRAMES_MAX} are allowed")
+    if count > frames_max:
+        raise BadFrame(Code.BAD_FRAME, f"{count} frames in a message; at most {frames_max} are allowed")
     try:
         return _FRAMES.decode(message)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -195,6 +197,8 @@ def _count_changes(chunk: _UncountedChunk, size: int) -> None:
     count = sum(_count(run.changes) for run in chunk.runs)
     if count > CHUNK_CHANGES_MAX:
         raise msgspec.ValidationError(f"Expected at most {CHUNK_CHANGES_MAX} changes, got {count} - at `$[3]`")
+    if chunk.number + count - 1 > ID_MAX:
+        raise msgspec.ValidationError(f"Expected a number for each of {count} changes, up to {ID_MAX} - at `$[1]`")
     if size < RUN_BYTES_MIN * len(chunk.runs) + CHANGE_BYTES_MIN * count:
         raise msgspec.ValidationError(f"Expected changes of at least {CHANGE_BYTES_MIN} bytes, got {count} in {size} bytes - at `$[3]`")
 

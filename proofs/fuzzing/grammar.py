@@ -16,7 +16,8 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 from msgspec import Struct, inspect
 
-from protocol.frames import AnyCommand
+from protocol.entities import TABLE, FieldKind, Several, Whole, Words, YesNo
+from protocol.frames import AnyCommand, ChangeItem
 from protocol.operations import AnyOperation
 
 Tree: TypeAlias = Any
@@ -56,6 +57,11 @@ def _shapes(union: object) -> tuple[inspect.StructType, ...]:
     return cast("tuple[inspect.StructType, ...]", cast(inspect.UnionType, inspect.type_info(union)).types)
 
 
+@functools.cache
+def _shape(kind: type[Struct]) -> inspect.StructType:
+    return cast("inspect.StructType", inspect.type_info(kind))
+
+
 class Grammar:
     """Valid trees by chance. `number` is where the next mutation's number comes from."""
 
@@ -73,6 +79,8 @@ class Grammar:
             "version": lambda: 1,
             "id": lambda: chance.randint(1, 40),
             "number": lambda: self.number,
+            "fields": self.fields,
+            "changes": lambda: [self._struct(_shape(ChangeItem)) for _ in range(chance.choice((1, 2, 20)))],
             "settings": lambda: chance.choice(("{}", '{"theme":"dark"}', '{"a":[1,2,{"b":null}]}')),
         }
 
@@ -91,6 +99,24 @@ class Grammar:
     def operation(self) -> list[Tree]:
         """Any operation."""
         return self._struct(self._chance.choice(_shapes(AnyOperation)))
+
+    def fields(self) -> Tree:
+        """Fields of some entity, of any schema."""
+        chance = self._chance
+        declared = chance.choice(list(TABLE.values())).fields
+        return {field.number: self._field_value(field.kind) for field in chance.sample(declared, chance.randint(0, len(declared)))}
+
+    def _field_value(self, kind: FieldKind) -> Tree:
+        chance = self._chance
+        match kind:
+            case Whole(minimum, maximum):
+                return chance.choice((minimum, maximum, chance.randint(minimum, min(maximum, minimum + 40))))
+            case Words(max_length):
+                return chance.choice(TEXTS)[:max_length]
+            case YesNo():
+                return chance.random() < 0.5
+            case Several(of, max_length):
+                return [self._field_value(of) for _ in range(chance.randint(0, min(3, max_length)))]
 
     def _struct(self, shape: inspect.StructType) -> list[Tree]:
         tree: list[Tree] = [] if shape.tag is None else [shape.tag]
@@ -126,6 +152,8 @@ class Grammar:
                 return [self._value(shape.item_type) for _ in range(chance.randint(shape.min_length or 0, 3))]
             case inspect.StructType():
                 return self._struct(shape)
+            case inspect.BytesType():
+                return chance.randbytes(chance.choice((0, 1, 40)))
             case inspect.RawType():
                 return self.operation()
             case _:

@@ -36,7 +36,7 @@ from actors.storage import (
 from gateway.rates import Limit
 from gateway.web_services import SyncLimits
 from protocol.chunks import pack
-from protocol.codec import MESSAGE_BYTES_MAX, decode_frame, encode, join, split
+from protocol.codec import ANSWER_FRAMES_MAX, MESSAGE_BYTES_MAX, decode_frame, encode, join, split
 from protocol.codes import Code
 from protocol.entities import SCHEMA, Entity, write_fields
 from protocol.events import Changed, RecordItem, Said
@@ -140,11 +140,7 @@ class Scene:
 
 
 def parts(body: bytes) -> Sequence[bytes | Raw]:
-    """An answer may hold more frames than a message on the socket."""
-    try:
-        return msgspec.msgpack.decode(body, type=list[Raw]) if body[1] >= 0x90 or body[0] in (0xDC, 0xDD) else (body,)
-    except msgspec.ValidationError:
-        return split(body)
+    return split(body, ANSWER_FRAMES_MAX)
 
 
 def progress(key: int) -> bytes:
@@ -288,6 +284,13 @@ async def test_mutations_go_in_waves_of_as_many_as_outcomes_are_kept(autojump_cl
     frames = await scene.sync(*(pack(start, [progress(key) for key in range(1, 201)]) for start in (1, 201, 401)))
     assert frames[1:] == [DoneRun(1, tuple(number * 8 for number in range(1, 601)))]
     assert scene.storage.under_way_max == 256
+
+
+async def test_an_answer_may_hold_more_frames_than_a_message_on_the_socket() -> None:
+    scene = await Scene().begin()
+    scene.storage.decide = lambda entry: Decided(entry.number, Code.NOT_FOUND, generation=3)
+    frames = await scene.sync(*(pack(start, [progress(key) for key in range(1, 201)]) for start in (1, 201)))
+    assert [frame.number for frame in frames if isinstance(frame, Refused)] == list(range(1, 401))
 
 
 async def test_a_number_that_comes_twice_is_submitted_once() -> None:
