@@ -60,6 +60,7 @@ def node_metrics(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_journal_queued", "Mutations waiting for a commit.", "gauge", lambda: journal.queued),
         Metric("educonnect_journal_entries", "Mutations taken.", "counter", lambda: journal.entries),
         Metric("educonnect_journal_batches", "Transactions of the hot path.", "counter", lambda: journal.batches),
+        Metric("educonnect_journal_merges", "Transactions of changes of records.", "counter", lambda: journal.merges),
         Metric("educonnect_journal_operations", "Transactions of the slow path.", "counter", lambda: journal.operations),
         Metric("educonnect_journal_resubmitted", "Batches with an unknown outcome.", "counter", lambda: journal.resubmitted),
         Metric("educonnect_journal_bisected", "Batches taken apart for one bad entry.", "counter", lambda: journal.bisected),

@@ -49,7 +49,7 @@ async def lock_record(tx: asyncpg.Connection, place: Place) -> tuple[Record, Sto
     assert row is not None
     if row["version"] is None:
         return NOTHING, NOTHING_STOOD
-    return unpack_record(row["cells"]), Stood(2 if row["is_tombstone"] else 1, row["version"])
+    return unpack_record(row["cells"], place.entity), Stood(2 if row["is_tombstone"] else 1, row["version"])
 
 
 async def load_conflicts(tx: asyncpg.Connection, ids: Iterable[int]) -> list[Draft]:

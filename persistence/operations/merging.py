@@ -174,7 +174,7 @@ class _Seen:
                     StreamKind(row["stream_kind"]), row["read_roles"], row["role"] or 0, row["community"] or 0, row["has_left"]
                 )
         if row["version"] is not None and place not in self.stood:
-            self.records[place] = unpack_record(row["cells"])
+            self.records[place] = unpack_record(row["cells"], place.entity)
             self.stood[place] = Stood(2 if row["is_tombstone"] else 1, row["version"])
         if row["conflict"] is not None:
             self.conflicts.add(row["conflict"])
