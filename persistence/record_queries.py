@@ -180,7 +180,7 @@ async def read_records(connection: asyncpg.Connection, queries: Sequence[ReadRec
         items: list[RecordItem] = []
         left_bytes = query.bytes_max
         for entity, key, cells in zip(entities or (), keys or (), stored or (), strict=True):
-            record = unpack_record(cells)
+            record = unpack_record(cells, entity)
             item = RecordItem(entity, key, record.version, told_fields(entity, record.fields))
             left_bytes -= len(msgspec.msgpack.encode(item))
             if items and left_bytes < 0:
@@ -204,7 +204,7 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
     )
     found: dict[int, list[Conflict]] = {}
     for pos, id, stream, entity, key, user, state, at, version, mine, theirs, common, cells, gone, by, choice in rows:
-        present = NO_FIELDS if cells is None else told_fields(entity, unpack_record(cells).fields)
+        present = NO_FIELDS if cells is None else told_fields(entity, unpack_record(cells, entity).fields)
         mine, theirs, common = (told_fields(entity, read_fields(side)) for side in (mine, theirs, common))
         found.setdefault(pos, []).append(
             Conflict(id, stream, entity, key, user, ConflictState(state), at, version, mine, theirs, common, present, gone, by, choice)

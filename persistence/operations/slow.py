@@ -2,7 +2,8 @@
 
     admit ─▶ locks the device, knows the number ─▶ the operation: reads, locks, decides ─▶ finish: events and outcome, one call
 
-Locks are taken in one order everywhere (devices, spaces, log rows, streams, each sorted); streams only in the last call.
+Locks are taken in one order everywhere (devices, spaces, records, what is about a record, log rows, streams, each sorted); streams only in
+the last call.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from msgspec import Struct
 from actors.storage import Entry, Fact, Refusal
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
-from persistence.operations import communities, membership, messages, people
+from persistence.operations import communities, conflicts, holding, membership, messages, people, progress, unapplied
 from protocol.codes import Code
 from protocol.operations import (
     Change,
     ChangeChannel,
     ChangeSettings,
+    Claim,
     CreateChannel,
     CreateCommunity,
     Delete,
+    Discard,
     Edit,
+    Hold,
     Invite,
     Join,
     Leave,
@@ -32,9 +36,13 @@ from protocol.operations import (
     OpenConversation,
     Post,
     React,
+    Release,
     Remove,
     Rename,
+    Reopen,
+    Resolve,
     Say,
+    SetBack,
     SetRole,
 )
 
@@ -101,6 +109,20 @@ async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
             return await people.open_conversation(tx, entry, operation)
         case Rename():
             return await people.rename(tx, entry, operation)
+        case Claim():
+            return await conflicts.claim(tx, entry, operation)
+        case Resolve():
+            return await conflicts.resolve(tx, entry, operation)
+        case Reopen():
+            return await conflicts.reopen(tx, entry, operation)
+        case SetBack():
+            return await progress.set_back(tx, entry, operation)
+        case Hold():
+            return await holding.hold(tx, entry, operation)
+        case Release():
+            return await unapplied.release(tx, entry, operation)
+        case Discard():
+            return await unapplied.discard(tx, entry, operation)
         case Refusal():
             return Refuse(operation.code, operation.detail)
         case Say() | Post() | React() | MarkRead():
