@@ -8,9 +8,6 @@ A mention is written to its channel; the inbox entry follows from it here, so th
 Each row is judged when it is delivered, under the lock of the inbox it is for: a mention reaches only who may read the stream now, and
 whether somebody entered or left a space, or where a conflict stands, is told as it is then. So rows may be delivered in any order, by any
 number of gateways at once. Who enters a community is told of the streams of their enrolment with the community's own.
-
-A row about a conflict names the stream and, as `seq`, the conflict.
-
 Invariant: a row's event is appended in the transaction that deletes the row: never twice, and never lost. A row that cannot be
 delivered is tried again ever more slowly, apart from the others, and kept for a person to look at in the end.
 """
@@ -30,6 +27,7 @@ from actors.storage_port import StorageError
 from persistence.append import NewEvent, append_events, event, kind_of
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
+from protocol import codec
 from protocol.events import ConflictNoted, Invited, Mentioned, Renamed, SpaceEntered, SpaceLeft, StreamInfo
 from protocol.values import ConflictState, Role, SpaceKind, StreamKind
 
@@ -50,7 +48,7 @@ _ENROLMENTS: Final = """
 select e.parent, m.user_id, t.id, t.kind, t.name
 from unnest($1::bigint[], $2::bigint[]) as q (space, user_id)
 join spaces e on e.pair_key = 'enrolment:' || q.space || ':' || q.user_id
-join members m on m.space_id = e.id and m.user_id = q.user_id
+cross join lateral (select m.user_id, m.role from members m where m.space_id = e.id and m.user_id = q.user_id limit 1) m
 join streams t on t.space_id = e.id and t.read_roles & m.role <> 0
 order by e.parent, m.user_id, t.id"""
 
@@ -60,7 +58,9 @@ from unnest($1::bigint[], $2::bigint[]) with ordinality as q (conflict, user_id,
 join sync_conflicts c on c.id = q.conflict
 join accounts a on a.id = q.user_id and a.disabled_at is null
 join streams s on s.id = c.stream_id
-join members m on m.space_id = s.space_id and m.user_id = q.user_id and m.role & s.read_roles <> 0"""
+cross join lateral (
+    select from members m where m.space_id = s.space_id and m.user_id = q.user_id and m.role & s.read_roles <> 0 limit 1
+) m"""
 
 _POSTPONE: Final = """
 update outbox set attempts = attempts + 1,
@@ -187,8 +187,8 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
     for row, verdict in zip(rows, judged, strict=True):
         kind, user, author = row["kind"], row["user_id"], row["author"]
         if kind == _CONFLICT_NOTED:
-            if (row["seq"], user) in noted and user in inboxes:
-                events.append(event(inboxes[user], author, noted[row["seq"], user]))
+            if row["id"] in noted and user in inboxes:
+                events.append(event(inboxes[user], author, noted[row["id"]]))
             continue
         if not verdict["deliver"]:
             continue
@@ -227,13 +227,19 @@ async def _read_enrolments(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record
     return enrolled
 
 
-async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> dict[tuple[int, int], ConflictNoted]:
-    """By conflict and who is to hear of it: where it stands now. Whoever may not read the stream any more is left out."""
-    about = [row for row in rows if row["kind"] == _CONFLICT_NOTED]
+async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> dict[int, ConflictNoted]:
+    """By row: where the conflict that it is about stands now. Left out where whom it is for may not read the stream any more."""
+    about: dict[int, tuple[int, int]] = {}
+    for row in rows:
+        if row["kind"] == _CONFLICT_NOTED:
+            body = codec.decode_body(row["payload"])
+            assert isinstance(body, ConflictNoted), body
+            about[row["id"]] = (body.conflict, row["user_id"])
     if not about:
         return {}
-    conflicts, users = [row["seq"] for row in about], [row["user_id"] for row in about]
+    ids = list(about)
+    found = await tx.fetch(_CONFLICTS, [conflict for conflict, _ in about.values()], [user for _, user in about.values()])
     return {
-        (conflict, users[pos - 1]): ConflictNoted(conflict, stream, entity, key, ConflictState(state), by)
-        for pos, conflict, stream, entity, key, state, by in await tx.fetch(_CONFLICTS, conflicts, users)
+        ids[pos - 1]: ConflictNoted(conflict, stream, entity, key, ConflictState(state), by)
+        for pos, conflict, stream, entity, key, state, by in found
     }

@@ -26,6 +26,7 @@ from gateway.passwords import CONCURRENT_MAX, OWASP, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
 from gateway.web_services import AuthLimits
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
+from persistence.horizon import HORIZON_S
 from persistence.journal import JournalOptions
 from persistence.sessions import SessionRules
 from protocol.codec import MESSAGE_BYTES_MAX
@@ -357,6 +358,20 @@ class Drain(Section, frozen=True):
     ] = 25.0
 
 
+class Sync(Section, frozen=True):
+    """What devices keep and change offline."""
+
+    horizon_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3650,
+            description="how long what was deleted, and each single write of a record, is remembered; a device that was away for longer"
+            " takes a snapshot. Nothing that stands is ever forgotten",
+        ),
+    ] = int(HORIZON_S // DAY_S)
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings."""
 
@@ -375,3 +390,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     log: Log = Log()
     drain: Drain = Drain()
+    sync: Sync = Sync()

@@ -1,0 +1,71 @@
+"""The horizon: how long the server remembers what was deleted, and the single writes of records. What stands is kept for ever.
+
+    tombstones older than it ─▶ deleted
+    streams of records ─▶ log rows older than it ─▶ deleted, the stream's floor raised in the same statement
+
+Whoever was away for longer takes a snapshot instead of following: a position before the floor is answered with `RESET`. Messages have no
+horizon; their log is what they are.
+
+Invariant: floor < seq ≤ head is in the log, of every stream, in every snapshot of the database.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from protocol.entities import RECORD_KINDS
+
+HORIZON_S: Final = 90 * 24 * 3600.0
+"""A term, and what a phone that was put away for one may have missed."""
+TOMBSTONES_MAX: Final = 1_000
+STREAMS_MAX: Final = 100
+ROWS_MAX: Final = 1_000
+"""In one transaction; of each stream, so that no writer waits long for it."""
+COMPLETING: Final = 0x65_64_75_73
+"""An advisory lock's key: two that complete at once would both find the same things missing."""
+
+_TOMBSTONES: Final = """
+with old as materialized (
+    select t.stream_id, t.entity, t.key from tombstones t where t.deleted_at < now() - make_interval(secs => $1)
+    order by t.stream_id, t.entity, t.key limit $2 for update skip locked
+)
+delete from tombstones t using old o where t.stream_id = o.stream_id and t.entity = o.entity and t.key = o.key"""
+
+# The oldest row of a stream says whether there is anything to do: positions are given in the order of time.
+_LOG: Final = """
+with due as materialized (
+    select s.id, s.floor from streams s
+    cross join lateral (select l.at from log l where l.stream_id = s.id and l.seq = s.floor + 1) f
+    where s.kind = any($1::smallint[]) and s.floor < s.head and f.at < extract(epoch from now())::bigint - $2::bigint
+    order by s.id limit $3 for update of s skip locked
+),
+cut as materialized (
+    select d.id, d.floor, max(w.seq) as upto
+    from due d cross join lateral (
+        select l.seq, bool_and(l.at < extract(epoch from now())::bigint - $2::bigint) over (order by l.seq) as is_old
+        from (select o.seq, o.at from log o where o.stream_id = d.id and o.seq > d.floor order by o.seq limit $4) l
+    ) w
+    where w.is_old group by d.id, d.floor
+),
+forgotten as (
+    delete from log l using cut c where l.stream_id = c.id and l.seq > c.floor and l.seq <= c.upto returning 1
+),
+raised as (
+    update streams s set floor = c.upto from cut c where s.id = c.id
+)
+select count(*)::int from forgotten"""
+
+
+async def forget(tx: asyncpg.Connection, horizon_s: float = HORIZON_S) -> int:
+    """Deletes what is older than `horizon_s`, up to the bounds above; how many rows. 0: there is nothing more."""
+    deleted: str = await tx.execute(_TOMBSTONES, horizon_s, TOMBSTONES_MAX)
+    forgotten: int = await tx.fetchval(_LOG, sorted(RECORD_KINDS), int(horizon_s), STREAMS_MAX, ROWS_MAX)
+    return int(deleted.rpartition(" ")[2]) + forgotten
+
+
+async def complete(tx: asyncpg.Connection) -> None:
+    """Gives spaces the streams, and members the enrolments, that a node of the previous version made them without."""
+    await tx.execute("select pg_advisory_xact_lock($1)", COMPLETING)
+    await tx.execute("select complete_spaces()")
