@@ -2,6 +2,7 @@
 
     Account(url) ── register, login ──▶ Credentials ──▶ connect(url, credentials)
                  ── renew (before expiry, or when a socket ended for its token)
+                 ── fork_device (this device's store was copied)   ── sync (frames over HTTP)
 
 A refresh token is good once: each renewal brings the next one. A reply that was lost on the way is asked for again with the same
 token, which the server allows for a short grace.
@@ -18,8 +19,11 @@ from msgspec import Struct
 
 from client.errors import AccountError, Unreachable
 
+FRAMES_TYPE = "application/msgpack"
 TIMEOUT_S = 20.0
 """One HTTP exchange. A password hash takes the server some 50 ms, and a queue of them behind its limiter some seconds."""
+SYNC_TIMEOUT_S = 60.0
+"""Silence within one exchange of frames: the server works up to 27 s on an answer, and then it has to come."""
 
 
 class Login(Struct, frozen=True):
@@ -85,19 +89,32 @@ class Account:
 
     async def logout(self, access_token: str, everywhere: bool = False) -> None:
         """Ends this session, or all of the account's; live sockets end within a second."""
-        route = "logout-everywhere" if everywhere else "logout"
-        await self._send(route, {}, {"authorization": f"Bearer {access_token}"})
+        route = "auth/logout-everywhere" if everywhere else "auth/logout"
+        await self._send(route, {}, _bearer(access_token))
+
+    async def fork_device(self, access_token: str, device_name: str = "") -> Login:
+        """Opens another device of the account that is logged in, without a password: for a store that was copied."""
+        content = await self._send("devices", {"name": device_name}, _bearer(access_token))
+        return _read_login(content)
+
+    async def sync(self, access_token: str, body: bytes) -> bytes:
+        """One exchange of frames where sockets are blocked: a message of commands for a message of answers.
+
+        Raises `AccountError` or `Unreachable`; then the outcome of every mutation in `body` is unknown.
+        """
+        headers = {"content-type": FRAMES_TYPE, **_bearer(access_token)}
+        return await self._exchange("sync", body, headers, SYNC_TIMEOUT_S)
 
     async def _post(self, route: str, body: dict[str, object]) -> Login:
-        content = await self._send(route, body, {})
-        try:
-            return msgspec.json.decode(content, type=Login)
-        except msgspec.MsgspecError as error:
-            raise AccountError(200, "", "The server's answer cannot be read", str(error)) from None
+        content = await self._send(f"auth/{route}", body, {})
+        return _read_login(content)
 
     async def _send(self, route: str, body: dict[str, object], headers: dict[str, str]) -> bytes:
+        return await self._exchange(route, msgspec.json.encode(body), {"content-type": "application/json", **headers})
+
+    async def _exchange(self, route: str, body: bytes, headers: dict[str, str], timeout_s: float = TIMEOUT_S) -> bytes:
         try:
-            response = await self._client.post(f"{self._url}/api/v1/auth/{route}", json=body, headers=headers)
+            response = await self._client.post(f"{self._url}/api/v1/{route}", content=body, headers=headers, timeout=timeout_s)
         except httpx.HTTPError as error:
             raise Unreachable(f"{self._url}: {str(error) or type(error).__name__}") from None
         if response.is_success:
@@ -109,6 +126,17 @@ class Account:
         wait = response.headers.get("retry-after", "")
         retry_after_s = float(wait) if wait.isdecimal() else 0.0
         raise AccountError(response.status_code, str(problem.code), problem.title, problem.detail, retry_after_s)
+
+
+def _bearer(access_token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {access_token}"}
+
+
+def _read_login(content: bytes) -> Login:
+    try:
+        return msgspec.json.decode(content, type=Login)
+    except msgspec.MsgspecError as error:
+        raise AccountError(200, "", "The server's answer cannot be read", str(error)) from None
 
 
 class Credentials:
@@ -151,9 +179,24 @@ class Credentials:
         async with self._renewing:
             if self._login is not before:
                 return
-            renewed = await self._account.refresh(before.refresh_token)
-            kept = {name: getattr(renewed, name) or getattr(before, name) for name in Login.__struct_fields__}
-            self._login = Login(**kept)
+            self._replace(await self._account.refresh(before.refresh_token))
+
+    async def fork_device(self) -> None:
+        """Goes on as another device of the same account: this one's store was copied. Whoever keeps `login` keeps it anew.
+
+        Raises `AccountError` or `Unreachable`.
+        """
+        async with self._renewing:
+            self._replace(await self._account.fork_device(self.access_token))
+
+    async def sync(self, body: bytes) -> bytes:
+        """One exchange of frames over HTTP. Raises `AccountError` or `Unreachable`."""
+        return await self._account.sync(self.access_token, body)
+
+    def _replace(self, newer: Login) -> None:
+        """What the newer one does not say stays."""
+        kept = {name: getattr(newer, name) or getattr(self._login, name) for name in Login.__struct_fields__}
+        self._login = Login(**kept)
 
     async def logout(self, everywhere: bool = False) -> None:
         """Ends this session, or all of the account's."""

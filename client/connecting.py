@@ -41,10 +41,11 @@ async def connect(
     """
     settings = settings or Settings()
     transport = WebSocketTransport(server) if isinstance(server, str) else server
-    exchange = Exchange(store if store is not None else MemoryStore(), grant.device, world.spread, settings.events_max)
+    store = store if store is not None else MemoryStore()
+    exchange = Exchange(store, grant.device, world.wall, world.spread, settings.events_max, settings.records)
     if grant.inbox:
-        exchange.follow(grant.inbox, None)
-    session = Session(exchange, world, grant.device, grant.user, grant.inbox)
+        exchange.follow_inbox(grant.inbox)
+    session = Session(exchange, world, grant.user, grant.inbox)
     runner = Runner(session, exchange, transport, grant, settings, world)
     try:
         async with trio.open_nursery() as nursery:

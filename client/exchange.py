@@ -1,31 +1,40 @@
 """What a device asks for, what it hears, and what is still open: everything of a session that is neither socket nor clock.
 
-    submit ─▶ mutations ─┐                            ┌─▶ mutations   (Done, Refused)
-    ask ────▶ asked ─────┼─collect─▶ bytes ·· frames ─hear─▶ asked    (answers)
-    follow ─▶ positions ─┘                            └─▶ positions ─▶ subscriptions   (events)
+    submit ─▶ mutations ─┐                            ┌─▶ mutations   (Done, Refused)        ─▶ replica, store
+    ask ────▶ questions ─┼─collect─▶ bytes ·· frames ─hear─▶ questions (answers)
+    follow ─▶ streams ───┤                            ├─▶ streams     (events)  ─▶ replica, subscriptions
+    records: snapshots ──┘                            └─▶ snapshots, conflicts, overview
 
 Every change of state is synchronous and stands between two awaits, so a socket that is cut anywhere, or a caller that is
-cancelled anywhere, leaves positions, ledger and store agreeing with one another.
+cancelled anywhere, leaves streams, ledger and store agreeing with one another.
 
-Invariant: an event moves the cursor in the same step in which every subscription that covers it takes it.
+Invariant: what is asked next is what is most urgent: mutations beside requests, then streams by the table's priorities, few at once where
+the link is bad.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 
 import trio
 
-from client.errors import ServerFault, SessionEnded
+from client.errors import DeviceCopied, SessionEnded
+from client.keeping import Keeping
 from client.mutations import Mutations
-from client.pending import Asked, Pending
-from client.positions import Heard, Positions, Verdict
-from client.store import Bookmark, Kept, Store
-from client.subscription import EVENTS_MAX, CaughtUp, Delivery, Events, Fact, Restarted, Unreadable
-from protocol.client_session import backoff_ms
+from client.open_conflicts import OpenConflicts
+from client.pending import Pending
+from client.questions import Questions
+from client.replica import Replica
+from client.snapshots import Snapshots
+from client.store import Bookmark, Saved, Store
+from client.streams import Streams
+from client.subscription import EVENTS_MAX, Fact
+from client.sync_status import Behind
+from client.sync_streams import SyncStreams
 from protocol.codec import UnknownEvent, UnknownFrame, encode
-from protocol.codes import TABLE, Retry
+from protocol.codes import Code
+from protocol.entities import PRIORITIES, Priority
+from protocol.events import ConflictNoted, SpaceEntered, SpaceLeft
 from protocol.frames import (
     BATCH_FRAMES_MAX,
     AnyFrame,
@@ -33,60 +42,83 @@ from protocol.frames import (
     DoneRun,
     Event,
     Failed,
-    Follow,
     Followed,
     IsTyping,
     Lagged,
     Limits,
+    Overview,
     Presence,
     Refused,
+    Spaces,
     Typing,
-    Unfollow,
     Unfollowed,
-    Watch,
     Welcome,
 )
-from protocol.operations import AnyOperation
-from protocol.values import Cursor
+from protocol.merge import Outcome, read_outcome
+from protocol.operations import AnyOperation, Change, Claim, CreateCommunity, Join, Leave, Release, Reopen, Resolve, SetBack
+from protocol.values import Cursor, LinkQuality
 
 MESSAGE_BYTES_GOAL = 8 * 1024
 """A message to the server is closed at this size: at 50 kbit/s it takes 1.3 s, and a ping does not wait longer than that behind it."""
-WORKED_MAX = 64
-"""Events worked through before their cursors are written down, so that a durable store is not synced for each."""
 HINTS_MAX = 8
 """Typing notices that wait for the socket; more are forgotten."""
-FOLLOWS_OPEN_MAX = 32
+STREAMS_OPEN_MAX = 32
 """Questions for streams that are open at once: each may bring a page, and pages of many streams at once bring no stream forward sooner."""
+STREAMS_OPEN_POOR_MAX = 2
+"""The same on a bad link: what is most urgent comes first, and while one page is read the next is on its way."""
+BAD_LINKS = frozenset({LinkQuality.FAIR, LinkQuality.POOR, LinkQuality.TWO_G})
+RESTORED = "restored"
+"""Noted from a restore on until all is up: only then are snapshots taken."""
+SUCCEEDED = "succeeded"
+
+_JOINING = frozenset(int(kind.__struct_config__.tag) for kind in (Join, Leave, CreateCommunity))  # type: ignore[arg-type]
+_DECIDING = frozenset(int(kind.__struct_config__.tag) for kind in (Claim, Reopen, Resolve, Release, SetBack, Change))  # type: ignore[arg-type]
 
 
 class Exchange:
-    """One device's side of all conversations with the server."""
+    """One device's side of all conversations with the server. `records`: it keeps those of its account's streams."""
 
-    def __init__(self, store: Store, device: int, spread: Callable[[], float], events_max: int = EVENTS_MAX) -> None:
-        orphans = store.bind(device)
-        saved = store.load()
+    def __init__(
+        self,
+        store: Store,
+        device: int,
+        wall: Callable[[], float],
+        spread: Callable[[], float],
+        events_max: int = EVENTS_MAX,
+        records: bool = True,
+    ) -> None:
+        saved = _take_over(store, device)
+        self.device = device
         self._store = store
-        self._spread = spread
-        self._events_max = events_max
+        self._wall = wall
+        self._records = records
         self._epoch = saved.epoch
-        self._positions = Positions(saved.cursors)
-        self._mutations = Mutations(store, saved.mutations, spread, self.wake, self._after)
-        self._orphans = orphans
-        self._subscriptions: list[Events] = []
-        self._paused: set[int] = set()
-        self._worked: dict[int, int] = {}
-        self._asked: dict[int, Asked] = {}
-        self._unsent: deque[int] = deque()
-        self._unfollows: deque[int] = deque()
-        self._typing: deque[int] = deque(maxlen=HINTS_MAX)
-        self._watched: set[int] = set()
-        self._follows: dict[int, int] = {}
-        self._retrying: set[int] = set()
-        self._last_id = 0
+        self.replica = Replica(store)
+        self.questions = Questions(self.wake, self._after, spread)
+        self.mutations = Mutations(store, saved, self.replica, wall, spread, self.wake, self._after)
+        self.streams = Streams(store, self.replica, saved.cursors, self.questions.new_id, self.wake, self._after, spread, events_max)
+        self.sync_streams = SyncStreams(store)
+        self.conflicts = OpenConflicts(store, self._change)
+        self.keeping = Keeping(store, self.sync_streams, self.replica, self._is_held)
+        self._snapshots = Snapshots(self.replica, self._complete, self._refused)
+        self.mutations.decided = self._decided
+        self.streams.records = lambda stream: stream in self.sync_streams
+        self.streams.news = self._news
+        self.streams.refused = self._refused
+        self._heads: dict[int, int] = {}
+        self._typing: list[int] = []
         self._limits: Limits | None = None
-        self._end: SessionEnded | None = None
+        self._open_max = STREAMS_OPEN_MAX
+        self._last_number = 0
+        self._overview_due = self._overview_asked = False
+        self._plan_due = False
         self._wake_writer = trio.Event()
+        self._changed = trio.Event()
+        self.succeeded_at = int.from_bytes(store.noted(SUCCEEDED), "big")
         self.later: Callable[[float, Callable[[], None]], None] | None = None
+        self._restoring = bool(store.noted(RESTORED))
+        self._rank()
+        self._plan_due = records and self.sync_streams.told
 
     # What the application asks for
 
@@ -97,92 +129,65 @@ class Exchange:
     @property
     def in_flight(self) -> int:
         """Mutations sent on this socket and not answered."""
-        return self._mutations.in_flight
+        return self.mutations.in_flight
 
     @property
     def answers(self) -> int:
         """Mutations that were answered, on all sockets."""
-        return self._mutations.answers
+        return self.mutations.answers
 
-    @property
-    def orphans(self) -> tuple[Kept, ...]:
-        """Mutations that another device left behind in this store, with an unknown outcome."""
-        return self._orphans
-
-    @property
-    def unanswered(self) -> list[Pending]:
-        """Every mutation without an outcome, oldest first."""
-        return self._mutations.unanswered
-
-    def cursor(self, stream: int) -> int:
-        return self._positions.cursor(stream)
+    def submit(self, operation: AnyOperation, cause: Event | None, bookmark: Bookmark | None) -> Pending:
+        """Keeps a mutation and queues it. Raises `ValueError` for one that no server would take, `QueueFull`, `SessionEnded`."""
+        pending = self.mutations.submit(operation, cause, bookmark)
+        self._change()
+        return pending
 
     def bookmark(self, name: str) -> int:
         return self._store.bookmark(name)
 
-    def submit(self, operation: AnyOperation, cause: Event | None, bookmark: Bookmark | None) -> Pending:
-        """Keeps a mutation and queues it. Raises `ValueError` for one that no server would take, `QueueFull`, `SessionEnded`."""
-        return self._mutations.submit(operation, cause, bookmark)
-
-    async def wait_quiet(self) -> None:
-        """Waits until no mutation is without an outcome. Raises `SessionEnded`."""
-        await self._mutations.wait_quiet()
-
-    def events(self, streams: frozenset[int] | None) -> Events:
-        """Opens a subscription, and wakes up the streams that rested for want of one."""
-        events = Events(streams, self._work, self._rouse, self._close, self._events_max)
-        if self._end is not None:
-            events.finish(self._end)
-        self._subscriptions.append(events)
-        for stream in streams or ():
-            self.follow(stream, None)
-        self._rouse(events)
-        return events
-
-    def follow(self, stream: int, after: int | None) -> None:
-        """Wants a stream from its cursor on (`after` counts for one that has none)."""
-        self._paused.discard(stream)
-        if self._positions.want(stream, after):
-            self.wake()
-
-    def unfollow(self, stream: int, forget: bool) -> None:
-        """Stops wanting it."""
-        self._paused.discard(stream)
-        self._retrying.discard(stream)
-        self._rest(stream)
-        if forget:
-            self._worked.pop(stream, None)
-            self._positions.forget(stream)
-            self._store.forget(stream)
+    def follow_inbox(self, inbox: int) -> None:
+        """Wants what concerns the account itself, before anything else."""
+        self.streams.positions.priorities[inbox] = Priority.INBOX
+        self.streams.follow(inbox)
 
     def type(self, stream: int) -> None:
         """Says that one is typing, if a socket is open."""
-        if self._limits is not None and stream not in self._typing:
+        if self._limits is not None and stream not in self._typing and len(self._typing) < HINTS_MAX:
             self._typing.append(stream)
             self.wake()
 
-    def new_id(self) -> int:
-        self._last_id = self._last_id % (2**32 - 1) + 1
-        return self._last_id
-
-    def open_request(self, asked: Asked) -> None:
-        """Queues a request; its answer is put into `asked`."""
-        if self._end is not None:
-            raise self._end
-        self._asked[asked.request.id] = asked
-        self._unsent.append(asked.request.id)
+    def plan_again(self) -> None:
+        """What is kept was chosen anew."""
+        self._plan_due = True
         self.wake()
 
-    def drop_request(self, asked: Asked) -> None:
-        """Nobody waits for it any more."""
-        self._asked.pop(asked.request.id, None)
+    @property
+    def changed(self) -> trio.Event:
+        """Set when anything of the status may have changed, and then another one."""
+        return self._changed
 
-    def watched(self, space: int, on: bool) -> None:
-        """Remembers that presence of a space is on, so that the next socket asks for it again."""
-        if on:
-            self._watched.add(space)
-        else:
-            self._watched.discard(space)
+    def behind(self) -> tuple[Behind, ...]:
+        """The streams that are not up to date, the most urgent first."""
+        positions = self.streams.positions
+        missing = dict.fromkeys([*self._snapshots.wanted, *positions.missing()])
+        found = []
+        for stream in sorted(missing, key=self._priority):
+            known = self.sync_streams.get(stream)
+            if known is not None:
+                events = max(0, max(known.head, self._heads.get(stream, 0)) - positions.cursor(stream))
+                found.append(Behind(stream, known.kind, known.community, events, stream in self._snapshots))
+        return tuple(found)
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything is up and everything that is wanted is here, as far as this socket knows."""
+        return (
+            self._limits is not None
+            and not self.mutations.upload.pending
+            and not (self._overview_due or self._overview_asked or self._plan_due or self.conflicts.stale)
+            and not self._snapshots.wanted
+            and not self.streams.positions.missing()
+        )
 
     # The socket's side
 
@@ -201,54 +206,81 @@ class Exchange:
 
     def hello_cursors(self) -> tuple[Cursor, ...]:
         """The cursors for `Hello`; from now on what they bring is taken."""
-        return self._positions.hello()
+        if self._plan_due:
+            self._carry_out_plan()
+        return self.streams.hello()
 
-    def welcome(self, welcome: Welcome, reset: bool) -> None:
-        """The session is open: everything unanswered is asked for again, what did not fit into `Hello` is followed."""
+    def welcome(self, welcome: Welcome, reset: bool, link: LinkQuality = LinkQuality.UNKNOWN) -> None:
+        """The session is open: everything unanswered is asked for again, what did not fit into `Hello` is followed.
+
+        Raises `DeviceCopied` when the server knows of numbers that this store never gave.
+        """
+        last_number = welcome.last_number
+        if not reset and 0 < self.mutations.given < last_number:
+            raise DeviceCopied(f"the server has decided {last_number} mutations, and this store has numbered {self.mutations.given}")
+        if reset:
+            self.mutations.restore(last_number)
+            self._store.note(RESTORED, b"1")
+            self._restoring = True
+            self._forget_positions()
         if self._epoch != welcome.epoch:
-            self._worked.clear()
             self._store.begin(welcome.epoch)
             self._epoch = welcome.epoch
-        if reset:
-            for stream in self._positions.reset():
-                for events in self._covering(stream):
-                    events.mark(Restarted(stream))
+            self.replica.reload()
+        self.streams.welcome(welcome.epoch, reset)
         self._limits = welcome.limits
-        self._mutations.welcome(welcome.last_number, welcome.limits.in_flight_max, restored=reset)
-        if welcome.inbox not in self._positions:
-            self.follow(welcome.inbox, None)
-        for space in self._watched:
-            id = self.new_id()
-            self._asked[id] = Asked(Watch(id, space, True), socket_bound=True)
-            self._unsent.append(id)
+        self._last_number = last_number
+        self._open_max = STREAMS_OPEN_POOR_MAX if link in BAD_LINKS else STREAMS_OPEN_MAX
+        self.mutations.welcome(last_number, welcome.limits.in_flight_max)
+        if self.mutations.heirs.waiting:
+            self.mutations.heirs.begin()
+            self._ask_heirs()
+        if welcome.inbox not in self.streams.positions:
+            self.follow_inbox(welcome.inbox)
+        self.streams.positions.priorities[welcome.inbox] = Priority.INBOX
+        self.questions.welcome()
+        self._overview_due = self._records and (self._overview_due or reset or not self.sync_streams.told)
+        if reset:
+            self.conflicts.doubt()
+        self._plan_due = self._records and self.sync_streams.told
         self.wake()
+        self._change()
+
+    def _forget_positions(self) -> None:
+        """Streams of records begin with a snapshot in the new history, not with its first event."""
+        for one in self.sync_streams.all():
+            self.streams.positions.forget(one.stream)
+        for size in self._store.sizes():
+            if size.stream not in self.sync_streams:
+                self._store.forget(size.stream)
 
     def cut(self) -> None:
         """The socket is gone."""
+        self._succeed()
         self.later = None
         self._limits = None
-        self._mutations.cut()
-        self._follows.clear()
-        self._unfollows.clear()
+        self._overview_due = self._overview_due or self._overview_asked
+        self._overview_asked = False
+        self.mutations.cut()
+        self.streams.cut()
+        self.questions.cut()
+        self._snapshots.cut()
+        self.conflicts.cut()
         self._typing.clear()
-        for id in [id for id, asked in self._asked.items() if asked.socket_bound]:
-            self._asked.pop(id).answered.set()
-        self._unsent = deque(self._asked)
-        for stream in self._retrying:
-            self._positions.want(stream)
-        self._retrying.clear()
-        self.flush()
+        self._change()
 
     def finish(self, end: SessionEnded) -> None:
         """The session is over: everybody who waits is told. The store keeps what has no outcome."""
-        self._end = end
-        self._mutations.finish(end)
-        for asked in self._asked.values():
-            asked.error = end
-            asked.answered.set()
-        for events in self._subscriptions:
-            events.finish(end)
-        self.flush()
+        self.mutations.finish(end)
+        self.questions.finish(end)
+        self.streams.finish(end)
+        self._change()
+
+    def become(self, device: int) -> None:
+        """The store was copied and goes on as another device."""
+        self.device = device
+        self.mutations.inherit(device)
+        self._change()
 
     def collect(self) -> list[bytes]:
         """The frames of the next message, requests first; empty if there is nothing to say. What it returns counts as sent."""
@@ -263,144 +295,192 @@ class Exchange:
             room -= len(frame)
             if room < 0 or len(frames) >= BATCH_FRAMES_MAX // 2:
                 break
-        return frames + self._mutations.take(room, BATCH_FRAMES_MAX - len(frames))
+        return frames + self.mutations.take(room, BATCH_FRAMES_MAX - len(frames))
 
     def _commands(self) -> Iterator[bytes]:
-        while self._unsent:
-            asked = self._asked.get(self._unsent.popleft())
-            if asked is not None:
-                asked.sent_at = trio.current_time()
-                yield encode(asked.request)
-        while self._unfollows:
-            yield encode(Unfollow(self.new_id(), self._unfollows.popleft()))
-        for stream in self._positions.unasked():
-            if len(self._follows) >= FOLLOWS_OPEN_MAX:
+        self._want()
+        yield from self.questions.commands()
+        yield from self.streams.unfollows()
+        unasked = [*self.streams.positions.unasked(), *(self._snapshots.unasked() if not self._is_uploading() else ())]
+        for stream in sorted(unasked, key=self._priority):
+            if self.streams.asking + self._snapshots.asking >= self._open_max:
                 break
-            id = self.new_id()
-            self._follows[id] = stream
-            yield encode(Follow(id, stream, self._positions.asked(stream, id)))
+            if stream in self._snapshots:
+                self._snapshots.ask(stream, self.questions)
+                yield from self.questions.commands()
+            else:
+                yield self.streams.ask(stream)
         while self._typing:
-            yield encode(Typing(self._typing.popleft()))
+            yield encode(Typing(self._typing.pop(0)))
+
+    def _want(self) -> None:
+        """Asks for what became due."""
+        if self._plan_due:
+            self._carry_out_plan()
+        if self._overview_due and not self._overview_asked:
+            self._overview_due, self._overview_asked = False, True
+            self.questions.wonder(Overview, self._hear_overview)
+        if self._records and self.conflicts.stale:
+            self.conflicts.ask(self.questions)
+
+    def _is_uploading(self) -> bool:
+        """After a restore everything goes up before snapshots come down: they would show a state without it."""
+        if self._restoring and not self.mutations.upload.pending:
+            self._store.note(RESTORED, b"")
+            self._restoring = False
+        return self._restoring
 
     def hear(self, frame: AnyFrame | UnknownFrame | UnknownEvent) -> None:
         """Takes one frame that is not about the session itself. Raises `ServerFault`, and `DeviceCopied` when the store was copied."""
         match frame:
             case Event() | UnknownEvent():
-                self._hear_event(frame)
+                self.streams.hear_event(frame)
             case Done(number, value):
-                self._mutations.commit(number, (value,))
+                self.mutations.commit(number, (value,))
             case DoneRun(first, values):
-                self._mutations.commit(first, values)
+                self.mutations.commit(first, values)
             case Refused():
-                self._mutations.refuse(frame)
+                self.mutations.refuse(frame)
             case Followed(id, stream, upto, live):
-                self._follows.pop(id, None)
-                self.wake()
-                self._hear_followed(stream, id, upto, live)
+                self._heads[stream] = upto
+                self.streams.hear_followed(stream, id, upto, live)
             case Lagged(stream):
-                if self._positions.lagged(stream):
-                    self.wake()
+                self.streams.hear_lagged(stream)
             case Unfollowed(stream, code):
-                if self._positions.rest(stream):
-                    self._mark(Unreadable(stream, code))
+                self.streams.hear_unfollowed(stream, code)
             case IsTyping() | Presence():
-                stream_or_none = frame.stream if isinstance(frame, IsTyping) else None
-                for events in self._subscriptions:
-                    if stream_or_none is None or events.covers(stream_or_none):
-                        events.hint(frame)
-            case Failed() if frame.id == 0 or frame.id in self._follows:
-                self._hear_follow_failed(frame, self._follows.pop(frame.id, frame.stream))
+                self.streams.hear_hint(frame)
+            case Failed() if self.streams.hear_failed(frame):
+                pass
             case UnknownFrame():
                 pass
             case _:
-                self._hear_answer(frame)
+                self.questions.hear(frame)
+        if not isinstance(frame, IsTyping | Presence):
+            self._change()
 
-    # Requests
+    # What follows from what was heard
 
-    def _hear_answer(self, frame: AnyFrame) -> None:
-        id = getattr(frame, "id", 0)
-        asked = self._asked.pop(id, None)
-        if asked is not None:
-            asked.answer = frame
-            asked.answered.set()
-
-    # Streams
-
-    def _covering(self, stream: int) -> list[Events]:
-        return [events for events in self._subscriptions if events.covers(stream)]
-
-    def _mark(self, mark: CaughtUp | Unreadable) -> None:
-        for events in self._covering(mark.stream):
-            events.mark(mark)
-
-    def _hear_event(self, fact: Fact) -> None:
-        match self._positions.judge(fact.stream, fact.seq):
-            case Verdict.APPLY:
-                covering = self._covering(fact.stream)
-                if covering and all(events.has_room for events in covering):
-                    self._positions.apply(fact.stream, fact.seq)
-                    delivery = Delivery(fact, self._epoch, len(covering))
-                    for events in covering:
-                        events.put(delivery)
-                else:
-                    self._paused.add(fact.stream)
-                    self._rest(fact.stream)
-            case Verdict.ASK:
+    def _news(self, fact: Fact, taken: bool) -> None:
+        """An event was taken; or there is one in a stream that nobody reads, which for the inbox means: ask what it would have said."""
+        body = fact.body if isinstance(fact, Event) else None
+        if not taken:
+            if self.streams.positions.priorities.get(fact.stream) == Priority.INBOX and self._records:
+                self._overview_due = True
+                self.conflicts.doubt()
                 self.wake()
-            case Verdict.DROP:
-                pass
-
-    def _hear_followed(self, stream: int, id: int, upto: int, live: bool) -> None:
-        match self._positions.followed(stream, id, upto, live):
-            case Heard.LIVE:
-                self._mark(CaughtUp(stream, upto))
-            case Heard.STALLED:
-                raise ServerFault(f"stream {stream} is said to have more after {self._positions.cursor(stream)}, and nothing comes")
-            case Heard.ASK | Heard.NOTHING:
-                pass
-
-    def _hear_follow_failed(self, failed: Failed, stream: int) -> None:
-        self.wake()
-        if not self._positions.failed(stream, failed.id):
             return
-        if TABLE[failed.code].retry in (Retry.LATER, Retry.SAME) and self.later is not None:
-            self._retrying.add(stream)
-            self.later(max(failed.wait_ms, backoff_ms(1, self._spread())) / 1000, lambda: self._follow_again(stream))
-        else:
-            self._mark(Unreadable(stream, failed.code, failed.detail))
+        match body:
+            case SpaceLeft(space):
+                self._drop(self.sync_streams.leave(space))
+                self._overview_due = self._records
+            case SpaceEntered():
+                self._overview_due = self._records
+            case ConflictNoted():
+                self.conflicts.doubt()
+            case _:
+                return
+        self.wake()
 
-    def _follow_again(self, stream: int) -> None:
-        if stream in self._retrying:
-            self._retrying.discard(stream)
-            self.follow(stream, None)
+    def _decided(self, operation: bytes, code: int, value: int) -> None:
+        """A mutation has its outcome: what it may have changed is asked for."""
+        if code != Code.OK or len(operation) < 2:
+            return
+        tag = operation[1]
+        if tag in _JOINING and self._records:
+            self._overview_due = True
+        elif tag in _DECIDING and (tag != Change.__struct_config__.tag or read_outcome(value)[0] is Outcome.REVIEW):
+            self.conflicts.doubt()
 
-    def _rest(self, stream: int) -> None:
-        if self._positions.rest(stream) and self._limits is not None:
-            self._unfollows.append(stream)
+    def _hear_overview(self, answer: AnyFrame) -> None:
+        self._overview_asked = False
+        if isinstance(answer, Spaces):
+            gone = self.sync_streams.learn(answer)
+            self._drop(gone)
+            self._rank()
+            self._plan_due = True
             self.wake()
 
-    def _rouse(self, roomy: Events) -> None:
-        """A subscription has room: the streams that rest for want of it are followed again."""
-        for stream in [stream for stream in self._paused if roomy.covers(stream)]:
-            if all(events.is_roomy for events in self._covering(stream)):
-                self.follow(stream, None)
+    def _carry_out_plan(self) -> None:
+        self._plan_due = False
+        plan = self.keeping.plan()
+        for step in plan.give_up:
+            self.keeping.gave_up(step.stream)
+            self._drop([step.stream])
+        for step in plan.keep:
+            if step.stream not in self._snapshots:
+                self.streams.follow(step.stream)
+        for step in plan.fetch:
+            self._snapshots.want(step.stream)
 
-    def _close(self, events: Events) -> None:
-        self._subscriptions.remove(events)
-        for stream in list(self._paused):
-            covering = self._covering(stream)
-            if covering and all(other.is_roomy for other in covering):
-                self.follow(stream, None)
+    def _is_held(self, stream: int) -> bool:
+        return stream in self.streams.positions or stream in self._snapshots
 
-    def _work(self, delivery: Delivery) -> None:
-        """The application is done with an event; cursors are written down by the dozen."""
-        if delivery.epoch == self._epoch:
-            self._worked[delivery.fact.stream] = delivery.fact.seq
-            if len(self._worked) >= WORKED_MAX or delivery.fact.seq % WORKED_MAX == 0:
-                self.flush()
+    def _complete(self, stream: int, head: int) -> None:
+        self.streams.start_at(stream, head)
+        self._plan_due = True
 
-    def flush(self) -> None:
-        """Writes down how far the application has come."""
-        if self._worked:
-            self._store.advance(self._worked)
-            self._worked = {}
+    def _refused(self, stream: int, code: int) -> bool:
+        """A stream of records cannot be had: from this position (true: a snapshot goes on from it), or at all."""
+        if stream not in self.sync_streams or not self._records:
+            return False
+        self.wake()
+        if code == Code.RESET:
+            self.streams.positions.forget(stream)
+            self._snapshots.want(stream)
+            return True
+        self._drop([stream])
+        self.sync_streams.drop([stream])
+        self._overview_due = True
+        return False
+
+    def _drop(self, streams: list[int]) -> None:
+        """Their records go from this device; changes without an outcome stay, and are sent."""
+        for stream in streams:
+            self._snapshots.forget(stream)
+            self.streams.unfollow(stream, forget=True)
+
+    def _ask_heirs(self) -> None:
+        heirs = self.mutations.heirs
+
+        def hear(answer: AnyFrame) -> None:
+            heirs.hear(answer)
+            if heirs.complete:
+                self.mutations.inherited(heirs.settlements, self._last_number)
+            else:
+                self.questions.wonder(heirs.question, hear)
+
+        self.questions.wonder(heirs.question, hear)
+
+    # Status and order
+
+    def _rank(self) -> None:
+        for one in self.sync_streams.all():
+            self.streams.positions.priorities[one.stream] = PRIORITIES.get(one.kind, Priority.COMMUNITY)
+
+    def _priority(self, stream: int) -> int:
+        return self.streams.positions.priorities.get(stream, Priority.COMMUNITY)
+
+    def tell_changed(self) -> None:
+        """Whoever looks at the status looks again."""
+        self._change()
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    def _succeed(self) -> None:
+        """Notes the time if all is up and all is down."""
+        if self.is_complete:
+            self.succeeded_at = int(self._wall())
+            self._store.note(SUCCEEDED, self.succeeded_at.to_bytes(8, "big"))
+
+
+def _take_over(store: Store, device: int) -> Saved:
+    """Makes the store this device's. What it numbered under another one is inherited: it will be learned what became of it."""
+    before = store.load().device
+    if before not in (0, device):
+        store.inherit(device)
+    else:
+        store.bind(device)
+    return store.load()

@@ -9,13 +9,15 @@ earlier time: a store that lost its newest lines, or was begun anew for an old d
 number and bytes belong together. At `Welcome` the older socket's generation is over, so whatever lies above `last_number` is
 undecided for good, and may be numbered anew without a gap: that happens when a restored database has forgotten decisions.
 
+The window has two bounds, in mutations and in bytes: after a cut at any point no more than that is sent again.
+
 Invariant: what is sent at once is a run of consecutive numbers that begins at the lowest unanswered one, no longer than the window.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from client.errors import QueueFull
 
@@ -24,23 +26,36 @@ UNANSWERED_MAX = 50_000
 bound, because each takes memory and disk, and a store that no server takes from must say so at last (`QueueFull`)."""
 FRAME_BYTES = 12
 """What a `Mutate` frame adds to its operation: array head, tag, and a number of up to nine bytes."""
-SETTLED_KEPT = 256
-"""Mutations kept after their outcome, for the case that the database is restored to a time before it."""
+ANY_BYTES = 2**31
+"""No bound in bytes."""
 
 
 class Entry:
-    """One mutation. `key` names it in the store, in order; `number` is 0 until it is first sent, `noted` once the store knows it."""
+    """One mutation. `key` names it in the store, in order; `number` is 0 until it is first sent, `noted` once the store knows it.
 
-    __slots__ = ("key", "noted", "number", "operation")
+    `weight` is how many bytes of the present socket it took.
+    """
+
+    __slots__ = ("key", "noted", "number", "operation", "weight")
 
     def __init__(self, key: int, operation: bytes, number: int = 0) -> None:
         self.key = key
         self.operation = operation
         self.number = number
         self.noted = number > 0
+        self.weight = 0
 
     def __repr__(self) -> str:
         return f"Entry(key={self.key}, number={self.number})"
+
+
+Weigh = Callable[[Entry, Entry | None], int]
+"""How many bytes an entry adds to a message behind another one (None: it is the first)."""
+
+
+def weigh_alone(entry: Entry, _: Entry | None) -> int:
+    """As a frame of its own."""
+    return len(entry.operation) + FRAME_BYTES
 
 
 class Ledger:
@@ -50,7 +65,7 @@ class Ledger:
         self._waiting: deque[Entry] = deque(entries)
         self._sent: OrderedDict[int, Entry] = OrderedDict()
         self._bounced: set[int] = set()
-        self._settled: deque[Entry] = deque(maxlen=SETTLED_KEPT)
+        self._sent_bytes = 0
         self._next_number = 0
         self._unanswered_max = unanswered_max
 
@@ -61,6 +76,11 @@ class Ledger:
     def in_flight(self) -> int:
         """Sent on the present socket and not answered."""
         return len(self._sent) - len(self._bounced)
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """What they weighed."""
+        return self._sent_bytes
 
     @property
     def holding(self) -> bool:
@@ -82,50 +102,58 @@ class Ledger:
         self.check_room()
         self._waiting.append(entry)
 
-    def welcomed(self, last_number: int, restored: bool = False) -> list[Entry]:
-        """The server has decided up to `last_number`; what was numbered above it is numbered on from there.
+    def entries(self) -> list[Entry]:
+        """Every mutation without an outcome, in order."""
+        return [*self._sent.values(), *self._waiting]
 
-        After a restore (`restored`), settled mutations that the database has forgotten are put in front again, and returned.
-        """
+    def put_in_front(self, forgotten: Iterable[Entry]) -> None:
+        """Mutations that were settled and that a restored database has forgotten: they are older than all that waits."""
+        assert not self._sent, "only between sockets"
+        self._waiting.extendleft(reversed(list(forgotten)))
+
+    def welcomed(self, last_number: int) -> None:
+        """The server has decided up to `last_number`; what was numbered above it is numbered on from there."""
         self.cut()
-        forgotten: list[Entry] = []
-        if restored:
-            forgotten = [entry for entry in self._settled if entry.number > last_number]
-            self._settled = deque((entry for entry in self._settled if entry.number <= last_number), SETTLED_KEPT)
-            for entry in forgotten:
-                entry.noted = False
-            self._waiting.extendleft(reversed(forgotten))
         number = last_number + 1
+        fresh = False
         for entry in self._waiting:
-            if entry.number == 0:
-                break
-            if entry.number <= last_number:
+            if 0 < entry.number <= last_number:
                 continue
-            if entry.number != number:
-                entry.number = number
+            fresh = fresh or entry.number == 0
+            renumbered = 0 if fresh else number
+            if entry.number != renumbered:
+                entry.number = renumbered
                 entry.noted = False
-            number += 1
+            number += not fresh
         self._next_number = number
-        return forgotten
 
-    def take(self, window: int, bytes_max: int, entries_max: int) -> list[Entry]:
-        """What goes into the next message, in order, so that no more than `window` are unanswered; new ones get their numbers here.
+    def take(self, window: int, bytes_max: int, entries_max: int, window_bytes: int = ANY_BYTES, weigh: Weigh = weigh_alone) -> list[Entry]:
+        """What goes into the next message, in order; new ones get their numbers here. Not more than `window` are unanswered afterwards,
+        and they do not weigh more than `window_bytes`.
 
-        One entry is taken even if it alone has more than `bytes_max`, unless that is below zero: the bound is a goal for messages.
+        One entry is taken even if it alone has more than `bytes_max`, unless that is below zero: the bound is a goal for messages. One
+        that alone weighs more than `window_bytes` is sent when nothing else is unanswered.
         """
         assert self._next_number, "nothing is sent before Welcome"
         taken: list[Entry] = []
+        before: Entry | None = None
         while self._waiting and bytes_max >= 0 and not self.holding and len(self._sent) < window and len(taken) < entries_max:
             entry = self._waiting[0]
-            bytes_max -= len(entry.operation) + FRAME_BYTES
+            weight = weigh(entry, before)
+            bytes_max -= weight
             if taken and bytes_max < 0:
+                break
+            if self._sent and self._sent_bytes + weight > window_bytes:
                 break
             self._waiting.popleft()
             if entry.number == 0:
                 entry.number = self._next_number
                 self._next_number += 1
+            entry.weight = weight
             self._sent[entry.number] = entry
+            self._sent_bytes += weight
             taken.append(entry)
+            before = entry
         return taken
 
     def settle(self, number: int) -> Entry | None:
@@ -133,7 +161,7 @@ class Ledger:
         entry = self._sent.pop(number, None)
         if entry is not None:
             self._bounced.discard(number)
-            self._settled.append(entry)
+            self._sent_bytes -= entry.weight
         return entry
 
     def bounce(self, number: int) -> None:
@@ -145,6 +173,7 @@ class Ledger:
         """Puts all that was sent back in front, to be sent again in order."""
         self._waiting.extendleft(reversed(self._sent.values()))
         self._sent.clear()
+        self._sent_bytes = 0
         self._bounced.clear()
 
     def cut(self) -> None:

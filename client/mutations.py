@@ -1,30 +1,37 @@
 """A device's mutations: kept, numbered, sent in a window, sent again, decided.
 
-    submit ─▶ store, ledger ─take─▶ Mutate frames ·· Done, DoneRun, Refused ─▶ the outcome of each `Pending`
+    submit ─▶ store, replica, ledger ─take─▶ Chunk, Mutate ·· Done, DoneRun, Refused ─▶ the outcome of each `Pending`
 
-The window opens by one with every window answered and narrows when the server is too busy: additive increase, multiplicative decrease.
-Not one waits here; `after` calls back once a wait that the server asked for is over.
+What is under way is bounded twice: in bytes by two chunks, so that a cut costs a bad link no more than that, and in mutations by what
+the server keeps outcomes of. The window in mutations opens by one with every window answered and narrows when the server is too busy:
+additive increase, multiplicative decrease. Not one waits here; `after` calls back once a wait that the server asked for is over.
 
 Invariant: what `submit` returned is in the store until the server has decided it, and is asked for again on every new socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import trio
-from msgspec import Raw
+from msgspec import Struct
+from msgspec.structs import replace
 
+from client import parcels
 from client.errors import DeviceCopied, MutationRefused, ServerFault, SessionEnded
+from client.heirs import Heirs
 from client.ledger import Entry, Ledger
 from client.pending import Pending
-from client.store import Bookmark, Cause, Kept, Store
+from client.replica import Replica
+from client.store import Bookmark, Cause, Saved, Settled, Store, Unapplied, read_change
 from protocol.client_session import backoff_ms
 from protocol.codec import BadFrame, decode_operation, encode
 from protocol.codes import TABLE, Code, Retry
-from protocol.frames import Event, Mutate, Refused
+from protocol.frames import CHUNK_BYTES_GOAL, Event, Refused, Settlement
 from protocol.operations import AnyOperation
 
+IN_FLIGHT_BYTES_MAX = 2 * CHUNK_BYTES_GOAL
+"""What is sent and not answered: while one chunk is on its way the answer to the other comes back. It is also what a cut may cost."""
 WINDOW_DECREASE = 4
 """What came back for load or rate divides the window by this, and every answered window widens it by one. By two it took so many refused
 commands to come down from 128 that a server with a bound on those (200) ended the socket; by four it takes at most 166."""
@@ -33,27 +40,43 @@ FUTILE_MAX = 5
 where they are, and the next `Welcome` says it anew."""
 
 
-class Mutations:
-    """Every mutation of one device without an outcome, those that the store `kept` first.
+class Upload(Struct, frozen=True):
+    """What waits for its outcome. `sent` of `total` are through since there was last nothing to send."""
 
-    `wake` says that there may be something to send; `after` runs something in so many seconds, unless the socket is gone by then.
+    pending: int
+    pending_bytes: int
+    in_flight: int
+    sent: int
+    total: int
+
+
+class Mutations:
+    """Every mutation of one device without an outcome, those that the store kept (`saved`) first.
+
+    `wake` says that there may be something to send; `after` runs something in so many seconds, unless the socket is gone by then; `wall`
+    is Unix time in seconds. `decided` is told each operation with its outcome: code and value.
     """
 
     def __init__(
         self,
         store: Store,
-        kept: Iterable[Kept],
+        saved: Saved,
+        replica: Replica,
+        wall: Callable[[], float],
         spread: Callable[[], float],
         wake: Callable[[], None],
         after: Callable[[float, Callable[[], None]], None],
     ) -> None:
-        kept = tuple(kept)
         self._store = store
+        self._replica = replica
+        self._wall = wall
         self._spread = spread
         self._wake = wake
         self._after = after
-        self._ledger = Ledger(Entry(one.key, one.operation, one.number) for one in kept)
-        self._pendings = {one.key: Pending(one.key, one.operation) for one in kept}
+        self._pendings = {one.key: Pending(one.key, one.operation) for one in saved.mutations}
+        self._bytes = sum(len(one.operation) for one in saved.mutations)
+        self._unapplied: list[Unapplied] | None = None
+        self._through = 0
         self._futile = 0
         self._hold_wait = 0
         self._window = 1.0
@@ -61,6 +84,15 @@ class Mutations:
         self._end: SessionEnded | None = None
         self._quiet = trio.Event()
         self.answers = 0
+        self.decided: Callable[[bytes, int, int], None] = lambda operation, code, value: None
+        self._begin(saved)
+
+    def _begin(self, saved: Saved) -> None:
+        """Takes up what the store has."""
+        entries = [Entry(one.key, one.operation, one.number) for one in saved.mutations]
+        self._ledger = Ledger(entries)
+        self._given = saved.last_number
+        self.heirs = Heirs(saved.inherited_from, entries)
 
     # The application's side
 
@@ -86,9 +118,30 @@ class Mutations:
         self._ledger.check_room()
         key = self._store.append(frozen, Cause(cause.stream, cause.seq) if cause is not None else None, bookmark)
         self._ledger.append(Entry(key, frozen))
+        self._replica.appended(key, frozen)
+        if not self._pendings:
+            self._through = 0
         pending = self._pendings[key] = Pending(key, frozen)
+        self._bytes += len(frozen)
         self._wake()
         return pending
+
+    @property
+    def upload(self) -> Upload:
+        """How far the sending has come."""
+        count = len(self._pendings)
+        return Upload(count, self._bytes, self.in_flight, self._through, self._through + count)
+
+    def unapplied(self) -> list[Unapplied]:
+        """What was refused for good, until the person has done something about it."""
+        if self._unapplied is None:
+            self._unapplied = self._store.unapplied()
+        return self._unapplied
+
+    def discard(self, key: int) -> None:
+        """The person has seen to a refused mutation."""
+        self._store.discard(key)
+        self._unapplied = None
 
     async def wait_quiet(self) -> None:
         """Waits until no mutation is without an outcome. Raises `SessionEnded`."""
@@ -100,12 +153,64 @@ class Mutations:
 
     # The socket's side
 
-    def welcome(self, last_number: int, in_flight_max: int, restored: bool) -> None:
-        """A session is open: everything without an outcome is asked for again. After a restore that is also what was forgotten."""
+    @property
+    def given(self) -> int:
+        """The highest number that this store ever gave under its device; 0 for a store that never gave one."""
+        return self._given
+
+    def restore(self, last_number: int) -> None:
+        """The database is back at an earlier time, when `last_number` was the last one decided. To be called before the store is told of
+        the new epoch: whoever is killed in between comes here again.
+
+        What was settled since is asked for again, in front and in order. What is undecided is frozen anew, changes with base 0: their
+        bases are versions of another history.
+        """
+        self._ledger.cut()
+        forgotten = [kept for kept in self._store.load().settled if kept.number > last_number]
+        self._store.ask_again([kept.key for kept in forgotten])
+        for kept in forgotten:
+            self._pendings[kept.key] = Pending(kept.key, kept.operation)
+            self._bytes += len(kept.operation)
+        entries = [Entry(kept.key, kept.operation) for kept in forgotten]
+        self._ledger.put_in_front(entries)
+        refrozen: list[tuple[int, bytes]] = []
+        for entry in self._ledger.entries():
+            if entry.number and (self.heirs.waiting or entry.number <= last_number):
+                continue
+            change = read_change(entry.operation)
+            if change is not None and change.base:
+                self._bytes -= len(entry.operation)
+                entry.operation = encode(replace(change, base=0))
+                self._bytes += len(entry.operation)
+                self._pendings[entry.key].operation = entry.operation
+            entry.number, entry.noted = 0, False
+            refrozen.append((entry.key, entry.operation))
+        self._store.freeze_again(refrozen)
+        self._given = last_number
+
+    def welcome(self, last_number: int, in_flight_max: int) -> None:
+        """A session is open: everything without an outcome is asked for again."""
         self._window = self._window_max = float(max(1, in_flight_max))
-        for entry in self._ledger.welcomed(last_number, restored=restored):
-            entry.key = self._store.append(entry.operation)
-            self._pendings[entry.key] = Pending(entry.key, entry.operation)
+        if not self.heirs.waiting:  # their numbers are another device's, and must stay what they are until the question is answered
+            self._ledger.welcomed(last_number)
+
+    def inherit(self, device: int) -> None:
+        """The store goes on as another device, `device`: what was numbered waits until it is known what became of it."""
+        self._ledger.cut()
+        self._store.inherit(device)
+        self._begin(self._store.load())
+
+    def inherited(self, settlements: Sequence[Settlement], last_number: int) -> None:
+        """What became of the mutations of the device before. Those that are not among them never had an effect: they are numbered anew."""
+        by_number = {entry.number: entry for entry in self.heirs.entries}
+        settled = [(by_number[one.number], one.code, one.value, one.detail) for one in settlements if one.number in by_number]
+        self._decide(settled)
+        told = {entry.key for entry, _, _, _ in settled}
+        self._store.inherited([entry.key for entry in self.heirs.entries if entry.key not in told])
+        self._replica.reload()
+        self._begin(self._store.load())
+        self._ledger.welcomed(last_number)
+        self._answered()
 
     def cut(self) -> None:
         """The socket is gone."""
@@ -121,27 +226,22 @@ class Mutations:
 
     def take(self, room_bytes: int, room_frames: int) -> list[bytes]:
         """The frames of those that are sent next; what it returns counts as sent."""
-        taken = self._ledger.take(int(self._window), room_bytes, room_frames)
+        if self.heirs.waiting:
+            return []
+        room_bytes = min(room_bytes, CHUNK_BYTES_GOAL)
+        taken = self._ledger.take(int(self._window), room_bytes, room_frames, IN_FLIGHT_BYTES_MAX, parcels.weigh)
         fresh = [(entry.key, entry.number) for entry in taken if not entry.noted]
         if fresh:
             self._store.number(fresh)
-        frames = []
+            self._given = max(self._given, fresh[-1][1])
         for entry in taken:
             entry.noted = True
-            frames.append(encode(Mutate(entry.number, Raw(entry.operation))))
-        return frames
+        return parcels.wrap(taken)
 
     def commit(self, first: int, values: tuple[int, ...]) -> None:
         """The server committed these numbers, from `first` on."""
-        settled = []
-        for number, value in enumerate(values, first):
-            entry = self._ledger.settle(number)
-            if entry is not None:
-                settled.append(entry.key)
-                pending = self._pendings.pop(entry.key, None)
-                if pending is not None:
-                    pending.commit(value)
-        self._settled(settled)
+        settled = [(self._ledger.settle(number), value) for number, value in enumerate(values, first)]
+        self._settled([(entry, Code.OK, value, "") for entry, value in settled if entry is not None])
 
     def refuse(self, refused: Refused) -> None:
         """The server refused one, for good or for now. Raises `DeviceCopied`, `ServerFault`."""
@@ -151,10 +251,7 @@ class Mutations:
                 raise DeviceCopied(refused.detail)
             entry = self._ledger.settle(refused.number)
             if entry is not None:
-                pending = self._pendings.pop(entry.key, None)
-                if pending is not None:
-                    pending.fail(MutationRefused(refused.code, refused.detail))
-                self._settled([entry.key])
+                self._settled([(entry, refused.code, 0, refused.detail)])
             return
         # Not consumed. A code that ends sockets (`TAKEN_OVER`) says that the end is near; then the cut puts everything back.
         self._ledger.bounce(refused.number)
@@ -165,12 +262,29 @@ class Mutations:
             self._hold_wait = max(self._hold_wait, wait_ms)
         self._answered()
 
-    def _settled(self, keys: list[int]) -> None:
-        if keys:
-            self._store.settle(keys)
-            self._window = min(self._window_max, self._window + len(keys) / self._window)
+    def _settled(self, settled: Sequence[tuple[Entry, Code, int, str]]) -> None:
+        if settled:
+            self._decide(settled)
+            self._window = min(self._window_max, self._window + len(settled) / self._window)
         self._futile = 0
         self._answered()
+
+    def _decide(self, settled: Sequence[tuple[Entry, Code, int, str]]) -> None:
+        """These have their outcomes: the store, the replica and whoever waits are told."""
+        at = max(0, int(self._wall()))
+        self._store.settle([Settled(entry.key, code, value, detail, at) for entry, code, value, detail in settled])
+        for entry, code, value, detail in settled:
+            self._replica.settled(entry.key, code, value)
+            pending = self._pendings.pop(entry.key, None)
+            self._through += 1
+            self._bytes -= len(entry.operation)
+            if code is not Code.OK:
+                self._unapplied = None
+            if pending is not None and code is Code.OK:
+                pending.commit(value)
+            elif pending is not None:
+                pending.fail(MutationRefused(code, detail))
+            self.decided(entry.operation, code, value)
 
     def _answered(self) -> None:
         """Once everything that was sent has an answer, and something of it came back, it is sent again after a while."""

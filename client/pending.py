@@ -10,6 +10,7 @@ import trio
 
 from client.errors import ClientError
 from protocol.frames import AnyFrame, AnyRequest
+from protocol.merge import Outcome, read_outcome
 
 
 class Pending:
@@ -36,6 +37,10 @@ class Pending:
         if self._error is not None:
             raise self._error
         return self._value
+
+    async def outcome(self) -> tuple[Outcome, int]:
+        """Waits like `wait`, for a change to a record: what became of it, and the record's version or the conflict's number."""
+        return read_outcome(await self.wait())
 
     def commit(self, value: int) -> None:
         """The server committed it."""

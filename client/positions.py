@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from protocol.entities import Priority
 from protocol.frames import CURSORS_MAX
 from protocol.values import Cursor
 
@@ -67,6 +68,10 @@ class Positions:
 
     def __init__(self, cursors: dict[int, int] | None = None) -> None:
         self._streams = {stream: Position(stream, seq) for stream, seq in (cursors or {}).items()}
+        self.priorities: dict[int, int] = {}
+        """Lower comes first; a stream that is not here comes with the communities'."""
+        self.polled = False
+        """Nothing comes by itself here: who is told nothing new has everything."""
 
     def __contains__(self, stream: int) -> bool:
         return stream in self._streams
@@ -117,7 +122,7 @@ class Positions:
     def hello(self) -> tuple[Cursor, ...]:
         """The cursors for `Hello`: everything that is wanted, up to the protocol's bound. What is left over stays `WANTED`."""
         cursors: list[Cursor] = []
-        for position in self._streams.values():
+        for position in sorted(self._streams.values(), key=self._priority):
             if position.phase is Phase.ASLEEP:
                 continue
             position.phase = Phase.WANTED
@@ -128,8 +133,16 @@ class Positions:
         return tuple(cursors)
 
     def unasked(self) -> list[int]:
-        """The streams to send a `Follow` for."""
-        return [position.stream for position in self._streams.values() if position.phase is Phase.WANTED]
+        """The streams to send a `Follow` for, the most urgent first."""
+        wanted = [position for position in self._streams.values() if position.phase is Phase.WANTED]
+        return [position.stream for position in sorted(wanted, key=self._priority)]
+
+    def missing(self) -> list[int]:
+        """The streams that are wanted and not known to be complete."""
+        return [position.stream for position in self._streams.values() if position.phase in (Phase.WANTED, Phase.ASKED)]
+
+    def _priority(self, position: Position) -> int:
+        return self.priorities.get(position.stream, Priority.COMMUNITY)
 
     def asked(self, stream: int, id: int) -> int:
         """Notes that `Follow` number `id` goes out; returns the position it asks from."""
@@ -161,7 +174,8 @@ class Positions:
         position = self._streams.get(stream)
         if position is None or position.phase is not Phase.ASKED or position.asked_id != id:
             return Heard.NOTHING
-        if live and position.seq >= upto:
+        complete = live or (self.polled and position.seq == position.asked_after)
+        if complete and position.seq >= upto:
             position.phase = Phase.LIVE
             return Heard.LIVE
         position.phase = Phase.WANTED

@@ -20,12 +20,14 @@ from client.errors import AccountError, DeviceCopied, LinkClosed, ServerFault, S
 from client.exchange import Exchange
 from client.link import Link, Transport
 from client.session import Session, Status, World
-from client.settings import Grant, Settings
+from client.settings import Forking, Grant, Settings
 from protocol import client_session as machine
 from protocol.client_session import State, backoff_ms
 from protocol.codec import BadFrame, decode_frame, encode, join, split
 from protocol.codes import Code
+from protocol.entities import SCHEMA
 from protocol.frames import VERSION, AnyFrame, Bye, Draining, Goodbye, Hello, Welcome
+from protocol.values import LinkQuality
 
 GREETING_S = 20.0
 """From the open socket to `Welcome`. The server itself gives a client ten seconds, and then there is its own work and the way back."""
@@ -42,6 +44,10 @@ RENEW_AHEAD_S = 120.0
 after an outage do not renew together."""
 CLOCK_SLACK_S = 5.0
 """A token with less time than this left is renewed before it is shown."""
+SLOW_GREETING_S = 0.6
+"""From `Hello` to `Welcome`: a link that takes longer is treated as a poor one until the next socket."""
+FORKS_MAX = 3
+"""Devices asked for in one session because its store was copied. The first one ends the matter; more mean that somebody is wrong."""
 LEAVE_S = 3.0
 """What is left to say at the end gets this long."""
 
@@ -63,6 +69,8 @@ class Runner:
         self._activity = trio.CancelScope()
         self._hurried = trio.Event()
         self._cause = machine.Cut()
+        self._copied: str | None = None
+        self._forks = 0
 
     async def run(self) -> None:
         """Runs until the session is over. To be cancelled at will."""
@@ -99,6 +107,13 @@ class Runner:
         if self._socket is None:
             self._activity.cancel()
 
+    def will_fork(self, detail: str) -> bool:
+        """The store was copied: goes on as another device, if the grant can become one."""
+        if not isinstance(self._grant, Forking) or self._forks >= FORKS_MAX:
+            return False
+        self._copied = detail
+        return True
+
     def hurry(self) -> None:
         """Ends a wait as soon as it may be ended; without one nothing happens."""
         self._hurried.set()
@@ -134,10 +149,31 @@ class Runner:
             self.feed(machine.Renewed())
         return True
 
+    async def _fork(self) -> bool:
+        """True if the store goes on as a new device; otherwise the machine has been told."""
+        assert isinstance(self._grant, Forking)
+        self._session.set_status(Status("connecting", 0.0, Code.NUMBER_REUSED, f"this store was copied: {self._copied}"))
+        try:
+            await self._grant.fork_device()
+        except (AccountError, Unreachable) as error:
+            self._cause = machine.Cut(detail=str(error))
+            refused = isinstance(error, AccountError) and error.final
+            if self._machine.state is State.CONNECTING:
+                self.feed(machine.TokenRefused(str(error)) if refused else machine.ConnectFailed(str(error)))
+            return False
+        self._copied = None
+        self._forks += 1
+        self._exchange.become(self._grant.device)
+        detail = f"this store was copied and goes on as device {self._grant.device}"
+        self._session.set_status(Status("connecting", 0.0, Code.NUMBER_REUSED, detail))
+        return self._machine.state is State.CONNECTING
+
     async def _connect(self) -> None:
         self._session.set_status(Status("connecting", 0.0, self._cause.code, self._cause.detail))
         left_s = self._grant.expires_at - self._world.wall() - self._session.link.clock_ahead_s
         if left_s < CLOCK_SLACK_S and not await self._renew():
+            return
+        if self._copied is not None and not await self._fork():
             return
         socket = Socket(self, self._session, self._exchange, self._grant, self._settings, self._world)
         try:
@@ -191,7 +227,7 @@ class Socket:
         match action:
             case machine.Resume(_, reset):
                 assert self._welcome is not None
-                self._exchange.welcome(self._welcome, reset)
+                self._exchange.welcome(self._welcome, reset, self._link())
             case machine.LeaveAfter(ms):
                 self._drain_at = trio.current_time()
                 self._later(ms / 1000, lambda: self._runner.feed(machine.Waited()))
@@ -239,7 +275,16 @@ class Socket:
         except (BadFrame, ServerFault, machine.IllegalInput) as fault:
             self._end(0, f"the server does not keep to the protocol: {fault}")
         except DeviceCopied as copied:
-            self._runner.feed(machine.Broken(Code.NUMBER_REUSED, copied.detail))
+            if self._runner.will_fork(copied.detail):
+                self._end(0, copied.detail)
+            else:
+                self._runner.feed(machine.Broken(Code.NUMBER_REUSED, copied.detail))
+
+    def _link(self) -> LinkQuality:
+        """As the application says, else as it was just measured."""
+        if self._settings.link is not LinkQuality.UNKNOWN:
+            return self._settings.link
+        return LinkQuality.POOR if trio.current_time() - self._greeted_at >= SLOW_GREETING_S else LinkQuality.UNKNOWN
 
     async def _greet(self, link: Link) -> None:
         hello = Hello(
@@ -252,6 +297,7 @@ class Socket:
             self._settings.heartbeat_s,
             self._settings.link,
             self._settings.software,
+            SCHEMA,
         )
         self._greeted_at = trio.current_time()
         await link.send(encode(hello))

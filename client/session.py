@@ -12,23 +12,20 @@ Invariant: cancelling anything here loses nothing that was submitted and applies
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import trio
 from msgspec import Struct
 
-from client.errors import RequestFailed, SessionEnded
+from client.asking import World
+from client.errors import SessionEnded
 from client.exchange import Exchange
-from client.pending import Asked, Pending
+from client.pending import Pending
+from client.recording import Recording
 from client.store import Bookmark
 from client.subscription import Events
-from protocol.client_session import backoff_ms
-from protocol.codes import TABLE, Retry
+from client.sync_status import SyncStatus, SyncStatuses
 from protocol.frames import (
-    AnyRequest,
     Event,
-    Failed,
-    Frame,
     Granted,
     History,
     MemberPage,
@@ -45,17 +42,7 @@ from protocol.frames import (
 )
 from protocol.operations import AnyOperation, Post, Say
 
-REQUESTS_MAX = 64
-"""Requests that wait for an answer at once; further callers queue. The server answers in batches, so more would gain nothing."""
-
-FrameT = TypeVar("FrameT", bound=Frame)
-
-
-class World(Struct, frozen=True):
-    """Time and chance, as given. `wall` is Unix time in seconds, `spread` uniform in [0, 1). Waiting is trio's, whose clock can be set."""
-
-    wall: Callable[[], float]
-    spread: Callable[[], float]
+__all__ = ["LinkReport", "Session", "Status", "Statuses", "World"]
 
 
 class Status(Struct, frozen=True):
@@ -78,20 +65,22 @@ class LinkReport(Struct, frozen=True):
     shortest_s: float = float("inf")
 
 
-class Session:
+class Session(Recording):
     """What `client.connect` gives. `user` is 0 until the first `Welcome`, unless the credentials said."""
 
-    def __init__(self, exchange: Exchange, world: World, device: int, user: int, inbox: int) -> None:
-        self._exchange = exchange
-        self._world = world
-        self._asking = trio.CapacityLimiter(REQUESTS_MAX)
+    def __init__(self, exchange: Exchange, world: World, user: int, inbox: int) -> None:
+        super().__init__(exchange, world)
         self._status = Status("connecting")
         self._status_changed = trio.Event()
         self._hurry: Callable[[], None] = lambda: None
-        self.device = device
         self.user = user
         self.inbox = inbox
         self.link = LinkReport()
+
+    @property
+    def device(self) -> int:
+        """The device it speaks for: another one than it began as, if its store was copied."""
+        return self._exchange.device
 
     # Mutations
 
@@ -116,11 +105,11 @@ class Session:
     @property
     def unanswered(self) -> list[Pending]:
         """Every mutation without an outcome, oldest first; after a restart those that the store kept."""
-        return self._exchange.unanswered
+        return self._exchange.mutations.unanswered
 
     async def settled(self) -> None:
         """Waits until every mutation has its outcome. Raises `SessionEnded`."""
-        await self._exchange.wait_quiet()
+        await self._exchange.mutations.wait_quiet()
 
     def bookmark(self, name: str) -> int:
         """The position last kept by `submit(..., bookmark=)`; 0 before the first."""
@@ -134,19 +123,19 @@ class Session:
         Use it as `with session.events() as events: async for item in events`. Items are `Event` (gapless and in order per stream),
         `CaughtUp`, `Unreadable`, `Restarted`, `IsTyping`, `Presence`, `UnknownEvent`. A slow reader delays its streams, never the socket.
         """
-        return self._exchange.events(frozenset(streams) if streams else None)
+        return self._exchange.streams.events(frozenset(streams) if streams else None)
 
     def follow(self, stream: int, after: int | None = None) -> None:
         """Wants a stream's events: from the cursor on, or from `after` if this store knows none. Does not wait: `CaughtUp` tells."""
-        self._exchange.follow(stream, after)
+        self._exchange.streams.follow(stream, after)
 
     def unfollow(self, stream: int, *, forget: bool = False) -> None:
         """Stops a stream's events; its cursor stays unless it is to be forgotten."""
-        self._exchange.unfollow(stream, forget)
+        self._exchange.streams.unfollow(stream, forget)
 
     def cursor(self, stream: int) -> int:
         """The number of the last event taken from a stream."""
-        return self._exchange.cursor(stream)
+        return self._exchange.streams.positions.cursor(stream)
 
     def typing(self, stream: int) -> None:
         """Tells the others that one is typing; forgotten while offline."""
@@ -175,7 +164,7 @@ class Session:
     async def watch(self, space: int, on: bool = True) -> None:
         """Turns presence of a space on or off; it stays on over reconnects."""
         await self._ask(lambda id: Watch(id, space, on), Granted)
-        self._exchange.watched(space, on)
+        self._exchange.questions.watch(space, on)
 
     async def ping(self) -> float:
         """Measures the round trip, in seconds."""
@@ -198,32 +187,6 @@ class Session:
         else:
             self.link = LinkReport(round_trip_s, self.link.clock_ahead_s, self.link.shortest_s)
 
-    async def _ask(self, make: Callable[[int], AnyRequest], kind: type[FrameT]) -> FrameT:
-        """Asks until there is an answer: again on the next socket, and again after a wait where the code says so."""
-        failures = 0
-        while True:
-            answer = (await self._ask_once(make, socket_bound=False)).answer
-            if isinstance(answer, kind):
-                return answer
-            if not isinstance(answer, Failed):
-                raise RequestFailed(0, f"the server answered {type(answer).__name__} where {kind.__name__} belongs")
-            if TABLE[answer.code].retry in (Retry.NO, None):
-                raise RequestFailed(answer.code, answer.detail)
-            failures += 1
-            await trio.sleep(max(answer.wait_ms, backoff_ms(failures, self._world.spread())) / 1000)
-
-    async def _ask_once(self, make: Callable[[int], AnyRequest], socket_bound: bool) -> Asked:
-        async with self._asking:
-            asked = Asked(make(self._exchange.new_id()), socket_bound)
-            self._exchange.open_request(asked)
-            try:
-                await asked.answered.wait()
-            finally:
-                self._exchange.drop_request(asked)
-            if asked.error is not None:
-                raise asked.error
-            return asked
-
     # Status
 
     @property
@@ -240,6 +203,35 @@ class Session:
         while self._status is seen:
             await self._status_changed.wait()
         return self._status
+
+    @property
+    def sync_status(self) -> SyncStatus:
+        """How far this device and the server agree, now; known without a socket."""
+        exchange = self._exchange
+        upload = exchange.mutations.upload
+        return SyncStatus(
+            upload.pending,
+            upload.pending_bytes,
+            upload.in_flight,
+            upload.sent,
+            upload.total,
+            exchange.behind(),
+            exchange.succeeded_at,
+            tuple(exchange.mutations.unapplied()),
+            len(exchange.conflicts.listed),
+            self._status.state,
+        )
+
+    def sync_statuses(self) -> SyncStatuses:
+        """The present status, then each change, until the session has ended."""
+        return SyncStatuses(lambda: self.sync_status, lambda: self._exchange.changed, lambda: self._status.state == "ended")
+
+    async def synced(self) -> None:
+        """Waits until everything is up and everything that is wanted is here. Raises `SessionEnded`."""
+        while not self._exchange.is_complete:
+            if self._status.state == "ended":
+                raise SessionEnded(self._status.code, self._status.detail)
+            await self._exchange.changed.wait()
 
     async def online(self) -> None:
         """Waits until a socket is open and welcomed. Raises `SessionEnded`."""
@@ -263,6 +255,7 @@ class Session:
             self._status = status
             changed, self._status_changed = self._status_changed, trio.Event()
             changed.set()
+            self._exchange.tell_changed()
 
 
 class Statuses:

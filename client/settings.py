@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -39,10 +39,31 @@ class Grant(Protocol):
         ...
 
 
+@runtime_checkable
+class Forking(Protocol):
+    """A right that can become another device's, for a store that was copied. `Credentials` can; a bare token cannot."""
+
+    async def fork_device(self) -> None:
+        """Goes on as another device of the same account. Raises `AccountError` or `Unreachable`."""
+        ...
+
+
+@runtime_checkable
+class Syncing(Protocol):
+    """A right that also opens the way over HTTP. `Credentials` does."""
+
+    async def sync(self, body: bytes) -> bytes:
+        """One message of commands for one of answers. Raises `AccountError` or `Unreachable`."""
+        ...
+
+
 class Settings(Struct, frozen=True):
-    """Wishes. `heartbeat_s` 0 leaves it to the server; on a metered or battery-powered device longer is kinder."""
+    """Wishes. `heartbeat_s` 0 leaves it to the server; on a metered or battery-powered device longer is kinder. `records`: whether the
+    records of the account's streams are kept in the store; a program that only talks does without.
+    """
 
     heartbeat_s: int = 0
     link: LinkQuality = LinkQuality.UNKNOWN
     software: str = "educonnect-python"
     events_max: int = EVENTS_MAX
+    records: bool = True

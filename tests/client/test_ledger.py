@@ -11,6 +11,7 @@ from client.errors import QueueFull
 from client.ledger import Entry, Ledger
 
 WINDOW = 4
+WINDOW_BYTES = 50
 
 
 class LedgerAndServer(RuleBasedStateMachine):
@@ -35,7 +36,7 @@ class LedgerAndServer(RuleBasedStateMachine):
 
     @rule(bytes_max=st.integers(-1, 60), entries_max=st.integers(0, 5))
     def send(self, bytes_max: int, entries_max: int) -> None:
-        self.wire += [(entry.number, entry.key) for entry in self.ledger.take(WINDOW, bytes_max, entries_max)]
+        self.wire += [(entry.number, entry.key) for entry in self.ledger.take(WINDOW, bytes_max, entries_max, WINDOW_BYTES)]
 
     @precondition(lambda self: self.wire)
     @rule(busy=st.booleans())
@@ -78,6 +79,32 @@ class LedgerAndServer(RuleBasedStateMachine):
         assert sorted(self.settled) == sorted(set(self.settled))
         assert set(self.settled) <= set(self.effects)
         assert self.ledger.in_flight <= WINDOW
+        assert self.ledger.in_flight_bytes <= WINDOW_BYTES
+
+    @rule()
+    def restart(self) -> None:
+        """The process is killed and begins anew with what the store has: numbers that were given, and the order of asking."""
+        self.wire.clear()
+        self.answers.clear()
+        kept = sorted(self.ledger.entries(), key=lambda entry: entry.key)
+        self.ledger = Ledger(Entry(entry.key, entry.operation, entry.number) for entry in kept)
+        self.ledger.welcomed(self.last_number)
+
+    @precondition(lambda self: self.last_number)
+    @rule(lost=st.integers(1, 3))
+    def restore(self, lost: int) -> None:
+        """The server is put back to an earlier time: what it forgot is asked for again, before all that waits."""
+        lost = min(lost, self.last_number)
+        self.wire.clear()
+        self.answers.clear()
+        self.last_number -= lost
+        forgotten = [self.outcomes.pop(number) for number in range(self.last_number + 1, self.last_number + lost + 1)]
+        del self.effects[self.last_number :]
+        self.ledger.cut()
+        settled = [key for key in forgotten if key in self.settled]
+        self.settled = [key for key in self.settled if key not in settled]
+        self.ledger.put_in_front([Entry(key, b"x" * (key % 7)) for key in settled])
+        self.ledger.welcomed(self.last_number)
 
     def teardown(self) -> None:
         """On a good network everything that was asked for takes effect and is settled."""
@@ -93,6 +120,22 @@ class LedgerAndServer(RuleBasedStateMachine):
 
 
 TestLedgerAndServer = LedgerAndServer.TestCase
+
+
+def test_a_mutation_longer_than_the_window_is_sent_alone() -> None:
+    ledger = Ledger(Entry(key, b"x" * size) for key, size in ((1, 5), (2, 500), (3, 5)))
+    ledger.welcomed(0)
+    assert [entry.key for entry in ledger.take(WINDOW, 1000, 10, WINDOW_BYTES)] == [1]
+    ledger.settle(1)
+    assert [entry.key for entry in ledger.take(WINDOW, 1000, 10, WINDOW_BYTES)] == [2]
+    assert ledger.take(WINDOW, 1000, 10, WINDOW_BYTES) == []
+
+
+def test_numbers_behind_one_that_lost_its_own_are_given_anew() -> None:
+    """After a restore: a change frozen again has no number, and what was numbered behind it must not be taken for decided later."""
+    ledger = Ledger([Entry(1, b"", 2), Entry(2, b""), Entry(3, b"", 9)])
+    ledger.welcomed(2)
+    assert [(entry.key, entry.number) for entry in ledger.take(10, 1000, 10)] == [(1, 2), (2, 3), (3, 4)]
 
 
 def test_a_full_ledger_says_so_before_anything_is_stored() -> None:
