@@ -256,8 +256,10 @@ class Database:
             case Release() | Discard():
                 return see_to(tables, user, operation, now)
             case Hold():
-                device.held, device.quota_bytes = operation.streams, operation.quota_bytes
-                return 0
+                readable = [held for held in operation.streams if held.stream in self.streams and self.may_read(held.stream, user)]
+                best = {held.stream: held for held in sorted(readable, key=lambda held: -held.rank)}
+                device.held, device.quota_bytes = tuple(best.values()), operation.quota_bytes
+                return len(best)
             case _:
                 raise Refused(Code.UNKNOWN, f"{type(operation).__name__} is not simulated")
         facts += happened

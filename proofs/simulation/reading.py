@@ -41,7 +41,7 @@ from actors.storage import (
     UnappliedList,
     VersionList,
 )
-from proofs.simulation.deciding import may_decide
+from proofs.simulation.deciding import has_a_say
 from proofs.simulation.rows import STAFF, ConflictRow, Refused, Space, Tables
 from protocol.codes import Code
 from protocol.conflicts import OPEN
@@ -182,11 +182,11 @@ def _list_conflicts(tables: Tables, query: ListConflicts) -> Result:
     """One's own, and those about what a community shares and one may write; alone, whichever one may decide."""
     found = []
     for _, row in sorted(tables.conflicts.items()):
-        if not may_decide(tables, row, query.user):
+        if not has_a_say(tables, row, query.user):
             continue
         shared = tables.streams[row.place[0]].kind in (StreamKind.BOARD, StreamKind.LIBRARY)
         if query.conflict:
-            wanted = row.id == query.conflict and (shared or row.user == query.user)
+            wanted = row.id == query.conflict
         else:
             wanted = row.id > query.after and (row.state in OPEN or not query.open_only) and (shared or row.user == query.user)
         if wanted:

@@ -14,7 +14,7 @@ from protocol.codes import Code
 from protocol.conflicts import OPEN
 from protocol.entities import TABLE, BadFields, Declaration, Entity, Fields, Rule, read_fields, write_fields
 from protocol.events import ConflictNoted, RecordItem
-from protocol.merge import GONE, Outcome, Record, Stamp, Verdict, Written, merge, outcome_value, prepare, set_back
+from protocol.merge import GONE, PERCENT, Outcome, Record, Stamp, Verdict, Written, merge, outcome_value, prepare, set_back
 from protocol.operations import Change, SetBack
 from protocol.values import ConflictState, KeptAs, Role, SpaceKind, StreamKind
 
@@ -72,6 +72,9 @@ def set_progress_back(tables: Tables, user: int, operation: SetBack, device: int
     if enrolment is None or operation.user not in space.members:
         raise Refused(Code.NOT_FOUND)
     place = (tables.stream_of(enrolment, StreamKind.PROGRESS), int(Entity.PROGRESS), operation.lesson)
+    present = tables.record(place).fields.get(PERCENT, 0)
+    if not isinstance(present, int) or operation.percent > present:
+        raise Refused(Code.INVALID)
     verdict = set_back(tables.record(place), operation.percent, Stamp(now, device, number))
     write(tables, place, user, verdict, now, verdict.theirs, KeptAs.SET_BACK)
     return outcome_value(verdict.outcome, verdict.record.version)
@@ -175,4 +178,4 @@ def _note(tables: Tables, place: Place, user: int, stamp: Stamp, written: Writte
 def tell(tables: Tables, row: ConflictRow, by: int) -> None:
     """Lets the writer of a conflict's `mine` know how it stands, unless it was they who did it."""
     if by != row.user:
-        tables.outbox.append((row.user, Noted(by, ConflictNoted(row.id, *row.place, row.state, by))))
+        tables.outbox.append((row.user, Noted(by, ConflictNoted(row.id, *row.place, row.state, row.by))))

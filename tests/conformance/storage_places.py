@@ -14,23 +14,27 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import asyncpg
+import msgspec
 import trio
 from msgspec import Struct
 
 from actors.storage import Answered, Decided, Entry, Fact, Query, Refusal, Result
-from persistence import sessions
+from persistence import horizon, sessions
 from persistence.bridge import Bridge
+from persistence.horizon import HORIZON_S
 from persistence.journal import Journal
 from persistence.outbox import Outbox
 from persistence.store import Store
-from proofs.simulation.database import NEVER, Database
+from proofs.simulation.database import Database
 from proofs.simulation.faults import Faults
+from proofs.simulation.rows import NEVER
 from proofs.simulation.storage import SimulatedJournal, SimulatedStore
 from proofs.simulation.world import World
 from protocol.operations import AnyOperation, CreateCommunity
 from protocol.values import Role, StreamKind
 from tests.persistence.world import Herald, Mailbox, digest_of, fetch
 
+COMMUNITY_STREAMS = (StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY)
 CALM = Faults(link_delay_s=0.0, disk_delay_s=0.0, socket_delay_s=0.0)
 
 
@@ -40,20 +44,33 @@ class Person(Struct, frozen=True):
     user: int
     home: int
     inbox: int
+    own: int
+    """The stream of what is theirs alone."""
     device: int
     session: int
     name: str
 
-    def entry(self, generation: int, number: int, operation: AnyOperation | Refusal, digest: int | None = None) -> Entry:
-        return Entry(self.user, self.device, generation, number, digest_of(operation) if digest is None else digest, operation)
+    def entry(self, generation: int, number: int, operation: AnyOperation | Refusal, digest: int | None = None, skew_s: int = 0) -> Entry:
+        digest = digest_of(operation) if digest is None else digest
+        return Entry(self.user, self.device, generation, number, digest, operation, skew_s)
 
 
 class Community(Struct, frozen=True):
-    """A community with its own stream and its first channel."""
+    """A community with its own stream, its first channel, its board and its library."""
 
     space: int
     own: int
     general: int
+    board: int
+    library: int
+
+
+class Enrolment(Struct, frozen=True):
+    """What a member has of their own in a community: a space with two streams."""
+
+    space: int
+    progress: int
+    answers: int
 
 
 class Place(Protocol):
@@ -79,6 +96,18 @@ class Place(Protocol):
         ...
 
     async def channel(self, space: int, name: str, read_roles: int, write_roles: int, like: int = 0) -> int: ...
+
+    async def enrolment(self, space: int, user: int) -> Enrolment:
+        """What a member has, or had, of their own in a community."""
+        ...
+
+    async def second_device(self, person: Person, like: Person | None = None) -> Person:
+        """The same person on another device, with a session of its own."""
+        ...
+
+    async def pass_horizon(self, streams: Sequence[int]) -> None:
+        """Makes what there is in these streams, which are all that hold records, older than what is remembered, and forgets it."""
+        ...
 
     async def deliver(self) -> None:
         """Empties the outbox."""
@@ -115,22 +144,45 @@ class RealPlace:
 
     async def person(self, name: str, like: Person | None = None, *, expires: int = NEVER) -> Person:
         [account] = await fetch(self._bridge, "select user_id, inbox from create_account($1, $2, 'x')", name, name)
-        [home] = await fetch(self._bridge, "select personal_space from accounts where id = $1", account["user_id"])
-        [device] = await fetch(self._bridge, "insert into devices (user_id) values ($1) returning id", account["user_id"])
+        user = account["user_id"]
+        [home] = await fetch(
+            self._bridge,
+            "select p.id, s.id as own from accounts a join spaces p on p.id = a.personal_space"
+            " join streams s on s.space_id = p.id and s.kind = 8 where a.id = $1",
+            user,
+        )
+        device, session = await self._device(user, expires)
+        return Person(user, home["id"], account["inbox"], home["own"], device, session, name)
+
+    async def _device(self, user: int, expires: int) -> tuple[int, int]:
+        [device] = await fetch(self._bridge, "insert into devices (user_id) values ($1) returning id", user)
         [session] = await fetch(
             self._bridge,
             "insert into sessions (user_id, device_id, expires_at) values ($1, $2, to_timestamp($3)) returning id",
-            account["user_id"],
+            user,
             device["id"],
             min(expires, 2**38),  # Postgres' calendar ends before the protocol's
         )
-        return Person(account["user_id"], home["personal_space"], account["inbox"], device["id"], session["id"], name)
+        return device["id"], session["id"]
+
+    async def second_device(self, person: Person, like: Person | None = None) -> Person:
+        device, session = await self._device(person.user, NEVER)
+        return msgspec.structs.replace(person, device=device, session=session)
+
+    async def enrolment(self, space: int, user: int) -> Enrolment:
+        rows = await fetch(
+            self._bridge,
+            "select s.space_id, s.id from spaces p join streams s on s.space_id = p.id where p.pair_key = $1 order by s.kind",
+            f"enrolment:{space}:{user}",
+        )
+        return Enrolment(rows[0]["space_id"], *(row["id"] for row in rows))
 
     async def community(self, founder: Person, like: Community | None = None, *, open_to_all: bool = True) -> Community:
         creating = CreateCommunity(f"{founder.name}'s", open_to_all)
         [decided] = await self.decide(Entry(founder.user, 0, 0, 0, 0, creating))
-        streams = await fetch(self._bridge, "select id from streams where space_id = $1 order by id", decided.value)
-        return Community(decided.value, streams[0]["id"], streams[1]["id"])
+        rows = await fetch(self._bridge, "select kind, id from streams where space_id = $1", decided.value)
+        streams = {StreamKind(row["kind"]): row["id"] for row in rows}
+        return Community(decided.value, *(streams[kind] for kind in COMMUNITY_STREAMS))
 
     async def appoint(self, space: int, user: int, role: Role) -> None:
         await fetch(
@@ -153,6 +205,17 @@ class RealPlace:
         )
         id: int = row["id"]
         return id
+
+    async def pass_horizon(self, streams: Sequence[int]) -> None:
+        await fetch(self._bridge, "update log set at = at - $2 where stream_id = any($1)", streams, int(HORIZON_S) + 1)
+        await fetch(
+            self._bridge,
+            "update tombstones set deleted_at = deleted_at - make_interval(secs => $2) where stream_id = any($1)",
+            streams,
+            HORIZON_S + 1,
+        )
+        while await self._bridge.run(horizon.forget, deadline_s=30):
+            pass
 
     async def deliver(self) -> None:
         await self._outbox.drain()
@@ -204,25 +267,38 @@ class ModelPlace:
         return [answer.result for answer in mailbox.told]
 
     async def person(self, name: str, like: Person | None = None, *, expires: int = NEVER) -> Person:
-        chosen = like or Person(0, 0, 0, 0, 0, name)
-        user = self.database.create_user(name, chosen.user, chosen.home, chosen.inbox)
+        chosen = like or Person(0, 0, 0, 0, 0, 0, name)
+        user = self.database.create_user(name, chosen.user, chosen.home, chosen.inbox, chosen.own)
         device = self.database.create_device(user, chosen.device, chosen.session, min(expires, 2**38))
         inbox = self.database.inboxes[user]
-        return Person(user, self.database.streams[inbox].space.id, inbox, device.id, device.session, name)
+        home = self.database.streams[inbox].space
+        return Person(user, home.id, inbox, home.streams[1], device.id, device.session, name)
+
+    async def second_device(self, person: Person, like: Person | None = None) -> Person:
+        chosen = like or Person(0, 0, 0, 0, 0, 0, person.name)
+        device = self.database.create_device(person.user, chosen.device, chosen.session, 2**38)
+        return msgspec.structs.replace(person, device=device.id, session=device.session)
+
+    async def enrolment(self, space: int, user: int) -> Enrolment:
+        found = self.database.tables.enrolment(space, user)
+        assert found is not None
+        return Enrolment(found.id, *found.streams)
 
     async def community(self, founder: Person, like: Community | None = None, *, open_to_all: bool = True) -> Community:
-        chosen = like or Community(0, 0, 0)
-        space = self.database.create_community(
-            f"{founder.name}'s", founder.user, chosen.space, (chosen.own, chosen.general), open_to_all=open_to_all
-        )
+        chosen = like or Community(0, 0, 0, 0, 0)
+        streams = (chosen.own, chosen.general, chosen.board, chosen.library)
+        space = self.database.create_community(f"{founder.name}'s", founder.user, chosen.space, streams, open_to_all=open_to_all)
         return Community(space.id, *space.streams)
 
     async def appoint(self, space: int, user: int, role: Role) -> None:
-        self.database.spaces[space].members[user] = role
+        self.database.appoint(space, user, role)
 
     async def channel(self, space: int, name: str, read_roles: int, write_roles: int, like: int = 0) -> int:
         row = self.database.create_stream(self.database.spaces[space], StreamKind.CHANNEL, name, read_roles, write_roles, like)
         return row.id
+
+    async def pass_horizon(self, streams: Sequence[int]) -> None:
+        self.database.pass_horizon(int(self._world.wall() + HORIZON_S) + 1)
 
     async def deliver(self) -> None:
         self._tell(self.database.deliver_outbox(int(self._world.wall())))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from actors.storage import (
     CONTROL_STREAM,
     Attach,
     Attached,
     Audience,
     CheckAudience,
-    Decided,
     Denied,
     Events,
     Head,
@@ -25,67 +20,12 @@ from actors.storage import (
     Refusal,
     SpaceList,
 )
-from persistence.bridge import Bridge
-from protocol.codec import TOMBSTONE, decode_body
+from protocol.codec import TOMBSTONE
 from protocol.codes import Code
 from protocol.events import AuthorityChanged, Joined, Left, Mentioned, Posted, ReadUpTo, Said, SessionRevoked
-from protocol.operations import AnyOperation, Delete, Edit, Join, Leave, MarkRead, Post, Remove, Say
-from protocol.values import Role
-from tests.conformance.storage_places import Community, ModelPlace, Person, Place, real_place
-
-
-class Scene:
-    """A place with an owner and a learner in a community; `ask` numbers for them."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.numbers: dict[int, int] = {}
-        self.generations: dict[int, int] = {}
-
-    async def prepare(self) -> None:
-        self.ann = await self.arrive("ann")
-        self.bob = await self.arrive("bob")
-        self.here: Community = await self.place.community(self.ann)
-        assert (await self.ask(self.bob, Join(self.here.space))).code is Code.OK
-        await self.place.deliver()
-        self.before = len(self.place.facts)
-
-    async def arrive(self, name: str) -> Person:
-        person = await self.place.person(name)
-        [attached] = await self.place.answer(Attach(person.session, person.user, person.device, 1))
-        assert isinstance(attached, Attached)
-        self.generations[person.device] = attached.generation
-        return person
-
-    async def ask(self, person: Person, operation: AnyOperation | Refusal, number: int = 0) -> Decided:
-        self.numbers[person.device] = number or self.numbers.get(person.device, 0) + 1
-        entry = person.entry(self.generations[person.device], self.numbers[person.device], operation)
-        return (await self.place.decide(entry))[0]
-
-    async def read(self, stream: int) -> Events:
-        [events] = await self.place.answer(ReadAfter(stream, 0, 0, 1000, 1 << 20))
-        assert isinstance(events, Events)
-        return events
-
-    async def bodies(self, stream: int) -> list[object]:
-        return [decode_body(row.body) for row in (await self.read(stream)).rows]
-
-    def heard(self, stream: int) -> list[object]:
-        """What the herald heard of `stream` since the scene was set."""
-        return [decode_body(fact.body) for fact in self.place.facts[self.before :] if fact.stream == stream]
-
-
-@pytest.fixture(params=["postgres", "model"])
-async def scene(request: pytest.FixtureRequest, bridge: Bridge) -> AsyncIterator[Scene]:
-    if request.param == "model":
-        made = Scene(ModelPlace())
-        await made.prepare()
-        yield made
-        return
-    async with real_place(bridge) as real:
-        made = Scene(real)
-        await made.prepare()
-        yield made
+from protocol.operations import Delete, Edit, Join, Leave, MarkRead, Post, Remove, Say
+from protocol.values import Role, SpaceKind
+from tests.conformance.scene import Scene
 
 
 async def test_what_is_answered_ok_is_in_the_log_under_its_number_and_was_told_once(scene: Scene) -> None:
@@ -146,7 +86,7 @@ async def test_who_is_removed_reads_and_writes_no_more_and_everybody_is_told(sce
     )
     assert audience == Audience(before.audience_version + 1, frozenset({ann.user}))
     assert isinstance(page, Denied) and page.code is Code.NOT_FOUND
-    assert isinstance(spaces, SpaceList) and not spaces.spaces
+    assert isinstance(spaces, SpaceList) and [space.kind for space in spaces.spaces] == [SpaceKind.PERSONAL]
     assert scene.heard(here.own) == [Left(bob.user, ann.user)]
     assert scene.heard(CONTROL_STREAM) == [AuthorityChanged(here.space, bob.user)]
 
