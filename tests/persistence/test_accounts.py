@@ -142,6 +142,36 @@ async def test_one_login_too_many_ends_the_session_used_longest_ago(accounts: Po
     assert isinstance(living, tuple) and len(living) == SESSIONS_LIVING_MAX
 
 
+async def test_a_device_more_is_added_by_a_living_session_which_goes_on(
+    accounts: PostgresAccounts, bridge: Bridge, herald: Listening
+) -> None:
+    first = await register(accounts)
+    added = await accounts.add_device(claims(first), "copy", CALLER)
+    assert isinstance(added, Opened)
+    assert (added.user, added.inbox) == (first.user, first.inbox)
+    assert added.device != first.device and added.session != first.session
+    assert herald.revoked == []
+    await refresh(accounts, first.refresh_token)
+    await refresh(accounts, added.refresh_token)
+    (device,) = await query(bridge, "SELECT user_id, name, last_number FROM devices WHERE id = $1", added.device)
+    assert tuple(device) == (first.user, "copy", 0)
+    await accounts.end_session(claims(first), first.session, CALLER)
+    assert code(await accounts.add_device(claims(first), "", CALLER)) == Code.REVOKED
+    await query(bridge, "UPDATE accounts SET disabled_at = now()")
+    assert code(await accounts.add_device(claims(added), "", CALLER)) == Code.FORBIDDEN
+
+
+async def test_one_device_too_many_ends_the_session_used_longest_ago_but_never_the_one_that_asks(
+    accounts: PostgresAccounts, bridge: Bridge, herald: Listening
+) -> None:
+    first = await register(accounts)
+    opened = [await log_in(accounts, first.user) for _ in range(SESSIONS_LIVING_MAX - 1)]
+    await query(bridge, "UPDATE sessions SET last_seen_at = last_seen_at - interval '1 hour' WHERE id = $1", first.session)
+    await query(bridge, "UPDATE sessions SET last_seen_at = last_seen_at - interval '1 minute' WHERE id = $1", opened[3].session)
+    assert isinstance(await accounts.add_device(claims(first), "", CALLER), Opened)
+    assert herald.revoked == [(first.user, opened[3].session)]
+
+
 async def test_sessions_are_listed_with_their_devices_the_one_used_last_first(accounts: PostgresAccounts, bridge: Bridge) -> None:
     first = await register(accounts)
     second = await accounts.log_in(first.user, 0, "laptop", None, Caller("198.51.100.1", "web/2"))
