@@ -68,7 +68,7 @@ from supervisors.cast import CastLimits, Ports, assemble
 from supervisors.dispatcher import Dispatcher
 from supervisors.housekeeping import Housekeeping
 from supervisors.readings import node_metrics
-from supervisors.settings import Settings
+from supervisors.settings import DAY_S, Settings
 
 log = structlog.get_logger("node")
 
@@ -136,7 +136,7 @@ class Node:
             SessionCache(self.commands, announce, SessionState, self.accounts.find_session), self.accounts.find_sessions_of
         )
         self.exchange.settle(self.link, self.control.poke, self.sessions)
-        self.housekeeping = Housekeeping(self.bridge, self.accounts)
+        self.housekeeping = Housekeeping(self.bridge, self.accounts, horizon_s=settings.sync.horizon_days * DAY_S)
         self.listener: Listener | None = None
         self._corked: Listener | None = None
         self.http = HttpServing(create_app(self._services()), msgspec.convert(settings.http, HttpBounds, from_attributes=True))
