@@ -206,9 +206,9 @@ TABLE: Final[Mapping[int, Declaration]] = {
             (
                 Field(1, "text_only", YesNo(), "no images, ever"),
                 Field(2, "language", Words(35), "the language of the app"),
-                Field(3, "quiet_text", Words(5), 'quiet hours, such as "22-07"', until=3),
+                Field(3, "quiet_text", Words(5), 'quiet hours, such as "22-07"; "": none', until=3),
                 Field(4, "quiet_from", Whole(0, 1439), "quiet hours begin, in minutes after midnight", since=4),
-                Field(5, "quiet_to", Whole(0, 1439), "quiet hours end, in minutes after midnight", since=4),
+                Field(5, "quiet_to", Whole(0, 1439), "quiet hours end, in minutes after midnight; when they begin: none", since=4),
                 Field(6, "data_saver", YesNo(), "as few bytes as possible"),
                 Field(7, "last_tip", _ORDER, "the last hint that was shown", housekeeping=True),
             ),
@@ -368,6 +368,8 @@ def _languages_text_of(fields: Mapping[int, Value]) -> Fields:
 
 
 def _quiet_hours_of(fields: Mapping[int, Value]) -> Fields:
+    if fields[3] == "":
+        return {4: 0, 5: 0}
     begin, _, end = str(fields[3]).partition("-")
     if not (begin.isdecimal() and end.isdecimal()):
         return {}
@@ -378,7 +380,7 @@ def _quiet_text_of(fields: Mapping[int, Value]) -> Fields:
     begin, end = fields.get(4), fields.get(5)
     if not isinstance(begin, int) or not isinstance(end, int):
         return {}
-    return {3: f"{begin // 60:02}-{end // 60:02}"}
+    return {3: "" if begin == end else f"{begin // 60:02}-{end // 60:02}"}
 
 
 CASTS: Final[tuple[Cast, ...]] = (
@@ -387,6 +389,11 @@ CASTS: Final[tuple[Cast, ...]] = (
     Cast(Entity.PREFERENCES, 4, (3,), (4, 5), _quiet_hours_of, _quiet_text_of),
 )
 """In the order of the schemas that brought them."""
+MADE_TOGETHER: Final = frozenset(cast.entity for cast in CASTS if len(cast.new) > 1)
+"""Entities with fields that an older schema has in one."""
+_REPLACED: Final = {
+    declaration.entity: frozenset(field.number for field in declaration.fields if field.until) for declaration in TABLE.values()
+}
 
 
 def upcast(entity: int, fields: Fields) -> Fields:
@@ -396,6 +403,26 @@ def upcast(entity: int, fields: Fields) -> Fields:
             made = cast.up(fields)
             fields = {**made, **{number: value for number, value in fields.items() if number not in cast.old}}
     return fields
+
+
+def bring_up(declaration: Declaration, fields: Fields) -> Fields:
+    """`upcast` of what somebody sent. Raises `BadFields` where an older field is out of its bounds, or means nothing in the present schema:
+    it would vanish."""
+    old = [number for number in fields if number in _REPLACED[declaration.entity]]
+    if not old:
+        return fields
+    for number in old:
+        field = declaration.field(number)
+        assert field is not None, number
+        wrong = _wrong(field.kind, fields[number])
+        if wrong:
+            raise BadFields(f"field {number} ({field.name}): {wrong}")
+    brought = upcast(declaration.entity, fields)
+    for cast in CASTS:
+        if cast.entity == declaration.entity and any(number in old for number in cast.old) and not all(n in brought for n in cast.new):
+            names = ", ".join(f"{field.number} ({field.name})" for field in declaration.fields if field.number in cast.new)
+            raise BadFields(f"field {cast.old[0]}: cannot be read as {names}, which schema {cast.since} has for it")
+    return brought
 
 
 def downcast(entity: int, fields: Fields, schema: int) -> Fields | None:

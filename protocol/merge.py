@@ -6,8 +6,12 @@ Base before clocks: a field that has not changed since the version that the writ
 where two did not know of each other a rule decides, by *bounded* time: min(the device's clock + its measured skew, when the server received
 it), so that a clock which runs ahead gains nothing over uploading now.
 
-Invariant: whatever the order in which changes arrive, a value that loses is in `lost` or the change as a whole is kept by its outcome;
-progress never falls within a generation; a record's version grows by one with each verdict that writes.
+Whether a record is there is one more cell (`GONE`), written by deleting it and by writing it again. What is written of a deleted record is
+merged under its tombstone all the same: so changes that did not know of each other lead to the same record whatever the order in which
+they arrive.
+
+Invariant: a value that loses is in `theirs` or `mine`, or its change is kept as an attempt; progress never falls within a generation; a
+record's version grows by one with each verdict that writes, and one that does not write gives back the record that it was given.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from protocol.entities import TABLE, BadFields, Declaration, Fields, Rule, Value, check, upcast, with_siblings
+from protocol.entities import CASTS, MADE_TOGETHER, TABLE, BadFields, Cast, Declaration, Fields, Rule, Value, bring_up, check, with_siblings
 
 GONE: Final = 0
 """Stands among a record's cells for its being deleted; no field has this number."""
@@ -63,7 +67,7 @@ class Stamp(Struct, frozen=True, array_like=True, order=True):
 
 
 class Cell(Struct, frozen=True, array_like=True):
-    """One field of a record, as the server holds it. `version` is the record's when it was last written."""
+    """One field of a record, as the server holds it. `version` is the record's when it was last written; `stamp` says by whom, and when."""
 
     value: Value
     version: int
@@ -102,9 +106,9 @@ class Written(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """What becomes of a change.
 
-    `record` is the one that was given unless something is written. `told` is what readers are told (None: nothing was written).
-    `theirs` and `mine`: values that lost on either side, to be kept; `base` cells are not known to the server and so not here.
-    `conflict`: two did not know of each other, and a value lost: it is listed. `attempt`: keep the whole change as an attempt.
+    `record` is the one that was given unless something is written. `told` is what readers are told (None: nothing was written; empty
+    where the record is gone). `theirs` and `mine`: values that lost on either side, to be kept.
+    `conflict`: two did not know of each other, and a value or a deletion lost: it is listed. `attempt`: the whole change is kept as one.
     """
 
     outcome: Outcome
@@ -117,8 +121,8 @@ class Verdict(Struct, frozen=True):
 
 
 def prepare(declaration: Declaration, key: int, base: int, fields: Fields, gone: bool) -> Written:
-    """A change as it may be merged: upcast and checked. Raises `BadFields`."""
-    fields = upcast(declaration.entity, fields)
+    """A change as it may be merged: checked, and its fields brought to the present schema. Raises `BadFields`."""
+    fields = bring_up(declaration, fields)
     check(declaration, fields)
     if gone and not declaration.deletable:
         raise BadFields(f"{declaration.entity.name.lower()} cannot be deleted")
@@ -133,115 +137,145 @@ def prepare(declaration: Declaration, key: int, base: int, fields: Fields, gone:
 
 def merge(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
     """Decides. Raises `BadFields` for what only the record shows to be wrong."""
-    if declaration.rule is Rule.ADVANCE:
-        return _advance(declaration, record, change, stamp)
-    # A base beyond the record is from a history that was lost when the database was restored: the writer knew more than we do.
-    cells = {GONE: True} if change.gone else change.fields
-    kept: dict[int, Value] = {}
-    unseen: dict[int, Cell] = {}
-    for number, value in cells.items():
+    if change.base > record.version:
+        # From a history that was lost when the database was restored, or of a record that was deleted and forgotten. What it knew is not
+        # what stands here.
+        change = Written(0, change.fields, change.gone)
+    match declaration.rule:
+        case Rule.ADVANCE:
+            return _advance(declaration, record, change, stamp)
+        case Rule.LATEST | Rule.ATTEMPTS if change.gone:
+            return _delete_latest(declaration, record, change, stamp)
+        case Rule.LATEST | Rule.ATTEMPTS:
+            return _write_latest(declaration, record, change, stamp)
+        case Rule.SERVER | Rule.MANUAL:
+            return _write_first(declaration, record, change, stamp)
+
+
+def _write_latest(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
+    """Field by field: what the writer knew gives way; of the rest, the later one stays."""
+    attempt = declaration.rule is Rule.ATTEMPTS
+    written: dict[int, Value] = {}
+    theirs: Fields = {}
+    mine: Fields = {}
+    for number, value in change.fields.items():
         cell = record.cells.get(number)
-        if cell is not None and cell.value == value and not (record.is_gone and number != GONE):
-            continue
-        field = declaration.field(number)
-        if field is not None and field.housekeeping:
-            if cell is None or cell.stamp < stamp:
-                kept[number] = value
-        elif cell is None or _knows(change.base, cell, stamp):
-            kept[number] = value
+        if cell is None:
+            written[number] = value
+        elif cell.value == value:
+            if cell.stamp < stamp:
+                written[number] = value  # said again later: nothing earlier may replace it now
+        elif _knows(change.base, cell, stamp):
+            written[number] = value
+        elif cell.stamp < stamp:
+            written[number] = value
+            if not _is_housekeeping(declaration, number):
+                theirs[number] = cell.value
+        elif not _is_housekeeping(declaration, number):
+            mine[number] = value
+    plain = {number: value for number, value in change.fields.items() if not _is_housekeeping(declaration, number)}
+    if record.is_gone and plain:
+        gone = record.cells[GONE]
+        if _knows(change.base, gone, stamp) or gone.stamp < stamp:
+            written[GONE] = False
         else:
-            unseen[number] = cell
+            mine = plain
+    if not written and not mine:
+        return Verdict(Outcome.DUPLICATE, record, attempt=attempt)
+    stays_gone = record.is_gone and GONE not in written
+    if stays_gone or (mine and not any(number in written for number in (*plain, GONE))):
+        outcome = Outcome.SUPERSEDED
+    elif theirs or mine or _is_elsewhere(declaration, record, change, stamp):
+        outcome = Outcome.MERGED
+    else:
+        outcome = Outcome.APPLIED
+    verdict = _write(declaration, record, stamp, written, outcome)
+    return msgspec.structs.replace(verdict, theirs=theirs, mine=mine, conflict=not attempt and bool(theirs or mine), attempt=attempt)
+
+
+def _delete_latest(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
+    """A record goes if the deletion is later than all that was written of it unseen."""
+    gone = record.cells.get(GONE)
+    if not record.version or (record.is_gone and gone is not None and not gone.stamp < stamp):
+        return Verdict(Outcome.DUPLICATE, record)
+    if record.is_gone:
+        return _write(declaration, record, stamp, {GONE: True}, Outcome.APPLIED)
+    unseen = _unseen(declaration, record, change, stamp)
+    if any(not cell.stamp < stamp for cell in unseen.values()):
+        return Verdict(Outcome.SUPERSEDED, record, conflict=True)
+    theirs = {number: cell.value for number, cell in unseen.items() if number != GONE}
+    verdict = _write(declaration, record, stamp, {GONE: True}, Outcome.MERGED if unseen else Outcome.APPLIED)
+    return msgspec.structs.replace(verdict, theirs=theirs, conflict=bool(theirs))
+
+
+def _write_first(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
+    """What was there first stays: a change that did not know of it is not written, as a whole."""
+    housekeeping: dict[int, Value] = {}
+    written: dict[int, Value] = {}
+    theirs: Fields = {}
+    conflict = False
     if change.gone:
-        unseen.update(
-            {
-                n: c
-                for n, c in record.cells.items()
-                if n != GONE and not _is_housekeeping(declaration, n) and not _knows(change.base, c, stamp)
-            }
-        )
         if record.is_gone or not record.version:
             return Verdict(Outcome.DUPLICATE, record)
-    elif record.is_gone and not _knows(change.base, record.cells[GONE], stamp):
-        unseen[GONE] = record.cells[GONE]
-    attempt = declaration.rule is Rule.ATTEMPTS
-    if not kept and not unseen:
-        return Verdict(Outcome.DUPLICATE, record, attempt=attempt)
-    if unseen:
-        return _settle(declaration, record, change, stamp, kept, unseen)
-    elsewhere = record.version > change.base and any(
-        number not in cells and not _is_housekeeping(declaration, number) and not _knows(change.base, cell, stamp)
-        for number, cell in record.cells.items()
-    )
-    return _write(declaration, record, stamp, kept, Outcome.MERGED if elsewhere else Outcome.APPLIED, change, attempt=attempt)
-
-
-def _settle(
-    declaration: Declaration, record: Record, change: Written, stamp: Stamp, kept: dict[int, Value], unseen: Mapping[int, Cell]
-) -> Verdict:
-    """Two did not know of each other: the rule decides."""
-    mine = {number: change.fields[number] for number in unseen if number in change.fields} or dict(change.fields)
-    theirs = {number: cell.value for number, cell in unseen.items() if number != GONE}
-    match declaration.rule:
-        case Rule.MANUAL:
-            return Verdict(Outcome.REVIEW, record, mine=dict(change.fields), theirs=theirs, conflict=True)
-        case Rule.SERVER:
-            housekeeping = {n: v for n, v in kept.items() if _is_housekeeping(declaration, n)}
-            verdict = _write(declaration, record, stamp, housekeeping, Outcome.SUPERSEDED, change)
-            return msgspec.structs.replace(verdict, mine=dict(change.fields), theirs=theirs, conflict=True)
-        case Rule.LATEST | Rule.ATTEMPTS:
-            attempt = declaration.rule is Rule.ATTEMPTS
-            whole = change.gone or GONE in unseen or attempt
-            if whole:
-                # Deleting and an attempt are about the record as a whole: it is written as a whole or not at all.
-                won = stamp > max(cell.stamp for cell in unseen.values())
-                later = dict.fromkeys(unseen) if won else {}
-            else:
-                won = False
-                later = {number: None for number, cell in unseen.items() if stamp > cell.stamp}
-            losers = {number: value for number, value in theirs.items() if number in later}
-            lost_mine = {} if won else {number: value for number, value in mine.items() if number not in later}
-            if whole and not won:
-                kept = {n: v for n, v in kept.items() if _is_housekeeping(declaration, n)}
-                lost_mine = dict(change.fields)
-            elif whole:
-                kept = {GONE: True} if change.gone else dict(change.fields)
-            else:
-                kept = {**kept, **{number: change.fields[number] for number in later}}
-            plain = {n for n in kept if not _is_housekeeping(declaration, n)}
-            outcome = Outcome.MERGED if plain else Outcome.SUPERSEDED
-            verdict = _write(declaration, record, stamp, kept, outcome, change, attempt=attempt)
-            conflict = not attempt and bool(losers or lost_mine or change.gone)
-            return msgspec.structs.replace(verdict, mine=lost_mine, theirs=losers, conflict=conflict)
-        case _:
-            raise AssertionError(declaration.rule)
+        unseen = _unseen(declaration, record, change, stamp)
+        theirs = {number: cell.value for number, cell in unseen.items() if number != GONE}
+        conflict = bool(unseen)
+        written[GONE] = True
+    for number, value in change.fields.items():
+        cell = record.cells.get(number)
+        if _is_housekeeping(declaration, number):
+            if cell is None or (cell.value != value and (_knows(change.base, cell, stamp) or cell.stamp < stamp)):
+                housekeeping[number] = value
+        elif cell is None:
+            written[number] = value
+        elif cell.value != value or record.is_gone:
+            written[number] = value
+            if cell.value != value and not _knows(change.base, cell, stamp):
+                theirs[number] = cell.value
+                conflict = True
+    if record.is_gone:
+        if not written:
+            return Verdict(Outcome.SUPERSEDED, record)
+        conflict = conflict or not _knows(change.base, record.cells[GONE], stamp)
+        written[GONE] = False
+    if conflict and declaration.rule is Rule.MANUAL:
+        return Verdict(Outcome.REVIEW, record, mine=dict(change.fields), theirs=theirs, conflict=True)
+    if conflict:
+        verdict = _write(declaration, record, stamp, {} if record.is_gone else housekeeping, Outcome.SUPERSEDED)
+        return msgspec.structs.replace(verdict, mine=dict(change.fields), theirs=theirs, conflict=True)
+    written.update(housekeeping)
+    if not written:
+        return Verdict(Outcome.DUPLICATE, record)
+    elsewhere = not change.gone and _is_elsewhere(declaration, record, change, stamp)
+    return _write(declaration, record, stamp, written, Outcome.MERGED if elsewhere else Outcome.APPLIED)
 
 
 def _advance(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
     generation = _number(record, GENERATION)
-    mine = change.fields.get(GENERATION, 0)
+    begun = record.cells.get(GENERATION)
+    mine = change.fields.get(GENERATION)
+    if mine is None:
+        mine = generation if begun is None or _knows(change.base, begun, stamp) else 0
     assert isinstance(mine, int)
     if mine > generation:
         raise BadFields(f"field {GENERATION} (generation): this progress is in generation {generation}; only staff begin a new one")
-    kept: dict[int, Value] = {
-        number: value
-        for number, value in change.fields.items()
-        if _is_housekeeping(declaration, number)
-        and ((cell := record.cells.get(number)) is None or (cell.stamp < stamp and cell.value != value))
-    }
     percent = change.fields.get(PERCENT)
-    if percent is None:
-        return _write(declaration, record, stamp, kept, Outcome.APPLIED, change) if kept else Verdict(Outcome.DUPLICATE, record)
-    assert isinstance(percent, int)
+    if mine < generation and percent is not None:
+        return Verdict(Outcome.SUPERSEDED, record, mine={PERCENT: percent, GENERATION: mine})
+    written: dict[int, Value] = {}
+    for number, value in change.fields.items():
+        if _is_housekeeping(declaration, number):
+            cell = record.cells.get(number)
+            if cell is None or (cell.value != value and (_knows(change.base, cell, stamp) or cell.stamp < stamp)):
+                written[number] = value
+    outcome = Outcome.APPLIED if written else Outcome.DUPLICATE
     present = record.cells.get(PERCENT)
-    if mine < generation:
-        verdict = _write(declaration, record, stamp, {}, Outcome.SUPERSEDED, change)
-        return msgspec.structs.replace(verdict, mine={PERCENT: percent, GENERATION: mine})
-    if present is None or percent > _number(record, PERCENT):
-        kept[PERCENT] = percent
-        unseen = present is not None and not _knows(change.base, present, stamp)
-        return _write(declaration, record, stamp, kept, Outcome.MERGED if unseen else Outcome.APPLIED, change)
-    outcome = Outcome.DUPLICATE if percent == _number(record, PERCENT) else Outcome.SUPERSEDED
-    return _write(declaration, record, stamp, kept, outcome, change)
+    if percent is not None and (present is None or percent > _number(record, PERCENT)):  # type: ignore[operator]
+        written[PERCENT] = percent
+        outcome = Outcome.MERGED if present is not None and not _knows(change.base, present, stamp) else Outcome.APPLIED
+    elif percent is not None and percent != _number(record, PERCENT):
+        outcome = Outcome.SUPERSEDED
+    return _write(declaration, record, stamp, written, outcome)
 
 
 def set_back(record: Record, percent: int, stamp: Stamp) -> Verdict:
@@ -254,46 +288,58 @@ def set_back(record: Record, percent: int, stamp: Stamp) -> Verdict:
 
 
 def write_over(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
-    """Writes as a person decided who has seen both sides: no rule is asked. What was there is in `theirs`."""
-    values: dict[int, Value] = {GONE: True} if change.gone else dict(change.fields)
-    theirs = {
-        number: cell.value
-        for number, cell in record.cells.items()
-        if number != GONE and (change.gone or (number in values and values[number] != cell.value))
-    }
-    if all(number in record.cells and record.cells[number].value == value for number, value in values.items()) and not (
-        record.is_gone and not change.gone
-    ):
-        return Verdict(Outcome.DUPLICATE, record)
-    verdict = _write(declaration, record, stamp, values, Outcome.APPLIED, change)
-    return msgspec.structs.replace(verdict, theirs=theirs)
-
-
-def _write(
-    declaration: Declaration,
-    record: Record,
-    stamp: Stamp,
-    values: Mapping[int, Value],
-    outcome: Outcome,
-    change: Written,
-    *,
-    attempt: bool = False,
-) -> Verdict:
+    """Writes as a person decided who has seen both sides: no rule is asked, but progress only advances. `theirs`: what was there."""
+    if declaration.rule is Rule.ADVANCE:
+        return _advance(declaration, record, Written(record.version, change.fields), stamp)
+    if change.gone:
+        if record.is_gone or not record.version:
+            return Verdict(Outcome.DUPLICATE, record)
+        values: dict[int, Value] = {GONE: True}
+        theirs = {number: value for number, value in record.fields.items() if not _is_housekeeping(declaration, number)}
+    else:
+        values = {n: v for n, v in change.fields.items() if n not in record.cells or record.cells[n].value != v}
+        theirs = {n: record.cells[n].value for n in values if n in record.cells and not _is_housekeeping(declaration, n)}
+        if record.is_gone and change.fields:
+            values[GONE] = False
     if not values:
-        return Verdict(outcome, record, attempt=attempt)
+        return Verdict(Outcome.DUPLICATE, record)
+    return msgspec.structs.replace(_write(declaration, record, stamp, values, Outcome.APPLIED), theirs=theirs)
+
+
+def _write(declaration: Declaration, record: Record, stamp: Stamp, values: Mapping[int, Value], outcome: Outcome) -> Verdict:
+    """The record with these values, `GONE` among them."""
+    if not values:
+        return Verdict(outcome, record)
     version = record.version + 1
-    cells = dict(record.cells)
-    for number, value in values.items():
-        before = cells.get(number)
-        # A stamp never moves back: a later comparison must not be decided by a clock that this writer did not need.
-        cells[number] = Cell(value, version, stamp if before is None or before.stamp < stamp else before.stamp)
-    if GONE in cells and GONE not in values and record.is_gone and any(not _is_housekeeping(declaration, n) for n in values):
-        cells[GONE] = Cell(False, version, stamp)
+    cells = {**record.cells, **{number: Cell(value, version, stamp) for number, value in values.items()}}
     after = Record(version, cells)
-    told: Fields = {} if after.is_gone else with_siblings(declaration.entity, {n: v for n, v in values.items() if n != GONE}, after.fields)
-    if record.is_gone and not after.is_gone:
+    if after.is_gone:
+        told: Fields = {}
+    elif record.is_gone:
         told = after.fields
-    return Verdict(outcome, after, told=told, attempt=attempt)
+    else:
+        told = with_siblings(declaration.entity, dict(values), after.fields) if declaration.entity in MADE_TOGETHER else dict(values)
+    return Verdict(outcome, after, told=told)
+
+
+def _unseen(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> dict[int, Cell]:
+    """What a deletion's writer did not know: all but housekeeping."""
+    return {
+        number: cell
+        for number, cell in record.cells.items()
+        if not _is_housekeeping(declaration, number) and not _knows(change.base, cell, stamp)
+    }
+
+
+def _is_elsewhere(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> bool:
+    """Whether other fields were written that the writer did not know of."""
+    return record.version > change.base and any(
+        number != GONE
+        and number not in change.fields
+        and not _is_housekeeping(declaration, number)
+        and not _knows(change.base, cell, stamp)
+        for number, cell in record.cells.items()
+    )
 
 
 def _knows(base: int, cell: Cell, stamp: Stamp) -> bool:
@@ -302,8 +348,12 @@ def _knows(base: int, cell: Cell, stamp: Stamp) -> bool:
 
 
 def _is_housekeeping(declaration: Declaration, number: int) -> bool:
-    field = declaration.field(number)
-    return field is not None and field.housekeeping
+    return number in _HOUSEKEEPING[declaration.entity]
+
+
+_HOUSEKEEPING: Final = {
+    declaration.entity: frozenset(field.number for field in declaration.fields if field.housekeeping) for declaration in TABLE.values()
+}
 
 
 def _number(record: Record, field: int) -> int:
@@ -325,7 +375,18 @@ def pack_record(record: Record) -> bytes:
     return _PACK.encode(record)
 
 
-def unpack_record(stored: bytes) -> Record:
-    """A stored record, its fields of whatever schema brought to the present one."""
+def unpack_record(stored: bytes, entity: int) -> Record:
+    """A stored record of an entity, its cells of whatever schema brought to the present one."""
     record = _RECORD.decode(stored)
+    for cast in CASTS:
+        if cast.entity == entity and any(number in record.cells for number in cast.old):
+            record = Record(record.version, _cast(cast, record.cells))
     return record
+
+
+def _cast(cast: Cast, cells: Mapping[int, Cell]) -> dict[int, Cell]:
+    """Cells whose fields a newer schema replaced: what they become was written when they were."""
+    latest = max((cells[number] for number in cast.old if number in cells), key=lambda cell: cell.version)
+    made = cast.up({number: cell.value for number, cell in cells.items() if number != GONE})
+    new = {number: Cell(value, latest.version, latest.stamp) for number, value in made.items()}
+    return {**new, **{number: cell for number, cell in cells.items() if number not in cast.old}}
