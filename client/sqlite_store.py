@@ -7,8 +7,8 @@ Each call is one transaction of the write-ahead log, so a process that is killed
 another matter: only calls with a promise to the outside wait for the disk (`synchronous=FULL`): `append`, whose caller may forget the text;
 `number`, because a number that reached the server must never be given twice; `bind` and `inherit`, because numbers are a device's. Others
 use `NORMAL`: a power cut may take the last of them, the log only ever loses its end, and whatever they held is asked for again from the
-server, which still has it: an outcome by number, events by cursor, pages by mark. The reason: on an SSD with ext4 a call that waits took
-2.4 ms and one that does not 0.04 ms (`python -m bench.store_calls`); a day's 200 outcomes and 500 events are seconds of a phone's flash.
+server, which still has it: an outcome by number, events by cursor, pages by mark. The reason: on a virtual machine's SSD a call that
+waits took 2.4 ms and one that does not 0.16 ms (`python -m bench.store_probe`), and each wait is a write of a phone's flash.
 
 One process at a time holds the file (an exclusive lock, taken at the opening): two sessions over one store would give one number twice.
 

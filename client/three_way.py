@@ -3,7 +3,7 @@
     common ┬─ mine ───┐ parts both left alone hold the texts together; between them:
            └─ theirs ─┴─▶ one side changed ─▶ that side's · both the same ─▶ it · both differently ─▶ a `Clash`, retried word by word
 
-Written here rather than taken: the small library for this (merge3) is under the GPL, and `difflib` does the hard part.
+Written here rather than taken: the small library for this (merge3) is under the GPL, and `difflib` does the hard part of it.
 
 Invariant: merging with an unchanged side gives the other; swapping the sides swaps them in the clashes and changes nothing else.
 """
