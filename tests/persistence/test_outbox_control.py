@@ -17,9 +17,11 @@ from persistence.bridge import Bridge
 from persistence.control import ControlOptions, ControlReader
 from persistence.outbox import GIVEN_UP, Outbox, OutboxOptions
 from protocol import codec
-from protocol.events import AnyBody, Mentioned, SpaceEntered, SpaceLeft
+from protocol.entities import Entity
+from protocol.events import AnyBody, ConflictNoted, Mentioned, SpaceEntered, SpaceLeft
 from protocol.operations import CreateChannel, Join, Leave, Post, Remove
-from protocol.values import Roles
+from protocol.values import ConflictState, Roles, StreamKind
+from tests.persistence.sync import change, stream_of
 from tests.persistence.world import Herald, World, world
 
 _BODY = msgspec.msgpack.Decoder(AnyBody)
@@ -58,6 +60,47 @@ async def test_a_mention_from_before_a_removal_is_not_delivered_after_it(bridge:
         await w.ok(ann, Remove(space, bob.user))
         await outbox.drain()
         assert await inbox_kinds(w, bob.inbox) == [SpaceEntered, SpaceLeft]
+
+
+async def test_who_enters_a_community_is_told_of_its_streams_and_of_their_own_there(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, bob = await w.person("ann"), await w.person("bob")
+        space, _, _ = await w.community(ann, bob)
+        staff = await w.ok(ann, CreateChannel(space, "staff", Roles.STAFF))
+        outbox = Outbox(bridge, w.herald)
+        await outbox.drain()
+        [told] = [_BODY.decode(row["body"]) for row in await w.rows("select body from log where stream_id = $1", bob.inbox)]
+        assert isinstance(told, SpaceEntered)
+        readable = await w.column(
+            "select t.id from streams t join members m on m.space_id = t.space_id join spaces s on s.id = t.space_id"
+            " where m.user_id = $1 and s.kind in (1, 4) and t.read_roles & m.role <> 0",
+            bob.user,
+        )
+        assert {info.stream for info in told.streams} == set(readable)
+        assert staff not in readable
+        kinds = [StreamKind.PROGRESS, StreamKind.ANSWERS, StreamKind.BOARD, StreamKind.LIBRARY]
+        assert sorted(info.kind for info in told.streams)[-4:] == kinds
+        assert (outbox.delivered, outbox.dropped) == (2, 0)
+
+
+async def test_a_conflict_is_told_as_it_stands_when_it_is_told_and_to_readers_alone(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, bob, cid = [await w.person(name) for name in ("ann", "bob", "cid")]
+        space, _, _ = await w.community(ann, bob, cid)
+        board = await stream_of(w, space, StreamKind.BOARD)
+        outbox = Outbox(bridge, w.herald)
+        await outbox.drain()
+        await w.ok(ann, change(board, Entity.ACTION, 5, {1: "a"}))
+        for person in (bob, cid):
+            await w.ok(person, change(board, Entity.ACTION, 5, {1: "b"}))
+        await w.rows("update sync_conflicts set state = 3, decided_by = $1", ann.user)
+        await w.ok(ann, Remove(space, cid.user))
+        await outbox.drain()
+        assert await inbox_kinds(w, bob.inbox) == [SpaceEntered, ConflictNoted]
+        assert await inbox_kinds(w, cid.inbox) == [SpaceEntered, SpaceLeft]
+        [body] = await w.rows("select body from log where stream_id = $1 and kind = 25", bob.inbox)
+        [conflict] = await w.column("select id from sync_conflicts where user_id = $1", bob.user)
+        assert _BODY.decode(body[0]) == ConflictNoted(conflict, board, Entity.ACTION, 5, ConflictState.RESOLVED, ann.user)
 
 
 @pytest.mark.parametrize("last", [20, 21])

@@ -10,7 +10,7 @@ from protocol.conflicts import TABLE
 from protocol.entities import Entity, Fields, write_fields
 from protocol.events import ConflictNoted
 from protocol.merge import Outcome
-from protocol.operations import Claim, Discard, Held, Hold, Join, Leave, Release, Remove, Reopen, Resolve, SetBack
+from protocol.operations import AnyOperation, Claim, Discard, Held, Hold, Join, Leave, Operation, Release, Remove, Reopen, Resolve, SetBack
 from protocol.values import Choice, ConflictState, KeptAs, Role, StreamKind
 from tests.persistence.sync import T0, another_device, change, code, fields, kept, outcome, own_stream, record, set_role, stream_of, told
 from tests.persistence.world import Person, World, world
@@ -100,7 +100,11 @@ async def test_who_may_no_longer_write_decides_nothing_but_loses_nothing(bridge:
 async def test_a_step_that_the_table_does_not_have_changes_nothing_and_says_what_is_legal(bridge: Bridge) -> None:
     async with world(bridge) as w:
         ann, _, _, _, library, conflict = await library_conflict(w)
-        steps = {Claim: Claim(conflict), Resolve: resolve(conflict, Choice.THEIRS, 2), Reopen: Reopen(conflict)}
+        steps: dict[type[Operation], AnyOperation] = {
+            Claim: Claim(conflict),
+            Resolve: resolve(conflict, Choice.THEIRS, 2),
+            Reopen: Reopen(conflict),
+        }
         for at, row in TABLE.items():
             for kind, operation in steps.items():
                 await w.rows("update sync_conflicts set state = $2 where id = $1", conflict, at)
@@ -136,13 +140,13 @@ async def test_undoing_a_rules_decision_brings_back_exactly_what_lost(bridge: Br
         ann = await w.person("ann")
         tablet = await another_device(w, ann)
         own = await own_stream(w, ann, StreamKind.OWN)
-        start = {2: "en", 4: 60, 5: 120}
+        start: Fields = {2: "en", 4: 60, 5: 120}
         await w.ok(ann, change(own, Entity.PREFERENCES, 1, start, at=T0))
         await w.ok(ann, change(own, Entity.PREFERENCES, 1, {2: "fr", 4: 61}, base=1, at=T0 + 9))
         # The tablet knew version 1 and wrote between the two: it loses both fields; the phone's stay.
         verdict, _ = await outcome(w, tablet, change(own, Entity.PREFERENCES, 1, {2: "de", 4: 62}, base=1, at=T0 + 5))
         assert verdict is Outcome.SUPERSEDED
-        won = {2: "fr", 4: 61, 5: 120}
+        won: Fields = {2: "fr", 4: 61, 5: 120}
         assert await fields(w, own, Entity.PREFERENCES, 1) == won
         [conflict] = await w.column("select id from sync_conflicts")
         assert await state(w, conflict) is ConflictState.AUTOMATIC
@@ -158,7 +162,7 @@ async def test_undoing_a_deletion_and_its_undoing(bridge: Bridge) -> None:
     async with world(bridge) as w:
         ann, ben, _, space, library, _ = await library_conflict(w)
         board = await stream_of(w, space, StreamKind.BOARD)
-        whole = {1: "plant a tree", 2: "in spring"}
+        whole: Fields = {1: "plant a tree", 2: "in spring"}
         await w.ok(ann, change(board, Entity.ACTION, 5, whole))
         await w.ok(ann, change(board, Entity.ACTION, 5, {2: "in autumn"}, base=1))
         # Ben deletes what he knew; by the rule of actions what was there first stays.
