@@ -283,7 +283,7 @@ class Session:
         """Bytes that are no command. If they carry an id they are answered; a socket that is not open, or talks nonsense, ends."""
         if self.state in (State.OPEN, State.DRAINING) and bad.id:
             if bad.tag in _NUMBERED_TAGS:
-                self._submit(bad.id, b"")  # the journal refuses it, and so its number is consumed
+                self._submit(bad.id, b"", bad.detail)  # the journal refuses it, and so its number is consumed
             else:
                 self._reply(Failed(min(bad.id, 2**32 - 1), bad.code, bad.detail))
             self._count_flood()
@@ -561,7 +561,8 @@ class Session:
         if command is None:
             return
         if isinstance(message.result, InheritedOutcomes) and isinstance(command, Inherit):
-            # Also when this socket has ended meanwhile: the other one has lost its right to write, and nobody else would tell it.
+            # Also while this socket closes: the other one has lost its right to write. Later than that, the comparison of generations
+            # tells it.
             self._overtake(command.device, message.result.generation)
         if self.state is not State.CLOSED:
             self._reply(answer(command, message.result, self.schema))

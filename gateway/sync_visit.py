@@ -150,7 +150,7 @@ class Visit:
                     else:
                         yield Submit(0, number, change, skew_s)
             case BadFrame():
-                yield Submit(0, step.id, b"", skew_s)  # the journal refuses it, and so its number is consumed
+                yield Submit(0, step.id, b"", skew_s, step.detail)  # the journal refuses it, and so its number is consumed
 
     async def _mutate(self, submits: Sequence[Submit]) -> None:
         for start in range(0, len(submits), WAVE_MAX):
