@@ -197,7 +197,9 @@ class Database:
                 space = self.spaces[telling.space]
                 if user not in space.members:
                     return None
-                streams = tuple(StreamInfo(s, self.streams[s].kind, self.streams[s].name) for s in space.streams if self.may_read(s, user))
+                enrolment = self.tables.enrolment(space.id, user)
+                entered = space.streams + (enrolment.streams if enrolment is not None else [])
+                streams = tuple(StreamInfo(s, self.streams[s].kind, self.streams[s].name) for s in entered if self.may_read(s, user))
                 return 0, SpaceEntered(space.id, space.kind, space.name, space.members[user], streams)
             case PutOut():
                 return None if user in self.spaces[telling.space].members else (telling.by, SpaceLeft(telling.space))

@@ -110,7 +110,7 @@ def _join(tables: Tables, user: int, space: Space, now: int) -> tuple[int, list[
     admit(tables, space, user, Role.LEARNER)
     tables.outbox.append((user, Entered(space.id)))
     told = tables.append(space.streams[0], user, now, Joined(user, Role.LEARNER, tables.names[user]))
-    return space.id, [told, tables.append(CONTROL_STREAM, 0, now, AuthorityChanged(space.id, user))]
+    return space.id, [told, *_authority_changed(tables, space, user, now)]
 
 
 def _put_out(tables: Tables, user: int, space: Space, by: int, now: int) -> tuple[int, list[Fact]]:
@@ -126,7 +126,14 @@ def _put_out(tables: Tables, user: int, space: Space, by: int, now: int) -> tupl
         tables.streams[stream].audience_version += 1
     told = tables.append(space.streams[0], by, now, Left(user, by))
     tables.outbox.append((user, PutOut(space.id, by)))
-    return 0, [told, tables.append(CONTROL_STREAM, 0, now, AuthorityChanged(space.id, user))]
+    return 0, [told, *_authority_changed(tables, space, user, now)]
+
+
+def _authority_changed(tables: Tables, space: Space, user: int, now: int) -> list[Fact]:
+    """Every gateway is told, of the community and of the enrolment."""
+    enrolment = tables.enrolment(space.id, user)
+    about = [space.id] if enrolment is None else [space.id, enrolment.id]
+    return [tables.append(CONTROL_STREAM, 0, now, AuthorityChanged(id, user)) for id in about]
 
 
 def _actor(space: Space, user: int, roles: tuple[Role, ...]) -> Role:

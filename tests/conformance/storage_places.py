@@ -35,6 +35,11 @@ from protocol.values import Role, StreamKind
 from tests.persistence.world import Herald, Mailbox, digest_of, fetch
 
 COMMUNITY_STREAMS = (StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY)
+_NAMES = {
+    "conflict": "select id, stream_id, entity, key, user_id from sync_conflicts where id > $1 order by id",
+    "version": "select place, stream_id, entity, key from entity_versions where place > $1 order by place",
+    "unapplied": "select id, user_id, device_id, number from sync_queue where id > $1 order by id",
+}
 CALM = Faults(link_delay_s=0.0, disk_delay_s=0.0, socket_delay_s=0.0)
 
 
@@ -226,6 +231,30 @@ class RealPlace:
             return await sessions.announce(tx, person.user, await sessions.end(tx, person.user, [person.session]))
 
         self._herald.committed(await self._bridge.run(work, deadline_s=30))
+
+    async def names(self, known: dict[str, int]) -> list[tuple[tuple[object, ...], int]]:
+        """What was given an identifier since the ones in `known`, which this moves on: kind and what it is, in order."""
+        found: list[tuple[tuple[object, ...], int]] = []
+        for kind, sql in _NAMES.items():
+            for id, *what in await fetch(self._bridge, sql, known.get(kind, 0)):
+                found.append(((kind, *what), id))
+                known[kind] = id
+        return found
+
+    async def enrolments(self, community: int, known: set[tuple[int, int]]) -> list[tuple[tuple[object, ...], list[int]]]:
+        """Enrolments in a community that are not in `known`, which this adds them to: their space and streams."""
+        rows = await fetch(
+            self._bridge,
+            "select e.id, split_part(e.pair_key, ':', 3)::bigint, array(select s.id from streams s where s.space_id = e.id order by s.kind)"
+            " from spaces e where e.parent = $1",
+            community,
+        )
+        found: list[tuple[tuple[object, ...], list[int]]] = []
+        for id, user, streams in rows:
+            if (community, user) not in known:
+                known.add((community, user))
+                found.append((("enrolment", community, user), [id, *streams]))
+        return found
 
 
 @asynccontextmanager
