@@ -181,6 +181,7 @@ class Merging:
         self.unapplied: list[Unapplied] = []
         self.notes: list[Note] = []
         self.events: list[Items] = []
+        self._met: list[tuple[Draft, int, Record]] = []
         self._latest: dict[tuple[int, int], Items] = {}
         self._holding: dict[Place, int] = {}
 
@@ -303,8 +304,10 @@ class Merging:
             verdict.theirs,
             gone=change.gone,
         )
+        present = self._open.get((place, author)) if review else None
+        if 0 < change.base <= before.version:
+            self._met.append((present or draft, change.base, before))
         if review:
-            present = self._open.get((place, author))
             if present is not None:
                 self._grow(present, draft, before)
                 return present
@@ -359,16 +362,19 @@ class Merging:
         """Conflicts that have no id yet, in order."""
         return [draft for draft in self.drafts.values() if not draft.id]
 
+    @property
+    def based(self) -> list[Place]:
+        """Of which records kept values say what both sides of a conflict began from; sorted."""
+        return sorted({draft.place for draft, _, _ in self._met})
+
     def fill_common(self, versions: Iterable[Kept]) -> None:
-        """Tells new conflicts what both sides began from. `versions`: those kept of their records before this batch."""
-        kept: dict[Place, list[Kept]] = {draft.place: [] for draft in self.drafts.values() if draft.base}
+        """Tells conflicts what both sides began from. `versions`: those kept of the records `based` before this batch."""
+        kept: dict[Place, list[Kept]] = {draft.place: [] for draft, _, _ in self._met}
         for one in (*versions, *self.kept):
             if one.place in kept:
                 kept[one.place].append(one)
-        for draft in self.drafts.values():
-            if draft.base:
-                at_base = common(_declaration(draft.place), draft.base, self.record(draft.place), kept[draft.place])
-                draft.common = {**at_base, **draft.common}
+        for draft, base, record in self._met:
+            draft.common = {**common(_declaration(draft.place), base, record, kept[draft.place]), **draft.common}
 
 
 def judge(seat: Seat, change: Change) -> tuple[Declaration | None, tuple[Code, str]]:

@@ -149,3 +149,13 @@ async def recall(connection: asyncpg.Connection, places: Sequence[tuple[int, int
         [seq for _, seq in places],
     )
     return [Fact(*row) for row in rows]
+
+
+async def recall_heads(connection: asyncpg.Connection, streams: Sequence[int]) -> list[Fact]:
+    """The last fact of each stream: whoever hears of it fetches what they miss before it."""
+    rows = await connection.fetch(
+        "select l.stream_id, l.seq, l.author, l.at, l.body, s.audience_version"
+        " from streams s join log l on l.stream_id = s.id and l.seq = s.head where s.id = any($1) order by s.id",
+        streams,
+    )
+    return [Fact(*row) for row in rows]

@@ -36,7 +36,7 @@ from msgspec import Struct
 from actors.cell import Ref
 from actors.storage import Decided, Entry, Fact, Herald, Refusal
 from actors.storage_port import Busy, OutcomeUnknown, StorageError, Unavailable
-from persistence.append import AUTHORITY_MOVED, recall
+from persistence.append import AUTHORITY_MOVED, recall, recall_heads
 from persistence.bridge import Bridge, LanePort
 from persistence.lanes import Isolation
 from persistence.operations.hot import HOT, Columns, Numbers
@@ -399,16 +399,21 @@ class Journal:
     # -- both ---------------------------------------------------------------------------------------------------------
 
     async def _recall(self, items: Sequence[_Item], decided: Sequence[Decided]) -> list[Fact]:
-        """Facts of a transaction that had committed although its answer was lost. What is not found here (what a new space began with)
-        reaches the gateways by their comparison of heads, a little later.
+        """Facts of a transaction that had committed although its answer was lost; of changes, the last of each stream, since no outcome
+        says where they stand. What is not found here (what a new space began with) reaches the gateways by their comparison of heads, a
+        little later.
         """
         places: list[tuple[int, int]] = []
+        streams: set[int] = set()
         for item, answer in zip(items, decided, strict=True):
             operation = item.entry.operation
             if answer.replayed and answer.code is Code.OK and isinstance(operation, (Say, Post, React, Edit, Delete)):
                 places.append((operation.stream, answer.value))
+            elif answer.replayed and answer.code is Code.OK and isinstance(operation, Change):
+                streams.add(operation.stream)
+        find = partial(recall_heads, streams=sorted(streams)) if streams else partial(recall, places=places)
         try:
-            return await self._lane.run(partial(recall, places=places), deadline_s=self._options.call_s, readonly=True, isolation="none")
+            return await self._lane.run(find, deadline_s=self._options.call_s, readonly=True, isolation="none")
         except StorageError:
             return []
 

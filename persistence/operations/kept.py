@@ -10,7 +10,7 @@ Invariant: `settle` comes after the last decision and before `writes`: an outcom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -84,21 +84,18 @@ async def settle(tx: asyncpg.Connection, merging: Merging) -> list[Draft]:
         ids = await tx.fetch("select conflict_ids($1)", len(new))
         for draft, (id,) in zip(new, ids, strict=True):
             draft.id = id
-    based = {draft.place: draft for draft in merging.drafts.values() if draft.base}
+    based = merging.based
     if based:
         merging.fill_common(await _versions(tx, based))
     return new
 
 
-async def _versions(tx: asyncpg.Connection, places: Iterable[Place]) -> list[Kept]:
-    asked = sorted(places)
+async def _versions(tx: asyncpg.Connection, places: Sequence[Place]) -> list[Kept]:
     rows = await tx.fetch(
         "select v.* from unnest($1::bigint[], $2::smallint[], $3::bigint[]) as p (stream, entity, key)"
         " cross join lateral (select * from entity_versions v where v.stream_id = p.stream and v.entity = p.entity and v.key = p.key"
         " and v.kept = any($4::smallint[]) order by v.place desc limit $5) v",
-        [place.stream for place in asked],
-        [place.entity for place in asked],
-        [place.key for place in asked],
+        *_places(places),
         [KeptAs.EDITED, KeptAs.OVERWRITTEN],
         VERSIONS_SEARCHED_MAX,
     )
@@ -185,7 +182,7 @@ def events(merging: Merging) -> tuple[NewEvent, ...]:
     return tuple(event(one.stream, one.author, one.body) for one in merging.events)
 
 
-def _places(places: list[Place]) -> tuple[list[int], list[int], list[int]]:
+def _places(places: Sequence[Place]) -> tuple[list[int], list[int], list[int]]:
     return [place.stream for place in places], [place.entity for place in places], [place.key for place in places]
 
 

@@ -1,0 +1,372 @@
+"""Changes under stress: gateways over the same records, removals meanwhile, poison, lost answers; and a batch equals its entries."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import asyncpg
+import pytest
+import trio
+
+from actors.merging import Decision, Draft, Kept, Merging, Place, Seat, Unapplied
+from actors.storage import Decided, Entry
+from persistence.append import AUTHORITY_MOVED
+from persistence.bridge import Bridge
+from persistence.journal import JournalOptions
+from persistence.operations.merging import Merges
+from protocol import codec
+from protocol.codes import Code
+from protocol.entities import TABLE, Entity, Fields, read_fields
+from protocol.events import Changed
+from protocol.merge import Outcome, Record, read_outcome, unpack_record
+from protocol.operations import AnyOperation, Change, Remove, Rename, Say
+from protocol.values import ConflictState, KeptAs, Role, StreamKind
+from tests.fixtures_postgres import serving
+from tests.persistence.records import NOW, another_device, ask_all, change, enrolled, gone, of_space, own
+from tests.persistence.test_journal_concurrent import Forgetful, check_streams, kill_connections, send_all, worlds
+from tests.persistence.world import Person, World, world
+
+
+def fold(w: World, rows: list[asyncpg.Record]) -> dict[tuple[int, int], Fields]:
+    """What a reader of a stream ends up with."""
+    state: dict[tuple[int, int], tuple[int, Fields]] = {}
+    for row in rows:
+        body = codec.decode_body(row["body"])
+        assert isinstance(body, Changed)
+        for item in body.records:
+            version, fields = state.get((item.entity, item.key), (0, {}))
+            if item.version > version:
+                state[item.entity, item.key] = (item.version, {} if item.gone else {**fields, **read_fields(item.fields)})
+    return {place: fields for place, (_, fields) in state.items() if fields}
+
+
+async def folds_to_its_records(w: World, stream: int) -> None:
+    """The state law: events from the first on give what a snapshot gives."""
+    told = fold(w, await w.rows("select body from log where stream_id = $1 order by seq", stream))
+    rows = await w.rows("select entity, key, cells from records where stream_id = $1", stream)
+    assert told == {(row["entity"], row["key"]): unpack_record(row["cells"], row["entity"]).fields for row in rows}
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_gateways_over_the_same_records_neither_deadlock_nor_lose(database: str, seed: int) -> None:
+    rng = random.Random(seed)
+    async with worlds(database, 3, JournalOptions(merge_items_max=20)) as gateways:
+        w = gateways[0]
+        people = [await w.person(f"p{n}") for n in range(6)]
+        space, _, channel = await w.community(people[0], *people[1:])
+        await w.rows("update members set role = 4 where space_id = $1 and role = 8", space)
+        board, library = await of_space(w, space, StreamKind.BOARD), await of_space(w, space, StreamKind.LIBRARY)
+        sent: dict[Person, list[Change]] = {person: [] for person in people}
+
+        def one(person: Person, n: int) -> Change:
+            mark = f"{person.name} {n}"
+            if rng.random() < 0.5:
+                return change(board, Entity.ACTION, rng.randint(1, 6), {1: mark}, base=rng.randint(0, n + 1))
+            if rng.random() < 0.1:
+                return gone(library, Entity.CONTENT, rng.randint(1, 6), base=n * 6)
+            return change(library, Entity.CONTENT, rng.randint(1, 6), {2: mark}, base=rng.randint(0, n + 1))
+
+        async def act(person: Person, gateway: World) -> None:
+            for n in range(10):
+                changes = [one(person, n * 8 + m) for m in range(8)]
+                sent[person] += changes
+                entries = [person.entry(asked) for asked in changes]
+                entries.append(person.entry(Say(channel, f"{person.name} {n}")))
+                decided = await ask_all(gateway.journal, entries)
+                assert {answer.code for answer in decided} == {Code.OK}, decided
+
+        async with trio.open_nursery() as nursery:
+            for n, person in enumerate(people):
+                nursery.start_soon(act, person, gateways[n % 3])
+        assert [gateway.journal.stats.conflicts for gateway in gateways] == [0, 0, 0], "nobody waited in a circle"
+        await check_streams(w)
+        for stream in (board, library):
+            await folds_to_its_records(w, stream)
+        reachable: set[object] = set()
+        for row in await w.rows("select entity, cells from records union all select entity, cells from tombstones"):
+            reachable |= set(unpack_record(row["cells"], row["entity"]).fields.values())
+        for row in await w.rows("select fields from entity_versions"):
+            reachable |= set(read_fields(row["fields"]).values())
+        for row in await w.rows("select mine from sync_conflicts"):
+            reachable |= set(read_fields(row["mine"]).values())
+        content = [asked for changes in sent.values() for asked in changes if asked.stream == library and not asked.gone]
+        assert [asked for asked in content if read_fields(asked.fields)[2] not in reachable] == []
+
+
+async def test_two_gateways_make_one_record_once(database: str) -> None:
+    async with worlds(database, 2) as [here, there]:
+        ann = await here.person("ann")
+        phone, stream = await another_device(here, ann), await own(here, ann)
+        decided: list[list[Decided]] = []
+
+        async def send(w: World, device: Person, field: int) -> None:
+            entries = [device.entry(change(stream, Entity.BOOKMARK, key, {field: key})) for key in range(1, 101)]
+            decided.append(await ask_all(w.journal, entries))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, here, ann, 1)
+            nursery.start_soon(send, there, phone, 2)
+        assert {one.code for answers in decided for one in answers} == {Code.OK}
+        assert await here.value("select count(*) from records where stream_id = $1 and version = 2", stream) == 100
+        await folds_to_its_records(here, stream)
+        await check_streams(here)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_retries_and_killed_connections_leave_every_change_with_one_outcome(database: str, seed: int) -> None:
+    rng = random.Random(seed)
+    async with worlds(database, 2) as gateways:
+        w = gateways[0]
+        people = [await w.person(f"p{n}") for n in range(4)]
+        space, _, channel = await w.community(people[0], *people[1:])
+        streams = {person: await enrolled(w, space, person, StreamKind.ANSWERS) for person in people}
+        outcomes: dict[Person, dict[int, Decided]] = {}
+
+        async def send(person: Person) -> None:
+            own_rng = random.Random(f"{seed}{person.name}")
+
+            def one(n: int) -> AnyOperation:
+                mark = f"{person.name} {n}"
+                if own_rng.random() < 0.6:
+                    return change(streams[person], Entity.ANSWER, own_rng.randint(1, 9), {3: mark})
+                return Say(channel, mark) if own_rng.random() < 0.5 else Rename(mark)
+
+            plan = [one(n) for n in range(120)]
+            outcomes[person] = await send_all(person, plan, gateways, own_rng)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kill_connections, database, rng)
+            async with trio.open_nursery() as senders:
+                for person in people:
+                    senders.start_soon(send, person)
+            nursery.cancel_scope.cancel()
+        await check_streams(w)
+        for person in people:
+            assert {decided.code for decided in outcomes[person].values()} == {Code.OK}
+            attempts = await w.rows("select number, fields from entity_versions where device_id = $1 order by number", person.device)
+            assert len({row["number"] for row in attempts}) == len(attempts), "each once"
+            await folds_to_its_records(w, streams[person])
+
+
+async def test_a_removal_takes_effect_between_two_changes_and_loses_none(database: str) -> None:
+    async with worlds(database, 2) as [here, there]:
+        ann = await here.person("ann")
+        others = [await here.person(f"p{n}") for n in range(4)]
+        space, _, _ = await here.community(ann, *others)
+        board = await of_space(here, space, StreamKind.BOARD)
+        codes: dict[Person, list[Code]] = {person: [] for person in others}
+
+        async def write(person: Person) -> None:
+            for turn in range(12):
+                entries = [person.entry(change(board, Entity.ACTION, person.user * 1000 + turn * 5 + n, {1: "x"})) for n in range(5)]
+                codes[person] += [one.code for one in await ask_all(there.journal, entries)]
+
+        async def remove() -> None:
+            for person in others:
+                await trio.sleep(0.01)
+                await here.ok(ann, Remove(space, person.user))
+
+        async with trio.open_nursery() as nursery:
+            for person in others:
+                nursery.start_soon(write, person)
+            nursery.start_soon(remove)
+        removed = {row["seq"] for row in await here.rows("select seq from log where kind = 12")}
+        assert len(removed) == 4
+        for person in others:
+            applied = codes[person].count(Code.OK)
+            assert codes[person] == [Code.OK] * applied + [Code.NOT_FOUND] * (60 - applied)
+            queue = "select count(*) from sync_queue where user_id = $1 and quarantined and space_id = $2"
+            assert await here.value(queue, person.user, space) == 60 - applied
+        count = sum(found.count(Code.OK) for found in codes.values())
+        assert await here.value("select count(*) from records where stream_id = $1", board) == count
+        await folds_to_its_records(here, board)
+
+
+async def test_a_change_that_was_decided_before_a_removal_does_not_take_effect_after_it(database: str) -> None:
+    async with worlds(database, 2) as [here, there]:
+        ann, bob = await here.person("ann"), await here.person("bob")
+        space, _, _ = await here.community(ann, bob)
+        board = await of_space(here, space, StreamKind.BOARD)
+        entry = bob.entry(change(board, Entity.ACTION, 1, {1: "x"}))
+        begun = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+        version = "select audience_version from streams where id = $1"
+        before = await here.value(version, board)
+
+        class Slow:
+            """A connection that waits before the last call until the audience has moved."""
+
+            def __init__(self, tx: asyncpg.Connection) -> None:
+                self._tx = tx
+
+            async def fetch(self, sql: str, *arguments: object) -> object:
+                if "merge_finish" in sql:
+                    token.run_sync_soon(begun.set)
+                    while await self._tx.fetchval(version, board) == before:
+                        pass
+                return await self._tx.fetch(sql, *arguments)
+
+        async def merge(tx: asyncpg.Connection) -> None:
+            await Merges([entry]).append(Slow(tx))
+
+        async with trio.open_nursery() as nursery:
+
+            async def remove() -> None:
+                await begun.wait()
+                await there.ok(ann, Remove(space, bob.user))
+
+            nursery.start_soon(remove)
+            with pytest.raises(asyncpg.PostgresError) as refused:
+                await here.bridge.run(merge, deadline_s=30)
+            assert refused.value.sqlstate == AUTHORITY_MOVED
+        assert (await ask_all(here.journal, [entry]))[0].code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("at", [0, 1, 7])
+async def test_a_poisoned_change_is_refused_alone_kept_and_blocks_nothing(bridge: Bridge, at: int) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        # The test's own poison: the schema is made to refuse one key.
+        await w.rows("alter table records add constraint antidote check (key <> 666)")
+        entries = [ann.entry(change(stream, Entity.BOOKMARK, 666 if n == at else n + 1, {3: f"{n}"})) for n in range(8)]
+        decided = await ask_all(w.journal, entries)
+        assert [one.code for one in decided] == [Code.INVALID if n == at else Code.OK for n in range(8)]
+        assert (w.journal.stats.poisoned, w.journal.stats.bisected) == (1, 3)
+        [row] = await w.rows("select number, operation from sync_queue")
+        assert (row["number"], codec.decode_operation(row["operation"])) == (entries[at].number, entries[at].operation)
+        [again] = await ask_all(w.journal, [entries[at]])
+        assert (again.code, again.replayed) == (Code.INVALID, True)
+
+
+async def test_a_change_that_can_be_neither_stored_nor_kept_still_consumes_its_number(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        await w.rows("alter table records add constraint antidote check (key <> 666)")
+        await w.rows("alter table sync_queue add constraint no_room check (code <> 1)")
+        poison, fine = await ask_all(w.journal, [ann.entry(change(stream, Entity.BOOKMARK, key, {3: "x"})) for key in (666, 1)])
+        assert (poison.code, fine.code) == (Code.INVALID, Code.OK)
+
+
+async def test_what_was_committed_when_the_connection_died_is_acknowledged_told_and_not_doubled(database: str) -> None:
+    async with serving(forgetful := Forgetful(database)) as bridge, world(bridge, JournalOptions(resubmit_interval_s=0.001)) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        forgetful.losses = 2
+        decided = await w.ask(ann, change(stream, Entity.PROFILE, 1, {1: "once"}))
+        assert (decided.code, decided.value, decided.replayed) == (Code.OK, 8, True)
+        assert await w.column("select seq from log where stream_id = $1", stream) == [1]
+        assert [fact.seq for fact in w.herald.facts if fact.stream == stream] == [1], "told all the same"
+
+
+class OneAtATime:
+    """The pure decisions, each in a batch of its own, and what they leave."""
+
+    def __init__(self, seats: dict[tuple[int, int], Seat]) -> None:
+        self.seats = seats
+        self.records: dict[Place, Record] = {}
+        self.drafts: list[Draft] = []
+        self.kept: list[Kept] = []
+        self.unapplied: list[Unapplied] = []
+        self._ids = itertools.count(1)
+
+    def decide(self, entry: Entry) -> Decision:
+        waiting = {(draft.place, draft.user): draft for draft in self.drafts if draft.state is ConflictState.PENDING}
+        merging = Merging(NOW, self.seats, self.records, waiting)
+        decision = merging.decide(entry)
+        for draft in merging.new_drafts:
+            draft.id = next(self._ids)
+            self.drafts.append(draft)
+        merging.fill_common([one for one in self.kept if one.kept in (KeptAs.EDITED, KeptAs.OVERWRITTEN)])
+        self.records.update(merging.written)
+        self.kept += merging.kept
+        self.unapplied += merging.unapplied
+        return decision
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_batches_equal_the_pure_decisions_one_at_a_time(bridge: Bridge, seed: int) -> None:
+    rng = random.Random(seed)
+    async with world(bridge, JournalOptions(merge_items_max=rng.choice([3, 40, 500]))) as w:
+        ann, bob, eve = await w.person("ann"), await w.person("bob"), await w.person("eve")
+        space, _, _ = await w.community(ann, bob, eve)
+        await w.rows("update members set role = 4 where space_id = $1 and user_id = $2", space, bob.user)
+        devices = [ann, await another_device(w, ann), bob, await another_device(w, bob), eve]
+        people = {ann: Role.OWNER, bob: Role.MENTOR, eve: Role.LEARNER}
+        seats: dict[tuple[int, int], Seat] = {}
+        streams: dict[tuple[int, StreamKind], int] = {}
+        for kind in (StreamKind.BOARD, StreamKind.LIBRARY):
+            stream = await of_space(w, space, kind)
+            for person, role in people.items():
+                streams[person.user, kind] = stream
+                seats[stream, person.user] = Seat(kind, 15, role, space)
+        for person in people:
+            for kind in (StreamKind.OWN, StreamKind.PROGRESS, StreamKind.ANSWERS):
+                stream = await own(w, person) if kind is StreamKind.OWN else await enrolled(w, space, person, kind)
+                streams[person.user, kind] = stream
+                seats[stream, person.user] = Seat(kind, 1, Role.OWNER, 0 if kind is StreamKind.OWN else space)
+        plan = [device.entry(some_change(rng, streams, device)) for device in rng.choices(devices, k=250)]
+        decided = await ask_all(w.journal, plan)
+        model = OneAtATime(seats)
+        expected = [model.decide(entry) for entry in plan]
+        ids = await w.column("select id from sync_conflicts order by id")
+        assert len(ids) == len(model.drafts) and len(model.drafts) > 3
+        named = dict(zip(range(1, len(ids) + 1), ids, strict=True))
+        for entry, real, pure in zip(plan, decided, expected, strict=True):
+            assert (real.code, real.detail) == (pure.code, pure.detail), entry
+            if pure.code is Code.OK:
+                what, n = read_outcome(pure.value)
+                assert read_outcome(real.value) == (what, named[n] if what is Outcome.REVIEW else n), entry
+        columns = "select stream_id, entity, key, cells from"
+        stored = await w.rows(f"{columns} records union all {columns} tombstones")
+        assert {Place(r["stream_id"], r["entity"], r["key"]): unpack_record(r["cells"], r["entity"]) for r in stored} == model.records
+        buried = {Place(*row) for row in await w.rows("select stream_id, entity, key from tombstones")}
+        assert buried == {place for place, found in model.records.items() if found.is_gone}
+        await same_kept(w, model, {device.device: device.user for device in devices})
+        rows = await w.rows("select * from sync_conflicts order by id")
+        assert [
+            (r["state"], r["user_id"], r["base"], r["version"], read_fields(r["mine"]), read_fields(r["theirs"]), read_fields(r["common"]))
+            for r in rows
+        ] == [(d.state, d.user, d.base, d.version, d.mine, d.theirs, d.common) for d in model.drafts]
+        queue = await w.rows("select user_id, number, code, operation from sync_queue order by id")
+        assert [tuple(row) for row in queue] == [(u.entry.user, u.entry.number, u.code, u.operation) for u in model.unapplied]
+        for stream in set(streams.values()):
+            await folds_to_its_records(w, stream)
+        await check_streams(w)
+
+
+async def same_kept(w: World, model: OneAtATime, users: dict[int, int]) -> None:
+    rows = await w.rows("select * from entity_versions order by place")
+    columns = ("stream_id", "entity", "key", "kept", "version", "author", "at", "device_id", "number")
+    assert [(*(row[column] for column in columns), read_fields(row["fields"])) for row in rows] == [
+        (*one.place, one.kept, one.version, users[stamp.device], stamp.at, stamp.device, stamp.number, one.fields)
+        for one in model.kept
+        for stamp in (one.stamp,)
+    ]
+
+
+def some_change(rng: random.Random, streams: dict[tuple[int, StreamKind], int], device: Person) -> Change:
+    """Of any entity, on few records, with any base, at any time in the past; sometimes wrong."""
+    declaration = TABLE[rng.choice(list(TABLE))]
+    stream = streams[device.user, declaration.stream]
+    key = 1 if declaration.single else rng.randint(1, 2)
+    base, at = rng.choice([0, 0, rng.randint(1, 8)]), NOW - rng.randint(10, 10_000)
+    if declaration.deletable and rng.random() < 0.2:
+        return gone(stream, declaration.entity, key, base=base, at=at)
+    if rng.random() < 0.03:
+        return change(stream, declaration.entity, key, {200: 1}, base=base, at=at)
+    fields: Fields = {}
+    for field in rng.sample(declaration.fields, rng.randint(1, len(declaration.fields))):
+        if not field.until and not (declaration.entity is Entity.PROGRESS and field.number == 2):
+            match type(field.kind).__name__:
+                case "Whole":
+                    fields[field.number] = rng.randint(0, 5)
+                case "Words":
+                    fields[field.number] = f"{rng.randint(0, 5)}"
+                case "YesNo":
+                    fields[field.number] = rng.random() < 0.5
+                case _:
+                    fields[field.number] = ("en",) if declaration.entity is Entity.PROFILE else (rng.randint(0, 3),)
+    return change(stream, declaration.entity, key, fields, base=base, at=at)
