@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from actors import casting
 from actors.casting import cast_answer, cast_body, cast_event, cast_events
+from actors.channel import Channel
 from actors.requests import answer
 from actors.storage import ConflictList, Events, Fact, ReadAfter, RecordsRead, Row, VersionList
 from protocol.codec import decode_body, encode, encode_event
@@ -137,14 +138,14 @@ def test_everybody_hears_a_change_in_their_own_schema_and_each_is_cast_once(monk
 
 
 def test_where_nobody_is_older_nothing_is_cast(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(body: bytes, schema: int) -> bytes:
+    def never(self: Channel, frames: object, batch: object) -> None:
         raise AssertionError("nobody here is older")
 
     stage = Stage()
     older = follower(stage, 20, 1)
     present = follower(stage, 21, SCHEMA)
     older.drop()
-    monkeypatch.setattr(casting, "cast_body", never)
+    monkeypatch.setattr(Channel, "_push_cast", never)
     commit(stage, 1, BODY)
     assert [type(frame) for frame in present.hear()] == [Event]
     assert stage.crashes == []

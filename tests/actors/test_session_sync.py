@@ -180,6 +180,17 @@ def test_a_change_that_cannot_be_read_has_its_number_and_is_kept_and_the_others_
     assert [type(frame) for frame in line.hear()] == [Done, Refused, Done]
 
 
+def test_a_change_that_cannot_be_read_is_the_same_mutation_in_another_chunk() -> None:
+    """What its bytes say of the time depends on what stood before it."""
+    digests = []
+    for later in (0, 7):
+        stage = Stage()
+        stage.connect().say(Chunk(4, NOW, (Run(STREAM, Entity.PROGRESS, (Raw(msgspec.msgpack.encode([0, later, {1: 50}])),)),)))
+        (entry,) = entries(stage)
+        digests.append((entry.number, entry.digest))
+    assert digests[0] == digests[1]
+
+
 def test_a_change_that_cannot_be_read_is_kept_also_when_it_came_alone() -> None:
     stage = Stage()
     wrong = msgspec.msgpack.encode([Change.__struct_config__.tag, STREAM, 1, 0, NOW, {1: 50}])
