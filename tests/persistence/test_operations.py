@@ -78,13 +78,25 @@ async def test_founding_a_community(bridge: Bridge) -> None:
     async with world(bridge) as w:
         ann = await w.person("ann")
         space = await w.ok(ann, CreateCommunity("Physics", False, '{"colour": "blue"}'))
-        own, channel = await w.column("select id from streams where space_id = $1 order by id", space)
+        rows = await w.rows("select id, kind from streams where space_id = $1 order by id", space)
+        assert [row["kind"] for row in rows] == [StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY]
+        own, channel, board, library = (row["id"] for row in rows)
+        progress, answers = await w.column(
+            "select t.id from streams t join spaces s on s.id = t.space_id where s.parent = $1 order by t.kind", space
+        )
         assert await bodies(w, own) == [
             CommunityFounded("Physics"),
             Joined(ann.user, Role.OWNER, "Ann"),
             ChannelOpened(channel, "general", Roles.ALL, Roles.ALL),
         ]
-        streams = (StreamInfo(own, StreamKind.COMMUNITY, "Physics"), StreamInfo(channel, StreamKind.CHANNEL, "general"))
+        streams = (
+            StreamInfo(own, StreamKind.COMMUNITY, "Physics"),
+            StreamInfo(channel, StreamKind.CHANNEL, "general"),
+            StreamInfo(board, StreamKind.BOARD, ""),
+            StreamInfo(library, StreamKind.LIBRARY, ""),
+            StreamInfo(progress, StreamKind.PROGRESS, ""),
+            StreamInfo(answers, StreamKind.ANSWERS, ""),
+        )
         assert await inbox(w, ann) == [SpaceEntered(space, SpaceKind.COMMUNITY, "Physics", Role.OWNER, streams)]
         assert await code(w, ann, CreateCommunity("Bad", True, "[]")) is Code.INVALID
 
@@ -130,7 +142,9 @@ async def test_a_removal_takes_effect_at_once_is_told_and_moves_the_audience(bri
         assert await code(w, bob, Say(channel, "still here?")) is Code.NOT_FOUND
         assert await versions(w, space) == [version + 1 for version in before]
         assert (await bodies(w, own))[-1] == Left(bob.user, ann.user)
-        assert (await bodies(w, CONTROL_STREAM))[-1] == AuthorityChanged(space, bob.user)
+        [enrolment] = await w.column("select id from spaces where pair_key = $1", f"enrolment:{space}:{bob.user}")
+        assert (await bodies(w, CONTROL_STREAM))[-2:] == [AuthorityChanged(space, bob.user), AuthorityChanged(enrolment, bob.user)]
+        assert await versions(w, enrolment) == [2, 2]
         assert (await inbox(w, bob))[-1] == SpaceLeft(space)
         assert await code(w, ann, Remove(space, bob.user)) is Code.NOT_FOUND
         assert await w.value("select members from spaces where id = $1", space) == 1
@@ -217,7 +231,7 @@ async def test_channels(bridge: Bridge) -> None:
         await w.ok(ann, ChangeChannel(news, "News!", Roles.ALL, Roles.STAFF))
         assert await versions(w, space) == before, "a new name changes no audience"
         await w.ok(ann, ChangeChannel(news, "News!", Roles.STAFF, Roles.ALL))
-        assert await versions(w, space) == [*before[:2], before[2] + 1]
+        assert await versions(w, space) == [*before[:-1], before[-1] + 1]
         assert (await bodies(w, own))[-1] == ChannelChanged(news, "News!", Roles.STAFF, Roles.STAFF)
         assert (await bodies(w, CONTROL_STREAM))[-1] == AuthorityChanged(space, 0)
         assert await code(w, bob, Say(news, "x")) is Code.FORBIDDEN
