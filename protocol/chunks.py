@@ -19,6 +19,8 @@ from msgspec import Raw, Struct
 from protocol.frames import ChangeItem, Chunk, Run
 from protocol.operations import Change
 
+AT_MAX: Final = 2**40
+"""The latest time that a change can say, in Unix seconds."""
 _ITEM: Final = msgspec.msgpack.Decoder(ChangeItem)
 _CHANGE: Final = msgspec.msgpack.Decoder(Change)
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -63,7 +65,7 @@ def expand(chunk: Chunk) -> list[bytes | BadItem]:
                 changes.append(BadItem(bytes(raw), f"change {len(changes)} of the chunk: {error}"))
                 continue
             at += item.later
-            change = Change(run.stream, run.entity, item.key, max(0, at), item.fields, item.base, item.gone)
+            change = Change(run.stream, run.entity, item.key, min(max(0, at), AT_MAX), item.fields, item.base, item.gone)
             changes.append(_ENCODER.encode(change))
     return changes
 
