@@ -67,7 +67,7 @@ begin
     return query
     select extract(epoch from clock_timestamp())::bigint,
         (case when e.code <> -1 then e.code when o.number is null then 9 when o.digest <> e.digest then 10 else o.code end)::smallint,
-        coalesce(o.value, 0), o.detail,
+        case when o.digest = e.digest then o.value else 0 end, case when o.digest = e.digest then o.detail end,
         coalesce(e.code = -1 and o.digest = e.digest, false), e.code = 0,
         s.kind, s.read_roles, s.audience_version, m.role,
         case when c.id is not null and (m.role is not null or b.is_member or b.was_member) then c.id end,
