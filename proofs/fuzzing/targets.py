@@ -3,6 +3,7 @@
     reader     rfc6455.Reader     events, then at most one Violation; the same however the bytes were cut; memory within its bound
     head       handshake          Head or Refusal; a decision
     codec      protocol.codec     values or BadFrame; memory within MESSAGE_COST bytes per byte
+    sync       gateway.web_sync   steps, each with an id or a number; or a Problem
     tokens     gateway.tokens     Claims or a Code
     session    actors.session     frames and close codes of the table; no actor crashes; the queue behind is free
 
@@ -23,15 +24,18 @@ import msgspec
 from actors.accounts import Claims
 from gateway import rfc6455
 from gateway.handshake import Head, Policy, Refusal, decide, parse_head
+from gateway.problems import Problem
 from gateway.tokens import KeySet, generate_pem
+from gateway.web_sync import read_steps
 from proofs.fuzzing.grammar import Grammar, Terrain, encode_tree
 from proofs.fuzzing.heads import any_head
 from proofs.fuzzing.house import House
 from proofs.fuzzing.mutation import bombs, mutate_bytes, mutate_tree, mutate_wire
 from proofs.fuzzing.verdict import Impossible, Report, ends_well, read_frames
-from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_body, decode_command, decode_frame, decode_operation, split
+from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_body, decode_command, decode_frame, decode_operation, encode, split
 from protocol.codes import Code
-from protocol.frames import Done, Failed, Goodbye, Refused, Welcome
+from protocol.frames import Done, Failed, Goodbye, Refused, Sync, Welcome
+from protocol.values import ID_MAX
 
 MESSAGE_COST: Final = 16
 """Bytes of memory that decoding may take for each byte of a message. `protocol.codec` claims 13; an allocator's rounding comes on top."""
@@ -156,6 +160,29 @@ class CodecTarget:
                     decode(raw)
                 except BadFrame as bad:
                     assert bad.code in (Code.BAD_FRAME, Code.INVALID, Code.UNKNOWN), bad.code
+
+
+class SyncTarget:
+    """Bodies of requests for sync, whole and damaged."""
+
+    name = "sync"
+
+    def attack(self, chance: Random) -> tuple[bytes, str]:
+        grammar = Grammar(chance, TERRAIN)
+        data, kind = any_message(chance, grammar)
+        if chance.random() < 0.7:
+            begin = chance.choice((encode(Sync()), encode(Sync(clock_ms=chance.randrange(2**53))), encode_tree(grammar.command())))
+            data = bytes((0x92,)) + begin + data
+        try:
+            _, steps = read_steps(data)
+        except Problem as problem:
+            if problem.status != 400:
+                raise Wrong(kind, f"refused with {problem.status}", data) from None
+            return data, f"{kind}: refused"
+        for step in steps:
+            if isinstance(step, BadFrame) and not 0 < step.id <= ID_MAX:
+                raise Wrong(kind, f"nobody could be answered by {step.id}", data)
+        return data, f"{kind}: {'steps' if steps else 'none'}"
 
 
 class TokenTarget:
@@ -318,6 +345,7 @@ def attack_pure(seed: int, inputs: int) -> Report:
         ("reader", _Attacker(5, ReaderTarget().attack)),
         ("head", _Attacker(4, HeadTarget().attack)),
         ("codec", _Attacker(6, CodecTarget().attack)),
+        ("sync", _Attacker(3, SyncTarget().attack)),
         ("tokens", _Attacker(1, TokenTarget().attack)),
         ("session", _Attacker(4, SessionTarget(seed).attack)),
     ]

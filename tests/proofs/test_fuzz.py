@@ -31,7 +31,7 @@ def test_the_pure_parts_take_every_input_as_they_must(seed: int) -> None:
     report = attack_pure(seed, INPUTS)
     assert [str(finding) for finding in report.findings] == []
     assert report.inputs >= INPUTS - 10
-    assert len(report.kinds) == 5
+    assert len(report.kinds) == 6
 
 
 async def test_a_running_server_takes_every_input_as_it_must_and_its_neighbours_hear_nothing_of_it() -> None:
