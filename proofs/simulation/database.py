@@ -40,7 +40,7 @@ from proofs.simulation.rows import NEVER, DeviceRow, Entered, Noted, Outcome, Pu
 from protocol.codes import TABLE as CODES
 from protocol.codes import Code, Retry
 from protocol.entities import RECORD_KINDS
-from protocol.events import Body, Changed, Mentioned, SessionRevoked, SpaceEntered, SpaceLeft, StreamInfo
+from protocol.events import Body, Changed, ConflictNoted, Mentioned, SessionRevoked, SpaceEntered, SpaceLeft, StreamInfo
 from protocol.frames import Settlement
 from protocol.merge import Stamp
 from protocol.operations import (
@@ -204,7 +204,10 @@ class Database:
             case PutOut():
                 return None if user in self.spaces[telling.space].members else (telling.by, SpaceLeft(telling.space))
             case Noted():
-                return telling.by, telling.body
+                row = self.tables.conflicts[telling.conflict]
+                if not self.may_read(row.place[0], user):
+                    return None
+                return telling.by, ConflictNoted(row.id, *row.place, row.state, row.by)
 
     def _decide(self, entry: Entry, now: int, facts: list[Fact]) -> Decided:
         device = self.devices.get(entry.device)

@@ -13,7 +13,7 @@ from proofs.simulation.rows import ConflictRow, Noted, Place, Refused, Tables, T
 from protocol.codes import Code
 from protocol.conflicts import OPEN
 from protocol.entities import TABLE, BadFields, Declaration, Entity, Fields, Rule, read_fields, write_fields
-from protocol.events import ConflictNoted, RecordItem
+from protocol.events import RecordItem
 from protocol.merge import GONE, PERCENT, Outcome, Record, Stamp, Verdict, Written, merge, outcome_value, prepare, set_back
 from protocol.operations import Change, SetBack
 from protocol.values import ConflictState, KeptAs, Role, SpaceKind, StreamKind
@@ -154,6 +154,9 @@ def fields_at(tables: Tables, place: Place, version: int) -> Fields:
 def _note(tables: Tables, place: Place, user: int, stamp: Stamp, written: Written, verdict: Verdict, now: int) -> ConflictRow:
     """Lists a conflict. What waits for a decision about this record and person already grows by what they wrote now."""
     review = verdict.outcome is Outcome.REVIEW
+    before = tables.record(place).version
+    # What lies beyond the record is the base of a history that is lost.
+    common = fields_at(tables, place, written.base) if written.base <= before else {}
     waiting = [row for row in tables.conflicts.values() if (row.place, row.user) == (place, user) and row.state in OPEN]
     if review and waiting:
         [row] = waiting
@@ -164,12 +167,12 @@ def _note(tables: Tables, place: Place, user: int, stamp: Stamp, written: Writte
         row.mine = {} if written.gone else {**row.mine, **verdict.mine}
         row.theirs = {n: present[n].value if n in present else v for n, v in {**row.theirs, **verdict.theirs}.items()}
         row.gone, row.stamp = written.gone, stamp
+        row.common = {**common, **row.common}
         return row
     state = ConflictState.PENDING if review else ConflictState.AUTOMATIC
-    common = fields_at(tables, place, written.base)
     id = tables.number("conflict", *place, user)
-    sides = (dict(verdict.mine), dict(verdict.theirs), common)
-    row = tables.conflicts[id] = ConflictRow(id, place, user, stamp, now, written.base, *sides, written.gone, state)
+    sides = (dict(verdict.mine), dict(verdict.theirs))
+    row = tables.conflicts[id] = ConflictRow(id, place, user, stamp, now, written.base, *sides, common, written.gone, state)
     if TABLE[place[1]].rule in (Rule.SERVER, Rule.MANUAL):
         tell(tables, row, 0)
     return row
@@ -178,4 +181,4 @@ def _note(tables: Tables, place: Place, user: int, stamp: Stamp, written: Writte
 def tell(tables: Tables, row: ConflictRow, by: int) -> None:
     """Lets the writer of a conflict's `mine` know how it stands, unless it was they who did it."""
     if by != row.user:
-        tables.outbox.append((row.user, Noted(by, ConflictNoted(row.id, *row.place, row.state, row.by))))
+        tables.outbox.append((row.user, Noted(row.id, by)))

@@ -160,10 +160,10 @@ class PutOut:
 
 @dataclass(frozen=True)
 class Noted:
-    """A conflict that concerns somebody stands so now."""
+    """Somebody, or the rule (0), has brought a conflict where it stands."""
 
+    conflict: int
     by: int
-    body: Body
 
 
 Telling = Mentioned | Entered | PutOut | Noted

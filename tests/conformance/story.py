@@ -316,7 +316,7 @@ class Story:
     # Both, compared
 
     async def submit(self, entries: Sequence[Entry]) -> None:
-        self.told += map(str, entries)
+        self.told += map(shown, entries)
         theirs = await self.real.decide(*entries)
         await self.agree_on_names()
         ours = await self.model.decide(*entries)
@@ -373,8 +373,16 @@ class Story:
 
     def tell(self, of: object, real: object = None, model: object = None) -> str:
         """The story so far, ending with what both said to `of`."""
-        said = [f"seed {self.seed}, {of}", f"Postgres: {real}", f"model:    {model}"]
+        said = [f"seed {self.seed}, {shown(of)}", f"Postgres: {shown(real)}", f"model:    {shown(model)}"]
         return "\n".join([*self.told[-40:], *said])
+
+
+def shown(value: object) -> str:
+    """As a person reads it: bytes of fields taken apart."""
+    try:
+        return f"{type(value).__name__} {msgspec.msgpack.decode(msgspec.msgpack.encode(value))}"
+    except TypeError:
+        return str(value)
 
 
 def plain(decided: Decided, entry: Entry) -> Decided:
