@@ -257,18 +257,25 @@ begin
     return true;
 end $$;
 
--- At most so many unapplied changes of a person stay open: beyond that the oldest are closed, those of somebody who had left last.
-create function bound_queue(p_user bigint, p_open_max integer default 1000) returns void
+-- At most so many unapplied changes of a person stay open, counting apart those that wait for a community because their writer had left:
+-- beyond that the oldest are closed.
+create function bound_queue(p_user bigint, p_open_max integer default 1000, p_left_max integer default 10000) returns void
 language sql
 set plan_cache_mode = 'force_generic_plan' set enable_seqscan = 'off' set enable_hashjoin = 'off' set enable_mergejoin = 'off'
 as $$
     with crowd as materialized (
-        select greatest(count(*) - p_open_max, 0) as surplus from sync_queue q where q.user_id = p_user and q.closed_at is null
+        select k.quarantined, (
+            select count(*) from sync_queue q where q.user_id = p_user and q.closed_at is null and q.quarantined = k.quarantined
+        ) - k.open_max as surplus
+        from (values (false, p_open_max), (true, p_left_max)) as k (quarantined, open_max)
     ),
     oldest as materialized (
-        select q.space_id, q.id from sync_queue q
-        where q.user_id = p_user and q.closed_at is null and not q.quarantined and (select surplus from crowd) > 0
-        order by q.id limit (select surplus from crowd) for update skip locked
+        select o.space_id, o.id from crowd c cross join lateral (
+            select q.space_id, q.id from sync_queue q
+            where q.user_id = p_user and q.closed_at is null and q.quarantined = c.quarantined
+            order by q.id limit c.surplus for update skip locked
+        ) o
+        where c.surplus > 0
     )
     update sync_queue q set closed_at = now() from oldest o where q.space_id = o.space_id and q.id = o.id;
 $$;

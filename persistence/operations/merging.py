@@ -22,6 +22,7 @@ from actors.storage import Decided, Entry, Fact, Refusal
 from persistence.append import kind_of, storable
 from persistence.operations.kept import WRITE, WRITES, Stood, events, load_conflicts, settle, writes
 from protocol.codes import Code
+from protocol.conflicts import OPEN
 from protocol.events import Changed
 from protocol.merge import Record, unpack_record
 from protocol.operations import AnyOperation, Change
@@ -94,7 +95,8 @@ class Merges:
                 seen.add(entry, place, row)
         conflicts = {}
         if seen.conflicts:
-            conflicts = {(draft.place, draft.user): draft for draft in await load_conflicts(connection, seen.conflicts)}
+            loaded = await load_conflicts(connection, seen.conflicts)
+            conflicts = {(draft.place, draft.user): draft for draft in loaded if draft.state in OPEN}
         merging = Merging(rows[0]["at"], seen.seats, seen.records, conflicts)
         decisions: list[Decision | None] = []
         for at, (entry, row) in enumerate(zip(entries, rows, strict=True), 1):

@@ -12,7 +12,7 @@ import trio
 from actors.merging import Decision, Draft, Kept, Merging, Place, Seat, Unapplied
 from actors.storage import Decided, Entry
 from persistence.append import AUTHORITY_MOVED
-from persistence.bridge import Bridge
+from persistence.bridge import Bridge, BridgeOptions
 from persistence.journal import JournalOptions
 from persistence.operations.merging import Merges
 from protocol import codec
@@ -23,7 +23,7 @@ from protocol.merge import Outcome, Record, read_outcome, unpack_record
 from protocol.operations import AnyOperation, Change, Remove, Rename, Say
 from protocol.values import ConflictState, KeptAs, Role, StreamKind
 from tests.fixtures_postgres import serving
-from tests.persistence.records import NOW, another_device, ask_all, change, enrolled, gone, of_space, own
+from tests.persistence.records import NOW, another_device, ask_all, change, enrolled, fields_of, gone, of_space, outcome, own
 from tests.persistence.test_journal_concurrent import Forgetful, check_streams, kill_connections, send_all, worlds
 from tests.persistence.world import Person, World, world
 
@@ -259,6 +259,16 @@ async def test_what_was_committed_when_the_connection_died_is_acknowledged_told_
         assert (decided.code, decided.value, decided.replayed) == (Code.OK, 8, True)
         assert await w.column("select seq from log where stream_id = $1", stream) == [1]
         assert [fact.seq for fact in w.herald.facts if fact.stream == stream] == [1], "told all the same"
+
+
+async def test_changes_are_merged_without_prepared_statements(database: str) -> None:
+    async with serving(Bridge(BridgeOptions(database, pooler=True))) as bridge, world(bridge) as w:
+        ann, bob = await w.person("ann"), await w.person("bob")
+        space, _, _ = await w.community(ann, bob)
+        board = await of_space(w, space, StreamKind.BOARD)
+        for person, expected in ((ann, Outcome.APPLIED), (bob, Outcome.SUPERSEDED)):
+            assert outcome(await w.ask(person, change(board, Entity.ACTION, 1, {1: person.name}))) is expected
+        assert await fields_of(w, board, Entity.ACTION, 1) == {1: "ann"}
 
 
 class OneAtATime:

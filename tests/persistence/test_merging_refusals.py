@@ -167,12 +167,14 @@ async def test_unapplied_changes_of_a_person_are_bounded_and_those_set_apart_sta
         ann = await w.person("ann")
         await w.rows(
             "insert into sync_queue (space_id, user_id, device_id, number, code, operation, quarantined)"
-            " select 1, $1, 1, n, 1, '', n <= 10 from generate_series(1, 1005) n",
+            " select 1, $1, 1, n, 1, '', n <= 10 from generate_series(1, 1010) n",
             ann.user,
         )
         assert (await w.ask(ann, change(await own(w, ann), 99, 1, {1: "x"}))).code is Code.UNKNOWN
         closed = "select number from sync_queue where user_id = $1 and closed_at is not null order by id"
-        assert await w.column(closed, ann.user) == [11, 12, 13, 14, 15, 16]
+        assert await w.column(closed, ann.user) == [11]
+        await w.rows("select bound_queue($1, 990, 8)", ann.user)
+        assert await w.column(closed, ann.user) == [1, 2, *range(11, 22)]
 
 
 async def test_the_bytes_of_changes_count_against_the_journals_bound(bridge: Bridge) -> None:
