@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from client.asking import Asking
+from client.keeping import Keeping
 from client.pending import Pending
 from client.replica import Replica
 from client.store import Unapplied as Refused
@@ -125,6 +126,11 @@ class Recording(Asking):
         return self._record(Discard(item))
 
     # What is kept
+
+    @property
+    def keeping(self) -> Keeping:
+        """The choice of what this device keeps, and the plan that follows from it."""
+        return self._exchange.keeping
 
     def hold(self, streams: Sequence[Held | int | SyncStream], quota_bytes: int = 0) -> Pending:
         """Chooses what this device keeps for being offline, most wanted first, within a quota in bytes (0: no bound). The rest goes."""

@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         status: int = run_chat(arguments[1:])
         return status
+    if arguments[:1] == ["sync"]:
+        from client.sync import run_sync
+
+        return run_sync(arguments[1:])
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:
@@ -82,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
 
     chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
     chat.set_defaults(run=lambda _: BAD_USAGE)
+    sync = commands.add_parser("sync", help="what a device keeps and changes offline, from a terminal", add_help=False)
+    sync.set_defaults(run=lambda _: BAD_USAGE)
     return parser
 
 
