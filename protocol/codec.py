@@ -122,14 +122,18 @@ def _first_element(message: bytes) -> int:
     return -1
 
 
-def split(message: bytes, frames_max: int = BATCH_FRAMES_MAX) -> Sequence[bytes | msgspec.Raw]:
-    """Takes a message apart into its frames' bytes. Raises `BadFrame`. An answer over HTTP may hold up to `ANSWER_FRAMES_MAX`."""
+def split(message: bytes, frames_max: int = 0) -> Sequence[bytes | msgspec.Raw]:
+    """Takes a message apart into its frames' bytes. Raises `BadFrame`.
+
+    `frames_max`: `ANSWER_FRAMES_MAX` for an answer over HTTP; 0: as many as a message on the socket may hold.
+    """
     at = _first_element(message)
     if at < 0 or at >= len(message):
         raise BadFrame(Code.BAD_FRAME, "a message is a frame, [tag, ...], or an array of frames")
     if not _is_array(message[at]):
         return (message,)
     count = message[0] & 0xF if at == 1 else int.from_bytes(message[1:at], "big")
+    frames_max = frames_max or BATCH_FRAMES_MAX
     if count > frames_max:
         raise BadFrame(Code.BAD_FRAME, f"{count} frames in a message; at most {frames_max} are allowed")
     try:

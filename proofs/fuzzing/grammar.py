@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct, inspect
 
 from protocol.entities import TABLE, FieldKind, Several, Whole, Words, YesNo
-from protocol.frames import AnyCommand, ChangeItem
+from protocol.frames import CHUNK_CHANGES_MAX, AnyCommand, ChangeItem, Chunk
 from protocol.operations import AnyOperation
+from protocol.values import ID_MAX
 
 Tree: TypeAlias = Any
 """Lists, numbers, texts, bytes, booleans, None and dicts, nested: anything that msgpack can say."""
@@ -86,7 +87,10 @@ class Grammar:
 
     def command(self) -> list[Tree]:
         """Any command."""
-        return self._struct(self._chance.choice(_shapes(AnyCommand)))
+        tree = self._struct(self._chance.choice(_shapes(AnyCommand)))
+        if tree[0] == Chunk.__struct_config__.tag:
+            tree[1] = min(tree[1], ID_MAX - CHUNK_CHANGES_MAX)  # there is a number for each of its changes
+        return tree
 
     def hello(self) -> list[Tree]:
         """A Hello with the terrain's token."""

@@ -28,7 +28,7 @@ from proofs.fuzzing.targets import any_message
 from proofs.fuzzing.verdict import Impossible, Report, ends_well, name_of
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, split
 from protocol.codes import Code
-from protocol.frames import Bye, Done, DoneRun, Failed, Hello, Mutate, Ping, Pong, Refused, Welcome
+from protocol.frames import Bye, Done, DoneRun, Failed, Hello, Mutate, Ping, Pong, Refused, Sync, Welcome
 from protocol.operations import Rename
 
 BURSTS: Final = 6
@@ -268,7 +268,7 @@ def is_answered(payload: bytes) -> bool:
         return False
     for raw in frames:
         try:
-            if isinstance(decode_command(raw), Hello | Bye):
+            if isinstance(decode_command(raw), Hello | Bye | Sync):
                 return False
         except BadFrame as bad:
             if not bad.id:
