@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from protocol import codec, codes, entities, events, frames, operations, values
+from protocol import codec, codes, entities, entity_page, events, frames, operations, values
 
 Side = Literal["client", "server"]
 
@@ -233,8 +233,9 @@ def describe() -> Schema:
 
 
 def encode_schema() -> bytes:
-    """The schema as JSON, for generators of other languages' types."""
-    return msgspec.json.format(msgspec.json.encode(describe()), indent=1) + b"\n"
+    """The schema as JSON, with the table of entities, for generators of other languages' types."""
+    whole = {**msgspec.to_builtins(describe()), "entities": entity_page.plain()}
+    return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
 
 
 def _tag(form: Form) -> int:

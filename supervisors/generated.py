@@ -1,7 +1,8 @@
 """The files that come from code, and the one command that writes them: `make generate`, or `--check` to compare only.
 
-    protocol.reference ─▶ docs/protocol.md         protocol.vectors    ─▶ tests/vectors/frames.json
-    protocol.schema    ─▶ docs/protocol.json       supervisors.settings ─▶ docs/settings.md
+    protocol.reference   ─▶ docs/protocol.md         protocol.vectors      ─▶ tests/vectors/frames.json
+    protocol.schema      ─▶ docs/protocol.json       protocol.sync_vectors ─▶ tests/vectors/sync.json
+    protocol.entity_page ─▶ docs/entities.md         supervisors.settings  ─▶ docs/settings.md
 
 Invariant: a file named here is never edited by hand; a test compares each with what the code says now.
 """
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from protocol import reference, schema, vectors
+from protocol import entity_page, reference, schema, sync_vectors, vectors
 from supervisors import settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,8 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/protocol.md": reference.render,
     "docs/protocol.json": lambda: schema.encode_schema().decode(),
     "tests/vectors/frames.json": vectors.encode_vectors,
+    "docs/entities.md": entity_page.render,
+    "tests/vectors/sync.json": sync_vectors.encode_vectors,
     "docs/settings.md": settings_page.render,
 }
 """Each generated file's path from the checkout's root, and what it holds."""

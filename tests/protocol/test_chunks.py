@@ -97,6 +97,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", [pytest.param(raw, id=name) for name, raw in BAD.items()])
+@settings(max_examples=20)
 @given(frozen, st.data())
 def test_a_bad_item_has_its_number_and_keeps_no_other_back(bad: bytes, encoded: list[bytes], data: st.DataObject) -> None:
     packed = pack(1, encoded)
