@@ -12,7 +12,7 @@ from protocol.merge import Outcome
 
 
 class Write(Struct):
-    """One advance of one lesson. `mark` is unique, and written beside the percentage; `version` is what its outcome named."""
+    """One advance of one lesson. `mark` is unique, and written beside it as housekeeping; `version` is what its outcome named."""
 
     mark: int
     device: int

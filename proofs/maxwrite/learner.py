@@ -17,6 +17,7 @@ from client.settings import Settings
 from proofs.maxwrite.history import Final, Told, Write
 from proofs.rehearsal.device import Badge
 from proofs.rehearsal.wire import Wire
+from protocol.codec import decode_body
 from protocol.entities import Entity, read_fields, write_fields
 from protocol.events import Changed
 from protocol.frames import Event
@@ -43,6 +44,7 @@ class Learner:
         self.faults: list[str] = []
         self._session: Session | None = None
         self._open: dict[int, Write] = {}
+        self._crashed = False
         self._application = trio.CancelScope()
 
     @property
@@ -79,7 +81,18 @@ class Learner:
                 started()
                 async for item in events:
                     if isinstance(item, Event) and item.stream == self.stream and isinstance(item.body, Changed):
+                        await self._catch_up(session, item.seq)
                         self._hear(item.seq, item.body)
+
+    async def _catch_up(self, session: Session, seq: int) -> None:
+        """What the store took in before the application went down was not shown to it: it is asked for."""
+        while self._crashed and self.seen < seq - 1:
+            for event in (await session.history(self.stream, after=self.seen, limit=256)).events:
+                body = decode_body(event.body)
+                assert isinstance(body, Changed)
+                if event.seq < seq:
+                    self._hear(event.seq, body)
+        self._crashed = False
 
     def _hear(self, seq: int, body: Changed) -> None:
         if seq <= self.seen:
@@ -125,6 +138,7 @@ class Learner:
 
     def crash(self) -> None:
         """The application ends without a word; its store is all that the next one knows."""
+        self._crashed = True
         self._application.cancel()
 
     def finals(self, lessons: list[int]) -> list[Final]:

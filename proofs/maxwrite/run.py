@@ -12,20 +12,24 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import asyncpg
 import trio
 from msgspec import Struct
 
+from client import SessionEnded
+from client.store import Confirmed
+from persistence.bridge import Bridge, BridgeOptions
 from proofs.maxwrite.faults import KINDS, Faults
 from proofs.maxwrite.history import Final, History, Told, Write
-from proofs.maxwrite.learner import Learner
+from proofs.maxwrite.learner import PERCENT, Learner
 from proofs.maxwrite.verdict import judge
 from proofs.rehearsal.device import Badge
 from proofs.rehearsal.killing import Killer
 from proofs.rehearsal.population import ENVIRONMENT, PASSWORD, Door
 from proofs.rehearsal.run import unreported
 from proofs.rehearsal.wire import Wire
-from protocol.entities import Entity, read_fields
-from protocol.frames import RecordPage, Snapshot
+from protocol.entities import Entity
+from protocol.merge import unpack_record
 from protocol.operations import CreateCommunity
 from protocol.values import StreamKind
 from supervisors.dev import Installation
@@ -34,9 +38,12 @@ from supervisors.tree import Report, running
 SETTING_S = 120.0
 HEAL_S = 60.0
 LOOK_S = 0.05
+READ_S = 30.0
 LESSONS = 3
 CRASHES = 0.3
 """The share of runs in which one device's application goes down, too."""
+BACK, FORTH = 3, 6
+"""How far, in percent, a write may lie behind and before what its device has seen: so that most of them meet others of the same moment."""
 WRITES_PER_S = 40.0
 """Of all devices together."""
 
@@ -69,13 +76,15 @@ async def run_all(options: Options, folder: Path, say: Callable[[str], None], re
     chance = Random(options.seed)
     result = Result(outcomes=Counter(), faults=Counter(), wrong={})
     async with running(installation.spec(), report=report), Door(lambda: installation.urls, chance) as door:
+        bridge = Bridge(BridgeOptions(installation.dsn, connections_max=1))
         async with trio.open_nursery() as everything:
+            await everything.start(bridge.serve)
             with trio.fail_after(SETTING_S):
                 learners = await _enrol(options.devices, door, lambda: installation.urls, chance, everything)
             say(f"{len(learners)} devices are in")
             faults = Faults(Killer(installation, chance, lambda line: None), chance)
             for number in range(1, options.runs + 1):
-                history = await _run(number, options, learners, faults, everything)
+                history = await _run(number, options, learners, faults, bridge, everything)
                 wrong = judge(history)
                 _count(result, history)
                 if wrong:
@@ -117,7 +126,7 @@ async def _enrol(devices: int, door: Door, urls: Callable[[], list[str]], chance
     return learners
 
 
-async def _run(number: int, options: Options, learners: list[Learner], faults: Faults, everything: trio.Nursery) -> History:
+async def _run(number: int, options: Options, learners: list[Learner], faults: Faults, bridge: Bridge, everything: trio.Nursery) -> History:
     chance = Random(options.seed * 1_000_003 + number)
     lessons = [number * 10 + n for n in range(LESSONS)]
     before = {learner.badge.device: len(learner.told) for learner in learners}
@@ -130,7 +139,7 @@ async def _run(number: int, options: Options, learners: list[Learner], faults: F
     with trio.move_on_after(HEAL_S):
         while any(learner.open for learner in learners):  # noqa: ASYNC110 (many devices, and none tells)
             await trio.sleep(LOOK_S)
-        finals = await _snapshot(learners[0], lessons)
+        finals = await _read(bridge, learners[0].stream, lessons)
         while not _agree(learners, finals, lessons):  # noqa: ASYNC110
             await trio.sleep(LOOK_S)
     told: dict[int, list[Told]] = {}
@@ -163,31 +172,41 @@ async def _strike(faults: Faults, learners: list[Learner], seconds: float, chanc
 async def _write(
     number: int, seconds: float, learners: list[Learner], lessons: list[int], chance: Random, writes: list[Write], everything: trio.Nursery
 ) -> None:
-    """Random devices advance random lessons to random percentages, each upon what it has seen itself."""
+    """Random devices advance random lessons, each upon what it has seen itself: mostly a little further, sometimes not at all."""
     ends = trio.current_time() + seconds
     while trio.current_time() < ends:
         learner, lesson = chance.choice(learners), chance.choice(lessons)
         held = learner.store.record(learner.stream, Entity.PROGRESS, lesson)
         mark = number * 10_000 + len(writes) + 1
-        write, pending = learner.write(mark, lesson, chance.randint(1, 100), held.version if held is not None else 0)
-        writes.append(write)
-        everything.start_soon(learner.wait_outcome, write, pending)
+        try:
+            write, pending = learner.write(mark, lesson, _percent(held, chance), held.version if held is not None else 0)
+        except SessionEnded:
+            pass  # its application is down; nobody is there to write
+        else:
+            writes.append(write)
+            everything.start_soon(learner.wait_outcome, write, pending)
         await trio.sleep(chance.expovariate(WRITES_PER_S))
 
 
-async def _snapshot(learner: Learner, lessons: list[int]) -> list[Final]:
-    """These lessons as the server holds them."""
-    finals: list[Final] = []
-    key, more = min(lessons) - 1, True
-    while more:
-        page = await learner.session.ask(lambda id, key=key: Snapshot(id, learner.stream, int(Entity.PROGRESS), key), RecordPage)
-        for record in page.records:
-            key = record.key
-            if record.key in lessons:
-                percent = read_fields(record.fields).get(1, 0)
-                assert isinstance(percent, int)
-                finals.append(Final("the server", record.key, record.version, percent))
-        more = page.more and key < max(lessons)
+def _percent(held: Confirmed | None, chance: Random) -> int:
+    seen = held.fields.get(PERCENT, 0) if held is not None else 0
+    assert isinstance(seen, int)
+    return max(1, min(100, seen + chance.randint(-BACK, FORTH)))
+
+
+async def _read(bridge: Bridge, stream: int, lessons: list[int]) -> list[Final]:
+    """These lessons as Postgres holds them."""
+
+    async def work(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+        sql = "select key, version, cells from records where stream_id = $1 and entity = $2 and key = any($3)"
+        rows: list[asyncpg.Record] = await connection.fetch(sql, stream, int(Entity.PROGRESS), lessons)
+        return rows
+
+    finals = []
+    for row in await bridge.run(work, deadline_s=READ_S, readonly=True):
+        percent = unpack_record(row["cells"], int(Entity.PROGRESS)).fields.get(PERCENT, 0)
+        assert isinstance(percent, int)
+        finals.append(Final("the server", row["key"], row["version"], percent))
     return finals
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from proofs.maxwrite.history import History, Told, Write
+from proofs.maxwrite.history import History, Write
 from protocol.merge import Outcome
 
 WRITTEN = (Outcome.APPLIED, Outcome.MERGED)
@@ -68,8 +68,8 @@ def _order(history: History) -> Iterator[str]:
         version: dict[int, int] = {}
         percent: dict[int, int] = {}
         for one in told:
-            if one.version != version.get(one.lesson, 0) + 1:
-                yield f"gap: device {device} saw version {one.version} of lesson {one.lesson} after {version.get(one.lesson, 0)}"
+            if one.version <= version.get(one.lesson, 0):
+                yield f"order: device {device} saw version {one.version} of lesson {one.lesson} after {version.get(one.lesson, 0)}"
             version[one.lesson] = one.version
             if one.percent is not None:
                 if one.percent < percent.get(one.lesson, -1):
@@ -78,31 +78,38 @@ def _order(history: History) -> Iterator[str]:
 
 
 def _effects(history: History) -> Iterator[str]:
-    told = next(iter(history.told.values()), [])
-    by_version: dict[tuple[int, int], Told] = {(one.lesson, one.version): one for one in told}
-    by_mark: dict[int, Write] = {write.mark: write for write in history.writes}
-    taken: set[tuple[int, int]] = set()
+    """Writes of one batch may be told as one record, with the last one's version: what it says is then what its last write said."""
+    by_version: defaultdict[int, dict[int, Write]] = defaultdict(dict)
     for write in history.writes:
-        if write.outcome not in WRITTEN:
-            continue
-        place = (write.lesson, write.version)
-        one = by_version.get(place)
-        if one is None:
-            yield f"vanished: lesson {write.lesson} never had version {write.version}, which device {write.device} was told"
-            continue
-        if place in taken:
+        if write.outcome in WRITTEN and by_version[write.lesson].setdefault(write.version, write) is not write:
             yield f"doubled: two writes were told version {write.version} of lesson {write.lesson}"
-        taken.add(place)
-        if one.percent is not None and one.percent != write.percent:
-            yield f"torn: version {write.version} of lesson {write.lesson} says {one.percent} %, its write {write.percent} %"
-        if one.seq <= write.seen:
-            yield f"before its cause: event {one.seq}, by a device that had seen {write.seen}"
+    for lesson, writes in by_version.items():
+        highest = 0
+        for version in sorted(writes):
+            if writes[version].percent < highest:
+                yield f"fell: version {version} of lesson {lesson} was written at {writes[version].percent} % over {highest} %"
+            highest = max(highest, writes[version].percent)
+    told = next(iter(history.told.values()), [])
+    marks = {(write.mark, write.lesson) for write in history.writes}
+    before: dict[int, int] = {}
+    standing: dict[int, int] = {}
     for one in told:
-        beside = by_mark.get(one.mark) if one.mark is not None else None
-        if one.mark is not None and beside is None:
-            yield f"unheard of: nobody wrote mark {one.mark}"
-        elif beside is not None and one.percent is not None and beside.percent != one.percent:
-            yield f"torn: {one.percent} % stands beside the mark of a write of {beside.percent} %"
-        # Where only housekeeping was written, the write itself lost or said nothing new.
-        if one.percent is not None and (one.lesson, one.version) not in taken and not history.open:
-            yield f"doubled: version {one.version} of lesson {one.lesson} belongs to no write that was acknowledged"
+        covered = [write for version, write in by_version[one.lesson].items() if before.get(one.lesson, 0) < version <= one.version]
+        before[one.lesson] = one.version
+        last = max(covered, key=lambda write: write.version, default=None)
+        if one.percent is not None and last is None and not history.open:
+            yield f"doubled: {one.percent} % of lesson {one.lesson}, version {one.version}, belongs to no write that was acknowledged"
+        # A write of what is there already has an effect only on what stands beside it.
+        grew = last is not None and last.percent > standing.get(one.lesson, 0)
+        if last is not None and one.percent != (last.percent if grew else None):
+            yield f"torn: version {one.version} of lesson {one.lesson} says {one.percent} %, its write {last.percent} %"
+        standing[one.lesson] = max(standing.get(one.lesson, 0), one.percent or 0)
+        for write in covered:
+            if one.seq <= write.seen:
+                yield f"before its cause: event {one.seq}, by a device that had seen {write.seen}"
+        if one.mark is not None and (one.mark, one.lesson) not in marks:
+            yield f"unheard of: nobody wrote mark {one.mark} in lesson {one.lesson}"
+    for lesson, writes in by_version.items():
+        for version, write in writes.items():
+            if version > before.get(lesson, 0):
+                yield f"vanished: nobody was told version {version} of lesson {lesson}, which device {write.device} was told it wrote"

@@ -39,6 +39,17 @@ def made(seed: int, writes: int = 40) -> History:
     return History(1, done, {device: list(told) for device in DEVICES}, finals)
 
 
+def test_writes_of_one_batch_may_be_told_together() -> None:
+    history = made(3)
+    lesson = next(lesson for lesson in LESSONS if sum(one.lesson == lesson for one in history.told[1]) > 1)
+    first = next(n for n, one in enumerate(history.told[1]) if one.lesson == lesson)
+    for told in history.told.values():
+        del told[first]
+    for write in history.writes:
+        write.seen = 0
+    assert judge(history) == []
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_what_a_maximum_does_is_believed(seed: int) -> None:
     assert judge(made(seed)) == []
@@ -77,6 +88,20 @@ def _fall(history: History) -> None:
         told[last] = msgspec.structs.replace(told[last], percent=0, mark=None)
 
 
+def _write_lower(history: History) -> None:
+    next(one for one in reversed(history.writes) if one.outcome is Outcome.APPLIED and one.version > 1).percent = 0
+
+
+def _say_one_version_twice(history: History) -> None:
+    last = next(one for one in reversed(history.writes) if one.outcome is Outcome.APPLIED and one.version > 1)
+    last.version -= 1
+
+
+def _make_up_a_mark(history: History) -> None:
+    for told in history.told.values():
+        told[0] = msgspec.structs.replace(told[0], mark=999)
+
+
 def _tear(history: History) -> None:
     for told in history.told.values():
         told[0] = msgspec.structs.replace(told[0], percent=(told[0].percent or 0) + 1)
@@ -111,6 +136,9 @@ def _refuse(history: History) -> None:
         (_know_nothing, "diverged"),
         (_swap_two, "diverged"),
         (_fall, "fell"),
+        (_write_lower, "fell"),
+        (_say_one_version_twice, "doubled"),
+        (_make_up_a_mark, "unheard of"),
         (_tear, "torn"),
         (_double, "doubled"),
         (_vanish, "vanished"),
