@@ -10,14 +10,16 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal, cast
 
 import trio
 
 from client.exchange import Exchange
+from client.http_door import HttpDoor, SyncGrant
 from client.link import Transport
 from client.runner import LEAVE_S, Runner
 from client.session import Session, World
-from client.settings import Grant, Settings
+from client.settings import Grant, Settings, Syncing
 from client.sqlite_store import MemoryStore
 from client.store import Store
 from client.websocket import WebSocketTransport
@@ -33,20 +35,28 @@ async def connect(
     store: Store | None = None,
     settings: Settings | None = None,
     world: World = REAL_WORLD,
+    door: Literal["socket", "http"] = "socket",
 ) -> AsyncIterator[Session]:
     """Opens a session with `server` (its URL, or a transport) and keeps it until the block ends. Does not wait for the socket.
 
     Leaving the block says `Bye`, within `LEAVE_S`; mutations without an outcome stay in `store` (`await session.settled()` waits for them).
+    `door` "http" is for where sockets are blocked: everything goes by requests, at once where there is something to send, else every half
+    minute; `grant` is then one that knows the way (`Credentials`).
     Exceptions of the block come out as they are, not in a group.
     """
     settings = settings or Settings()
-    transport = WebSocketTransport(server) if isinstance(server, str) else server
     store = store if store is not None else MemoryStore()
     exchange = Exchange(store, grant.device, world.wall, world.spread, settings.events_max, settings.records)
     if grant.inbox:
         exchange.follow_inbox(grant.inbox)
     session = Session(exchange, world, grant.user, grant.inbox)
-    runner = Runner(session, exchange, transport, grant, settings, world)
+    if door == "http":
+        if not isinstance(grant, Syncing):
+            raise TypeError("a bare token does not open the way over HTTP; Credentials do")
+        runner: Runner | HttpDoor = HttpDoor(session, exchange, cast(SyncGrant, grant), settings, world)
+    else:
+        transport = WebSocketTransport(server) if isinstance(server, str) else server
+        runner = Runner(session, exchange, transport, grant, settings, world)
     try:
         async with trio.open_nursery() as nursery:
             ended = trio.Event()

@@ -106,6 +106,7 @@ class Exchange:
         self.streams.news = self._news
         self.streams.refused = self._refused
         self._heads: dict[int, int] = {}
+        self._fetched: set[int] = set()
         self._typing: list[int] = []
         self._limits: Limits | None = None
         self._open_max = STREAMS_OPEN_MAX
@@ -152,7 +153,8 @@ class Exchange:
 
     def type(self, stream: int) -> None:
         """Says that one is typing, if a socket is open."""
-        if self._limits is not None and stream not in self._typing and len(self._typing) < HINTS_MAX:
+        heard = self._limits is not None and not self.streams.positions.polled
+        if heard and stream not in self._typing and len(self._typing) < HINTS_MAX:
             self._typing.append(stream)
             self.wake()
 
@@ -184,7 +186,7 @@ class Exchange:
         return (
             self._limits is not None
             and not self.mutations.upload.pending
-            and not (self._overview_due or self._overview_asked or self._plan_due or self.conflicts.stale)
+            and not (self._overview_due or self._overview_asked or self._plan_due or self.conflicts.stale or self.conflicts.asking)
             and not self._snapshots.wanted
             and not self.streams.positions.missing()
         )
@@ -256,7 +258,7 @@ class Exchange:
 
     def cut(self) -> None:
         """The socket is gone."""
-        self._succeed()
+        self.succeed()
         self.later = None
         self._limits = None
         self._overview_due = self._overview_due or self._overview_asked
@@ -265,6 +267,7 @@ class Exchange:
         self.streams.cut()
         self.questions.cut()
         self._snapshots.cut()
+        self._fetched.clear()
         self.conflicts.cut()
         self._typing.clear()
         self._change()
@@ -282,7 +285,17 @@ class Exchange:
         self.mutations.inherit(device)
         self._change()
 
-    def collect(self) -> list[bytes]:
+    @property
+    def has_something(self) -> bool:
+        """Whether there is reason to open a door: something to send, to ask, or to fetch."""
+        return bool(self.mutations.upload.pending or self.questions.waiting or self._plan_due or self._overview_due)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something that was sent has no answer yet."""
+        return bool(self.mutations.in_flight or self.streams.asking or self.questions.asking)
+
+    def collect(self, frames_max: int = BATCH_FRAMES_MAX) -> list[bytes]:
         """The frames of the next message, requests first; empty if there is nothing to say. What it returns counts as sent."""
         self._wake_writer = trio.Event()
         limits = self._limits
@@ -293,9 +306,9 @@ class Exchange:
         for frame in self._commands():
             frames.append(frame)
             room -= len(frame)
-            if room < 0 or len(frames) >= BATCH_FRAMES_MAX // 2:
+            if room < 0 or len(frames) >= frames_max // 2:
                 break
-        return frames + self.mutations.take(room, BATCH_FRAMES_MAX - len(frames))
+        return frames + self.mutations.take(room, frames_max - len(frames))
 
     def _commands(self) -> Iterator[bytes]:
         self._want()
@@ -417,6 +430,7 @@ class Exchange:
         return stream in self.streams.positions or stream in self._snapshots
 
     def _complete(self, stream: int, head: int) -> None:
+        self._fetched.add(stream)
         self.streams.start_at(stream, head)
         self._plan_due = True
 
@@ -426,6 +440,9 @@ class Exchange:
             return False
         self.wake()
         if code == Code.RESET:
+            # Once a socket: a server that refuses the head of its own snapshot would be asked without end.
+            if stream in self._fetched:
+                return False
             self.streams.positions.forget(stream)
             self._snapshots.want(stream)
             return True
@@ -469,7 +486,7 @@ class Exchange:
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
-    def _succeed(self) -> None:
+    def succeed(self) -> None:
         """Notes the time if all is up and all is down."""
         if self.is_complete:
             self.succeeded_at = int(self._wall())

@@ -44,6 +44,16 @@ class OpenConflicts:
         """Whether the server has to be asked."""
         return self._stale and not self._asking
 
+    @property
+    def asking(self) -> bool:
+        """Whether the server's answer is on its way."""
+        return self._asking
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the list is as the server last had it, as far as this device has heard."""
+        return not self._stale and not self._asking
+
     def doubt(self) -> None:
         """Something has happened to a conflict."""
         self._stale = True

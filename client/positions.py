@@ -72,6 +72,8 @@ class Positions:
         """Lower comes first; a stream that is not here comes with the communities'."""
         self.polled = False
         """Nothing comes by itself here: who is told nothing new has everything."""
+        self.full = False
+        """The answer that is being read was as long as it may be: who was told nothing new in it may have had no room."""
 
     def __contains__(self, stream: int) -> bool:
         return stream in self._streams
@@ -132,6 +134,12 @@ class Positions:
                 cursors.append(Cursor(position.stream, position.seq))
         return tuple(cursors)
 
+    def ask_again(self) -> None:
+        """Where nothing comes by itself, every stream that is wanted is asked for anew."""
+        for position in self._streams.values():
+            if position.phase is not Phase.ASLEEP:
+                position.phase = Phase.WANTED
+
     def unasked(self) -> list[int]:
         """The streams to send a `Follow` for, the most urgent first."""
         wanted = [position for position in self._streams.values() if position.phase is Phase.WANTED]
@@ -174,12 +182,12 @@ class Positions:
         position = self._streams.get(stream)
         if position is None or position.phase is not Phase.ASKED or position.asked_id != id:
             return Heard.NOTHING
-        complete = live or (self.polled and position.seq == position.asked_after)
+        complete = live or (self.polled and not self.full and position.seq == position.asked_after)
         if complete and position.seq >= upto:
             position.phase = Phase.LIVE
             return Heard.LIVE
         position.phase = Phase.WANTED
-        if position.seq == position.asked_after:
+        if position.seq == position.asked_after and not self.full:
             position.stalls += 1
             if position.stalls >= STALLS_MAX:
                 return Heard.STALLED

@@ -41,6 +41,16 @@ class Questions:
         self._last_id = 0
         self._end: SessionEnded | None = None
 
+    @property
+    def asking(self) -> int:
+        """Questions that were sent on this socket and have no answer."""
+        return len(self._asked) - sum(id in self._asked for id in self._unsent)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are questions that have not been sent."""
+        return any(id in self._asked for id in self._unsent)
+
     def new_id(self) -> int:
         self._last_id = self._last_id % (2**32 - 1) + 1
         return self._last_id

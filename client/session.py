@@ -232,6 +232,7 @@ class Session(Recording):
             if self._status.state == "ended":
                 raise SessionEnded(self._status.code, self._status.detail)
             await self._exchange.changed.wait()
+        self._exchange.succeed()
 
     async def online(self) -> None:
         """Waits until a socket is open and welcomed. Raises `SessionEnded`."""

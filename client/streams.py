@@ -233,7 +233,7 @@ class Streams:
             self.follow(stream)
 
     def _rest(self, stream: int) -> None:
-        if self.positions.rest(stream) and self._open:
+        if self.positions.rest(stream) and self._open and not self.positions.polled:
             self._unfollows.append(stream)
             self._wake()
 

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
+from client.errors import Unreachable
 from client.session import World
-from tests.client.fake_server import FakeServer
+from tests.client.fake_server import Device, FakeServer
 from tests.client.fake_web import FakeWeb
 
 CALM = World(wall=lambda: 1_800_000_000.0, spread=lambda: 0.5)
@@ -36,6 +37,31 @@ class FakeGrant:
         self.access_token = f"token-{self.device}-{self.renewals}"
         self.server.tokens[self.access_token] = self.device
         self.expires_at += 900
+
+
+class FakeCredentials(FakeGrant):
+    """A grant that knows the way over HTTP, and becomes another device where its store was copied."""
+
+    def __init__(self, server: FakeServer, device: int) -> None:
+        super().__init__(server, device)
+        self.unreachable = 0
+
+    async def fork_device(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.device = self.server.new_id()
+        self.access_token = f"token-{self.device}"
+        self.server.devices[self.device] = Device()
+        self.server.owners[self.device] = self.user
+        self.server.tokens[self.access_token] = self.device
+
+    async def sync(self, body: bytes) -> bytes:
+        """The next `unreachable` answers are lost on their way."""
+        await trio.lowlevel.checkpoint()
+        answer = self.server.visit(self.device, body)
+        if self.unreachable:
+            self.unreachable -= 1
+            raise Unreachable("the answer was lost")
+        return answer
 
 
 @pytest.fixture

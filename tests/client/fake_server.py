@@ -16,15 +16,18 @@ import trio
 from msgspec import Raw
 
 from client.errors import LinkClosed, Unreachable
+from client.heirs import digest_of
 from client.link import Link, MemoryLink, MemoryTransport
 from protocol import events as e
 from protocol import operations as op
+from protocol.chunks import expand
 from protocol.codec import BadFrame, decode_command, decode_operation, encode, join, split
 from protocol.codes import Code
 from protocol.frames import (
     AnyCommand,
     AnyFrame,
     Bye,
+    Chunk,
     Done,
     Draining,
     Event,
@@ -35,6 +38,8 @@ from protocol.frames import (
     Granted,
     Hello,
     History,
+    Inherit,
+    Inherited,
     Invitation,
     IsTyping,
     Limits,
@@ -52,15 +57,19 @@ from protocol.frames import (
     Refresh,
     Refused,
     Search,
+    Sent,
+    Settlement,
     Spaces,
     SpaceState,
     StreamState,
+    Sync,
     Typing,
     Unfollow,
     Watch,
     Welcome,
 )
 from protocol.values import Role, SpaceKind, StreamKind
+from tests.client.fake_records import FakeRecords
 
 PAGE = 16
 """Events sent for one `Follow`: small, so that every test of catching up crosses several pages."""
@@ -110,6 +119,12 @@ class FakeServer:
         self.cuts: deque[int] = deque()
         self.lose: Callable[[Event], bool] = lambda event: False
         self.forbidden: dict[int, Code] = {}
+        self.floors: dict[int, int] = {}
+        """What is older than this of a stream is not kept."""
+        self.fenced: set[int] = set()
+        self.records = FakeRecords(self.append, lambda stream: len(self.log[stream]) if stream in self.log else -1)
+        self.own: dict[int, int] = {}
+        """The stream of a person's own records, by user."""
         self._next_id = 5000
         self._nursery: trio.Nursery | None = None
 
@@ -181,6 +196,37 @@ class FakeServer:
         for conversation in list(self.conversations):
             conversation.tell(frame)
 
+    def visit(self, device: int, body: bytes) -> bytes:
+        """One exchange over HTTP: everything of the body, answered in its order."""
+        sync, *commands = [decode_command(raw_frame) for raw_frame in split(body)]
+        assert isinstance(sync, Sync)
+        self.commands += (sync, *commands)
+        user = self.owners[device]
+        answers: list[AnyFrame] = [self.welcome(device)]
+        for command in commands if sync.epoch in (0, self.epoch) else ():
+            match command:
+                case Mutate(number, operation):
+                    answers.append(self.decide(device, number, bytes(operation)))
+                case Chunk(number):
+                    for at, change in enumerate(expand(command), number):
+                        assert isinstance(change, bytes)
+                        answers.append(self.decide(device, at, change))
+                case Follow(id, stream, after):
+                    code = self.forbidden.get(stream, Code.OK if stream in self.log else Code.NOT_FOUND)
+                    events = self.log.get(stream, [])[after : after + PAGE] if code is Code.OK else []
+                    followed = Followed(id, stream, after + len(events), False)
+                    answers += (*events, followed) if code is Code.OK else (Failed(id, code, stream=stream),)
+                case _:
+                    answer = self.records.answer(device, command) or self.answer(user, command)
+                    assert answer is not None, command
+                    answers.append(answer)
+        return join([encode(frame) for frame in answers])
+
+    def welcome(self, device: int) -> Welcome:
+        user, last = self.owners[device], self.devices[device].last_number
+        now_ms, expires = self.clock_s * 1000, self.clock_s + 900
+        return Welcome(1, 1, user, 1000 + user, last, self.epoch, now_ms, self.heartbeat_s, expires, self.limits)
+
     # Deciding
 
     def decide(self, device: int, number: int, frozen: bytes) -> AnyFrame:
@@ -197,7 +243,9 @@ class FakeServer:
             if refused.code in (Code.BUSY, Code.RATE, Code.UNAVAILABLE):
                 return outcome
         else:
-            outcome = self._carry_out(self.owners[device], number, decode_operation(frozen))
+            operation = decode_operation(frozen)
+            about_records = self.records.carry_out(self.owners[device], device, number, operation)
+            outcome = about_records or self._carry_out(self.owners[device], number, operation)
         known.last_number = number
         known.outcomes[number] = (frozen, outcome)
         return outcome
@@ -291,12 +339,8 @@ class FakeServer:
             case Ping(id, _):
                 return Pong(id, self.clock_s * 1000)
             case Overview(id):
-                return Spaces(
-                    id,
-                    len(self.log[1000 + user]),
-                    tuple(self._space(space, user) for space in self.spaces.values() if user in space.members),
-                    tuple(self._invitations(user)),
-                )
+                spaces = [self._space(space, user) for space in self.spaces.values() if user in space.members]
+                return Spaces(id, len(self.log[1000 + user]), (*self._personal(user), *spaces), tuple(self._invitations(user)))
             case History(id, stream, before, after, limit):
                 if stream not in self.log:
                     return Failed(id, Code.NOT_FOUND)
@@ -316,10 +360,63 @@ class FakeServer:
                     if known == name:
                         return Person(id, found, known, known.title())
                 return Failed(id, Code.NOT_FOUND, f"nobody is called {name}")
+            case Inherit(id, device, sent):
+                return self._inherit(user, id, device, sent)
             case Refresh(id, token):
                 return Granted(id) if token in self.tokens else Failed(id, Code.FORBIDDEN)
             case _:
                 return None
+
+    def own_stream(self, user: int) -> int:
+        """Gives somebody a stream of their own records."""
+        stream = self.own[user] = self.new_id()
+        self.log[stream] = []
+        return stream
+
+    def record_streams(self, space: Space, user: int) -> tuple[int, int, int, int]:
+        """Gives a community a board and a library, and a member progress and answers there."""
+        board, library, progress, answers = (self.new_id() for _ in range(4))
+        space.streams += [(board, StreamKind.BOARD, "board"), (library, StreamKind.LIBRARY, "library")]
+        enrolment = Space(
+            self.new_id(), SpaceKind.ENROLMENT, str(space.id), [(progress, StreamKind.PROGRESS, ""), (answers, StreamKind.ANSWERS, "")]
+        )
+        enrolment.members[user] = Role.OWNER
+        self.spaces[enrolment.id] = enrolment
+        for stream in (board, library, progress, answers):
+            self.log[stream] = []
+        return board, library, progress, answers
+
+    def leave(self, space: Space, user: int) -> None:
+        """Ends a membership: the enrolment goes with it, and nothing of the space can be followed."""
+        space.members.pop(user)
+        for enrolment in list(self.spaces.values()):
+            if enrolment.kind is SpaceKind.ENROLMENT and enrolment.name == str(space.id) and user in enrolment.members:
+                del self.spaces[enrolment.id]
+                self.forbidden |= {stream: Code.NOT_FOUND for stream, _, _ in enrolment.streams}
+        self.append(1000 + user, 0, e.SpaceLeft(space.id))
+
+    def _personal(self, user: int) -> Iterator[SpaceState]:
+        stream = self.own.get(user)
+        if stream is not None:
+            state = StreamState(stream, StreamKind.OWN, "", len(self.log[stream]), 0, True)
+            yield SpaceState(9000 + user, SpaceKind.PERSONAL, "", Role.OWNER, (state,))
+
+    def _inherit(self, user: int, id: int, device: int, sent: tuple[Sent, ...]) -> AnyFrame:
+        """Ends another device, and says what became of these mutations of it."""
+        if self.owners.get(device) != user:
+            return Failed(id, Code.NOT_FOUND, "no such device of this account")
+        self.fenced.add(device)
+        for other in list(self.conversations):
+            if other.device == device:
+                other.tell(Goodbye(Code.REVOKED))
+        settled = []
+        for number, digest in ((one.number, one.digest) for one in sent):
+            frozen, outcome = self.devices[device].outcomes.get(number, (b"", None))
+            if outcome is None or digest_of(frozen) != digest:
+                continue
+            refused = isinstance(outcome, Refused)
+            settled.append(Settlement(number, outcome.code if refused else Code.OK, 0 if refused else getattr(outcome, "value", 0)))
+        return Inherited(id, tuple(settled))
 
     def _invitations(self, user: int) -> Iterator[Invitation]:
         for event in reversed(self.log[1000 + user]):
@@ -402,6 +499,9 @@ class Conversation:
                 self._greet(command)
             case Mutate(number, operation):
                 self.tell(server.decide(self.device, number, bytes(operation)))
+            case Chunk(number):
+                for at, change in enumerate(expand(command), number):
+                    self.tell(server.decide(self.device, at, change) if isinstance(change, bytes) else Refused(at, Code.INVALID))
             case Follow(id, stream, after):
                 self.follow(id, stream, after)
             case Unfollow(id, stream):
@@ -418,7 +518,7 @@ class Conversation:
                 self.end(int(Code.BYE))
                 self.scope.cancel()
             case _:
-                answer = server.answer(self.user, command)
+                answer = server.records.answer(self.device, command) or server.answer(self.user, command)
                 if answer is not None:
                     self.tell(answer)
 
@@ -428,6 +528,9 @@ class Conversation:
         if server.goodbyes:
             self.tell(server.goodbyes.popleft())
             return
+        if hello.device in server.fenced:
+            self.tell(Goodbye(Code.REVOKED))
+            return
         if server.tokens.get(hello.token) != hello.device:
             self.tell(Goodbye(Code.UNAUTHENTICATED))
             return
@@ -436,10 +539,7 @@ class Conversation:
                 other.tell(Goodbye(Code.TAKEN_OVER))
         self.device, self.user = hello.device, server.owners[hello.device]
         server.conversations.add(self)
-        last = server.devices[self.device].last_number
-        now_ms = server.clock_s * 1000
-        expires = server.clock_s + 900
-        self.tell(Welcome(1, 1, self.user, 1000 + self.user, last, server.epoch, now_ms, server.heartbeat_s, expires, server.limits))
+        self.tell(server.welcome(self.device))
         if hello.epoch in (0, server.epoch):
             for cursor in hello.cursors:
                 self.follow(0, cursor.stream, cursor.seq)
@@ -449,6 +549,9 @@ class Conversation:
         code = server.forbidden.get(stream, Code.OK if stream in server.log else Code.NOT_FOUND)
         if code is not Code.OK:
             self.tell(Failed(id, code, stream=stream))
+            return
+        if after < server.floors.get(stream, 0):
+            self.tell(Failed(id, Code.RESET, stream=stream))
             return
         missed = server.log[stream][after:]
         for event in missed[:PAGE]:
