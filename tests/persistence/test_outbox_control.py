@@ -101,6 +101,10 @@ async def test_a_conflict_is_told_as_it_stands_when_it_is_told_and_to_readers_al
         [body] = await w.rows("select body from log where stream_id = $1 and kind = 25", bob.inbox)
         [conflict] = await w.column("select id from sync_conflicts where user_id = $1", bob.user)
         assert _BODY.decode(body[0]) == ConflictNoted(conflict, board, Entity.ACTION, 5, ConflictState.RESOLVED, ann.user)
+        await w.ok(bob, change(board, Entity.ACTION, 5, {1: "c"}))
+        await w.rows("update streams set read_roles = 1 where id = $1", board)
+        await outbox.drain()
+        assert await inbox_kinds(w, bob.inbox) == [SpaceEntered, ConflictNoted], "a member who may not read it any more"
 
 
 @pytest.mark.parametrize("last", [20, 21])

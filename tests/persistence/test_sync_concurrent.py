@@ -5,17 +5,21 @@ from __future__ import annotations
 import random
 import re
 
+import asyncpg
 import pytest
 import trio
 
+from persistence.append import AUTHORITY_MOVED, append_events
 from persistence.bridge import Bridge
+from persistence.operations.slow import carry_out
 from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.entities import Entity, Fields, write_fields
 from protocol.events import Changed
-from protocol.operations import AnyOperation, Claim, Join, Release, Remove, Reopen, Resolve
+from protocol.operations import AnyOperation, Claim, Join, Release, Remove, Reopen, Resolve, SetBack
 from protocol.values import Choice, ConflictState, Role, StreamKind
-from tests.persistence.sync import T0, another_device, change, fold, set_role, stream_of
+from tests.persistence.identity import overlap
+from tests.persistence.sync import T0, another_device, change, encoded, fold, set_role, stream_of
 from tests.persistence.world import Person, World, world
 
 TEXT = 2
@@ -161,3 +165,50 @@ async def test_an_item_that_several_release_at_once_is_applied_once(bridge: Brid
         assert sorted(answers) == [Code.OK] * 4 + [Code.NOT_FOUND] * 8
         assert await w.value("select head from streams where id = $1", board) == 4
         assert w.journal.stats.conflicts == 0
+
+
+@pytest.mark.parametrize("step", ["claim", "resolve", "reopen", "release", "set back"])
+async def test_what_was_decided_before_a_removal_does_not_take_effect_after_it(bridge: Bridge, database: str, step: str) -> None:
+    """The removal is committed while the operation, which has seen nothing of it, waits for the stream."""
+    async with world(bridge) as w:
+        ann, ben, cid = [await w.person(name) for name in ("ann", "ben", "cid")]
+        space, own, _ = await w.community(ann, ben, cid)
+        await set_role(w, space, ben, Role.MENTOR)
+        library = await stream_of(w, space, StreamKind.LIBRARY)
+        await w.ok(ann, change(library, Entity.CONTENT, 1, {TEXT: "first"}))
+        await w.ok(ann, change(library, Entity.CONTENT, 1, {TEXT: "hers"}, base=1))
+        conflict = await w.ok(ben, change(library, Entity.CONTENT, 1, {TEXT: "his"}, base=1)) // 8
+        if step == "reopen":
+            await w.ok(ben, Resolve(conflict, Choice.THEIRS, 2, T0))
+        await w.ask(ben, change(library, Entity.CONTENT, 2, {TEXT: "x" * 4001}))
+        await w.rows("update sync_queue set operation = $1", encoded(change(library, Entity.CONTENT, 2, {TEXT: "again"})))
+        [item] = await w.column("select id from sync_queue")
+        operations: dict[str, AnyOperation] = {
+            "claim": Claim(conflict),
+            "resolve": Resolve(conflict, Choice.MINE, 2, T0),
+            "reopen": Reopen(conflict),
+            "release": Release(item),
+            "set back": SetBack(space, cid.user, 3, 0),
+        }
+        entry = ben.entry(operations[step])
+        before = [tuple(row) for row in await w.rows("select id, head from streams order by id")]
+
+        async def remove(tx: asyncpg.Connection) -> None:
+            await tx.execute("delete from members where space_id = $1 and user_id = $2", space, ben.user)
+            await append_events(tx, (), bump=(library, own))
+
+        async def operate(tx: asyncpg.Connection) -> str | None:
+            savepoint = tx.transaction()
+            await savepoint.start()
+            try:
+                await carry_out(tx, entry)
+            except asyncpg.PostgresError as error:
+                await savepoint.rollback()
+                return str(error.sqlstate)
+            await savepoint.commit()
+            return None
+
+        _, refused = await trio.to_thread.run_sync(overlap, database, remove, operate)
+        assert refused == AUTHORITY_MOVED, "to be decided again"
+        assert (await w.ask(ben, operations[step], entry.number)).code is Code.NOT_FOUND
+        assert [tuple(row) for row in await w.rows("select id, head from streams order by id")] == before

@@ -17,6 +17,7 @@ from protocol.merge import Outcome
 from protocol.operations import Say
 from protocol.values import StreamKind
 from supervisors.housekeeping import Housekeeping
+from tests.persistence.identity import overlap
 from tests.persistence.sync import Asking, change, fields, fold, outcome, own_stream
 from tests.persistence.world import Herald, World, world
 
@@ -132,6 +133,16 @@ async def test_what_an_older_version_made_is_completed_once(bridge: Bridge) -> N
                 nursery.start_soon(partial(bridge.run, complete, deadline_s=30))
         assert [tuple(row) for row in await w.rows(whole)] == before
         assert await w.column("select user_id from members m join spaces s on s.id = m.space_id where s.parent = $1", space) == [ann.user]
+
+
+async def test_two_nodes_that_complete_at_the_same_moment_make_nothing_twice(bridge: Bridge, database: str) -> None:
+    async with world(bridge) as w:
+        await w.community(await w.person("ann"))
+        whole = "select kind, count(*) from streams group by kind order by kind"
+        before = [tuple(row) for row in await w.rows(whole)]
+        await w.rows("delete from streams where kind in (8, 11, 12)")
+        await trio.to_thread.run_sync(overlap, database, complete, complete)
+        assert [tuple(row) for row in await w.rows(whole)] == before
 
 
 async def test_the_jobs_node_sweeps_by_its_own_horizon(bridge: Bridge) -> None:

@@ -87,21 +87,22 @@ async def test_pages_of_records_ascend_keep_their_bound_and_are_never_empty(brid
         for key in (9, 3, 7, 5):
             await w.ok(ann, change(own, Entity.BOOKMARK, key, {3: f"{key}" * 100}))
         await w.ok(ann, change(own, Entity.BOOKMARK, 7, base=1))
-        whole = [(Entity.PROFILE, 1), (Entity.BOOKMARK, 3), (Entity.BOOKMARK, 5), (Entity.BOOKMARK, 9)]
-        for bytes_max, sizes in ((1, [1, 1, 1, 1]), (230, [1, 2, 1]), (340, [1, 3]), (640, [3, 1]), (10_000, [4])):
+        await w.ok(ann, change(own, Entity.DRAFT, 2, {3: "d" * 100}))
+        whole = [(Entity.PROFILE, 1), (Entity.BOOKMARK, 3), (Entity.BOOKMARK, 5), (Entity.BOOKMARK, 9), (Entity.DRAFT, 2)]
+        for bytes_max, sizes in ((1, [1] * 5), (230, [1, 2, 2]), (340, [1, 3, 1]), (640, [3, 2]), (10_000, [5])):
             found: list[tuple[int, int]] = []
             pages: list[int] = []
             more, entity, key = True, 0, 0
             while more:
                 page = await ask(ReadRecords(own, ann.user, entity, key, bytes_max))
-                assert isinstance(page, RecordsRead) and page.head == 6
+                assert isinstance(page, RecordsRead) and page.head == 7
                 assert len(page.records) == 1 or sum(len(encoded_item) for encoded_item in map(item_bytes, page.records)) <= bytes_max
                 pages.append(len(page.records))
                 found += [(item.entity, item.key) for item in page.records]
                 entity, key = found[-1]
                 more = page.more
             assert (found, pages) == (whole, sizes), bytes_max
-        assert await ask(ReadRecords(own, ann.user, *whole[-1], 999)) == RecordsRead(6, (), False)
+        assert await ask(ReadRecords(own, ann.user, *whole[-1], 999)) == RecordsRead(7, (), False)
 
 
 def item_bytes(item: object) -> bytes:
@@ -353,6 +354,7 @@ async def test_a_device_that_is_inherited_from_commits_nothing_more_and_tells_wh
         ):
             assert await judged(ask, InheritDevice(user, device, inherited, sent)) is expected
         assert (await w.ask(ann, Say(channel, "two"))).code is Code.OK, "nothing was fenced by it"
+        assert (await w.ask(ben, Say(channel, "mine"))).code is Code.OK
         inherited_now = await ask(InheritDevice(ann.user, tablet.device, ann.device, sent))
         assert inherited_now == InheritedOutcomes(2, (Settlement(at, Code.OK, seq), Settlement(at + 1, Code.NOT_FOUND, 0)))
         assert (await w.ask(ann, Say(channel, "three"))).code is Code.TAKEN_OVER
