@@ -21,7 +21,7 @@ def change(stream: int, entity: int, key: int, fields: Fields, *, at: int = NOW,
     return Change(stream, entity, key, at, write_fields(fields), base)
 
 
-def gone(stream: int, entity: Entity, key: int, *, at: int = NOW, base: int = 0) -> Change:
+def gone(stream: int, entity: int, key: int, *, at: int = NOW, base: int = 0) -> Change:
     return Change(stream, entity, key, at, base=base, gone=True)
 
 

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import random
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
 import trio
 
-from actors.merging import Decision, Draft, Kept, Merging, Place, Seat, Unapplied
-from actors.storage import Decided, Entry
+from actors.merging import Merging, Place
+from actors.storage import Decided
 from persistence.append import AUTHORITY_MOVED
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.journal import JournalOptions
+from persistence.operations.kept import Stood, write_down
 from persistence.operations.merging import Merges
 from protocol import codec
 from protocol.codes import Code
-from protocol.entities import TABLE, Entity, Fields, read_fields
-from protocol.events import Changed
-from protocol.merge import Outcome, Record, read_outcome, unpack_record
+from protocol.entities import Entity, read_fields
+from protocol.merge import Outcome, Record, Stamp, Written, read_outcome, unpack_record
 from protocol.operations import AnyOperation, Change, Remove, Rename, Say
-from protocol.values import ConflictState, KeptAs, Role, StreamKind
+from protocol.values import StreamKind
 from tests.fixtures_postgres import serving
+from tests.persistence.folding import folds_to_its_records
 from tests.persistence.records import NOW, another_device, ask_all, change, enrolled, fields_of, gone, of_space, outcome, own
 from tests.persistence.test_journal_concurrent import Forgetful, check_streams, kill_connections, send_all, worlds
 from tests.persistence.world import Person, World, world
-
-
-def fold(w: World, rows: list[asyncpg.Record]) -> dict[tuple[int, int], Fields]:
-    """What a reader of a stream ends up with."""
-    state: dict[tuple[int, int], tuple[int, Fields]] = {}
-    for row in rows:
-        body = codec.decode_body(row["body"])
-        assert isinstance(body, Changed)
-        for item in body.records:
-            version, fields = state.get((item.entity, item.key), (0, {}))
-            if item.version > version:
-                state[item.entity, item.key] = (item.version, {} if item.gone else {**fields, **read_fields(item.fields)})
-    return {place: fields for place, (_, fields) in state.items() if fields}
-
-
-async def folds_to_its_records(w: World, stream: int) -> None:
-    """The state law: events from the first on give what a snapshot gives."""
-    told = fold(w, await w.rows("select body from log where stream_id = $1 order by seq", stream))
-    rows = await w.rows("select entity, key, cells from records where stream_id = $1", stream)
-    assert told == {(row["entity"], row["key"]): unpack_record(row["cells"], row["entity"]).fields for row in rows}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -183,6 +164,77 @@ async def test_a_removal_takes_effect_between_two_changes_and_loses_none(databas
         await folds_to_its_records(here, board)
 
 
+class Waiting:
+    """A connection that waits before a batch's last call until something is so."""
+
+    def __init__(self, tx: asyncpg.Connection, begun: Callable[[], None], until: Callable[[asyncpg.Connection], Awaitable[bool]]) -> None:
+        self._tx, self._begun, self._until = tx, begun, until
+
+    async def fetch(self, sql: str, *arguments: object) -> object:
+        if "merge_finish" in sql:
+            self._begun()
+            while not await self._until(self._tx):
+                pass
+        return await self._tx.fetch(sql, *arguments)
+
+
+async def test_a_record_is_locked_from_the_decision_to_the_write(database: str) -> None:
+    async with worlds(database, 2) as [here, there]:
+        ann = await here.person("ann")
+        phone, stream = await another_device(here, ann), await own(here, ann)
+        await here.ok(ann, change(stream, Entity.PROFILE, 1, {1: "first"}))
+        entry = ann.entry(change(stream, Entity.PROFILE, 1, {1: "second"}, base=1))
+        begun = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        async def somebody_waits(tx: asyncpg.Connection) -> bool:
+            assert await tx.fetchval("select version from records where stream_id = $1", stream) == 1, "nobody came in between"
+            return bool(await tx.fetchval("select count(*) from pg_locks where not granted"))
+
+        async def merge(tx: asyncpg.Connection) -> None:
+            await Merges([entry]).append(Waiting(tx, lambda: token.run_sync_soon(begun.set), somebody_waits))
+
+        async with trio.open_nursery() as nursery:
+
+            async def write() -> None:
+                await begun.wait()
+                decided = await there.ask(phone, change(stream, Entity.PROFILE, 1, {4: "UTC"}))
+                assert read_outcome(decided.value) == (Outcome.MERGED, 3), "it saw what came before it"
+
+            nursery.start_soon(write)
+            await here.bridge.run(merge, deadline_s=30)
+        assert await fields_of(here, stream, Entity.PROFILE, 1) == {1: "second", 4: "UTC"}
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["record", "tombstone"])
+@pytest.mark.parametrize("deletes", [False, True], ids=["writes", "deletes"])
+async def test_nothing_is_written_over_what_was_not_seen(bridge: Bridge, is_gone: bool, deletes: bool) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        place = Place(stream, Entity.BOOKMARK, 1)
+        await w.ok(ann, change(*place, {3: "here"}))
+        if is_gone:
+            await w.ok(ann, gone(*place))
+        true = Stood(2, 2) if is_gone else Stood(1, 1)
+        row = "select version, cells from records union all select version, cells from tombstones"
+        before = await w.rows(row)
+        for stood in (Stood(0, 0), Stood(1, 1), Stood(1, 2), Stood(2, 1), Stood(2, 2)):
+            if stood != true:
+
+                async def write(tx: asyncpg.Connection, stood: Stood = stood) -> None:
+                    merging = Merging(NOW, {}, {place: Record(stood.version)} if stood.was else {}, {})
+                    merging.apply(place, Written(stood.version, {3: "mine"}), ann.user, Stamp(NOW, 10**6, 1))
+                    if deletes:
+                        merging.apply(place, Written(stood.version + 1, {}, True), ann.user, Stamp(NOW, 10**6, 2))
+                    await write_down(tx, merging, {place: stood})
+
+                with pytest.raises(asyncpg.PostgresError) as refused:
+                    await w.bridge.run(write, deadline_s=30)
+                assert refused.value.sqlstate in (AUTHORITY_MOVED, asyncpg.UniqueViolationError.sqlstate), stood
+        assert await w.rows(row) == before
+
+
 async def test_a_change_that_was_decided_before_a_removal_does_not_take_effect_after_it(database: str) -> None:
     async with worlds(database, 2) as [here, there]:
         ann, bob = await here.person("ann"), await here.person("bob")
@@ -194,21 +246,11 @@ async def test_a_change_that_was_decided_before_a_removal_does_not_take_effect_a
         version = "select audience_version from streams where id = $1"
         before = await here.value(version, board)
 
-        class Slow:
-            """A connection that waits before the last call until the audience has moved."""
-
-            def __init__(self, tx: asyncpg.Connection) -> None:
-                self._tx = tx
-
-            async def fetch(self, sql: str, *arguments: object) -> object:
-                if "merge_finish" in sql:
-                    token.run_sync_soon(begun.set)
-                    while await self._tx.fetchval(version, board) == before:
-                        pass
-                return await self._tx.fetch(sql, *arguments)
+        async def moved(tx: asyncpg.Connection) -> bool:
+            return bool(await tx.fetchval(version, board) != before)
 
         async def merge(tx: asyncpg.Connection) -> None:
-            await Merges([entry]).append(Slow(tx))
+            await Merges([entry]).append(Waiting(tx, lambda: token.run_sync_soon(begun.set), moved))
 
         async with trio.open_nursery() as nursery:
 
@@ -269,114 +311,3 @@ async def test_changes_are_merged_without_prepared_statements(database: str) -> 
         for person, expected in ((ann, Outcome.APPLIED), (bob, Outcome.SUPERSEDED)):
             assert outcome(await w.ask(person, change(board, Entity.ACTION, 1, {1: person.name}))) is expected
         assert await fields_of(w, board, Entity.ACTION, 1) == {1: "ann"}
-
-
-class OneAtATime:
-    """The pure decisions, each in a batch of its own, and what they leave."""
-
-    def __init__(self, seats: dict[tuple[int, int], Seat]) -> None:
-        self.seats = seats
-        self.records: dict[Place, Record] = {}
-        self.drafts: list[Draft] = []
-        self.kept: list[Kept] = []
-        self.unapplied: list[Unapplied] = []
-        self._ids = itertools.count(1)
-
-    def decide(self, entry: Entry) -> Decision:
-        waiting = {(draft.place, draft.user): draft for draft in self.drafts if draft.state is ConflictState.PENDING}
-        merging = Merging(NOW, self.seats, self.records, waiting)
-        decision = merging.decide(entry)
-        for draft in merging.new_drafts:
-            draft.id = next(self._ids)
-            self.drafts.append(draft)
-        merging.fill_common([one for one in self.kept if one.kept in (KeptAs.EDITED, KeptAs.OVERWRITTEN)])
-        self.records.update(merging.written)
-        self.kept += merging.kept
-        self.unapplied += merging.unapplied
-        return decision
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_batches_equal_the_pure_decisions_one_at_a_time(bridge: Bridge, seed: int) -> None:
-    rng = random.Random(seed)
-    async with world(bridge, JournalOptions(merge_items_max=rng.choice([3, 40, 500]))) as w:
-        ann, bob, eve = await w.person("ann"), await w.person("bob"), await w.person("eve")
-        space, _, _ = await w.community(ann, bob, eve)
-        await w.rows("update members set role = 4 where space_id = $1 and user_id = $2", space, bob.user)
-        devices = [ann, await another_device(w, ann), bob, await another_device(w, bob), eve]
-        people = {ann: Role.OWNER, bob: Role.MENTOR, eve: Role.LEARNER}
-        seats: dict[tuple[int, int], Seat] = {}
-        streams: dict[tuple[int, StreamKind], int] = {}
-        for kind in (StreamKind.BOARD, StreamKind.LIBRARY):
-            stream = await of_space(w, space, kind)
-            for person, role in people.items():
-                streams[person.user, kind] = stream
-                seats[stream, person.user] = Seat(kind, 15, role, space)
-        for person in people:
-            for kind in (StreamKind.OWN, StreamKind.PROGRESS, StreamKind.ANSWERS):
-                stream = await own(w, person) if kind is StreamKind.OWN else await enrolled(w, space, person, kind)
-                streams[person.user, kind] = stream
-                seats[stream, person.user] = Seat(kind, 1, Role.OWNER, 0 if kind is StreamKind.OWN else space)
-        plan = [device.entry(some_change(rng, streams, device)) for device in rng.choices(devices, k=250)]
-        decided = await ask_all(w.journal, plan)
-        model = OneAtATime(seats)
-        expected = [model.decide(entry) for entry in plan]
-        ids = await w.column("select id from sync_conflicts order by id")
-        assert len(ids) == len(model.drafts) and len(model.drafts) > 3
-        named = dict(zip(range(1, len(ids) + 1), ids, strict=True))
-        for entry, real, pure in zip(plan, decided, expected, strict=True):
-            assert (real.code, real.detail) == (pure.code, pure.detail), entry
-            if pure.code is Code.OK:
-                what, n = read_outcome(pure.value)
-                assert read_outcome(real.value) == (what, named[n] if what is Outcome.REVIEW else n), entry
-        columns = "select stream_id, entity, key, cells from"
-        stored = await w.rows(f"{columns} records union all {columns} tombstones")
-        assert {Place(r["stream_id"], r["entity"], r["key"]): unpack_record(r["cells"], r["entity"]) for r in stored} == model.records
-        buried = {Place(*row) for row in await w.rows("select stream_id, entity, key from tombstones")}
-        assert buried == {place for place, found in model.records.items() if found.is_gone}
-        await same_kept(w, model, {device.device: device.user for device in devices})
-        rows = await w.rows("select * from sync_conflicts order by id")
-        assert [
-            (r["state"], r["user_id"], r["base"], r["version"], read_fields(r["mine"]), read_fields(r["theirs"]), read_fields(r["common"]))
-            for r in rows
-        ] == [(d.state, d.user, d.base, d.version, d.mine, d.theirs, d.common) for d in model.drafts]
-        queue = await w.rows("select user_id, number, code, operation from sync_queue order by id")
-        assert [tuple(row) for row in queue] == [(u.entry.user, u.entry.number, u.code, u.operation) for u in model.unapplied]
-        for stream in set(streams.values()):
-            await folds_to_its_records(w, stream)
-        await check_streams(w)
-
-
-async def same_kept(w: World, model: OneAtATime, users: dict[int, int]) -> None:
-    rows = await w.rows("select * from entity_versions order by place")
-    columns = ("stream_id", "entity", "key", "kept", "version", "author", "at", "device_id", "number")
-    assert [(*(row[column] for column in columns), read_fields(row["fields"])) for row in rows] == [
-        (*one.place, one.kept, one.version, users[stamp.device], stamp.at, stamp.device, stamp.number, one.fields)
-        for one in model.kept
-        for stamp in (one.stamp,)
-    ]
-
-
-def some_change(rng: random.Random, streams: dict[tuple[int, StreamKind], int], device: Person) -> Change:
-    """Of any entity, on few records, with any base, at any time in the past; sometimes wrong."""
-    declaration = TABLE[rng.choice(list(TABLE))]
-    stream = streams[device.user, declaration.stream]
-    key = 1 if declaration.single else rng.randint(1, 2)
-    base, at = rng.choice([0, 0, rng.randint(1, 8)]), NOW - rng.randint(10, 10_000)
-    if declaration.deletable and rng.random() < 0.2:
-        return gone(stream, declaration.entity, key, base=base, at=at)
-    if rng.random() < 0.03:
-        return change(stream, declaration.entity, key, {200: 1}, base=base, at=at)
-    fields: Fields = {}
-    for field in rng.sample(declaration.fields, rng.randint(1, len(declaration.fields))):
-        if not field.until and not (declaration.entity is Entity.PROGRESS and field.number == 2):
-            match type(field.kind).__name__:
-                case "Whole":
-                    fields[field.number] = rng.randint(0, 5)
-                case "Words":
-                    fields[field.number] = f"{rng.randint(0, 5)}"
-                case "YesNo":
-                    fields[field.number] = rng.random() < 0.5
-                case _:
-                    fields[field.number] = ("en",) if declaration.entity is Entity.PROFILE else (rng.randint(0, 3),)
-    return change(stream, declaration.entity, key, fields, base=base, at=at)
