@@ -20,9 +20,9 @@ import msgspec
 from msgspec import Struct
 
 from actors.storage import Entry, Refusal
+from actors.told import Told
 from protocol.codes import Code
-from protocol.entities import RECORD_KINDS, BadFields, Declaration, Fields, Rule, Value, read_fields, write_fields
-from protocol.events import Changed, RecordItem
+from protocol.entities import RECORD_KINDS, BadFields, Declaration, Fields, Rule, Value, read_fields
 from protocol.merge import (
     GONE,
     NOTHING,
@@ -40,13 +40,6 @@ from protocol.merge import (
 )
 from protocol.operations import Change
 from protocol.values import ConflictState, KeptAs, StreamKind
-
-ITEMS_MAX: Final = 256
-"""Records in one event."""
-BODY_BYTES_GOAL: Final = 4_096
-"""About how long an event's body becomes before the next one is begun: a device on a bad link gets it in one message."""
-_ITEM_BYTES: Final = 16
-"""What an item takes beside its fields, at most but for very large keys."""
 
 
 class Place(NamedTuple):
@@ -142,19 +135,6 @@ class Note(Struct, frozen=True):
     by: int = 0
 
 
-class Items(Struct):
-    """What one event will carry."""
-
-    stream: int
-    author: int
-    items: dict[Place, RecordItem]
-    size_bytes: int = 0
-
-    @property
-    def body(self) -> Changed:
-        return Changed(tuple(self.items.values()))
-
-
 class Merging:
     """One transaction's changes. Hand in what was read; call in order; then take what is to be written.
 
@@ -180,10 +160,8 @@ class Merging:
         """New or grown, by identity, in order."""
         self.unapplied: list[Unapplied] = []
         self.notes: list[Note] = []
-        self.events: list[Items] = []
+        self.told = Told()
         self._met: list[tuple[Draft, int, Record]] = []
-        self._latest: dict[tuple[int, int], Items] = {}
-        self._holding: dict[Place, int] = {}
 
     # -- entries ------------------------------------------------------------------------------------------------------
 
@@ -262,7 +240,7 @@ class Merging:
             return
         self.written[place] = verdict.record
         self.writers[place] = author
-        self._tell(place, author, verdict.record.version, verdict.told, verdict.record.is_gone)
+        self.told.add(place, author, verdict.record.version, verdict.told, verdict.record.is_gone)
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 
@@ -330,30 +308,6 @@ class Merging:
         draft.theirs = {n: present.cells[n].value if n in present.cells else v for n, v in about.items()}
         draft.version = newer.version
         self.drafts[id(draft)] = draft
-
-    # -- what readers are told ----------------------------------------------------------------------------------------
-
-    def _tell(self, place: Place, author: int, version: int, told: Fields, gone: bool) -> None:
-        """Adds to the author's event, unless a later event of another author tells of the same record: readers pass over what is older
-        than what they hold, so a record's items stand in the order of its versions."""
-        stream = place.stream
-        raw = write_fields(told)
-        size_bytes = _ITEM_BYTES + len(bytes(raw))
-        event = self._latest.get((stream, author))
-        if (
-            event is None
-            or len(event.items) >= ITEMS_MAX
-            or event.size_bytes + size_bytes > BODY_BYTES_GOAL
-            or self._holding.get(place, id(event)) != id(event)
-        ):
-            event = self._latest[(stream, author)] = Items(stream, author, {})
-            self.events.append(event)
-        earlier = event.items.get(place)
-        if earlier is not None and not gone and not earlier.gone:
-            raw = write_fields({**read_fields(earlier.fields), **told})
-        event.items[place] = RecordItem(place.entity, place.key, version, raw, gone)
-        event.size_bytes += size_bytes
-        self._holding[place] = id(event)
 
     # -- what conflicts need beside -----------------------------------------------------------------------------------
 

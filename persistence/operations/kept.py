@@ -179,7 +179,7 @@ async def write_down(tx: asyncpg.Connection, merging: Merging, stood: Mapping[Pl
 
 def events(merging: Merging) -> tuple[NewEvent, ...]:
     """What readers are told, in order."""
-    return tuple(event(one.stream, one.author, one.body) for one in merging.events)
+    return tuple(event(one.stream, one.author, one.body) for one in merging.told.events)
 
 
 def _places(places: Sequence[Place]) -> tuple[list[int], list[int], list[int]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from actors.merging import BODY_BYTES_GOAL, ITEMS_MAX
 from actors.storage import Decided
+from actors.told import BODY_BYTES_GOAL, ITEMS_MAX
 from persistence.bridge import Bridge
 from protocol import codec
 from protocol.codes import Code
