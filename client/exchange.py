@@ -107,6 +107,7 @@ class Exchange:
         self.streams.refused = self._refused
         self._heads: dict[int, int] = {}
         self._fetched: set[int] = set()
+        self._in_step = False
         self._typing: list[int] = []
         self._limits: Limits | None = None
         self._open_max = STREAMS_OPEN_MAX
@@ -191,6 +192,11 @@ class Exchange:
             and not self.streams.positions.missing()
         )
 
+    @property
+    def is_in_step(self) -> bool:
+        """The same, where nothing is open: when there was last nothing to say everything was up and down, and nothing was added since."""
+        return self._in_step and not self.mutations.upload.pending and not self._plan_due
+
     # The socket's side
 
     def wake(self) -> None:
@@ -259,6 +265,8 @@ class Exchange:
     def cut(self) -> None:
         """The socket is gone."""
         self.succeed()
+        if not self.streams.positions.polled:
+            self._in_step = False
         self.later = None
         self._limits = None
         self._overview_due = self._overview_due or self._overview_asked
@@ -308,7 +316,14 @@ class Exchange:
             room -= len(frame)
             if room < 0 or len(frames) >= frames_max // 2:
                 break
-        return frames + self.mutations.take(room, frames_max - len(frames))
+        frames += self.mutations.take(room, frames_max - len(frames))
+        if frames:
+            self._in_step = False
+        elif not self._in_step and self.is_complete:
+            self._in_step = True
+            self.succeed()
+            self._change()
+        return frames
 
     def _commands(self) -> Iterator[bytes]:
         self._want()
@@ -369,6 +384,9 @@ class Exchange:
                 pass
             case _:
                 self.questions.hear(frame)
+                if self.conflicts.stale:
+                    # Something happened to a conflict while the answer was on its way: it has to be asked anew.
+                    self.wake()
         if not isinstance(frame, IsTyping | Presence):
             self._change()
 

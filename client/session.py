@@ -228,11 +228,10 @@ class Session(Recording):
 
     async def synced(self) -> None:
         """Waits until everything is up and everything that is wanted is here. Raises `SessionEnded`."""
-        while not self._exchange.is_complete:
+        while not self._exchange.is_in_step:
             if self._status.state == "ended":
                 raise SessionEnded(self._status.code, self._status.detail)
             await self._exchange.changed.wait()
-        self._exchange.succeed()
 
     async def online(self) -> None:
         """Waits until a socket is open and welcomed. Raises `SessionEnded`."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from client.errors import Unreachable
+from client.errors import AccountError, Unreachable
 from client.session import World
 from tests.client.fake_server import Device, FakeServer
 from tests.client.fake_web import FakeWeb
@@ -44,7 +44,8 @@ class FakeCredentials(FakeGrant):
 
     def __init__(self, server: FakeServer, device: int) -> None:
         super().__init__(server, device)
-        self.unreachable = 0
+        self.lost_after: int | None = None
+        self.revoked = False
 
     async def fork_device(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -55,12 +56,15 @@ class FakeCredentials(FakeGrant):
         self.server.tokens[self.access_token] = self.device
 
     async def sync(self, body: bytes) -> bytes:
-        """The next `unreachable` answers are lost on their way."""
+        """The answer after `lost_after` others is lost on its way, and every one after it."""
         await trio.lowlevel.checkpoint()
+        if self.revoked:
+            raise AccountError(401, "4003", "Not logged in", "this session was ended")
         answer = self.server.visit(self.device, body)
-        if self.unreachable:
-            self.unreachable -= 1
-            raise Unreachable("the answer was lost")
+        if self.lost_after is not None:
+            if self.lost_after == 0:
+                raise Unreachable("the answer was lost")
+            self.lost_after -= 1
         return answer
 
 
