@@ -23,9 +23,10 @@ from typing import Final
 import structlog
 import trio
 
-from bench import fanout, memory, posts, wire
+from bench import fanout, memory, posts, sync_link, wire
 from bench.figures import Measured, describe_machine, keep, load, merge, our_versions, save, table
 from bench.generator import CompilerMissing, GeneratorFailed
+from bench.link import LinkMissing
 from bench.ours import ENVIRONMENT
 from bench.page import write_page
 from bench.peer import PeerMissing, version
@@ -37,6 +38,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "memory": memory.measure,
     "wire": wire.measure,
     "posts": posts.measure,
+    "sync_link": sync_link.measure,
 }
 
 
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     except* GeneratorFailed as failed:
         print(f"\nNothing is measured by a run that lost something: {_first(failed)}", file=sys.stderr)
         status = 1
-    except* (PeerMissing, CompilerMissing) as missing:
+    except* (PeerMissing, CompilerMissing, LinkMissing) as missing:
         print(f"\n{_first(missing)} (--no-peers measures ours alone)", file=sys.stderr)
         status = 2
     if status:
@@ -115,7 +117,7 @@ def node_version() -> str:
 def write_down(measured: Sequence[Measured], command: str, machine: str) -> None:
     """Into the results and the page."""
     versions = our_versions()
-    if any(one.peer for one in measured):
+    if any(one.peer and one.peer.startswith("Socket.IO") for one in measured):
         versions |= {
             "socket.io": version("socket.io"),
             "@socket.io/redis-adapter": version("@socket.io/redis-adapter"),

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -97,12 +98,17 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link() -> AsyncIterator[Link]:
-    """A link for the length of the block; processes at its ends are the caller's to end. Raises `LinkMissing`."""
+async def open_link(trace: Path | None = None) -> AsyncIterator[Link]:
+    """A link for the length of the block; processes at its ends are the caller's to end. Raises `LinkMissing`.
+
+    `trace`: a file for a line about every packet.
+    """
     for tool in ("ip", "nsenter"):
         if shutil.which(tool) is None:
             raise LinkMissing(f"the emulated link needs `{tool}`")
-    process = await trio.lowlevel.open_process([sys.executable, "-m", "bench.link_relay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "bench.link_relay", *([str(trace)] if trace else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         link = Link(process)
         with trio.fail_after(START_S):

@@ -5,7 +5,7 @@
 
 Told what to do by lines of JSON on its standard input, it answers each with one line: `{"conditions": …}` begins anew with these (also at
 the start of a round of cuts), `{"counts": true}` asks what became of the packets. The namespaces have no name: they are gone with the last
-process in them, however that ends.
+process in them, however that ends. An argument names a file for a trace of every packet.
 
 Needs the right to make namespaces and devices (root) and Linux.
 """
@@ -20,13 +20,14 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 
 from bench.link_model import Conditions, Counts, Way
-from bench.link_tcp import Flows
+from bench.link_tcp import Flows, read_segment
 
 SERVER_ADDRESS: Final = "10.66.0.1"
 CLIENT_ADDRESS: Final = "10.66.0.2"
@@ -64,9 +65,10 @@ class Told(msgspec.Struct):
 class Relay:
     """Both ways and the devices at their ends."""
 
-    def __init__(self, client: int, server: int) -> None:
+    def __init__(self, client: int, server: int, trace: TextIO | None) -> None:
         self._client = client
         self._server = server
+        self._trace = trace
         self._begin(Conditions())
 
     def _begin(self, conditions: Conditions) -> None:
@@ -76,6 +78,7 @@ class Relay:
         self._flows = Flows()
         self._cut = False
         self._cuts = 0
+        self._note("begin", b"")
 
     def run(self) -> None:
         """Until standard input ends."""
@@ -125,6 +128,7 @@ class Relay:
                 packet = os.read(device, MTU + 100)
             except BlockingIOError:
                 return
+            self._note("up sent" if way is self._up else "down sent", packet)
             if way is self._up:
                 self._flows.sent(packet)
             if self._cut:
@@ -134,10 +138,20 @@ class Relay:
 
     def _deliver(self, now: float) -> None:
         for packet in self._up.arrived(now):
+            self._note("up arrived", packet)
             os.write(self._server, packet)
         for packet in self._down.arrived(now):
+            self._note("down arrived", packet)
             self._flows.delivered(packet)
             os.write(self._client, packet)
+
+    def _note(self, what: str, packet: bytes) -> None:
+        """A line for whoever looks for what costs time on the link."""
+        if self._trace is None:
+            return
+        segment = read_segment(packet)
+        says = f" {segment.payload_bytes:5} B  seq {segment.seq} ack {segment.ack} flags {segment.flags:02x}" if segment else ""
+        print(f"{time.monotonic() - self._began:8.3f} {what:12} {len(packet):5} B{says}", file=self._trace)
 
 
 def open_end(address: str) -> tuple[int, int]:
@@ -171,7 +185,8 @@ def main() -> int:
         say(Told(trouble=f"the link cannot be emulated here: {error}"))
         return 1
     say(Told(f"/proc/{os.getpid()}/fd/{client_space}", f"/proc/{os.getpid()}/fd/{server_space}"))
-    Relay(client, server).run()
+    with open(sys.argv[1], "w", buffering=1) if len(sys.argv) > 1 else nullcontext() as trace:
+        Relay(client, server, trace).run()
     return 0
 
 

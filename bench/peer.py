@@ -94,31 +94,31 @@ def _connect(token: str, room: int) -> bytes:
     return b"40" + json.dumps({"token": token, "room": room}, separators=(",", ":")).encode()
 
 
-def version(package: str) -> str:
+def version(package: str, folder: Path = PEERS) -> str:
     """Which version of a package the lock file brings."""
-    packages = json.loads((PEERS / "package-lock.json").read_text())["packages"]
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     found: str = packages[f"node_modules/{package}"]["version"]
     return found
 
 
-def install() -> None:
-    """Installs what the lock file names, unless it is there. Blocks. Raises `PeerMissing`."""
+def install(folder: Path = PEERS) -> None:
+    """Installs what a folder's lock file names, unless it is there. Blocks. Raises `PeerMissing`."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
-        raise PeerMissing("Socket.IO needs node and npm")
-    lock = (PEERS / "package-lock.json").read_bytes()
-    stamp = PEERS / "node_modules" / ".installed"
+        raise PeerMissing("the benchmarks' peers need node and npm")
+    lock = (folder / "package-lock.json").read_bytes()
+    stamp = folder / "node_modules" / ".installed"
     wanted = hashlib.sha256(lock).hexdigest()
-    with (PEERS / "package-lock.json").open() as held:
+    with (folder / "package-lock.json").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # one run installs, another that began meanwhile waits for it
         if stamp.exists() and stamp.read_text() == wanted:
             return
         try:
             subprocess.run(
-                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=PEERS, check=True, capture_output=True, timeout=INSTALL_S
+                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True, timeout=INSTALL_S
             )
         except subprocess.SubprocessError as error:
-            raise PeerMissing(f"npm could not install Socket.IO from its lock file: {error}") from error
+            raise PeerMissing(f"npm could not install what {folder.name}/package-lock.json names: {error}") from error
         stamp.write_text(wanted)
 
 
@@ -164,6 +164,6 @@ async def read_line(process: trio.Process) -> str:
     while not said.endswith(b"\n"):
         some = await process.stdout.receive_some(4096)
         if not some:
-            raise PeerMissing("the peer's node ended")
+            raise PeerMissing("the process ended")
         said += some
     return said.decode().strip()
