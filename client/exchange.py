@@ -384,10 +384,10 @@ class Exchange:
                 pass
             case _:
                 self.questions.hear(frame)
-                if self.conflicts.stale:
-                    # Something happened to a conflict while the answer was on its way: it has to be asked anew.
-                    self.wake()
         if not isinstance(frame, IsTyping | Presence):
+            if self.conflicts.stale or (not self._in_step and self.is_complete):
+                # Something happened to a conflict while the answer about it was on its way; or this was the last that was missing.
+                self.wake()
             self._change()
 
     # What follows from what was heard

@@ -3,8 +3,8 @@
     typed ─▶ arguments ─▶ store ─┬─ offline ─▶ command over the store alone
                                  └─ log in, connect ─▶ command, then everything up and down
 
-Who logged in with a store and where is kept in it, so that later commands need only `--store`. A command that writes never fails for want
-of a network: what it wrote is kept, and the exit status says that it waits.
+Who logged in with a store, where, and with which tokens is kept in it, so that later commands need only `--store`; the file is its
+owner's alone. A command that writes never fails for want of a network or a login: what it wrote is kept, and the exit status says so.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import trio
 from msgspec import Struct
 
 from client import sync_commands as commands
-from client.account import Account, Credentials
+from client.account import Account, Credentials, Login
 from client.connecting import REAL_WORLD, connect
-from client.errors import ClientError, RequestFailed, Unreachable
+from client.errors import AccountError, ClientError, RequestFailed, SessionEnded, Unreachable
 from client.exchange import Exchange
 from client.session import Session
 from client.sqlite_store import SqliteStore
@@ -34,27 +34,28 @@ URL = "http://127.0.0.1:8000"
 NOTE = "account"
 BAD_USAGE = 2
 WAIT_S = 30.0
+TOKEN_LEFT_S = 30.0
+"""A token with less time than this left is renewed first."""
 
 LOCAL, KEPT, REMOTE = "local", "kept", "remote"
 Command = Callable[[Desk, argparse.Namespace], Awaitable[int]]
 
 
 class Owner(Struct, frozen=True, array_like=True):
-    """Who uses a store, and where."""
+    """Who uses a store, where, and the newest tokens; without them a password is needed."""
 
     name: str = ""
     url: str = ""
+    login: Login | None = None
 
 
 def run_sync(argv: Sequence[str]) -> int:
     """`educonnect sync`: returns the exit status. 0: done; 1: refused, or no server where one is needed; 2: typed wrongly; 3: kept, and
     not decided yet."""
-    options = _parser().parse_args(argv)
-    if not options.store:
-        _say("Say where this device keeps its records: --store FILE, or EDUCONNECT_STORE.")
-        return BAD_USAGE
+    # The file holds tokens: it is nobody else's to read.
+    os.umask(0o077)
     try:
-        return trio.run(_run, options, _say)
+        return trio.run(sync, argv, _say)
     except KeyboardInterrupt:
         return WAITS
     except BaseExceptionGroup as group:
@@ -68,7 +69,12 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+async def sync(argv: Sequence[str], say: Callable[[str], None]) -> int:
+    """Carries out what was typed; returns the exit status. Raises `SystemExit` where it cannot be read as a command."""
+    options = _parser().parse_args(argv)
+    if not options.store:
+        say("Say where this device keeps its records: --store FILE, or EDUCONNECT_STORE.")
+        return BAD_USAGE
     try:
         with SqliteStore(options.store) as store:
             return await _with_store(store, options, say)
@@ -78,9 +84,9 @@ async def _run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
 
 async def _with_store(store: SqliteStore, options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    noted = store.noted(NOTE)
-    before = msgspec.msgpack.decode(noted, type=Owner) if noted else Owner()
-    owner = Owner(options.name or before.name, options.url or before.url or URL)
+    before = _owner(store)
+    url = options.url or before.url or URL
+    owner = Owner(options.name or before.name, url, before.login if url == before.url else None)
     needs = options.needs
     if options.fresh or getattr(options, "all", False) or getattr(options, "server", False):
         needs = REMOTE
@@ -96,13 +102,30 @@ async def _with_store(store: SqliteStore, options: argparse.Namespace, say: Call
         return await carry_out(options, offline_desk(store, say))
     async with Account(owner.url) as account:
         try:
-            credentials = await _log_in(account, owner, options, store.load().device)
-        except Unreachable:
-            say(f"No server answers at {owner.url}.")
+            credentials = await _enter(account, owner, options, store.load().device)
+        except (AccountError, Unreachable) as error:
+            say(failure(error, owner.url))
             return await carry_out(options, offline_desk(store, say)) if needs != REMOTE else _needs_server(say)
-        store.note(NOTE, msgspec.msgpack.encode(owner))
-        async with connect(owner.url, credentials, store=store, door="http" if options.http else "socket") as session:
-            return await with_session(session, store, options, needs, say)
+        _keep(store, owner, credentials.login)
+        try:
+            async with connect(owner.url, credentials, store=store, door="http" if options.http else "socket") as session:
+                return await with_session(session, store, options, needs, say)
+        except SessionEnded:
+            # Whatever it was, it is not waited for any longer; the next command begins with the password.
+            _keep(store, owner, None)
+            raise
+        finally:
+            if credentials.login.refresh_token != (_owner(store).login or credentials.login).refresh_token:
+                _keep(store, owner, credentials.login)
+
+
+def _owner(store: SqliteStore) -> Owner:
+    noted = store.noted(NOTE)
+    return msgspec.msgpack.decode(noted, type=Owner) if noted else Owner()
+
+
+def _keep(store: SqliteStore, owner: Owner, login: Login | None) -> None:
+    store.note(NOTE, msgspec.msgpack.encode(Owner(owner.name, owner.url, login)))
 
 
 def _needs_server(say: Callable[[str], None]) -> int:
@@ -154,7 +177,19 @@ async def carry_out(options: argparse.Namespace, desk: Desk) -> int:
         return FAILED
 
 
-async def _log_in(account: Account, owner: Owner, options: argparse.Namespace, device: int) -> Credentials:
+async def _enter(account: Account, owner: Owner, options: argparse.Namespace, device: int) -> Credentials:
+    """With the tokens of the last time, or with the password."""
+    if owner.login is not None and owner.login.device == device and not options.register:
+        credentials = Credentials(account, owner.login)
+        if owner.login.expires_at - REAL_WORLD.wall() > TOKEN_LEFT_S:
+            return credentials
+        try:
+            await credentials.renew()
+        except AccountError as error:
+            if not error.final:
+                raise
+        else:
+            return credentials
     password = options.password or os.environ.get("EDUCONNECT_PASSWORD") or getpass.getpass(f"Password of {owner.name}: ")
     if options.register:
         return await account.register(owner.name, password, device_name="sync")
