@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from protocol.entities import Fields, read_fields, write_fields
@@ -21,16 +22,16 @@ ITEMS_MAX: Final = 256
 """Records in one event."""
 BODY_BYTES_GOAL: Final = 4_096
 """About how long an event's body becomes before the next one is begun: a device on a bad link gets it in one message."""
-_ITEM_BYTES: Final = 24
-"""What an item takes beside its fields: three numbers with their heads, and that it is gone."""
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 Where = tuple[int, int, int]
 """Stream, entity and key."""
 
 
 class Items(Struct):
-    """What one event carries, by record: written twice, it is told once, of its last version."""
+    """What one event carries, by record: written twice, it is told once, of its last version. `place` among the events."""
 
+    place: int
     stream: int
     author: int
     items: dict[Where, RecordItem]
@@ -54,21 +55,31 @@ class Told:
     def add(self, where: Where, author: int, version: int, fields: Fields, gone: bool) -> None:
         """Of a record, `fields` were written, or it was deleted: it has this version now."""
         stream, entity, key = where
-        raw = write_fields(fields)
-        size_bytes = _ITEM_BYTES + len(bytes(raw))
         event = self._latest.get((stream, author))
         holding = self._holding.get(where)
+        earlier = holding.items[where] if holding is not None and holding is event else None
+        item = RecordItem(entity, key, version, write_fields(_together(earlier, fields, gone)), gone)
+        grows_bytes = _size_bytes(item) - (0 if earlier is None else _size_bytes(earlier))
         if (
             event is None
-            or (holding is not None and holding is not event)
-            or len(event.items) >= ITEMS_MAX
-            or event.size_bytes + size_bytes > BODY_BYTES_GOAL
+            or (holding is not None and holding.place > event.place)
+            or (earlier is None and len(event.items) >= ITEMS_MAX)
+            or (earlier is not None and earlier.gone and not gone)  # that it was gone in between must be told
+            or event.size_bytes + grows_bytes > BODY_BYTES_GOAL
         ):
-            event = self._latest[(stream, author)] = Items(stream, author, {})
+            event = self._latest[(stream, author)] = Items(len(self.events), stream, author, {})
             self.events.append(event)
-        earlier = event.items.get(where)
-        if earlier is not None and not gone and not earlier.gone:
-            raw = write_fields({**read_fields(earlier.fields), **fields})
-        event.items[where] = RecordItem(entity, key, version, raw, gone)
-        event.size_bytes += size_bytes
+            item = RecordItem(entity, key, version, write_fields(fields), gone)
+            grows_bytes = _size_bytes(item)
+        event.items[where] = item
+        event.size_bytes += grows_bytes
         self._holding[where] = event
+
+
+def _together(earlier: RecordItem | None, fields: Fields, gone: bool) -> Fields:
+    """What two writes of a record come to."""
+    return fields if earlier is None or gone else {**read_fields(earlier.fields), **fields}
+
+
+def _size_bytes(item: RecordItem) -> int:
+    return len(_ENCODER.encode(item))

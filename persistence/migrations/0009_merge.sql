@@ -8,7 +8,7 @@
 --                               sorted, last     else ED001: the whole transaction again
 --
 -- A record that is not there yet cannot be locked. So every write says which version it replaces, and where another came first it raises
--- ED001 or a unique violation: again, from the beginning. Nested loops alone: every look-up is by a whole key, and a plan made while
+-- ED001 or a unique violation: again, from the beginning. So does a batch that sees more records than it could lock. Nested loops alone: every look-up is by a whole key, and a plan made while
 -- these tables were empty would scan them for ever.
 
 create function merge_begin(
@@ -17,7 +17,7 @@ create function merge_begin(
 ) returns table (
     at bigint, code smallint, value bigint, detail text, replayed boolean, fresh boolean,
     stream_kind smallint, read_roles smallint, audience_version integer, role smallint, community bigint, has_left boolean,
-    version bigint, cells bytea, is_tombstone boolean, conflict bigint
+    version bigint, cells bytea, is_tombstone boolean, conflict bigint, locked bigint
 )
 language plpgsql
 set lock_timeout = '5s' set plan_cache_mode = 'force_generic_plan'
@@ -26,6 +26,8 @@ as $$
 #variable_conflict use_column
 declare
     v_code smallint[];              -- as in journal_append: 0 fresh, -1 known
+    v_records bigint;
+    v_tombstones bigint;
 begin
     perform d.id from devices d where d.id = any (p_device) order by d.id for update;
 
@@ -46,7 +48,7 @@ begin
         left join devices d on d.id = e.device and d.user_id = e.user_id and d.generation = e.generation
     ) c;
 
-    perform l.version
+    select count(*) into v_records
     from (
         select distinct e.stream, e.entity, e.key from unnest(p_stream, p_entity, p_key, v_code) as e (stream, entity, key, code)
         where e.code = 0 and e.key > 0 order by 1, 2, 3
@@ -55,7 +57,7 @@ begin
         select r.version from records r where r.stream_id = e.stream and r.entity = e.entity and r.key = e.key limit 1 for update
     ) l;
     -- Only now: what another transaction deleted while we waited is found here.
-    perform l.version
+    select count(*) into v_tombstones
     from (
         select distinct e.stream, e.entity, e.key from unnest(p_stream, p_entity, p_key, v_code) as e (stream, entity, key, code)
         where e.code = 0 and e.key > 0 order by 1, 2, 3
@@ -72,7 +74,8 @@ begin
         s.kind, s.read_roles, s.audience_version, m.role,
         case when c.id is not null and (m.role is not null or b.is_member or b.was_member) then c.id end,
         coalesce(m.role is null and b.was_member and not b.is_member, false),
-        coalesce(r.version, t.version), coalesce(r.cells, t.cells), r.version is null and t.version is not null, f.id
+        coalesce(r.version, t.version), coalesce(r.cells, t.cells), r.version is null and t.version is not null, f.id,
+        v_records + v_tombstones
     from unnest(p_user, p_device, p_number, p_digest, p_stream, p_entity, p_key, v_code) with ordinality
         as e (user_id, device, number, digest, stream, entity, key, code, pos)
     left join outcomes o on e.code = -1 and o.device_id = e.device and o.slot = e.number % 256 and o.number = e.number
@@ -100,6 +103,13 @@ begin
             and f.state in (1, 2) limit 1
     ) f on true
     order by e.pos;
+end $$;
+
+-- For a transaction that saw what it could not lock before: to wait for it now would be against the order of locks.
+create function begin_again() returns void
+language plpgsql as $$
+begin
+    raise exception 'a record has come in between' using errcode = 'ED001';
 end $$;
 
 -- For operations that change one record: locks it as merge_begin does, and reads it.

@@ -37,7 +37,7 @@ _NOWHERE: Final = Place(0, 0, 0)
 
 _BEGIN: Final = (
     "select at, code, value, detail, replayed, fresh, stream_kind, read_roles, audience_version, role, community, has_left,"
-    " version, cells, is_tombstone, conflict from merge_begin($1, $2, $3, $4, $5, $6, $7, $8)"
+    " version, cells, is_tombstone, conflict, locked from merge_begin($1, $2, $3, $4, $5, $6, $7, $8)"
 )
 _FINISHES: Final = 18
 _FINISH: Final = (
@@ -93,6 +93,9 @@ class Merges:
         for entry, place, row in zip(entries, places, rows, strict=True):
             if row["fresh"]:
                 seen.add(entry, place, row)
+        if len(seen.stood) != rows[0]["locked"]:
+            # Made, or moved between the tables, while others were being locked.
+            await connection.execute("select begin_again()")
         conflicts = {}
         if seen.conflicts:
             loaded = await load_conflicts(connection, seen.conflicts)

@@ -53,3 +53,12 @@ def test_a_record_written_again_and_again_is_told_once() -> None:
     [event] = told.events
     [item] = event.body.records
     assert (item.version, read_fields(item.fields)) == (100, {0: 98, 1: 99})
+
+
+def test_what_does_not_fit_goes_on_in_the_next_event_and_no_others() -> None:
+    told = Told()
+    for n in range(1_000):
+        told.add((1, 7, n % 300 + 1), 5, n // 300 + 1, {1: n}, False)
+    assert 2 <= len(told.events) <= 5
+    for event in told.events[:-1]:
+        assert len(event.items) == ITEMS_MAX or len(codec.encode(event.body)) > BODY_BYTES_GOAL - 64
