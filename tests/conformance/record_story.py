@@ -22,6 +22,7 @@ from actors.storage import (
     ReadVersions,
     Refusal,
 )
+from protocol.codec import decode_operation
 from protocol.codes import Code
 from protocol.entities import TABLE, Entity, Fields, write_fields
 from protocol.operations import (
@@ -64,8 +65,8 @@ class RecordStory(Story):
                 self.devices.append(Device(person, sent=[]))
         for device in self.devices:
             await self.attach(device)
-        steps = (self.sync, self.see_to_it, self.move, self.retry, self.deliver, self.look, self.inherit, self.forget)
-        weights = (4, 4, 1, 0.5, 0.4, 0.7, 0.2, 0.15)
+        steps = (self.sync, self.see_to_it, self.release, self.move, self.retry, self.deliver, self.look, self.inherit, self.forget)
+        weights = (4, 4, 1.5, 1.5, 0.5, 0.4, 0.7, 0.2, 0.15)
         for _ in range(chance.randint(10, 40)):
             await chance.choices(steps, weights)[0]()
         await self.deliver()
@@ -79,7 +80,7 @@ class RecordStory(Story):
         chance = self.chance
         entries = []
         for _ in range(chance.choice((1, 2, 4, 10))):
-            device = chance.choice(self.devices)
+            device = chance.choice(self.devices[:1] + self.devices)
             operation = chance.choice(WRONG) if chance.random() < 0.05 else self.change(device)
             entries.append(self.next(device, operation))
         await self.submit(entries)
@@ -112,6 +113,18 @@ class RecordStory(Story):
         )
         operation = chance.choices([one for one, _ in operations], [weight for _, weight in operations])[0]
         await self.submit([self.next(device, operation)])
+
+    async def release(self) -> None:
+        """Something is released that was refused for who its writer was then, and is none of those things now."""
+        tables = self.model.database.tables
+        for row in tables.unapplied.values():
+            change = decode_operation(row.operation) if row.code in (Code.NOT_FOUND, Code.FORBIDDEN) and not row.closed else None
+            if isinstance(change, Change) and change.stream in tables.streams:
+                role = tables.role(tables.streams[change.stream].space.id, row.user)
+                if role & TABLE[change.entity].writers:
+                    device = next(one for one in self.devices if one.person.user == row.user)
+                    await self.submit([self.next(device, Release(row.id))])
+                    return
 
     async def move(self) -> None:
         """Somebody comes, goes, or becomes something else."""
@@ -157,10 +170,11 @@ class RecordStory(Story):
         """Of an entity somewhere, most often of one's own or of a community that one is in, and right."""
         chance = self.chance
         tables = self.model.database.tables
-        entity = chance.choice(tuple(Entity))
+        entity = chance.choice((*Entity, Entity.CONTENT))
         declaration = TABLE[entity]
         found = [stream for stream in tables.streams.values() if stream.kind is declaration.stream]
-        mine = [stream for stream in found if device.person.user in stream.space.members or stream.space.of == device.person.user]
+        user = device.person.user
+        mine = [one for one in found if user in one.space.members or one.space.of == user or tables.enrolment(one.space.id, user)]
         stream = chance.choice(mine or found) if chance.random() < 0.95 else chance.choice(list(tables.streams.values()))
         key = 1 if declaration.single and chance.random() < 0.95 else chance.randint(1, KEYS)
         version = tables.record((stream.id, entity, key)).version

@@ -29,6 +29,7 @@ from actors.storage import (
     Events,
     Fact,
     FindPerson,
+    InheritedOutcomes,
     ListMembers,
     ListSpaces,
     Query,
@@ -407,6 +408,8 @@ def without_time(result: Result) -> Result:
             return msgspec.structs.replace(result, conflicts=tuple(msgspec.structs.replace(one, at=0) for one in result.conflicts))
         case UnappliedList():
             return msgspec.structs.replace(result, items=tuple(msgspec.structs.replace(one, at=0, detail="") for one in result.items))
+        case InheritedOutcomes():
+            return msgspec.structs.replace(result, settled=tuple(msgspec.structs.replace(one, detail="") for one in result.settled))
         case VersionList():
             set_back = (msgspec.structs.replace(one, at=0 if one.at > NOW else one.at) for one in result.versions)
             return msgspec.structs.replace(result, versions=tuple(set_back))

@@ -88,7 +88,8 @@ async def test_who_is_removed_reads_and_writes_no_more_and_everybody_is_told(sce
     assert isinstance(page, Denied) and page.code is Code.NOT_FOUND
     assert isinstance(spaces, SpaceList) and [space.kind for space in spaces.spaces] == [SpaceKind.PERSONAL]
     assert scene.heard(here.own) == [Left(bob.user, ann.user)]
-    assert scene.heard(CONTROL_STREAM) == [AuthorityChanged(here.space, bob.user)]
+    enrolment = await place.enrolment(here.space, bob.user)
+    assert scene.heard(CONTROL_STREAM) == [AuthorityChanged(space, bob.user) for space in (here.space, enrolment.space)]
 
 
 async def test_a_mention_reaches_whoever_may_read_it_once_and_never_oneself(scene: Scene) -> None:
