@@ -154,13 +154,19 @@ class HttpDoor:
         exchange.later = self._later
         exchange.welcome(welcome, exchange.epoch not in (0, welcome.epoch), self._settings.link)
         self._session.set_status(Status("online"))
+        asked_at = exchange.answers
         for _ in range(ROUNDS_MAX):
             frames = exchange.collect(BATCH_FRAMES_MAX - 1)
-            if not frames:
-                if not self._due:
-                    return exchange.is_complete
+            if not frames and self._due:
                 await self._wait_due()
                 continue
+            if not frames and exchange.answers != asked_at:
+                # What was sent since the streams were asked for has made events of its own.
+                asked_at = exchange.answers
+                exchange.streams.positions.ask_again()
+                continue
+            if not frames:
+                return exchange.is_complete
             again, answers = await self._round(frames)
             if again.epoch != welcome.epoch:
                 return False

@@ -52,6 +52,10 @@ async def test_one_visit_brings_everything_up_and_everything_down(server: FakeSe
     server.commands.clear()
     await sync_once(FakeCredentials(server, 11), store, CALM)
     assert sorted(type(command).__name__ for command in server.commands) == ["Follow", "Follow", "Sync", "Sync"]
+    # Written where all is known already: its own event comes in the same visit.
+    store.append(bookmark(own, 200, "ours again"))
+    await sync_once(FakeCredentials(server, 11), store, CALM)
+    assert len(store.records(own, Entity.BOOKMARK)) == 72
 
 
 @pytest.mark.parametrize("lost", range(1, 4))
