@@ -78,7 +78,12 @@ begin
         v_records + v_tombstones
     from unnest(p_user, p_device, p_number, p_digest, p_stream, p_entity, p_key, v_code) with ordinality
         as e (user_id, device, number, digest, stream, entity, key, code, pos)
-    left join outcomes o on e.code = -1 and o.device_id = e.device and o.slot = e.number % 256 and o.number = e.number
+    -- LIMIT keeps each of these at one look-up by key. As a plain join, planned while the table was empty, this one went through all
+    -- outcomes for each change: 800 us of Postgres a change instead of 35.
+    left join lateral (
+        select o.number, o.digest, o.code, o.value, o.detail from outcomes o
+        where e.code = -1 and o.device_id = e.device and o.slot = e.number % 256 and o.number = e.number limit 1
+    ) o on true
     left join streams s on s.id = e.stream and e.code = 0
     left join spaces p on p.id = s.space_id
     left join lateral (select m.role from members m where m.space_id = s.space_id and m.user_id = e.user_id limit 1) m on true
