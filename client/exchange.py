@@ -19,22 +19,16 @@ from collections.abc import Callable, Iterator
 import trio
 
 from client.errors import DeviceCopied, SessionEnded
-from client.keeping import Keeping
 from client.mutations import Mutations
-from client.open_conflicts import OpenConflicts
 from client.pending import Pending
 from client.questions import Questions
 from client.replica import Replica
-from client.snapshots import Snapshots
 from client.store import Bookmark, Saved, Store
 from client.streams import Streams
-from client.subscription import EVENTS_MAX, Fact
-from client.sync_status import Behind
-from client.sync_streams import SyncStreams
+from client.subscription import EVENTS_MAX
+from client.upkeep import Upkeep
 from protocol.codec import UnknownEvent, UnknownFrame, encode
-from protocol.codes import Code
-from protocol.entities import PRIORITIES, Priority
-from protocol.events import ConflictNoted, SpaceEntered, SpaceLeft
+from protocol.entities import Priority
 from protocol.frames import (
     BATCH_FRAMES_MAX,
     AnyFrame,
@@ -46,16 +40,13 @@ from protocol.frames import (
     IsTyping,
     Lagged,
     Limits,
-    Overview,
     Presence,
     Refused,
-    Spaces,
     Typing,
     Unfollowed,
     Welcome,
 )
-from protocol.merge import Outcome, read_outcome
-from protocol.operations import AnyOperation, Change, Claim, CreateCommunity, Join, Leave, Release, Reopen, Resolve, SetBack
+from protocol.operations import AnyOperation
 from protocol.values import Cursor, LinkQuality
 
 MESSAGE_BYTES_GOAL = 8 * 1024
@@ -67,12 +58,7 @@ STREAMS_OPEN_MAX = 32
 STREAMS_OPEN_POOR_MAX = 2
 """The same on a bad link: what is most urgent comes first, and while one page is read the next is on its way."""
 BAD_LINKS = frozenset({LinkQuality.FAIR, LinkQuality.POOR, LinkQuality.TWO_G})
-RESTORED = "restored"
-"""Noted from a restore on until all is up: only then are snapshots taken."""
 SUCCEEDED = "succeeded"
-
-_JOINING = frozenset(int(kind.__struct_config__.tag) for kind in (Join, Leave, CreateCommunity))  # type: ignore[arg-type]
-_DECIDING = frozenset(int(kind.__struct_config__.tag) for kind in (Claim, Reopen, Resolve, Release, SetBack, Change))  # type: ignore[arg-type]
 
 
 class Exchange:
@@ -91,36 +77,24 @@ class Exchange:
         self.device = device
         self._store = store
         self._wall = wall
-        self._records = records
         self._epoch = saved.epoch
         self.replica = Replica(store)
         self.questions = Questions(self.wake, self._after, spread)
         self.mutations = Mutations(store, saved, self.replica, wall, spread, self.wake, self._after)
         self.streams = Streams(store, self.replica, saved.cursors, self.questions.new_id, self.wake, self._after, spread, events_max)
-        self.sync_streams = SyncStreams(store)
-        self.conflicts = OpenConflicts(store, self._change)
-        self.keeping = Keeping(store, self.sync_streams, self.replica, self._is_held)
-        self._snapshots = Snapshots(self.replica, self._complete, self._refused)
-        self.mutations.decided = self._decided
-        self.streams.records = lambda stream: stream in self.sync_streams
-        self.streams.news = self._news
-        self.streams.refused = self._refused
-        self._heads: dict[int, int] = {}
-        self._fetched: set[int] = set()
+        self.upkeep = Upkeep(store, self.replica, self.mutations, self.streams, self.questions, self.wake, self._change, records)
+        self.sync_streams = self.upkeep.sync_streams
+        self.conflicts = self.upkeep.conflicts
+        self.keeping = self.upkeep.keeping
         self._in_step = False
         self._typing: list[int] = []
         self._limits: Limits | None = None
         self._open_max = STREAMS_OPEN_MAX
         self._last_number = 0
-        self._overview_due = self._overview_asked = False
-        self._plan_due = False
         self._wake_writer = trio.Event()
         self._changed = trio.Event()
         self.succeeded_at = int.from_bytes(store.noted(SUCCEEDED), "big")
         self.later: Callable[[float, Callable[[], None]], None] | None = None
-        self._restoring = bool(store.noted(RESTORED))
-        self._rank()
-        self._plan_due = records and self.sync_streams.told
 
     # What the application asks for
 
@@ -159,27 +133,10 @@ class Exchange:
             self._typing.append(stream)
             self.wake()
 
-    def plan_again(self) -> None:
-        """What is kept was chosen anew."""
-        self._plan_due = True
-        self.wake()
-
     @property
     def changed(self) -> trio.Event:
         """Set when anything of the status may have changed, and then another one."""
         return self._changed
-
-    def behind(self) -> tuple[Behind, ...]:
-        """The streams that are not up to date, the most urgent first."""
-        positions = self.streams.positions
-        missing = dict.fromkeys([*self._snapshots.wanted, *positions.missing()])
-        found = []
-        for stream in sorted(missing, key=self._priority):
-            known = self.sync_streams.get(stream)
-            if known is not None:
-                events = max(0, max(known.head, self._heads.get(stream, 0)) - positions.cursor(stream))
-                found.append(Behind(stream, known.kind, known.community, events, stream in self._snapshots))
-        return tuple(found)
 
     @property
     def is_complete(self) -> bool:
@@ -187,15 +144,14 @@ class Exchange:
         return (
             self._limits is not None
             and not self.mutations.upload.pending
-            and not (self._overview_due or self._overview_asked or self._plan_due or self.conflicts.stale or self.conflicts.asking)
-            and not self._snapshots.wanted
+            and self.upkeep.is_complete
             and not self.streams.positions.missing()
         )
 
     @property
     def is_in_step(self) -> bool:
         """The same, where nothing is open: when there was last nothing to say everything was up and down, and nothing was added since."""
-        return self._in_step and not self.mutations.upload.pending and not self._plan_due
+        return self._in_step and not self.mutations.upload.pending and not self.upkeep.has_something
 
     # The socket's side
 
@@ -214,8 +170,7 @@ class Exchange:
 
     def hello_cursors(self) -> tuple[Cursor, ...]:
         """The cursors for `Hello`; from now on what they bring is taken."""
-        if self._plan_due:
-            self._carry_out_plan()
+        self.upkeep.carry_out_plan()
         return self.streams.hello()
 
     def welcome(self, welcome: Welcome, reset: bool, link: LinkQuality = LinkQuality.UNKNOWN) -> None:
@@ -228,9 +183,7 @@ class Exchange:
             raise DeviceCopied(f"the server has decided {last_number} mutations, and this store has numbered {self.mutations.given}")
         if reset:
             self.mutations.restore(last_number)
-            self._store.note(RESTORED, b"1")
-            self._restoring = True
-            self._forget_positions()
+            self.upkeep.restore()
         if self._epoch != welcome.epoch:
             self._store.begin(welcome.epoch)
             self._epoch = welcome.epoch
@@ -247,20 +200,9 @@ class Exchange:
             self.follow_inbox(welcome.inbox)
         self.streams.positions.priorities[welcome.inbox] = Priority.INBOX
         self.questions.welcome()
-        self._overview_due = self._records and (self._overview_due or reset or not self.sync_streams.told)
-        if reset:
-            self.conflicts.doubt()
-        self._plan_due = self._records and self.sync_streams.told
+        self.upkeep.welcome(reset)
         self.wake()
         self._change()
-
-    def _forget_positions(self) -> None:
-        """Streams of records begin with a snapshot in the new history, not with its first event."""
-        for one in self.sync_streams.all():
-            self.streams.positions.forget(one.stream)
-        for size in self._store.sizes():
-            if size.stream not in self.sync_streams:
-                self._store.forget(size.stream)
 
     def cut(self) -> None:
         """The socket is gone."""
@@ -269,14 +211,10 @@ class Exchange:
             self._in_step = False
         self.later = None
         self._limits = None
-        self._overview_due = self._overview_due or self._overview_asked
-        self._overview_asked = False
         self.mutations.cut()
         self.streams.cut()
         self.questions.cut()
-        self._snapshots.cut()
-        self._fetched.clear()
-        self.conflicts.cut()
+        self.upkeep.cut()
         self._typing.clear()
         self._change()
 
@@ -296,7 +234,7 @@ class Exchange:
     @property
     def has_something(self) -> bool:
         """Whether there is reason to open a door: something to send, to ask, or to fetch."""
-        return bool(self.mutations.upload.pending or self.questions.waiting or self._plan_due or self._overview_due)
+        return bool(self.mutations.upload.pending or self.questions.waiting or self.upkeep.has_something)
 
     @property
     def is_waiting(self) -> bool:
@@ -326,37 +264,20 @@ class Exchange:
         return frames
 
     def _commands(self) -> Iterator[bytes]:
-        self._want()
+        self.upkeep.ask_what_is_due()
         yield from self.questions.commands()
         yield from self.streams.unfollows()
-        unasked = [*self.streams.positions.unasked(), *(self._snapshots.unasked() if not self._is_uploading() else ())]
-        for stream in sorted(unasked, key=self._priority):
-            if self.streams.asking + self._snapshots.asking >= self._open_max:
+        snapshots = self.upkeep.snapshots
+        for stream in self.upkeep.unasked():
+            if self.streams.asking + snapshots.asking >= self._open_max:
                 break
-            if stream in self._snapshots:
-                self._snapshots.ask(stream, self.questions)
+            if stream in snapshots:
+                snapshots.ask(stream, self.questions)
                 yield from self.questions.commands()
             else:
                 yield self.streams.ask(stream)
         while self._typing:
             yield encode(Typing(self._typing.pop(0)))
-
-    def _want(self) -> None:
-        """Asks for what became due."""
-        if self._plan_due:
-            self._carry_out_plan()
-        if self._overview_due and not self._overview_asked:
-            self._overview_due, self._overview_asked = False, True
-            self.questions.wonder(Overview, self._hear_overview)
-        if self._records and self.conflicts.stale:
-            self.conflicts.ask(self.questions)
-
-    def _is_uploading(self) -> bool:
-        """After a restore everything goes up before snapshots come down: they would show a state without it."""
-        if self._restoring and not self.mutations.upload.pending:
-            self._store.note(RESTORED, b"")
-            self._restoring = False
-        return self._restoring
 
     def hear(self, frame: AnyFrame | UnknownFrame | UnknownEvent) -> None:
         """Takes one frame that is not about the session itself. Raises `ServerFault`, and `DeviceCopied` when the store was copied."""
@@ -370,7 +291,7 @@ class Exchange:
             case Refused():
                 self.mutations.refuse(frame)
             case Followed(id, stream, upto, live):
-                self._heads[stream] = upto
+                self.upkeep.heads[stream] = upto
                 self.streams.hear_followed(stream, id, upto, live)
             case Lagged(stream):
                 self.streams.hear_lagged(stream)
@@ -390,91 +311,6 @@ class Exchange:
                 self.wake()
             self._change()
 
-    # What follows from what was heard
-
-    def _news(self, fact: Fact, taken: bool) -> None:
-        """An event was taken; or there is one in a stream that nobody reads, which for the inbox means: ask what it would have said."""
-        body = fact.body if isinstance(fact, Event) else None
-        if not taken:
-            if self.streams.positions.priorities.get(fact.stream) == Priority.INBOX and self._records:
-                self._overview_due = True
-                self.conflicts.doubt()
-                self.wake()
-            return
-        match body:
-            case SpaceLeft(space):
-                self._drop(self.sync_streams.leave(space))
-                self._overview_due = self._records
-            case SpaceEntered():
-                self._overview_due = self._records
-            case ConflictNoted():
-                self.conflicts.doubt()
-            case _:
-                return
-        self.wake()
-
-    def _decided(self, operation: bytes, code: int, value: int) -> None:
-        """A mutation has its outcome: what it may have changed is asked for."""
-        if code != Code.OK or len(operation) < 2:
-            return
-        tag = operation[1]
-        if tag in _JOINING and self._records:
-            self._overview_due = True
-        elif tag in _DECIDING and (tag != Change.__struct_config__.tag or read_outcome(value)[0] is Outcome.REVIEW):
-            self.conflicts.doubt()
-
-    def _hear_overview(self, answer: AnyFrame) -> None:
-        self._overview_asked = False
-        if isinstance(answer, Spaces):
-            gone = self.sync_streams.learn(answer)
-            self._drop(gone)
-            self._rank()
-            self._plan_due = True
-            self.wake()
-
-    def _carry_out_plan(self) -> None:
-        self._plan_due = False
-        plan = self.keeping.plan()
-        for step in plan.give_up:
-            self.keeping.gave_up(step.stream)
-            self._drop([step.stream])
-        for step in plan.keep:
-            if step.stream not in self._snapshots:
-                self.streams.follow(step.stream)
-        for step in plan.fetch:
-            self._snapshots.want(step.stream)
-
-    def _is_held(self, stream: int) -> bool:
-        return stream in self.streams.positions or stream in self._snapshots
-
-    def _complete(self, stream: int, head: int) -> None:
-        self._fetched.add(stream)
-        self.streams.start_at(stream, head)
-        self._plan_due = True
-
-    def _refused(self, stream: int, code: int) -> bool:
-        """A stream of records cannot be had: from this position (true: a snapshot goes on from it), or at all."""
-        if stream not in self.sync_streams or not self._records:
-            return False
-        self.wake()
-        if code == Code.RESET:
-            # Once a socket: a server that refuses the head of its own snapshot would be asked without end.
-            if stream in self._fetched:
-                return False
-            self.streams.positions.forget(stream)
-            self._snapshots.want(stream)
-            return True
-        self._drop([stream])
-        self.sync_streams.drop([stream])
-        self._overview_due = True
-        return False
-
-    def _drop(self, streams: list[int]) -> None:
-        """Their records go from this device; changes without an outcome stay, and are sent."""
-        for stream in streams:
-            self._snapshots.forget(stream)
-            self.streams.unfollow(stream, forget=True)
-
     def _ask_heirs(self) -> None:
         heirs = self.mutations.heirs
 
@@ -487,14 +323,7 @@ class Exchange:
 
         self.questions.wonder(heirs.question, hear)
 
-    # Status and order
-
-    def _rank(self) -> None:
-        for one in self.sync_streams.all():
-            self.streams.positions.priorities[one.stream] = PRIORITIES.get(one.kind, Priority.COMMUNITY)
-
-    def _priority(self, stream: int) -> int:
-        return self.streams.positions.priorities.get(stream, Priority.COMMUNITY)
+    # Status
 
     def tell_changed(self) -> None:
         """Whoever looks at the status looks again."""

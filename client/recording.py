@@ -140,7 +140,7 @@ class Recording(Asking):
             chosen.append(one if isinstance(one, Held) else Held(stream, min(rank, 255)))
         pending = self._record(Hold(tuple(chosen), quota_bytes))
         self._exchange.keeping.choose(chosen, quota_bytes)
-        self._exchange.plan_again()
+        self._exchange.upkeep.plan_again()
         return pending
 
     async def holding(self) -> Holdings:

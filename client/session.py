@@ -215,7 +215,7 @@ class Session(Recording):
             upload.in_flight,
             upload.sent,
             upload.total,
-            exchange.behind(),
+            exchange.upkeep.behind(),
             exchange.succeeded_at,
             tuple(exchange.mutations.unapplied()),
             len(exchange.conflicts.listed),

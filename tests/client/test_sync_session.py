@@ -8,7 +8,8 @@ from trio.testing import MockClock
 
 from client import MemoryStore, MutationRefused, SessionEnded, Settings, connect
 from client.sync_streams import NoStream
-from protocol.codec import encode
+from protocol.chunks import expand
+from protocol.codec import decode_operation, encode
 from protocol.codes import Code
 from protocol.entities import SCHEMA, Entity, write_fields
 from protocol.frames import CHUNK_BYTES_GOAL, AnyCommand, Chunk, Failed, Follow, Mutate, Snapshot
@@ -51,6 +52,13 @@ def numbers_of(command: AnyCommand) -> range:
     if isinstance(command, Chunk):
         return range(command.number, command.number + sum(len(run.changes) for run in command.runs))
     return range(command.number, command.number + 1) if isinstance(command, Mutate) else range(0)
+
+
+def changes_of(command: AnyCommand) -> list[Change]:
+    """The changes that a command carries."""
+    frozen = expand(command) if isinstance(command, Chunk) else [bytes(command.operation)] if isinstance(command, Mutate) else []
+    decoded = [decode_operation(operation) for operation in frozen if isinstance(operation, bytes)]
+    return [operation for operation in decoded if isinstance(operation, Change)]
 
 
 async def test_what_is_written_offline_is_seen_at_once_and_leaves_as_a_chunk(
@@ -343,12 +351,28 @@ async def test_a_stream_that_is_behind_is_named_with_what_is_missing(server: Fak
         assert session.sync_status.behind == ()
 
 
+async def test_a_stream_that_is_also_wanted_as_events_is_fetched_once_and_then_followed(
+    server: FakeServer, own: int, autojump_clock: MockClock
+) -> None:
+    for key in range(1, 9):
+        write(server, own, Entity.BOOKMARK, key, {NOTE: f"old {key}"})
+    async with connect(server.transport(), FakeGrant(server, 11), world=CALM) as session:
+        async for _ in session.sync_statuses():
+            if own in session.sync_streams:
+                break
+        session.follow(own)
+        await session.synced()
+        assert len(session.records.list(own, Entity.BOOKMARK)) == 8
+        assert session.cursor(own) == 8
+    pages = [command.key for command in server.commands if isinstance(command, Snapshot)]
+    assert len(pages) == len(set(pages))
+
+
 async def test_a_program_that_only_talks_asks_for_no_records(server: FakeServer, own: int, autojump_clock: MockClock) -> None:
     async with connect(server.transport(), FakeGrant(server, 11), world=CALM, settings=Settings(records=False)) as session:
         await session.say(50, "hello")
-    assert {type(command).__name__ for command in server.commands} == {"Hello", "Mutate", "Follow", "Bye"} - (
-        set() if any(isinstance(command, Follow) for command in server.commands) else {"Follow"}
-    )
+        await session.synced()
+    assert {type(command).__name__ for command in server.commands} == {"Hello", "Mutate", "Bye"}
 
 
 # Copies of a store
@@ -492,4 +516,6 @@ async def test_after_a_restore_all_goes_up_on_base_0_before_snapshots_come_down(
     uploads = [at for at, command in enumerate(server.commands) if isinstance(command, Chunk | Mutate)]
     snapshots = [at for at, command in enumerate(server.commands) if isinstance(command, Snapshot)]
     assert max(uploads) < min(snapshots)
+    sent = [change for at in uploads for change in changes_of(server.commands[at])]
+    assert len(sent) == 4 and {change.base for change in sent} == {0}
     assert store.load().mutations == () and not store.noted("restored")
