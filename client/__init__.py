@@ -4,6 +4,8 @@ account.py      HTTP: register, log in, renew          connecting.py   connect(u
 session.py      what an application calls              subscription.py what it iterates over
 exchange.py     what is asked, heard and still open    fold.py         what streams amount to
 runner.py       one socket after another               link.py, websocket.py, store.py, sqlite_store.py: ports and adapters
+http_door.py    requests in the place of a socket      replica.py, upkeep.py, snapshots.py: the records of one's streams
+mutations.py    what was asked for and not decided     ledger.py, parcels.py, heirs.py: its numbers, its bytes, its copies
 """
 
 from client.account import Account, Credentials
@@ -18,12 +20,15 @@ from client.errors import (
     SessionEnded,
     Unreachable,
 )
+from client.http_door import sync_once
 from client.pending import Pending
 from client.session import Session, Status
 from client.settings import Settings
 from client.sqlite_store import MemoryStore, SqliteStore
 from client.store import Bookmark, Store
 from client.subscription import CaughtUp, Events, Restarted, Unreadable
+from client.sync_status import SyncStatus
+from client.sync_streams import NoStream
 
 __all__ = [
     "Account",
@@ -36,6 +41,7 @@ __all__ = [
     "Events",
     "MemoryStore",
     "MutationRefused",
+    "NoStream",
     "Pending",
     "QueueFull",
     "RequestFailed",
@@ -46,7 +52,9 @@ __all__ = [
     "SqliteStore",
     "Status",
     "Store",
+    "SyncStatus",
     "Unreachable",
     "Unreadable",
     "connect",
+    "sync_once",
 ]
