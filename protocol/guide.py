@@ -150,11 +150,40 @@ A mutation has an effect that lasts, and it has it exactly once, however often i
   from an old backup. Stop, log in again as a new device, and offer the queue to the person for sending anew.
 """
 
+RECORDS: Final = """\
+Some streams hold **records** and nothing else: progress, answers, a profile, drafts, a community's actions and content.
+[Entities](entities.md) has all of them, with their fields and with the rule for two changes that did not know of each other.
+
+* **Reading.** `Snapshot` brings a stream's records page by page, each below `bytes_max`. Keep the `head` of the first page, apply
+  every page as it comes, and after the last one (`more` is false) `Follow` the stream from that head. What was written meanwhile
+  comes twice at most: **an item whose version is not above the one you hold is passed over.** A snapshot that was cut goes on after
+  the last record that came. `Changed` tells only fields that were written; an item that is `gone` takes the record away. A stream
+  may forget what is older than some months: a `Follow` is then `Failed` with `RESET`, and a snapshot begins.
+* **Writing.** A `Change` names the fields that it writes, the version that its writer saw (`base`, 0: none) and when it was, by the
+  device's clock. It is a mutation like any other: numbered, frozen, sent until it is answered. Show it at once, over what the server
+  has told; show what the server has once the outcome is there and the version that it names has come. The value of `Done` says what
+  became of it. With `REVIEW` a person decides, and with `SUPERSEDED` another value stays; nothing that anybody entered is thrown away.
+* **Few bytes.** A `Chunk` carries up to {chunk_changes_max} changes in the fewest bytes: close it at {chunk_bytes_goal} bytes, and
+  leave no more than two unanswered, so that a cut costs no more than those. What counts is each change's own bytes, as a `Mutate`
+  would carry them with every field written: a retry may be cut into other chunks. One bad change in a chunk is refused by its number.
+* **Conflicts.** `Conflicts` lists them with both sides; `Claim`, `Resolve` and `Reopen` are mutations. None expires. `ConflictNoted` in
+  the inbox says that one changed. `Versions` lists earlier and lost values of a record: to bring one back, write it.
+* **What is refused** is kept, on the device with its code and on the server: `Unapplied` lists it, `Release` applies it after all,
+  `Discard` puts it away.
+* **Schemas.** `Hello.schema` names the table of entities that the client was built for; it is understood, and answered, in that.
+* **Copies.** When `Welcome.last_number` is above every number that a store has given (and not in a new epoch), or a mutation is
+  `NUMBER_REUSED`, the store is a copy of another one. `POST /api/v1/devices` with the access token makes a new device of the same
+  account; on its first socket `Inherit` ends the old one and tells what became of its mutations. The others are numbered anew.
+* **Without a socket.** `POST /api/v1/sync` takes a message that begins with `Sync` and goes on with chunks, mutations and requests;
+  the answer is a message that begins with `Welcome`. A `Follow` brings what fits, and `Followed` is never live.
+"""
+
 EPOCH: Final = """\
 `Welcome.epoch` names one history of the database. It changes when the database was restored from a backup or failed over with a
 loss. When it differs from the epoch that the client stored with its cursors, then the numbers of that history mean nothing any
 more: drop cursors and what was read, start again from `Overview`, and send again those mutations that were acknowledged under the
-old epoch and are still kept. Send the stored epoch in `Hello` (0 for none).
+old epoch with numbers above `Welcome.last_number` and are still kept, changes of records with base 0. Everything goes up before the
+first `Snapshot` is asked for, or it would show a state without what is on its way. Send the stored epoch in `Hello` (0 for none).
 """
 
 HEARTBEAT: Final = """\
@@ -204,7 +233,8 @@ WRITING: Final = """\
 1. Write a msgpack reader and writer for integers, strings, booleans and arrays (150 lines), or take a library. Make the types
    from `docs/protocol.json`.
 2. Run `tests/vectors/frames.json`: every `valid` entry must decode to `fields` and encode to bytes that decode to the same; what
-   is listed under `newer` must decode too. `invalid` shows what a server refuses, and with which code.
+   is listed under `newer` must decode too. `invalid` shows what a server refuses, and with which code. For records run
+   `tests/vectors/sync.json` too: its scenarios say step by step what a client sends, keeps and shows.
 3. Log in over HTTP, open the socket, send `Hello` with the inbox at cursor 0, and wait for `Welcome`.
 4. Ask for `Overview`, follow the streams that are shown, and apply events by the three-line rule of "Streams and cursors".
 5. Put mutations into a durable queue: number, bytes, state. Send from it, at most `in_flight_max` at a time; remove what is

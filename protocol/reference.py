@@ -68,6 +68,8 @@ def render() -> str:
         guide.STREAMS.format_map(words),
         "## Mutations",
         guide.MUTATIONS,
+        "## Records",
+        guide.RECORDS.format_map(words),
         "## Epoch",
         guide.EPOCH,
         "## Heartbeat",
@@ -100,7 +102,7 @@ def render() -> str:
         "## Event bodies",
         "What an `Event` says: its last field is one of these arrays.",
         *(_form(form) for form in schema.bodies),
-        "## Records",
+        "## Parts",
         "Arrays without a tag, inside the others.",
         *(_form(form) for form in schema.records),
     ]
@@ -109,9 +111,9 @@ def render() -> str:
 
 def _contents() -> str:
     titles = (
-        "Transport · Tokens · Messages and frames · The life of a session · Streams and cursors · Mutations · Epoch · Heartbeat · Flow · "
-        "Ends and returns · Growing · Writing a client · Codes · Limits · Values · Enumerations · Commands · Operations · Frames · "
-        "Event bodies · Records"
+        "Transport · Tokens · Messages and frames · The life of a session · Streams and cursors · Mutations · Records · Epoch · "
+        "Heartbeat · Flow · Ends and returns · Growing · Writing a client · Codes · Limits · Values · Enumerations · Commands · "
+        "Operations · Frames · Event bodies · Parts"
     )
     return " · ".join(f"[{title}](#{title.lower().replace(' ', '-')})" for title in titles.split(" · "))
 

@@ -10,6 +10,7 @@ import msgpack
 import pytest
 
 from protocol import codes, frames, guide, reference
+from protocol.merge import Outcome
 from protocol.schema import describe
 from tests.protocol.files import ROOT
 from tests.protocol.test_vectors import VECTORS, as_json, as_msgpack, claims
@@ -149,6 +150,7 @@ def test_the_guide_names_only_what_exists() -> None:
     schema = describe()
     known = {form.name for form in schema.forms()} | {value.name for value in schema.values} | {row.name for row in schema.codes}
     known |= {f"{form.name}.{field.name}" for form in schema.forms() for field in form.fields} | {"Origin", "Retry-After"}
+    known |= {outcome.name for outcome in Outcome}
     words = " ".join(text for name, text in vars(guide).items() if name.isupper())
     named = {name.removesuffix(".limits") for name in re.findall(r"`([A-Z][A-Za-z_.]+)`", words)}
     named = {name.replace("Welcome.limits.", "Limits.") for name in named}
