@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
 from actors.socket_port import Batch
 from gateway import rfc6455
-from gateway.connection import Bounds
+from gateway.connection import Bounds, Connection
 from gateway.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Close, Event, Limits, Message, Ping, Pong, Reader
 from protocol.codes import Code
 from tests.gateway.public_port import PATIENCE_S, REQUEST, Port, Session, eventually, open_port, open_socket, read_all, read_exactly
@@ -349,6 +350,22 @@ async def test_pushes_within_one_round_leave_in_one_send() -> None:
         assert port.listener.counters.sends == before
         port.listener.multiplexer.uncork()
         assert port.listener.counters.sends == before + 1
+        wires = b"".join(rfc6455.encode(BINARY, batch.payload) for batch in batches)
+        assert await read_exactly(stream, len(wires)) == wires
+
+
+@pytest.mark.parametrize(("secure", "length", "sends"), [(True, 8000, 3), (True, 100, 1), (False, 8000, 1)])
+async def test_a_tls_record_holds_no_more_than_one_message_of_catch_up(secure: bool, length: int, sends: int) -> None:
+    async with open_port(echo=False) as port, await open_socket(port) as stream:
+        session = await port.session()
+        assert isinstance(session.outlet, Connection)
+        session.outlet.peer = msgspec.structs.replace(session.outlet.peer, secure=secure)
+        batches = [Batch(letter * length) for letter in (b"a", b"b", b"c")]
+        before = port.listener.counters.sends
+        port.listener.multiplexer.cork()
+        assert all(session.outlet.push(batch) for batch in batches)
+        port.listener.multiplexer.uncork()
+        assert port.listener.counters.sends == before + sends
         wires = b"".join(rfc6455.encode(BINARY, batch.payload) for batch in batches)
         assert await read_exactly(stream, len(wires)) == wires
 
