@@ -196,8 +196,8 @@ class Exchange:
         if self.mutations.heirs.waiting:
             self.mutations.heirs.begin()
             self._ask_heirs()
-        if welcome.inbox not in self.streams.positions:
-            self.follow_inbox(welcome.inbox)
+        # Also where nobody reads it and it rests since its last news: what it would say now has to be asked for.
+        self.follow_inbox(welcome.inbox)
         self.streams.positions.priorities[welcome.inbox] = Priority.INBOX
         self.questions.welcome()
         self.upkeep.welcome(reset)

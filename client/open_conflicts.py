@@ -7,7 +7,7 @@ Invariant: what is listed is one answer of the server's as a whole, or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -57,6 +57,14 @@ class OpenConflicts:
     def doubt(self) -> None:
         """Something has happened to a conflict."""
         self._stale = True
+
+    def forget(self, streams: Collection[int]) -> None:
+        """These may be read no longer: what was told of their conflicts goes, too."""
+        left = tuple(one for one in self._listed if one.stream not in streams)
+        if left != self._listed:
+            self._listed = left
+            self._store.note(NOTE, msgspec.msgpack.encode(left))
+            self._changed()
 
     def cut(self) -> None:
         """The socket is gone; what was asked and not answered is asked again."""

@@ -159,7 +159,7 @@ class Upkeep:
             return
         match body:
             case SpaceLeft(space):
-                self._drop(self.sync_streams.leave(space))
+                self._lose(self.sync_streams.leave(space))
                 self._overview_due = self._records
             case SpaceEntered():
                 self._overview_due = self._records
@@ -182,8 +182,7 @@ class Upkeep:
     def _hear_overview(self, answer: AnyFrame) -> None:
         self._overview_asked = False
         if isinstance(answer, Spaces):
-            gone = self.sync_streams.learn(answer)
-            self._drop(gone)
+            self._lose(self.sync_streams.learn(answer))
             self._rank()
             self._plan_due = True
             self._wake()
@@ -223,10 +222,15 @@ class Upkeep:
             self._streams.positions.forget(stream)
             self.snapshots.want(stream)
             return True
-        self._drop([stream])
+        self._lose([stream])
         self.sync_streams.drop([stream])
         self._overview_due = True
         return False
+
+    def _lose(self, streams: list[int]) -> None:
+        """They may be read no longer: nothing of them stays, also not what their conflicts say of them."""
+        self._drop(streams)
+        self.conflicts.forget(streams)
 
     def _drop(self, streams: list[int]) -> None:
         """Their records go from this device; changes without an outcome stay, and are sent."""
