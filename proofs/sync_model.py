@@ -45,8 +45,7 @@ def play(seed: int, examples: int) -> tuple[int, float, str]:
     try:
         trio.run(run)
     except Exception as error:  # noqa: BLE001 - any failure of any kind is the finding
-        notes = "\n".join(getattr(error, "__notes__", ()))
-        trouble = "".join(traceback.format_exception(error)[-3:]) + notes
+        trouble = "".join(traceback.format_exception(error))
     return seed, time.process_time() - began, trouble
 
 
