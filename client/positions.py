@@ -6,7 +6,8 @@
                                             └────────────────────────┘
 
 Push, reconnect, a gap and a slow reader are one thing here: ask for everything after the cursor. One question is open per
-stream at a time, named by its request's id; answers to older questions are passed over.
+stream at a time, named by its request's id; answers to older questions are passed over. A server may say how far a page goes before it has
+all arrived; then the next one is asked for from there at once, or each page would cost a slow link an idle round trip.
 
 Invariant: the cursor moves by one, only together with the event of that number being applied; nothing is applied twice or skipped.
 """
@@ -52,7 +53,7 @@ class Heard(Enum):
 class Position:
     """One stream."""
 
-    __slots__ = ("asked_after", "asked_id", "phase", "seq", "stalls", "stream")
+    __slots__ = ("ahead", "asked_after", "asked_id", "phase", "seq", "stalls", "stream", "torn")
 
     def __init__(self, stream: int, seq: int) -> None:
         self.stream = stream
@@ -61,6 +62,15 @@ class Position:
         self.asked_id = 0
         self.asked_after = 0
         self.stalls = 0
+        self.ahead = 0
+        """Where the next question begins, while what comes before it is still under way; 0: nothing is to be asked ahead."""
+        self.torn = False
+        """An event was passed over that did not come next; none has been applied since."""
+
+    def enter(self, phase: Phase) -> None:
+        """Another phase: what was to be asked ahead is not."""
+        self.phase = phase
+        self.ahead = 0
 
 
 class Positions:
@@ -104,7 +114,7 @@ class Positions:
         if position is None or position.phase is Phase.ASLEEP:
             return False
         asked = position.phase is not Phase.WANTED
-        position.phase = Phase.ASLEEP
+        position.enter(Phase.ASLEEP)
         return asked
 
     def forget(self, stream: int) -> None:
@@ -118,7 +128,7 @@ class Positions:
             position.seq = 0
             position.stalls = 0
             if position.phase is not Phase.ASLEEP:
-                position.phase = Phase.WANTED
+                position.enter(Phase.WANTED)
         return moved
 
     def hello(self) -> tuple[Cursor, ...]:
@@ -127,22 +137,21 @@ class Positions:
         for position in sorted(self._streams.values(), key=self._priority):
             if position.phase is Phase.ASLEEP:
                 continue
-            position.phase = Phase.WANTED
+            position.enter(Phase.WANTED)
             position.stalls = 0
             if len(cursors) < CURSORS_MAX:
-                position.phase, position.asked_id, position.asked_after = Phase.ASKED, 0, position.seq
-                cursors.append(Cursor(position.stream, position.seq))
+                cursors.append(Cursor(position.stream, self.asked(position.stream, 0)))
         return tuple(cursors)
 
     def ask_again(self) -> None:
         """Where nothing comes by itself, every stream that is wanted is asked for anew."""
         for position in self._streams.values():
             if position.phase is not Phase.ASLEEP:
-                position.phase = Phase.WANTED
+                position.enter(Phase.WANTED)
 
     def unasked(self) -> list[int]:
         """The streams to send a `Follow` for, the most urgent first."""
-        wanted = [position for position in self._streams.values() if position.phase is Phase.WANTED]
+        wanted = [position for position in self._streams.values() if position.phase is Phase.WANTED or position.ahead]
         return [position.stream for position in sorted(wanted, key=self._priority)]
 
     def missing(self) -> list[int]:
@@ -155,8 +164,11 @@ class Positions:
     def asked(self, stream: int, id: int) -> int:
         """Notes that `Follow` number `id` goes out; returns the position it asks from."""
         position = self._streams[stream]
-        position.phase, position.asked_id, position.asked_after = Phase.ASKED, id, position.seq
-        return position.seq
+        position.asked_after = position.seq if position.torn else max(position.seq, position.ahead)
+        position.torn = False
+        position.asked_id = id
+        position.enter(Phase.ASKED)
+        return position.asked_after
 
     def judge(self, stream: int, seq: int) -> Verdict:
         """What an event is worth. Does not move the cursor: `apply` does, once the event has been taken."""
@@ -166,8 +178,9 @@ class Positions:
         if seq == position.seq + 1:
             return Verdict.APPLY
         if position.phase is Phase.ASKED:
+            position.torn = True
             return Verdict.DROP
-        position.phase = Phase.WANTED
+        position.enter(Phase.WANTED)
         return Verdict.ASK
 
     def apply(self, stream: int, seq: int) -> None:
@@ -176,6 +189,7 @@ class Positions:
         assert seq == position.seq + 1, f"event {seq} of stream {stream} applied at {position.seq}"
         position.seq = seq
         position.stalls = 0
+        position.torn = False
 
     def followed(self, stream: int, id: int, upto: int, live: bool) -> Heard:
         """The server has sent all up to `upto`. Asks on from the cursor where something is missing or more is to come."""
@@ -184,10 +198,15 @@ class Positions:
             return Heard.NOTHING
         complete = live or (self.polled and not self.full and position.seq == position.asked_after)
         if complete and position.seq >= upto:
-            position.phase = Phase.LIVE
+            position.enter(Phase.LIVE)
             return Heard.LIVE
-        position.phase = Phase.WANTED
-        if position.seq == position.asked_after and not self.full:
+        if not (live or self.polled or position.torn) and upto > position.seq:
+            position.ahead = upto
+            brought = False  # nothing since the last answer, unless an event comes in between
+        else:
+            position.enter(Phase.WANTED)
+            brought = position.seq != position.asked_after or self.full
+        if not brought:
             position.stalls += 1
             if position.stalls >= STALLS_MAX:
                 return Heard.STALLED
@@ -198,7 +217,7 @@ class Positions:
         position = self._streams.get(stream)
         if position is None or position.phase in (Phase.ASLEEP, Phase.WANTED):
             return False
-        position.phase = Phase.WANTED
+        position.enter(Phase.WANTED)
         return True
 
     def failed(self, stream: int, id: int) -> bool:
@@ -206,5 +225,5 @@ class Positions:
         position = self._streams.get(stream)
         if position is None or position.phase is not Phase.ASKED or position.asked_id != id:
             return False
-        position.phase = Phase.ASLEEP
+        position.enter(Phase.ASLEEP)
         return True

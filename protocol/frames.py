@@ -429,7 +429,11 @@ class Event(Frame, frozen=True, tag=48):
 
 
 class Followed(Frame, frozen=True, tag=49):
-    """Everything up to `upto` has been sent. `live`: what comes will follow by itself; otherwise ask for the next page."""
+    """Everything up to `upto` has been sent. `live`: what comes will follow by itself; otherwise ask for the next page.
+
+    On a bad link an answer that is not `live` comes before its page's last message: ask for what comes after `upto` at once, so that the
+    next page begins where this one ends.
+    """
 
     id: Annotated[int, Meta(ge=0)]
     stream: StreamId

@@ -8,6 +8,7 @@ from actors.channel import ChannelLimits
 from actors.storage import Audience, CheckAudience, Denied, Events, Fact, Head, Heads, ReadAfter, ReadHeads, Row
 from protocol.codec import encode, encode_event
 from protocol.codes import Code
+from protocol.entities import SCHEMA
 from protocol.events import AuthorityChanged, Said
 from protocol.frames import DOWN_BYTES_GOAL, Event, Failed, Follow, Followed, IsTyping, Lagged, Typing, Unfollow, Unfollowed
 from protocol.values import Cursor, LinkQuality
@@ -419,6 +420,28 @@ def test_a_page_leaves_in_messages_that_a_slow_link_can_finish() -> None:
     assert seqs(line) == list(range(1, 21))
 
 
+@pytest.mark.parametrize(
+    ("link", "schema", "at"),
+    [(LinkQuality.TWO_G, SCHEMA, -2), (LinkQuality.FAIR, SCHEMA, -2), (LinkQuality.GOOD, SCHEMA, -1), (LinkQuality.TWO_G, SCHEMA - 1, -1)],
+)
+def test_on_a_bad_link_a_page_says_how_far_it_goes_while_its_last_message_is_under_way(link: LinkQuality, schema: int, at: int) -> None:
+    stage = Stage(CastLimits(channel=ChannelLimits(message_bytes_goal=500)))
+    line = stage.connect(cursors=[Cursor(STREAM, 0)], link=link, schema=schema)
+    line.hear()
+    stage.answer(ReadAfter, Events(SPACE, 20, 0, said_rows(1, 4, 450), True))
+    heard = line.hear()
+    assert heard[at] == Followed(0, STREAM, 4, False)
+    assert [frame.seq for frame in heard if isinstance(frame, Event)] == [1, 2, 3, 4]
+
+
+def test_a_page_of_one_message_says_how_far_it_goes_behind_it() -> None:
+    stage = Stage()
+    line = stage.connect(cursors=[Cursor(STREAM, 0)], link=LinkQuality.TWO_G, schema=SCHEMA)
+    line.hear()
+    stage.answer(ReadAfter, Events(SPACE, 20, 0, said_rows(1, 4, 100), True))
+    assert line.hear()[-1] == Followed(0, STREAM, 4, False)
+
+
 def test_one_event_alone_may_be_longer_than_a_message_should_be() -> None:
     stage = Stage(CastLimits(channel=ChannelLimits(message_bytes_goal=500)))
     line = stage.connect(cursors=[Cursor(STREAM, 0)])
@@ -432,9 +455,9 @@ def test_one_event_alone_may_be_longer_than_a_message_should_be() -> None:
         (LinkQuality.UNKNOWN, 32 * 1024),
         (LinkQuality.EXCELLENT, 32 * 1024),
         (LinkQuality.GOOD, 32 * 1024),
-        (LinkQuality.FAIR, 24 * 1024),
-        (LinkQuality.POOR, 24 * 1024),
-        (LinkQuality.TWO_G, 24 * 1024),
+        (LinkQuality.FAIR, 16 * 1024),
+        (LinkQuality.POOR, 16 * 1024),
+        (LinkQuality.TWO_G, 16 * 1024),
     ],
 )
 def test_a_page_is_shorter_on_a_link_that_is_no_better_than_fair(link: LinkQuality, bytes_max: int) -> None:

@@ -23,6 +23,11 @@ class PositionsAndServer(RuleBasedStateMachine):
         self.wire: list[tuple[str, int, int, bool]] = []
         self.applied: list[int] = []
         self.last_id = 0
+        self.early = False
+
+    @rule(early=booleans())
+    def answer(self, early: bool) -> None:
+        self.early = early
 
     def ask(self) -> None:
         for stream in self.positions.unasked():
@@ -32,9 +37,11 @@ class PositionsAndServer(RuleBasedStateMachine):
 
     def serve(self, id: int, after: int) -> None:
         upto = min(after + PAGE, self.head)
-        self.wire += [("event", seq, 0, False) for seq in range(after + 1, upto + 1)]
+        page = [("event", seq, 0, False) for seq in range(after + 1, upto + 1)]
         self.following = upto == self.head
-        self.wire.append(("followed", upto, id, self.following))
+        # With more behind it, a page may say how far it goes before all of it has come.
+        told = 1 if self.early and page and not self.following else len(page)
+        self.wire += [*page[:told], ("followed", upto, id, self.following), *page[told:]]
 
     @rule()
     def post(self) -> None:
@@ -126,3 +133,35 @@ def test_more_cursors_than_hello_takes_are_asked_for_afterwards() -> None:
         positions.want(stream)
     assert len(positions.hello()) == 256
     assert len(positions.unasked()) == 44
+
+
+def test_the_next_page_is_asked_for_while_the_last_one_is_under_way() -> None:
+    positions = Positions()
+    positions.want(STREAM)
+    assert positions.asked(STREAM, 1) == 0
+    hear(positions, 1)
+    assert positions.followed(STREAM, 1, 3, False) is Heard.ASK
+    assert positions.unasked() == [STREAM]
+    assert positions.asked(STREAM, 2) == 3
+    assert positions.unasked() == []
+    hear(positions, 2, 3, 4)
+    assert positions.followed(STREAM, 2, 4, True) is Heard.LIVE
+
+
+def test_what_was_asked_ahead_behind_a_hole_is_asked_for_again() -> None:
+    positions = Positions()
+    positions.want(STREAM)
+    positions.asked(STREAM, 1)
+    hear(positions, 1)
+    positions.followed(STREAM, 1, 3, False)
+    assert positions.asked(STREAM, 2) == 3
+    assert positions.judge(STREAM, 3) is Verdict.DROP  # the second never came
+    assert positions.judge(STREAM, 4) is Verdict.DROP
+    assert positions.followed(STREAM, 2, 6, False) is Heard.ASK
+    assert positions.asked(STREAM, 3) == 1
+
+
+def hear(positions: Positions, *seqs: int) -> None:
+    for seq in seqs:
+        assert positions.judge(STREAM, seq) is Verdict.APPLY
+        positions.apply(STREAM, seq)
