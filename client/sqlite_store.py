@@ -45,6 +45,8 @@ SETTLED_MAX = 4096
 """Committed mutations kept for the case that the database is restored to a time before them: weeks of a busy person."""
 SETTLED_S = 30 * 86_400
 """And no longer than this: a database is not restored to an earlier time."""
+SETTLED_LEAST = 256
+"""As many stay whatever the clock says, which may be years ahead today and right tomorrow."""
 UNAPPLIED_MAX = 10_000
 """Refused mutations kept for the person; beyond it the oldest go. Nobody reads so many, and a broken program makes them quickly."""
 
@@ -54,26 +56,31 @@ class StoreInUse(ClientError):
 
 
 class StoreUnreadable(ClientError):
-    """The file is no store, or a newer version of this program has changed its layout."""
+    """The file is no store, may not be written, or a newer version of this program has changed its layout."""
+
+
+class StoreFailed(ClientError):
+    """The disk is full or broken: the call that raises this has changed nothing."""
 
 
 class SqliteStore:
     """A durable store at `path`. Used by the thread that opened it; calls block for a disk's write at most.
 
-    Raises `StoreInUse`, `StoreUnreadable`.
+    Raises `StoreInUse`, `StoreUnreadable`; any call that writes, `StoreFailed`.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._durable = str(path) != ":memory:"
-        self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=True)
+        try:
+            self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=True)
+        except sqlite3.OperationalError as error:
+            raise StoreUnreadable(f"{path}: {error}") from None
         try:
             store_schema.open_database(self._database, durable=self._durable)
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            raise StoreInUse(f"{path}: {error}") from None
         except (sqlite3.DatabaseError, store_schema.NewerLayout) as error:
             self._database.close()
-            raise StoreUnreadable(f"{path}: {error}") from None
+            kind = StoreInUse if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY else StoreUnreadable
+            raise kind(f"{path}: {error}") from None
 
     def close(self) -> None:
         """Gives the file back."""
@@ -153,8 +160,9 @@ class SqliteStore:
     def _prune(self, now_s: int) -> None:
         """Keys ascend in the order of asking, so the lowest are the oldest."""
         self._database.execute(
-            "DELETE FROM settled WHERE at < ? OR key <= (SELECT key FROM settled ORDER BY key DESC LIMIT 1 OFFSET ?)",
-            (now_s - SETTLED_S, SETTLED_MAX),
+            "DELETE FROM settled WHERE key <= (SELECT key FROM settled ORDER BY key DESC LIMIT 1 OFFSET ?) "
+            "OR (at < ? AND key <= (SELECT key FROM settled ORDER BY key DESC LIMIT 1 OFFSET ?))",
+            (SETTLED_MAX, now_s - SETTLED_S, SETTLED_LEAST),
         )
         self._database.execute(
             "DELETE FROM unapplied WHERE key <= (SELECT key FROM unapplied ORDER BY key DESC LIMIT 1 OFFSET ?)", (UNAPPLIED_MAX,)
@@ -315,13 +323,17 @@ class SqliteStore:
     def _transaction(self, synced: bool = False) -> Iterator[sqlite3.Connection]:
         if self._durable:
             self._database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
-        self._database.execute("BEGIN IMMEDIATE")
         try:
+            self._database.execute("BEGIN IMMEDIATE")
             yield self._database
-        except BaseException:
-            self._database.execute("ROLLBACK")
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            # SQLite has rolled back by itself where the disk was full.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreFailed(f"this device's store cannot be written: {error}") from None
             raise
-        self._database.execute("COMMIT")
 
     def _advance(self, stream: int, seq: int) -> None:
         self._database.execute(

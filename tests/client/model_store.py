@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from client.sqlite_store import SETTLED_MAX, SETTLED_S, UNAPPLIED_MAX
+from client.sqlite_store import SETTLED_LEAST, SETTLED_MAX, SETTLED_S, UNAPPLIED_MAX
 from client.store import (
     Bookmark,
     Cause,
@@ -117,9 +117,10 @@ class ModelStore:
                 self.committed[one.key] = (Kept(one.key, kept.operation, kept.number, echo), one.at, stream)
         if settled:
             now_s = max(one.at for one in settled)
-            recent = {key: row for key, row in self.committed.items() if row[1] >= now_s - SETTLED_S}
-            newest = sorted(self.committed)[-SETTLED_MAX:]
-            self.committed = {key: row for key, row in recent.items() if key in newest}
+            keys = sorted(self.committed)
+            newest, least = keys[-SETTLED_MAX:], keys[-SETTLED_LEAST:]
+            stay = [key for key in newest if key in least or self.committed[key][1] >= now_s - SETTLED_S]
+            self.committed = {key: self.committed[key] for key in stay}
             self.refused = {key: self.refused[key] for key in sorted(self.refused)[-UNAPPLIED_MAX:]}
 
     def unapplied(self) -> list[Unapplied]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.sqlite_store import SETTLED_MAX, SETTLED_S, MemoryStore, SqliteStore, StoreInUse, StoreUnreadable
+from client.sqlite_store import SETTLED_LEAST, SETTLED_MAX, SETTLED_S, MemoryStore, SqliteStore, StoreFailed, StoreInUse, StoreUnreadable
 from client.store import Bookmark, Cause, Confirmed, Kept, Settled, SnapshotMark, Store
 from protocol.codec import encode
 from protocol.entities import Entity, write_fields
@@ -20,6 +20,8 @@ from tests.client.model_store import life, look
 
 COMMITTED = outcome_value(Outcome.APPLIED, 3)
 DAY = 86_400
+NORMAL, FULL = 1, 2
+"""Levels of SQLite's `synchronous`."""
 
 
 def committed(*keys: int, at: int = 0) -> list[Settled]:
@@ -134,17 +136,26 @@ def test_a_refused_mutation_stays_with_its_reason_until_it_is_discarded(store: S
     assert store.unapplied() == []
 
 
-def test_committed_mutations_are_kept_for_thirty_days_and_by_number(store: Store) -> None:
+def test_committed_mutations_are_kept_for_thirty_days_and_by_number(store: SqliteStore) -> None:
+    store = store.copy()  # in memory: these are many
     old, newer = store.append(b"a"), store.append(b"b")
     store.settle(committed(old, at=DAY))
     store.settle(committed(newer, at=SETTLED_S + DAY))
     assert [kept.key for kept in store.load().settled] == [old, newer]
+    store.settle(committed(*(store.append(b"c") for _ in range(SETTLED_LEAST)), at=SETTLED_S + DAY))
+    assert old in [kept.key for kept in store.load().settled]
     store.settle(committed(store.append(b"c"), at=SETTLED_S + DAY + 1))
-    assert old not in [kept.key for kept in store.load().settled]
-    many = [store.append(b"d") for _ in range(SETTLED_MAX)] if isinstance(store, MemoryStore) else []
+    assert next(iter(store.load().settled)).key == newer
+    many = [store.append(b"d") for _ in range(SETTLED_MAX)]
     store.settle(committed(*many, at=SETTLED_S + DAY))
-    if many:
-        assert [kept.key for kept in store.load().settled] == many
+    assert [kept.key for kept in store.load().settled] == many
+
+
+def test_a_clock_that_is_years_ahead_for_a_day_does_not_empty_what_is_kept_for_a_restore(store: Store) -> None:
+    keys = [store.append(b"a") for _ in range(10)]
+    store.settle(committed(*keys, at=DAY))
+    store.settle(committed(store.append(b"b"), at=3650 * DAY))
+    assert len(store.load().settled) == 11
 
 
 def test_a_forgotten_mutation_is_asked_again_in_its_old_place(store: Store) -> None:
@@ -294,3 +305,49 @@ def test_a_file_of_a_newer_layout_or_none_at_all_is_refused_and_left_alone(tmp_p
     with pytest.raises(StoreUnreadable):
         SqliteStore(tmp_path / "letter.txt")
     assert (tmp_path / "letter.txt").read_text().startswith("Dear Ada")
+
+
+def test_a_file_that_cannot_be_had_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnreadable, match="unable to open"):
+        SqliteStore(tmp_path / "no" / "folder" / "store.db")
+
+
+def test_a_full_disk_keeps_nothing_half_and_says_so(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "store.db") as store:
+        first = store.append(b"a")
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count={pages + 2}")
+        before = look(store)
+        for call in (
+            lambda: store.append(b"x" * 100_000, Cause(50, 9)),
+            lambda: store.apply(50, 9, [profile(1), profile(1, "x" * 100_000, key=2)]),
+            lambda: store.freeze_again([(first, b"x" * 100_000)]),
+        ):
+            with pytest.raises(StoreFailed, match="cannot be written: database or disk is full"):
+                call()
+            assert look(store) == before
+        assert store.append(b"b") == first + 1
+
+
+def test_what_a_promise_depends_on_waits_for_the_disk_and_nothing_else_does(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "store.db") as store:
+        levels: list[int] = []
+
+        def synced(call: Callable[[], object]) -> bool:
+            statements: list[str] = []
+            store._database.set_trace_callback(statements.append)
+            call()
+            store._database.set_trace_callback(None)
+            assert statements[-1] == "COMMIT"
+            levels.append(store._database.execute("PRAGMA synchronous").fetchone()[0])
+            return levels[-1] == FULL
+
+        assert synced(lambda: store.append(b"a"))
+        assert not synced(lambda: store.apply(50, 1, [profile(1)]))
+        assert synced(lambda: store.number([(1, 1)]))
+        assert not synced(lambda: store.settle(committed(1)))
+        assert synced(lambda: store.bind(11))
+        assert not synced(lambda: store.apply_page(SnapshotMark(50, 4), [], more=True))
+        assert synced(lambda: store.inherit(12))
+        assert not synced(lambda: store.note("x", b"y"))
+        assert set(levels) == {NORMAL, FULL}
