@@ -201,8 +201,6 @@ def _count_changes(chunk: _UncountedChunk, size: int) -> None:
     count = sum(_count(run.changes) for run in chunk.runs)
     if count > CHUNK_CHANGES_MAX:
         raise msgspec.ValidationError(f"Expected at most {CHUNK_CHANGES_MAX} changes, got {count} - at `$[3]`")
-    if chunk.number + count - 1 > ID_MAX:
-        raise msgspec.ValidationError(f"Expected a number for each of {count} changes, up to {ID_MAX} - at `$[1]`")
     if size < RUN_BYTES_MIN * len(chunk.runs) + CHANGE_BYTES_MIN * count:
         raise msgspec.ValidationError(f"Expected changes of at least {CHANGE_BYTES_MIN} bytes, got {count} in {size} bytes - at `$[3]`")
 

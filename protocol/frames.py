@@ -68,6 +68,7 @@ INHERIT_MAX = 256
 
 Cursors = Annotated[tuple[Cursor, ...], Meta(max_length=CURSORS_MAX)]
 Version = Annotated[int, Meta(ge=1, le=255)]
+FirstNumber = Annotated[int, Meta(ge=1, le=ID_MAX - CHUNK_CHANGES_MAX, description="the number of the first of several mutations")]
 Schema = Annotated[int, Meta(ge=1, le=255, description="the schema of entities that a client was built for")]
 Epoch = Annotated[int, Meta(ge=0, le=ID_MAX, description="names one history of the database; 0 is unknown")]
 
@@ -230,7 +231,7 @@ class Chunk(Command, frozen=True, tag=15):
     At most 256 changes; a client closes a chunk at 4 kB and keeps few unanswered, so that a cut costs little.
     """
 
-    number: Number
+    number: FirstNumber
     at: Seconds
     runs: Annotated[tuple[Run, ...], Meta(min_length=1, max_length=CHUNK_CHANGES_MAX)]
 
