@@ -101,7 +101,7 @@ async def test_everything_of_the_day_arrives_through_the_real_system_even_if_the
         with trio.fail_after(120):
             run = await run_once(ground, ours, 0, FAST, silent)
             assert (run.done.sockets, run.done.twice_bytes, run.counts.cuts) == (1, 0, 0)
-            slow = msgspec.structs.replace(FAST, rate_bit_s=500_000, round_trip_ms=40, cut_every_s=0.6, cut_s=0.1)
+            slow = msgspec.structs.replace(FAST, rate_bit_s=400_000, round_trip_ms=20, cut_every_s=1.0, cut_s=0.1)
             cut = await run_once(ground, ours, 1, slow, silent)
             assert cut.done.sockets > 1 and cut.counts.cuts > 0
 
