@@ -6,6 +6,8 @@ exchange.py     what is asked, heard and still open    fold.py         what stre
 runner.py       one socket after another               link.py, websocket.py, store.py, sqlite_store.py: ports and adapters
 http_door.py    requests in the place of a socket      replica.py, upkeep.py, snapshots.py: the records of one's streams
 mutations.py    what was asked for and not decided     ledger.py, parcels.py, heirs.py: its numbers, its bytes, its copies
+scope.py        what is kept within a quota            three_way.py    two people's texts, merged
+chat.py, sync.py: the terminal's commands, on all this
 """
 
 from client.account import Account, Credentials
@@ -24,7 +26,7 @@ from client.http_door import sync_once
 from client.pending import Pending
 from client.session import Session, Status
 from client.settings import Settings
-from client.sqlite_store import MemoryStore, SqliteStore
+from client.sqlite_store import MemoryStore, SqliteStore, StoreFailed, StoreInUse, StoreUnreadable
 from client.store import Bookmark, Store
 from client.subscription import CaughtUp, Events, Restarted, Unreadable
 from client.sync_status import SyncStatus
@@ -52,6 +54,9 @@ __all__ = [
     "SqliteStore",
     "Status",
     "Store",
+    "StoreFailed",
+    "StoreInUse",
+    "StoreUnreadable",
     "SyncStatus",
     "Unreachable",
     "Unreadable",
