@@ -359,7 +359,8 @@ def _choice_of(fields: Mapping[int, Value]) -> Fields:
 
 def _languages_of(fields: Mapping[int, Value]) -> Fields:
     text = fields[2]
-    return {3: tuple(part[:35] for part in (one.strip() for one in str(text).split(",")) if part)[:10]}
+    # Not cut to the bounds of today: whoever writes too many is refused, and what they wrote is kept.
+    return {3: tuple(part for part in (one.strip() for one in str(text).split(",")) if part)[:LIST_MAX]}
 
 
 def _languages_text_of(fields: Mapping[int, Value]) -> Fields:

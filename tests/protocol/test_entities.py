@@ -195,6 +195,8 @@ def test_what_is_present_already_wins_over_what_an_older_field_would_become() ->
         (Entity.ANSWER, {1: "3"}),
         (Entity.PROFILE, {2: "x" * 201}),
         (Entity.PROFILE, {2: 1}),
+        (Entity.PROFILE, {2: ", ".join(["sw"] * 11)}),
+        (Entity.PROFILE, {2: "a little of everything that people say here"}),
         (Entity.PREFERENCES, {3: "late"}),
         (Entity.PREFERENCES, {3: "22-07 "}),
         (Entity.PREFERENCES, {3: "-"}),
