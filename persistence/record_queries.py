@@ -40,6 +40,9 @@ from protocol.merge import unpack_record
 from protocol.operations import Held
 from protocol.values import ConflictState, KeptAs, Roles, SpaceKind, StreamKind
 
+PAGE_BYTES_MAX: Final = 48 * 1024
+"""Of conflicts, of what was not applied, or of kept values: so many stored bytes, or one that is longer. Twenty conflicts can be over a
+megabyte, for which a socket is closed; whoever writes a few long ones would keep everybody else from deciding any."""
 ITEM_BYTES_MIN: Final = 6
 """What the smallest record costs in a page; so a page of so many bytes holds no more records than this allows."""
 STORED_FACTOR: Final = 12
@@ -74,8 +77,11 @@ order by q.pos"""
 
 # Three ways to find candidates, each by an index and each up to the bound; whoever finds one twice counts it once.
 _CONFLICTS: Final = """
-select q.pos, f.id, f.stream_id, f.entity, f.key, f.user_id, f.state, f.at, coalesce(r.version, t.version, 0), f.mine, f.theirs, f.common,
-       r.cells, f.gone, f.decided_by, f.choice
+select w.pos, w.seen, w.id, w.stream_id, w.entity, w.key, w.user_id, w.state, w.at, w.standing, w.mine, w.theirs, w.common, w.cells, w.gone,
+       w.decided_by, w.choice
+from (
+select q.pos, f.*, coalesce(r.version, t.version, 0) as standing, r.cells, z.size,
+       sum(z.size) over (partition by q.pos order by f.id) - z.size as before, count(*) over (partition by q.pos) as seen
 from unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::bigint[], $5::integer[])
     with ordinality as q (user_id, after, open_only, conflict, page, pos)
 cross join lateral (
@@ -104,10 +110,14 @@ cross join lateral (
 ) f
 left join records r on r.stream_id = f.stream_id and r.entity = f.entity and r.key = f.key
 left join tombstones t on t.stream_id = f.stream_id and t.entity = f.entity and t.key = f.key
-order by q.pos, f.id"""
+cross join lateral (
+    select octet_length(f.mine) + octet_length(f.theirs) + octet_length(f.common) + coalesce(octet_length(r.cells), 0) as size
+) z
+) w where w.before = 0 or w.before + w.size <= $8
+order by w.pos, w.id"""
 
 _UNAPPLIED: Final = """
-select q.pos, c.code, u.id, u.user_id, u.space_id, extract(epoch from u.at)::bigint, u.code, u.detail, u.operation, u.quarantined
+select q.pos, u.seen, c.code, u.id, u.user_id, u.space_id, extract(epoch from u.at)::bigint, u.code, u.detail, u.operation, u.quarantined
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) with ordinality as q (user_id, space, after, page, pos)
 left join lateral (
     select m.role, s.kind from members m join spaces s on s.id = m.space_id where m.space_id = q.space and m.user_id = q.user_id limit 1
@@ -116,25 +126,32 @@ cross join lateral (
     select case when q.space = 0 then 0 when m.role is null then 17 when m.kind <> $5 or m.role & $6 = 0 then 16 else 0 end as code
 ) c
 left join lateral (
-    select u.* from (
+    select w.* from (
+    select u.*, sum(octet_length(u.operation)) over (order by u.id) - octet_length(u.operation) as before, count(*) over () as seen from (
         (select o.* from sync_queue o where q.space = 0 and o.user_id = q.user_id and o.id > q.after and o.closed_at is null
          order by o.id limit q.page + 1)
         union all
         (select o.* from sync_queue o where q.space > 0 and o.space_id = q.space and o.id > q.after and o.closed_at is null
          order by o.id limit q.page + 1)
     ) u
+    ) w where w.before = 0 or w.before + octet_length(w.operation) <= $7
 ) u on c.code = 0
 order by q.pos, u.id"""
 
 _VERSIONS: Final = f"""
-select q.pos, c.code, v.place, v.version, v.kept, v.author, v.at, v.fields
+select q.pos, v.seen, c.code, v.place, v.version, v.kept, v.author, v.at, v.fields
 from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::integer[])
     with ordinality as q (stream, user_id, entity, key, before, page, pos)
 {_MEMBER}{_CODE.format(kinds="$7::smallint[]")}
 left join lateral (
-    select o.* from entity_versions o
-    where o.stream_id = q.stream and o.entity = q.entity and o.key = q.key and (q.before = 0 or o.place < q.before)
-    order by o.place desc limit q.page + 1
+    select w.* from (
+        select l.*, sum(octet_length(l.fields)) over (order by l.place desc) - octet_length(l.fields) as before, count(*) over () as seen
+        from (
+            select o.* from entity_versions o
+            where o.stream_id = q.stream and o.entity = q.entity and o.key = q.key and (q.before = 0 or o.place < q.before)
+            order by o.place desc limit q.page + 1
+        ) l
+    ) w where w.before = 0 or w.before + octet_length(w.fields) <= $8
 ) v on c.code = 0
 order by q.pos, v.place desc"""
 
@@ -201,9 +218,12 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
         [q.limit for q in queries],
         [int(one.entity) for one in _SHARED],
         [int(one.writers) for one in _SHARED],
+        PAGE_BYTES_MAX,
     )
     found: dict[int, list[Conflict]] = {}
-    for pos, id, stream, entity, key, user, state, at, version, mine, theirs, common, cells, gone, by, choice in rows:
+    seen: dict[int, int] = {}
+    for pos, count, id, stream, entity, key, user, state, at, version, mine, theirs, common, cells, gone, by, choice in rows:
+        seen[pos] = count
         present = NO_FIELDS if cells is None else told_fields(entity, unpack_record(cells, entity).fields)
         mine, theirs, common = (told_fields(entity, read_fields(side)) for side in (mine, theirs, common))
         found.setdefault(pos, []).append(
@@ -212,7 +232,7 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
     results: list[Result] = []
     for pos, query in enumerate(queries, 1):
         conflicts = found.get(pos, [])
-        results.append(ConflictList(tuple(conflicts[: query.limit]), len(conflicts) > query.limit))
+        results.append(ConflictList(tuple(conflicts[: query.limit]), seen.get(pos, 0) > min(len(conflicts), query.limit)))
     return results
 
 
@@ -226,18 +246,21 @@ async def list_unapplied(connection: asyncpg.Connection, queries: Sequence[ListU
         [q.limit for q in queries],
         SpaceKind.COMMUNITY,
         Roles.STAFF,
+        PAGE_BYTES_MAX,
     )
     found: dict[int, list[UnappliedItem]] = {}
+    seen: dict[int, int] = {}
     denied: dict[int, Denied] = {}
-    for pos, refused, id, user, space, at, code, detail, operation, quarantined in rows:
+    for pos, count, refused, id, user, space, at, code, detail, operation, quarantined in rows:
         if refused:
             denied[pos] = _denied(refused)
         elif id is not None:
+            seen[pos] = count
             found.setdefault(pos, []).append(UnappliedItem(id, user, space, at, Code(code), detail, operation, quarantined))
     results: list[Result] = []
     for pos, query in enumerate(queries, 1):
         items = found.get(pos, [])
-        results.append(denied.get(pos) or UnappliedList(tuple(items[: query.limit]), len(items) > query.limit))
+        results.append(denied.get(pos) or UnappliedList(tuple(items[: query.limit]), seen.get(pos, 0) > min(len(items), query.limit)))
     return results
 
 
@@ -252,20 +275,23 @@ async def read_versions(connection: asyncpg.Connection, queries: Sequence[ReadVe
         [q.before for q in queries],
         [q.limit for q in queries],
         _KINDS,
+        PAGE_BYTES_MAX,
     )
     found: dict[int, list[KeptVersion]] = {}
+    seen: dict[int, int] = {}
     denied: dict[int, Denied] = {}
-    for pos, refused, place, version, kept, author, at, fields in rows:
+    for pos, count, refused, place, version, kept, author, at, fields in rows:
         if refused:
             denied[pos] = _denied(refused)
         elif place is not None:
+            seen[pos] = count
             entity = queries[pos - 1].entity
             told = told_fields(entity, read_fields(fields))
             found.setdefault(pos, []).append(KeptVersion(place, version, KeptAs(kept), author, at, told))
     results: list[Result] = []
     for pos, query in enumerate(queries, 1):
         versions = found.get(pos, [])
-        results.append(denied.get(pos) or VersionList(tuple(versions[: query.limit]), len(versions) > query.limit))
+        results.append(denied.get(pos) or VersionList(tuple(versions[: query.limit]), seen.get(pos, 0) > min(len(versions), query.limit)))
     return results
 
 

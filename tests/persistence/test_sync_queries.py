@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -39,7 +42,7 @@ from protocol.events import Changed
 from protocol.frames import Settlement
 from protocol.operations import Held, Hold, Join, Remove, Resolve, Say
 from protocol.values import Choice, ConflictState, KeptAs, Role, SpaceKind, StreamKind
-from tests.persistence.sync import T0, Asking, another_device, change, encoded, fold, outcome, own_stream, set_role, stream_of
+from tests.persistence.sync import T0, Asking, another_device, change, code, encoded, fold, outcome, own_stream, set_role, stream_of
 from tests.persistence.world import Person, World, digest_of, world
 
 
@@ -235,6 +238,44 @@ async def test_conflicts_come_in_pages_without_gaps_or_repetitions(bridge: Bridg
                 found += [one.conflict for one in page.conflicts]
                 more = page.more
             assert found == whole
+
+
+async def test_pages_of_long_values_keep_to_a_size_that_every_socket_takes(bridge: Bridge, ask: Asking) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, _ = await w.community(ann, ben)
+        await set_role(w, space, ben, Role.MENTOR)
+        library = await stream_of(w, space, StreamKind.LIBRARY)
+        long = "\N{GRINNING FACE}" * 3_998
+        for key in range(1, 6):
+            await w.ok(ann, change(library, Entity.CONTENT, key, {2: f"{key}0{long}"}))
+            await w.ok(ann, change(library, Entity.CONTENT, key, {2: f"{key}1{long}"}, base=1))
+            await w.ok(ben, change(library, Entity.CONTENT, key, {2: f"{key}2{long}"}, base=1))
+            await code(w, ben, change(space, Entity.CONTENT, key, {2: f"{key}3{long}"}))
+        for n in range(8):
+            await w.ok(ann, change(library, Entity.CONTENT, 1, {2: f"{n}4{long}"}, base=2 + n))
+
+        async def pages(query: Callable[[int], Query], of: Callable[[Any], tuple[Any, ...]], place: Callable[[Any], int]) -> list[int]:
+            places: list[int] = []
+            more = True
+            while more:
+                page = await ask(query(places[-1] if places else 0))
+                assert isinstance(page, ConflictList | UnappliedList | VersionList)
+                found = of(page)
+                assert found and (len(found) == 1 or len(msgspec.msgpack.encode(found)) < 64 * 1024)
+                places += map(place, found)
+                more = page.more
+            return places
+
+        listed = await pages(lambda after: ListConflicts(ann.user, after, True, 0, 100), lambda p: p.conflicts, lambda one: one.conflict)
+        assert listed == await w.column("select id from sync_conflicts order by id")
+        unapplied = await pages(lambda after: ListUnapplied(ben.user, 0, after, 100), lambda p: p.items, lambda one: one.item)
+        assert unapplied == await w.column("select id from sync_queue order by id")
+        versions = await pages(
+            lambda before: ReadVersions(library, ann.user, Entity.CONTENT, 1, before, 100), lambda p: p.versions, lambda one: one.place
+        )
+        assert versions == await w.column("select place from entity_versions where key = 1 order by place desc")
+        assert (len(listed), len(unapplied), len(versions)) == (5, 5, 9)
 
 
 async def test_what_is_unapplied_is_listed_for_its_writer_and_for_staff(bridge: Bridge, ask: Asking) -> None:
