@@ -79,8 +79,9 @@ class SqliteStore:
             store_schema.open_database(self._database, durable=self._durable)
         except (sqlite3.DatabaseError, store_schema.NewerLayout) as error:
             self._database.close()
-            kind = StoreInUse if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY else StoreUnreadable
-            raise kind(f"{path}: {error}") from None
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
+                raise StoreInUse(f"another program has {path} open") from None
+            raise StoreUnreadable(f"{path}: {error}") from None
 
     def close(self) -> None:
         """Gives the file back."""
