@@ -22,7 +22,8 @@ OLD, NEW = "old", "present"
 """The two clients. They are two devices of one person."""
 T = START_WALL_S
 HELLO, BYE, MUTATE, FOLLOW, OVERVIEW, HISTORY, CHUNK, SNAPSHOT, CONFLICTS, UNAPPLIED, VERSIONS = 1, 3, 6, 7, 9, 10, 15, 16, 17, 18, 19
-CHANGE, RESOLVE = 18, 20
+CHANGE, RESOLVE, REOPEN = 18, 20, 21
+MINE, MERGED = 1, 3
 ANSWER, PROFILE, PREFERENCES, ACTION, CONTENT = 2, 3, 4, 7, 8
 
 
@@ -101,6 +102,9 @@ def _disagree(house: House, schema: int) -> Iterator[Step]:
         OLD,
         [[CHUNK, 7, T, [[house.own, PREFERENCES, [*bad, [1, 50, {1: True}, 3]]]]]],
     )
+    both = [RESOLVE, 1, MERGED, 3, T + 60, languages(schema, "pt", "fr")]
+    yield Step("the old one makes one of both sides", OLD, [[MUTATE, 9, [REOPEN, 1]], [MUTATE, 10, both]])
+    yield Step("the present one decides for what was not written", NEW, [[MUTATE, 7, [RESOLVE, 3, MINE, 1, T + 70]]])
 
 
 def _look(house: House, schema: int) -> Iterator[Step]:

@@ -109,6 +109,10 @@ def test_a_client_of_either_kind_reads_what_the_other_wrote(schema: int) -> None
     assert (PROFILE, 2, others) in old and (PROFILE, 2, {3: ["fr", "sw"]}) in new
     assert (PREFERENCES, 2, {3: "22-07"}) in old and (PREFERENCES, 2, {4: 1350, 5: 420}) in new
     assert (CONTENT, 1, {1: "Water", 2: "first"}) in old and (CONTENT, 1, {1: "Water", 2: "first"}) in new
+    # what either made of both
+    made = {2: "pt, fr"} if schema <= 2 else {3: ["pt", "fr"]}
+    assert (PROFILE, 4, made) in old and (PROFILE, 4, {3: ["pt", "fr"]}) in new
+    assert (CONTENT, 2, {2: "second"}) in old and (CONTENT, 2, {2: "second"}) in new
     assert ((ACTION, 1, {1: "Plant trees", 4: False}) in old) == (schema >= 3)
 
 
@@ -124,13 +128,13 @@ def test_what_an_old_client_does_not_know_keeps_its_number_in_the_stream(schema:
 @every_schema
 def test_conflicts_have_both_sides_in_the_fields_of_whoever_asks(schema: int) -> None:
     pages = {who: next(frame for frame in heard(load(schema), who) if frame[0] == CONFLICT_PAGE) for who in (OLD, NEW)}
-    theirs, mine = ({2: "fr, sw"}, {2: "ak"}) if schema <= 2 else ({3: ["fr", "sw"]}, {3: ["ak"]})
+    theirs, mine = ({2: "pt"}, {2: "ak"}) if schema <= 2 else ({3: ["pt"]}, {3: ["ak"]})
     assert [(c[2], c[8], c[9]) for c in pages[OLD][2]] == [
         (PROFILE, {}, theirs),
         (PROFILE, mine, {}),
         (CONTENT, {2: "second"}, {2: "first"}),
     ]
-    assert [(c[8], c[9]) for c in pages[NEW][2][:2]] == [({}, {3: ["fr", "sw"]}), ({3: ["ak"]}, {})]
+    assert [(c[8], c[9]) for c in pages[NEW][2][:2]] == [({}, {3: ["pt"]}), ({3: ["ak"]}, {})]
 
 
 @every_schema
