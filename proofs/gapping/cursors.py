@@ -10,7 +10,7 @@ Invariant: both are asked the same questions by the same writers and readers; on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import asyncpg
@@ -18,11 +18,13 @@ import asyncpg
 from actors.storage import Events, ReadAfter
 from persistence import queries
 from persistence.operations.hot import Columns
+from persistence.operations.merging import Merges
 from persistence.operations.slow import carry_out
 from proofs.gapping.verdict import Delivered
 from proofs.gapping.world import Writer
 from protocol.codes import Code
-from protocol.operations import Edit, Say
+from protocol.entities import Entity, write_fields
+from protocol.operations import Change, Edit, Say
 
 PAGE_EVENTS: Final = 100
 PAGE_BYTES: Final = 64 << 10
@@ -55,17 +57,21 @@ class Cursors(Protocol):
 
 
 class Numbered:
-    """The product's own: appends of both paths, and the read that serves clients."""
+    """The product's own: all three ways to append, and the read that serves clients."""
 
-    def __init__(self, reader: int) -> None:
+    def __init__(self, reader: int, boards: Collection[int]) -> None:
         self._reader = reader
+        self._boards = frozenset(boards)
         self._mine: dict[int, tuple[int, int]] = {}
 
     async def prepare(self, connection: asyncpg.Connection) -> None:
         """Nothing: the schema is there."""
 
     async def write(self, tx: asyncpg.Connection, writer: Writer, streams: Sequence[int], label: str) -> tuple[list[Written], int]:
-        """With one stream and something to edit there: an operation of the slow path. Otherwise a batch, as the journal makes them."""
+        """Into boards, a batch of changes to records. Into channels a batch of messages; or, with one stream, an operation of the slow
+        path, once there is something to edit."""
+        if streams[0] in self._boards:
+            return await self._change(tx, writer, streams, label)
         mine = self._mine.get(writer.user)
         if mine is not None and len(streams) == 1:
             stream, seq = mine
@@ -78,9 +84,20 @@ class Numbered:
         assert all(one.code is Code.OK for one in decided), decided
         return [(fact.stream, fact.seq, fact.body) for fact in facts], len(entries)
 
+    async def _change(self, tx: asyncpg.Connection, writer: Writer, streams: Sequence[int], label: str) -> tuple[list[Written], int]:
+        fields = write_fields({1: label})
+        entries = []
+        for n, stream in enumerate(streams, 1):
+            key = writer.user << 24 | writer.number + n  # nobody else's: whoever makes a record twice at once has to begin again
+            entries.append(writer.entry(Change(stream, Entity.ACTION, key, 1, fields), n))
+        merged = await Merges(entries).append(tx)
+        assert all(one.code is Code.OK for one in merged.decided), merged.decided
+        return [(fact.stream, fact.seq, fact.body) for fact in merged.facts if fact.stream in self._boards], len(entries)
+
     def committed(self, writer: Writer, written: Sequence[Written]) -> None:
         """Remembers a message that the writer may edit."""
-        self._mine.setdefault(writer.user, written[0][:2])
+        if written[0][0] not in self._boards:
+            self._mine.setdefault(writer.user, written[0][:2])
 
     async def read(self, connection: asyncpg.Connection, after: Mapping[int, int]) -> dict[int, list[Delivered]]:
         pages = await queries.read_after(

@@ -47,7 +47,7 @@ class Options(msgspec.Struct, frozen=True):
 async def run(options: Options, folder: Path) -> Verdict:
     """Writes and reads for a while on a server of its own in `folder`, and judges."""
     async with open_world(folder, writers=options.writers, communities=options.communities) as world:
-        cursors: Cursors = Serial() if options.serial else Numbered(world.writers[0].user)
+        cursors: Cursors = Serial() if options.serial else Numbered(world.writers[0].user, world.boards)
         await _prepare(world, cursors)
         committed: dict[int, dict[int, bytes]] = {stream: {} for stream in world.streams}
         deadline = asyncio.get_running_loop().time() + options.seconds
@@ -84,7 +84,7 @@ async def _write(
             attempt += 1
             transaction = connection.transaction(isolation="read_committed")
             await transaction.start()
-            streams = rng.sample(world.streams, rng.randint(1, STREAMS_MAX))
+            streams = rng.sample(rng.choice((world.channels, world.boards)), rng.randint(1, STREAMS_MAX))
             written, numbers = await cursors.write(connection, writer, streams, f"{writer.user}:{attempt}")
             await connection.execute("select pg_sleep($1)", min(rng.expovariate(1 / DELAY_S), DELAY_MAX_S))
             if rng.random() < ROLLBACK_SHARE:

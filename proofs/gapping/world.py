@@ -18,6 +18,7 @@ from persistence.migrate import apply_migrations, read_migrations
 from persistence.operations.slow import Outcome, carry_out
 from protocol.codes import Code
 from protocol.operations import AnyOperation, CreateCommunity, Join
+from protocol.values import StreamKind
 from supervisors.embedded_postgres import PostgresOptions, start
 
 SETTINGS: Final = {"fsync": "off", "shared_buffers": "64MB", "max_wal_size": "256MB", "io_method": "sync"}
@@ -38,11 +39,16 @@ class Writer:
 
 
 class World(msgspec.Struct, frozen=True):
-    """Where everything happens: people, and one channel of each community."""
+    """Where everything happens: people, and of each community its channel and its board, which holds records."""
 
     dsn: str
     writers: tuple[Writer, ...]
-    streams: tuple[int, ...]
+    channels: tuple[int, ...]
+    boards: tuple[int, ...]
+
+    @property
+    def streams(self) -> tuple[int, ...]:
+        return self.channels + self.boards
 
 
 @asynccontextmanager
@@ -55,9 +61,10 @@ async def open_world(folder: Path, *, writers: int, communities: int) -> AsyncIt
             await apply_migrations(connection, read_migrations())
             people = [await _person(connection, f"writer{n}") for n in range(writers)]
             streams = [await _community(connection, people, n) for n in range(communities)]
+            channels, boards = zip(*streams, strict=True)
         finally:
             await connection.close()
-        yield World(server.dsn, tuple(people), tuple(streams))
+        yield World(server.dsn, tuple(people), channels, boards)
     finally:
         server.stop()
 
@@ -79,12 +86,13 @@ async def _person(connection: asyncpg.Connection, name: str) -> Writer:
     return Writer(user, device)
 
 
-async def _community(connection: asyncpg.Connection, people: list[Writer], number: int) -> int:
-    """Founds one that everybody is a member of; the stream of its channel."""
+async def _community(connection: asyncpg.Connection, people: list[Writer], number: int) -> tuple[int, int]:
+    """Founds one that everybody is a member of; the streams of its channel and its board."""
     founder = people[number % len(people)]
     space = (await carry_out_now(connection, founder, CreateCommunity(f"community {number}"))).value
     for person in people:
         if person is not founder:
             await carry_out_now(connection, person, Join(space))
-    channel: int = await connection.fetchval("select id from streams where space_id = $1 and write_roles <> 0", space)
-    return channel
+    rows = await connection.fetch("select kind, id from streams where space_id = $1", space)
+    streams = {StreamKind(row["kind"]): row["id"] for row in rows}
+    return streams[StreamKind.CHANNEL], streams[StreamKind.BOARD]
