@@ -31,6 +31,7 @@ from bench.ours import ENVIRONMENT
 from bench.page import write_page
 from bench.peer import PeerMissing, version
 from bench.stage import Options
+from bench.sync_link_systems import POUCHDB
 
 Measure = Callable[[Options, Callable[[str], None]], Awaitable[list[Measured]]]
 MEASURES: Final[dict[str, Measure]] = {
@@ -93,7 +94,8 @@ def header(command: str, machine: str, options: Options) -> str:
     """What a reader must know of the run, before its first figure."""
     changed = "\n".join(f"  {name}={value}" for name, value in ENVIRONMENT.items())
     peer = (
-        f"Socket.IO {version('socket.io')}, its Redis adapter {version('@socket.io/redis-adapter')}, {node_version()}"
+        f"Socket.IO {version('socket.io')}, its Redis adapter {version('@socket.io/redis-adapter')}, {node_version()};"
+        f" of sync_link PouchDB {version('pouchdb-core', POUCHDB)} and JSON over HTTPS"
         if options.peers
         else "none"
     )

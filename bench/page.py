@@ -23,7 +23,10 @@ and their Valkey. The load generator (`bench/generator.c`) is a process of its o
 order, for both sides alike; a run in which anything is missing, doubled or out of order prints no figure. How each measure is made stands
 at the top of its module (`python -m bench --list`).
 
-Absolute times belong to the machine; ratios travel better.
+The seconds of a day's sync are those of an emulated 2G link (`bench/link.py`): real kernels in two network namespaces, and between them a
+rate, a delay, a queue and losses from a seed; `python -m bench.link_probe` measures the link itself. They hardly depend on the machine.
+
+Other absolute times belong to the machine; ratios travel better.
 """
 
 
