@@ -1,9 +1,9 @@
 """`python -m proofs gap [--serial] [--seconds S] [--seed N]`: does a reader by cursor ever miss an event that was committed late?
 
 12 writers over the channels and boards of 50 communities, on a Postgres of its own, by all ways to append; each transaction numbers its
-events and then waits for a random time before it commits, while readers read on from their cursors. Exit status 1 if any event was never delivered to a reader, came twice,
-out of order, or was never committed. With `--serial` the same writers and readers use a table with a serial number in the place of the
-product's streams: that loses events, and the exit status is 1, which shows that this test can fail.
+events and then waits for a random time before it commits, while readers read on from their cursors. Exit status 1 if any event was never
+delivered to a reader, came twice, out of order, or was never committed. With `--serial` the same writers and readers use a table with a
+serial number in the place of the product's streams: that loses events, and the exit status is 1, which shows that this test can fail.
 """
 
 from __future__ import annotations
