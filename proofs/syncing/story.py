@@ -36,6 +36,7 @@ CRASH_AFTER = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9))
 SECONDS = st.sampled_from((0, 0, 5, -5, 3600, -3600, 10 * 365 * 86_400, -(10 * 365 * 86_400)))
 
 
+Write = tuple[Entity, int, int, bool]
 WRITE = st.tuples(st.sampled_from(ENTITIES), st.integers(1, KEYS), st.integers(0, 3), st.booleans())
 
 
@@ -60,13 +61,13 @@ class Story(RuleBasedStateMachine):
     # What people do
 
     @rule(which=WHICH, writes=st.lists(WRITE, min_size=1, max_size=5))
-    def write(self, which: int, writes: list[tuple[Entity, int, int, bool]]) -> None:
+    def write(self, which: int, writes: list[Write]) -> None:
         """A person writes several things, on line or off."""
         for one in writes:
             self._write(self._device(which), *one)
 
     @rule(which=WHICH, writes=st.lists(WRITE, min_size=1, max_size=5), frames=FRAMES)
-    def come_and_write(self, which: int, writes: list[tuple[Entity, int, int, bool]], frames: int) -> None:
+    def come_and_write(self, which: int, writes: list[Write], frames: int) -> None:
         """They catch up, write, and are gone before all of it is up."""
         device = self._device(which)
         self._connect(device)
@@ -77,9 +78,7 @@ class Story(RuleBasedStateMachine):
         device.cut()
 
     @rule(first=WHICH, second=WHICH, write=WRITE, other=WRITE, together=st.booleans())
-    def meet(
-        self, first: int, second: int, write: tuple[Entity, int, int, bool], other: tuple[Entity, int, int, bool], together: bool
-    ) -> None:
+    def meet(self, first: int, second: int, write: Write, other: Write, together: bool) -> None:
         """Two devices know the same, and then write the same record without hearing of each other."""
         devices = [self._device(first), self._device(second)]
         for device in devices:
@@ -173,9 +172,23 @@ class Story(RuleBasedStateMachine):
     def crash(self, which: int) -> None:
         self._device(which).crash()
 
-    @rule(which=WHICH)
-    def clone(self, which: int) -> None:
-        self.world.clone(self._device(which))
+    @rule(which=WHICH, writes=st.lists(WRITE, max_size=3), frames=st.integers(8, 20))
+    def clone(self, which: int, writes: list[Write], frames: int) -> None:
+        """A store is copied, perhaps with something in it that was sent and not answered; then both go on under the same numbers."""
+        device = self._device(which)
+        self._come(device, writes, frames)
+        copied = self.world.clone(device)
+        if copied is not None:
+            self._come(copied, writes, frames)
+        self._come(device, writes, 200)
+
+    def _come(self, device: Device, writes: list[Write], frames: int) -> None:
+        """Comes online, writes, and is cut after so many frames."""
+        for one in writes:
+            self._write(device, *one)
+        self._connect(device)
+        self.world.talk([device], frames)
+        device.cut()
 
     @rule(which=WHICH, wrong_s=SECONDS, lies_s=SECONDS)
     def set_clock(self, which: int, wrong_s: int, lies_s: int) -> None:

@@ -71,13 +71,16 @@ class World:
 
     # What happens to the whole
 
-    def clone(self, device: Device) -> None:
-        """Somebody copies a store."""
-        if len(self.devices) < DEVICES_MAX:
-            self.devices.append(device.copy())
-            saved = device.store.load()
-            for kept in (*saved.mutations, *saved.settled):
-                self.ledger.enter(kept.operation)
+    def clone(self, device: Device) -> Device | None:
+        """Somebody copies a store; None if there are devices enough."""
+        if len(self.devices) >= DEVICES_MAX:
+            return None
+        copied = device.copy()
+        self.devices.append(copied)
+        saved = device.store.load()
+        for kept in (*saved.mutations, *saved.settled):
+            self.ledger.enter(kept.operation)
+        return copied
 
     def back_up(self) -> None:
         if len(self.backups) < BACKUPS_MAX:
@@ -86,8 +89,8 @@ class World:
     def restore(self) -> None:
         """The database is lost, and what was backed up last takes its place.
 
-        Not while a copied store has not been found out: the copies would give one number to different things in the new history, and neither
-        could tell which of its own it has forgotten.
+        Not while a copied store has not been found out: the copies would give one number to different things in the new history, and
+        neither could tell which of its own it has forgotten.
         """
         if not self.backups or len({device.device for device in self.devices}) < len(self.devices):
             return
