@@ -63,6 +63,8 @@ POISON: Final = (
 """What a single entry can make its transaction raise. Everything else is a fault of ours and ends the journal, for its supervisor."""
 OURS: Final = frozenset({"25", "28", "3D", "3F", "42"})
 """SQLSTATE classes that no entry causes: a missing function or right, a wrong state. Refusing entries one by one would hide it."""
+CONTENDED: Final = (AUTHORITY_MOVED, asyncpg.UniqueViolationError.sqlstate)
+"""What another transaction that came first makes this one raise: its second look sees what the other did."""
 
 
 class JournalOptions(Struct, frozen=True):
@@ -80,7 +82,9 @@ class JournalOptions(Struct, frozen=True):
     """How long an unknown outcome is pursued: a fail-over takes some ten seconds."""
     resubmit_interval_s: float = 0.1
     conflicts_max: int = 4
-    """How often one transaction is repeated because of another (a deadlock, an audience that changed)."""
+    """How often one transaction is repeated at once because of another (a deadlock, an audience that changed, a record made meanwhile)."""
+    contended_s: float = 5.0
+    """How long an entry that is alone in its transaction is tried while others come first each time: it is not to blame for them."""
 
 
 class _Item(Struct, frozen=True, eq=False):
@@ -269,7 +273,7 @@ class Journal:
         """Makes a batch durable; where it cannot be, its halves."""
         try:
             batch = way.batch([item.entry for item in items])
-            appended, lost = await self._send(batch, way)
+            appended, lost = await self._send(batch, way, is_alone=len(items) == 1)
         except (Unavailable, Busy) as error:
             self._note(str(error))
             for item in items:
@@ -296,9 +300,9 @@ class Journal:
         for item, answer in zip(items, decided, strict=True):
             self._answer(item, answer)
 
-    async def _send(self, batch: _Batch, way: _Way) -> tuple[Any, bool]:
+    async def _send(self, batch: _Batch, way: _Way, *, is_alone: bool) -> tuple[Any, bool]:
         run = partial(way.lane.run, batch.append, deadline_s=self._options.call_s, isolation=way.isolation)
-        return await self._until_known(run)
+        return await self._until_known(run, is_alone=is_alone)
 
     async def _refuse(self, item: _Item, error: BaseException) -> None:
         """Consumes the number of an entry that the database cannot take, so that what comes after it is no gap."""
@@ -322,7 +326,7 @@ class Journal:
     async def _refuse_by(self, item: _Item, refusal: Refusal) -> None:
         way = self._merge_way if goes_the_merge_way(refusal) else self._hot_way
         batch = way.batch([msgspec.structs.replace(item.entry, operation=refusal)])
-        appended, _ = await self._send(batch, way)
+        appended, _ = await self._send(batch, way, is_alone=True)
         self._answer(item, batch.read(appended)[0][0])
 
     # -- merge: changes of records --------------------------------------------------------------------------------------
@@ -378,7 +382,7 @@ class Journal:
 
         self.stats.operations += 1
         try:
-            outcome, lost = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s))
+            outcome, lost = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s), is_alone=True)
         except (Unavailable, Busy) as error:
             self._note(str(error))
             self._give_up(item, error.for_peers)
@@ -417,13 +421,16 @@ class Journal:
         except StorageError:
             return []
 
-    async def _until_known(self, attempt: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+    async def _until_known(self, attempt: Callable[[], Awaitable[T]], *, is_alone: bool) -> tuple[T, bool]:
         """Makes an attempt, and again as long as its outcome is unknown, or as another transaction stood in its way. Returns the answer
         and whether an earlier one was lost.
 
-        Raises `Unavailable` when it certainly did not happen, or when the time for finding out is over.
+        Raises `Unavailable` when it certainly did not happen, or when the time for finding out is over. Of several entries that others
+        stand in the way of again and again it raises what the database did: halves have fewer in their way. An entry that `is_alone`
+        would be refused for that, and is tried for longer.
         """
         until = trio.current_time() + self._options.resubmit_s
+        contended_until = trio.current_time() + self._options.contended_s
         unknown: OutcomeUnknown | None = None
         conflicts = 0
         while True:
@@ -439,13 +446,16 @@ class Journal:
                 if unknown is None or error.reason == "closed":
                     raise
             except asyncpg.PostgresError as error:
-                if (
-                    error.sqlstate not in (AUTHORITY_MOVED, asyncpg.UniqueViolationError.sqlstate)
-                    or conflicts >= self._options.conflicts_max
-                ):
+                if error.sqlstate not in CONTENDED or (conflicts >= self._options.conflicts_max and not is_alone):
                     raise
                 conflicts += 1
                 self.stats.collisions += error.sqlstate != AUTHORITY_MOVED
+                if conflicts > self._options.conflicts_max:
+                    if trio.current_time() >= contended_until:
+                        if error.sqlstate != AUTHORITY_MOVED:
+                            raise
+                        raise Unavailable("conflict", f"others came first {conflicts} times: {error}") from None
+                    await trio.sleep(self._options.resubmit_interval_s)
                 continue
             if trio.current_time() >= until:
                 raise Unavailable("lost", f"unknown whether committed: {unknown}")

@@ -94,6 +94,69 @@ async def test_two_gateways_make_one_record_once(database: str) -> None:
         await check_streams(here)
 
 
+async def test_however_often_others_come_first_no_change_is_refused_for_it(database: str) -> None:
+    async with worlds(database, 4, JournalOptions(conflicts_max=0, merge_items_max=1, resubmit_interval_s=0.005)) as gateways:
+        w = gateways[0]
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        devices = [await another_device(w, ann) for _ in gateways]
+        codes: list[Code] = []
+
+        async def send(gateway: World, device: Person, first: int) -> None:
+            entries = [device.entry(change(stream, Entity.DRAFT, first + n, {3: f"{device.device}" * 400})) for n in range(32)]
+            codes.extend(one.code for one in await ask_all(gateway.journal, entries))
+
+        for turn in range(10):
+            async with trio.open_nursery() as nursery:
+                for gateway, device in zip(gateways, devices, strict=True):
+                    nursery.start_soon(send, gateway, device, 1 + turn * 32)
+        assert sum(gateway.journal.stats.collisions for gateway in gateways) > 0, "they met"
+        assert codes == [Code.OK] * 1280
+        assert sum(gateway.journal.stats.poisoned for gateway in gateways) == 0
+        await folds_to_its_records(w, stream)
+
+
+_COMES_FIRST = """
+create sequence tries;
+create function come_first() returns trigger language plpgsql as $$
+begin
+    if new.key = 666 and nextval('tries') <= {times} then raise exception 'somebody came first' using errcode = 'ED001'; end if;
+    return new;
+end $$;
+create trigger comes_first before insert on records for each row execute function come_first();
+"""
+
+
+async def stand_in_the_way(w: World, times: int) -> None:
+    async def work(tx: asyncpg.Connection) -> None:
+        await tx.execute(_COMES_FIRST.format(times=times))
+
+    await w.bridge.run(work, deadline_s=30)
+
+
+async def test_a_change_that_others_came_before_many_times_is_applied(bridge: Bridge) -> None:
+    async with world(bridge, JournalOptions(resubmit_interval_s=0.001)) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        await stand_in_the_way(w, 40)
+        entries = [ann.entry(change(stream, Entity.BOOKMARK, key, {3: "x"})) for key in (1, 666, 2)]
+        assert [one.code for one in await ask_all(w.journal, entries)] == [Code.OK] * 3
+        assert await w.column("select key from records order by key") == [1, 2, 666]
+
+
+async def test_a_change_that_others_come_before_for_ever_is_unavailable_and_its_number_free(bridge: Bridge) -> None:
+    async with world(bridge, JournalOptions(resubmit_interval_s=0.001, contended_s=0.05)) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        await stand_in_the_way(w, 10**6)
+        entry = ann.entry(change(stream, Entity.BOOKMARK, 666, {3: "x"}))
+        [given_up] = await ask_all(w.journal, [entry])
+        assert given_up.code is Code.UNAVAILABLE
+        await w.rows("drop trigger comes_first on records")
+        [again] = await ask_all(w.journal, [entry])
+        assert (again.code, again.replayed) == (Code.OK, False)
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_retries_and_killed_connections_leave_every_change_with_one_outcome(database: str, seed: int) -> None:
     rng = random.Random(seed)
