@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from client.errors import DeviceCopied
+from client.errors import DeviceCopied, ServerFault
 from client.exchange import Exchange
 from client.pending import Pending
 from client.sqlite_store import MemoryStore
@@ -169,6 +169,8 @@ class Device:
         except Crash:
             self.crash()
             return False
+        except ServerFault as fault:
+            raise Violation(f"device {self.device} finds fault with the server: {fault}") from fault
         except DeviceCopied:
             self.cut()
             self.device, self.session = self._fork(self.user)
