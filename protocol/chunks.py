@@ -11,10 +11,10 @@ Invariant: `expand(pack(changes)) == changes`, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from protocol.frames import ChangeItem, Chunk, Run
 from protocol.operations import Change
@@ -24,6 +24,16 @@ AT_MAX: Final = 2**40
 _ITEM: Final = msgspec.msgpack.Decoder(ChangeItem)
 _CHANGE: Final = msgspec.msgpack.Decoder(Change)
 _ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class _Timed(Struct, frozen=True, array_like=True):
+    """What of an item the next one needs, whatever else is in it."""
+
+    key: Raw
+    later: Annotated[int, Meta(ge=-AT_MAX, le=AT_MAX)]
+
+
+_TIMED: Final = msgspec.msgpack.Decoder(_Timed)
 
 
 class BadItem(Struct, frozen=True):
@@ -63,11 +73,20 @@ def expand(chunk: Chunk) -> list[bytes | BadItem]:
                 item = _ITEM.decode(raw)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
                 changes.append(BadItem(bytes(raw), f"change {len(changes)} of the chunk: {error}"))
+                at += _later(raw)
                 continue
             at += item.later
             change = Change(run.stream, run.entity, item.key, min(max(0, at), AT_MAX), item.fields, item.base, item.gone)
             changes.append(_ENCODER.encode(change))
     return changes
+
+
+def _later(raw: Raw) -> int:
+    """The time of an item that cannot be read otherwise: what comes after it in the chunk is the same wherever a retry cuts."""
+    try:
+        return _TIMED.decode(raw).later
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return 0
 
 
 def _short(item: ChangeItem) -> bytes:

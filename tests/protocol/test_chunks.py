@@ -114,6 +114,18 @@ def test_a_bad_item_has_its_number_and_keeps_no_other_back(bad: bytes, encoded: 
     assert expanded == encoded
 
 
+@pytest.mark.parametrize("bad", [[0, 7, {1: 5}], [1, 7, {1: 5}, -1], [1, 7, {1: 5}, 0, False, "more"], ["key", 7]], ids=str)
+def test_what_follows_a_bad_item_is_the_same_wherever_a_retry_cuts(bad: list[object]) -> None:
+    """Or a good change would be told that its number was used for something else."""
+    items = [Raw(msgspec.msgpack.encode(item)) for item in ([1, 0, {1: 5}], bad, [2, 3, {1: 6}])]
+
+    def cut(at: int, *some: Raw) -> list[bytes | BadItem]:
+        return expand(Chunk(1, at, (Run(300, Entity.PROGRESS, some),)))
+
+    after = Raw(msgspec.msgpack.encode([2, 0, {1: 6}]))
+    assert cut(100, *items)[2] == cut(110, after)[0]
+
+
 def test_a_time_before_1970_is_the_beginning_of_1970_and_the_next_is_counted_from_what_was_said() -> None:
     items = (ChangeItem(1, -50, write_fields({1: 5})), ChangeItem(2, 100, write_fields({1: 6})))
     chunk = Chunk(1, 10, (Run(300, Entity.PROGRESS, tuple(Raw(msgspec.msgpack.encode(item)) for item in items)),))
