@@ -23,7 +23,7 @@ from client.heirs import Heirs
 from client.ledger import Entry, Ledger
 from client.pending import Pending
 from client.replica import Replica
-from client.store import Bookmark, Cause, Saved, Settled, Store, Unapplied, read_change
+from client.store import Bookmark, Cause, Kept, Saved, Settled, Store, Unapplied, read_change
 from protocol.client_session import backoff_ms
 from protocol.codec import BadFrame, decode_operation, encode
 from protocol.codes import TABLE, Code, Retry
@@ -163,10 +163,11 @@ class Mutations:
         the new epoch: whoever is killed in between comes here again.
 
         What was settled since is asked for again, in front and in order. What is undecided is frozen anew, changes with base 0: their
-        bases are versions of another history.
+        bases are versions of another history. Of a change that was settled under a device before this one nobody can say when that was:
+        it is asked for again, too, and is a value that stands there already, or one that has lost and is kept.
         """
         self._ledger.cut()
-        forgotten = [kept for kept in self._store.load().settled if kept.number > last_number]
+        forgotten = [kept for kept in self._store.load().settled if kept.number > last_number or _is_in_doubt(kept)]
         self._store.ask_again([kept.key for kept in forgotten])
         for kept in forgotten:
             self._pendings[kept.key] = Pending(kept.key, kept.operation)
@@ -304,3 +305,8 @@ class Mutations:
         if self._ledger.may_rewind:
             self._ledger.rewind()
             self._wake()
+
+
+def _is_in_doubt(kept: Kept) -> bool:
+    """A settled change without a number that means anything: this store was another device's then. What is no change has effect twice."""
+    return not kept.number and read_change(kept.operation) is not None

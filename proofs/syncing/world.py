@@ -54,6 +54,7 @@ class World:
         self.communities = [first.id, second.id]
         self.devices = [self._device(user) for user in self.users for _ in range(2)]
         self.backups: list[Backup] = []
+        self.restores = 0
         self._watch()
 
     def _device(self, user: int) -> Device:
@@ -96,6 +97,7 @@ class World:
             return
         backup = self.backups.pop()
         devices = dict(self.database.devices)
+        self.restores += 1
         self.gateway.close_all()
         self.database.restore(backup.tables, self.database.tables.epoch + 1)
         for id, row in devices.items():

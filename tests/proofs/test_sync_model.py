@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import trio
 from msgspec.structs import replace
 
 from client.ledger import Ledger
 from client.sqlite_store import SqliteStore
 from client.upkeep import Upkeep
 from proofs import sync_model
+from proofs.syncing.story import Story
 from protocol import merge
-from protocol.entities import Declaration
+from protocol.entities import Declaration, Entity
 from protocol.merge import Cell, Record, Stamp, Verdict, Written
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -98,3 +100,22 @@ def test_a_seed_tells_the_same_stories_again(monkeypatch: pytest.MonkeyPatch) ->
     forget_what_was_settled(monkeypatch)
     first, second = sync_model.play(3, 100, shrink=False), sync_model.play(3, 100, shrink=False)
     assert first[2] == second[2]
+
+
+def test_what_was_settled_before_a_copy_was_found_out_survives_a_restore() -> None:
+    async def play() -> None:
+        story = Story()
+        story.know_each_other()
+        world = story.world
+        draft = (Entity.DRAFT, 1, 0, True)
+        story.back_up()
+        copied = world.clone(world.devices[0])
+        assert copied is not None
+        story._come(copied, [draft], 200)
+        story._come(world.devices[0], [draft], 200)
+        world.converse(copied)
+        assert copied.device != world.devices[0].device
+        story.restore()
+        story.teardown()
+
+    trio.run(play)
