@@ -190,6 +190,14 @@ class Story(RuleBasedStateMachine):
         self.world.talk([device], frames)
         device.cut()
 
+    @rule(which=WHICH)
+    def log_in_anew(self, which: int) -> None:
+        """The same person logs in as a new device, over the store that the device before has left."""
+        device = self._device(which)
+        device.cut()
+        device.device, device.session = self.world.fork(device.user)
+        device.begin()
+
     @rule(which=WHICH, wrong_s=SECONDS, lies_s=SECONDS)
     def set_clock(self, which: int, wrong_s: int, lies_s: int) -> None:
         device = self._device(which)

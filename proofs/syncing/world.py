@@ -59,9 +59,10 @@ class World:
 
     def _device(self, user: int) -> Device:
         row = self.database.create_device(user)
-        return Device(user, row.id, row.session, self.gateway, lambda: self.now, self._fork)
+        return Device(user, row.id, row.session, self.gateway, lambda: self.now, self.fork)
 
-    def _fork(self, user: int) -> tuple[int, int]:
+    def fork(self, user: int) -> tuple[int, int]:
+        """Another device of somebody's: its number and session."""
         row = self.database.create_device(user, id=1000 + len(self.gateway.forks))
         self.gateway.forks.append(row.id)
         return row.id, row.session
