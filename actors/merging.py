@@ -14,6 +14,7 @@ is refused has no other effect than that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -64,6 +65,11 @@ class Seat(Struct, frozen=True):
 
 
 NO_SEAT: Final = Seat()
+RECORDS_MAX: Final = 10_000
+"""Records of one entity in a stream, counting those that are deleted and not yet forgotten. A device takes them all."""
+FULL: Final = f"this stream has {RECORDS_MAX} records of this kind, with those that were deleted lately: no more are made"
+PAYLOAD_BYTES_MAX: Final = 32 * 1024
+"""Of a refused change that is kept. The longest that this server could apply is some 17 kB; what is longer stays with whoever sent it."""
 
 
 class Draft(Struct):
@@ -147,11 +153,14 @@ class Merging:
         seats: Mapping[tuple[int, int], Seat],
         records: Mapping[Place, Record],
         conflicts: Mapping[tuple[Place, int], Draft],
+        room: Mapping[tuple[int, int], int] = MappingProxyType({}),
     ) -> None:
+        """`room`: how many more records of a stream and entity may be made; where it is unsaid, any number."""
         self.now = now
         self._seats = seats
         self._records = records
         self._open = dict(conflicts)
+        self._room = dict(room)
         self.written: dict[Place, Record] = {}
         self.writers: dict[Place, int] = {}
         """Who wrote last, of those written."""
@@ -178,14 +187,20 @@ class Merging:
         try:
             written = prepare(declaration, operation.key, operation.base, read_fields(operation.fields), operation.gone)
             place = Place(operation.stream, operation.entity, operation.key)
+            if not operation.gone and not self.has_room(place):
+                return self._refuse(entry, Code.LIMIT, FULL, msgspec.msgpack.encode(operation), seat)
             return self.apply(place, written, entry.user, stamp_of(entry, operation.at, self.now))
         except BadFields as error:
             return self._refuse(entry, Code.INVALID, str(error), msgspec.msgpack.encode(operation), seat)
 
     def _refuse(self, entry: Entry, code: Code, detail: str, operation: bytes, seat: Seat) -> Decision:
-        if operation:
+        if 0 < len(operation) <= PAYLOAD_BYTES_MAX:
             self.unapplied.append(Unapplied(entry, code, detail, operation, seat.community, seat.left))
         return Decision(code, detail)
+
+    def has_room(self, place: Place) -> bool:
+        """Whether a record may be made here, if there is none."""
+        return self.record(place).version > 0 or self._room.get((place.stream, place.entity), 1) > 0
 
     # -- what is written, for entries and for whoever decides otherwise -------------------------------------------------
 
@@ -238,6 +253,9 @@ class Merging:
     def _write(self, place: Place, verdict: Verdict, author: int) -> None:
         if verdict.told is None:
             return
+        kind = (place.stream, place.entity)
+        if kind in self._room and self.record(place) is NOTHING:
+            self._room[kind] -= 1
         self.written[place] = verdict.record
         self.writers[place] = author
         self.told.add(place, author, verdict.record.version, verdict.told, verdict.record.is_gone)

@@ -1,6 +1,7 @@
 """The horizon: how long the server remembers what was deleted, and the single writes of records. What stands is kept for ever.
 
     tombstones older than it ─▶ deleted
+    unapplied changes that were closed longer ago ─▶ deleted
     streams of records ─▶ log rows older than it ─▶ deleted, the stream's floor raised in the same statement
 
 Whoever was away for longer takes a snapshot instead of following: a position before the floor is answered with `RESET`. Messages have no
@@ -20,6 +21,7 @@ from protocol.entities import RECORD_KINDS
 HORIZON_S: Final = 90 * 24 * 3600.0
 """A term, and what a phone that was put away for one may have missed."""
 TOMBSTONES_MAX: Final = 1_000
+CLOSED_MAX: Final = 1_000
 STREAMS_MAX: Final = 100
 ROWS_MAX: Final = 1_000
 """In one transaction; of each stream, so that no writer waits long for it."""
@@ -58,11 +60,20 @@ raised as (
 select count(*)::int from forgotten"""
 
 
+_CLOSED: Final = """
+with old as materialized (
+    select q.space_id, q.id from sync_queue q where q.closed_at < now() - make_interval(secs => $1)
+    order by q.closed_at limit $2 for update skip locked
+)
+delete from sync_queue q using old o where q.space_id = o.space_id and q.id = o.id"""
+
+
 async def forget(tx: asyncpg.Connection, horizon_s: float = HORIZON_S) -> int:
     """Deletes what is older than `horizon_s`, up to the bounds above; how many rows. 0: there is nothing more."""
     deleted: str = await tx.execute(_TOMBSTONES, horizon_s, TOMBSTONES_MAX)
+    closed: str = await tx.execute(_CLOSED, horizon_s, CLOSED_MAX)
     forgotten: int = await tx.fetchval(_LOG, sorted(RECORD_KINDS), int(horizon_s), STREAMS_MAX, ROWS_MAX)
-    return int(deleted.rpartition(" ")[2]) + forgotten
+    return int(deleted.rpartition(" ")[2]) + int(closed.rpartition(" ")[2]) + forgotten
 
 
 async def complete(tx: asyncpg.Connection) -> None:

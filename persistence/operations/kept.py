@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg
 from msgspec import Struct
 
-from actors.merging import Draft, Kept, Merging, Place
+from actors.merging import RECORDS_MAX, Draft, Kept, Merging, Place
 from persistence.append import NewEvent, event, kind_of, storable
 from protocol import codec
 from protocol.entities import Fields, read_fields, write_fields
@@ -75,6 +75,21 @@ def draft_of(row: asyncpg.Record) -> Draft:
         row["gone"],
         row["id"],
     )
+
+
+async def read_room(tx: asyncpg.Connection, missing: Iterable[Place]) -> dict[tuple[int, int], int]:
+    """How many more records of a stream and entity may be made, where some of `missing` are to be. Two gateways at once may make a few more
+    than there is room for. No round trip without any."""
+    kinds = sorted({(place.stream, place.entity) for place in missing})
+    if not kinds:
+        return {}
+    rows = await tx.fetch(
+        "select stream, entity, made from count_records($1, $2, $3)",
+        [stream for stream, _ in kinds],
+        [entity for _, entity in kinds],
+        RECORDS_MAX,
+    )
+    return {(row["stream"], row["entity"]): RECORDS_MAX - row["made"] for row in rows}
 
 
 async def settle(tx: asyncpg.Connection, merging: Merging) -> list[Draft]:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from actors.merging import NO_SEAT, Decision, Merging, Place, Seat
 from actors.storage import Decided, Entry, Fact, Refusal
 from persistence.append import kind_of, storable
-from persistence.operations.kept import WRITE, WRITES, Stood, events, load_conflicts, settle, writes
+from persistence.operations.kept import WRITE, WRITES, Stood, events, load_conflicts, read_room, settle, writes
 from protocol.codes import Code
 from protocol.conflicts import OPEN
 from protocol.events import Changed
@@ -100,7 +100,8 @@ class Merges:
         if seen.conflicts:
             loaded = await load_conflicts(connection, seen.conflicts)
             conflicts = {(draft.place, draft.user): draft for draft in loaded if draft.state in OPEN}
-        merging = Merging(rows[0]["at"], seen.seats, seen.records, conflicts)
+        room = await read_room(connection, {place for place in seen.places if place not in seen.stood})
+        merging = Merging(rows[0]["at"], seen.seats, seen.records, conflicts, room)
         decisions: list[Decision | None] = []
         for at, (entry, row) in enumerate(zip(entries, rows, strict=True), 1):
             decisions.append(merging.decide(entry) if row["fresh"] else None)
@@ -160,7 +161,7 @@ class Merges:
 class _Seen:
     """What merge_begin found, by what decisions ask for."""
 
-    __slots__ = ("audiences", "conflicts", "records", "seats", "stood")
+    __slots__ = ("audiences", "conflicts", "places", "records", "seats", "stood")
 
     def __init__(self) -> None:
         self.seats: dict[tuple[int, int], Seat] = {}
@@ -168,6 +169,7 @@ class _Seen:
         self.records: dict[Place, Record] = {}
         self.stood: dict[Place, Stood] = {}
         self.conflicts: set[int] = set()
+        self.places: set[Place] = set()
 
     def add(self, entry: Entry, place: Place, row: asyncpg.Record) -> None:
         who = (place.stream, entry.user)
@@ -178,6 +180,8 @@ class _Seen:
                 self.seats[who] = Seat(
                     StreamKind(row["stream_kind"]), row["read_roles"], row["role"] or 0, row["community"] or 0, row["has_left"]
                 )
+        if row["role"]:
+            self.places.add(place)
         if row["version"] is not None and place not in self.stood:
             self.records[place] = unpack_record(row["cells"], place.entity)
             self.stood[place] = Stood(2 if row["is_tombstone"] else 1, row["version"])

@@ -15,12 +15,12 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from actors.merging import Merging, Place, judge
+from actors.merging import FULL, Merging, Place, judge
 from actors.storage import Entry
 from persistence.append import Effect, Refuse
 from persistence.audit import Deed
 from persistence.operations import rules
-from persistence.operations.kept import events, load_conflicts, lock_record, write_down
+from persistence.operations.kept import events, load_conflicts, lock_record, read_room, write_down
 from persistence.operations.seats import Seated, read_seat
 from protocol import codec
 from protocol.codes import Code
@@ -78,6 +78,8 @@ async def release(tx: asyncpg.Connection, entry: Entry, operation: Release) -> E
     try:
         written = prepare(declaration, change.key, change.base, read_fields(change.fields), change.gone)
         merging = await _begin(tx, place, record, kept, seated)
+        if not change.gone and not merging.has_room(place):
+            return Refuse(Code.LIMIT, FULL)
         stamp = Stamp(max(0, min(change.at + kept.skew_s, kept.at)), kept.device, kept.number)
         decision = merging.apply(place, written, kept.user, stamp)
     except BadFields as error:
@@ -94,7 +96,7 @@ async def release(tx: asyncpg.Connection, entry: Entry, operation: Release) -> E
 
 
 async def discard(tx: asyncpg.Connection, entry: Entry, operation: Discard) -> Effect | Refuse:
-    """Marks it as looked at. The row stays, for whoever asks what became of it."""
+    """Marks it as looked at. The row stays until the horizon, for whoever asks what became of it."""
     kept = await _find(tx, entry.user, operation.item)
     if kept is None or await tx.fetchrow(_LOCK, kept.space, kept.id) is None:
         return rules.NOT_FOUND
@@ -124,7 +126,8 @@ async def _begin(tx: asyncpg.Connection, place: Place, record: Record, kept: _Ke
         kept.user,
     )
     conflicts = {(draft.place, draft.user): draft for draft in await load_conflicts(tx, [row["id"] for row in ids])} if ids else {}
-    return Merging(seated.now, {}, {place: record}, conflicts)
+    room = await read_room(tx, [] if record.version else [place])
+    return Merging(seated.now, {}, {place: record}, conflicts, room)
 
 
 def _deeds(entry: Entry, kept: _Kept, action: str) -> tuple[Deed, ...]:

@@ -6,14 +6,15 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
+from actors.merging import PAYLOAD_BYTES_MAX
 from actors.storage import Decided, Entry, Refusal
 from persistence.bridge import Bridge
 from protocol import codec
 from protocol.codes import Code
 from protocol.entities import Entity, write_fields
-from protocol.operations import Change, Join, Leave, OpenConversation, Remove, Say
+from protocol.operations import Change, Join, Leave, OpenConversation, Release, Remove, Say
 from protocol.values import Role, StreamKind
-from tests.persistence.records import NOW, ask_all, change, enrolled, fields_of, of_space, own
+from tests.persistence.records import NOW, ask_all, change, enrolled, fields_of, gone, of_space, own
 from tests.persistence.world import Mailbox, World, ask, digest_of, world
 
 
@@ -175,6 +176,60 @@ async def test_unapplied_changes_of_a_person_are_bounded_and_those_set_apart_sta
         assert await w.column(closed, ann.user) == [11]
         await w.rows("select bound_queue($1, 990, 8)", ann.user)
         assert await w.column(closed, ann.user) == [1, 2, *range(11, 22)]
+
+
+async def test_unapplied_changes_of_a_person_are_bounded_in_bytes_too(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        long = {n: "x" * 7_000 for n in range(20, 24)}
+        assert {(await w.ask(ann, change(stream, Entity.DRAFT, 1, long))).code for _ in range(5)} == {Code.INVALID}
+        await w.rows("select bound_queue($1, 1000, 1000, 3 * 28100, 0)", ann.user)
+        queue = "select number from sync_queue where user_id = $1 and closed_at is null order by id"
+        assert await w.column(queue, ann.user) == [3, 4, 5]
+        await w.rows("select bound_queue($1, 1000, 1000, 1, 1)", ann.user)
+        assert await w.column(queue, ann.user) == [5], "the newest is kept, whatever it is"
+        await w.rows("update sync_queue set quarantined = true, closed_at = null")
+        await w.rows("select bound_queue($1, 1000, 1000, 1, 2 * 28100)", ann.user)
+        assert await w.column(queue, ann.user) == [4, 5]
+
+
+async def test_what_is_longer_than_anything_that_could_be_applied_is_refused_and_not_kept(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        over = {n: "x" * 7_000 for n in range(20, 25)}
+        assert (await w.ask(ann, change(stream, Entity.DRAFT, 1, over))).code is Code.INVALID
+        assert (await w.ask(ann, Refusal(Code.INVALID, "unreadable", b"x" * PAYLOAD_BYTES_MAX))).code is Code.INVALID
+        assert (await w.ask(ann, Refusal(Code.INVALID, "unreadable", b"x" * (PAYLOAD_BYTES_MAX + 1)))).code is Code.INVALID
+        assert await w.column("select number from sync_queue where user_id = $1", ann.user) == [2]
+        assert await w.value("select last_number from devices where id = $1", ann.device) == 3
+
+
+async def test_a_stream_takes_so_many_records_of_an_entity_and_refuses_more(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        stream = await own(w, ann)
+        await w.ok(ann, change(stream, Entity.BOOKMARK, 1, {3: "x"}))
+        await w.ok(ann, change(stream, Entity.BOOKMARK, 2, {3: "x"}))
+        await w.ok(ann, gone(stream, Entity.BOOKMARK, 2, base=1))
+        for table, deleted, first, last in (("records", "", 11, 10_005), ("tombstones", ", 1", 10_006, 10_006)):
+            await w.rows(
+                f"insert into {table} (stream_id, entity, key, version, cells{', deleted_by' if deleted else ''})"
+                f" select t.stream_id, t.entity, n, t.version, t.cells{deleted} from {table} t, generate_series({first}, {last}) n"
+            )
+        # 9,996 records and two tombstones: there is room for two.
+        entries = [ann.entry(change(stream, Entity.BOOKMARK, key, {3: "y"})) for key in (3, 4, 5, 3, 1)]
+        entries += [ann.entry(change(stream, Entity.DRAFT, 5, {3: "y"})), ann.entry(change(stream, Entity.BOOKMARK, 2, {3: "y"}, base=2))]
+        codes = [one.code for one in await ask_all(w.journal, entries)]
+        assert codes == [Code.OK, Code.OK, Code.LIMIT, Code.OK, Code.OK, Code.OK, Code.OK], (
+            "what is there may be written, and other entities made"
+        )
+        [item] = await w.column("select id from sync_queue where code = $1", Code.LIMIT)
+        assert (await w.ask(ann, Release(item))).code is Code.LIMIT
+        await w.rows("delete from tombstones")
+        await w.rows("delete from records where key = 11")
+        assert (await w.ask(ann, Release(item))).code is Code.OK
 
 
 async def test_the_bytes_of_changes_count_against_the_journals_bound(bridge: Bridge) -> None:

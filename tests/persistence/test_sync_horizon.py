@@ -37,6 +37,17 @@ async def sweep(bridge: Bridge, horizon_s: float = 90 * DAY_S) -> int:
     return total
 
 
+async def test_unapplied_changes_go_when_they_were_closed_long_ago_and_not_while_they_are_open(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        await w.rows(
+            "insert into sync_queue (space_id, user_id, device_id, number, at, code, operation, closed_at)"
+            " select n, 1, 1, n, now() - interval '1 year', 1, '', now() - make_interval(days => d)"
+            " from (values (1, null), (2, 89), (3, 91)) as v (n, d)"
+        )
+        assert await sweep(bridge) == 1
+        assert await w.column("select number from sync_queue order by number") == [1, 2]
+
+
 async def test_what_lies_beyond_the_horizon_is_forgotten_and_nothing_that_stands(bridge: Bridge) -> None:
     async with world(bridge) as w:
         ann = await w.person("ann")
