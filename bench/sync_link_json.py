@@ -19,6 +19,7 @@ import json
 import socket
 import ssl
 import sys
+import threading
 import time
 import urllib.parse
 import uuid
@@ -92,7 +93,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 def serve(tls: TlsFiles, day: Day) -> None:
-    """Blocks."""
+    """Until the end of standard input. Blocks."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tls.chain, tls.key)
     Api.events = tuple(
@@ -100,8 +101,9 @@ def serve(tls: TlsFiles, day: Day) -> None:
         for n, line in enumerate(day.lines, 1)
     )
     with _Server(context) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         ready(server.server_address[1])
-        server.serve_forever()
+        sys.stdin.read()  # until whoever asked is done, or gone
 
 
 def mutation_of(deed: Deed) -> dict[str, Any]:

@@ -29,7 +29,7 @@ START_S: Final = 90.0
 STOP_S: Final = 20.0
 """Of an installation: its gateways drain, its Postgres writes a checkpoint."""
 LEAVE_S: Final = 4.0
-"""Of a client that has said how it went: ours says goodbye."""
+"""Of the others, and of a client that has said how it went: ours says goodbye."""
 POUCHDB: Final = PEERS / "pouchdb"
 
 
@@ -133,7 +133,7 @@ async def open_ours(ground: Ground) -> AsyncIterator[Ours]:
 async def open_json(ground: Ground) -> AsyncIterator[tuple[JsonApi, JsonApi]]:
     """Both ways of the same server."""
     task = Task(ground.seed, ground.tls)
-    async with _program(ground, ["-m", "bench.sync_link_json", "serve", msgspec.json.encode(task).decode()], 0) as process:
+    async with _program(ground, ["-m", "bench.sync_link_json", "serve", msgspec.json.encode(task).decode()], LEAVE_S) as process:
         with trio.fail_after(START_S):
             port = int(await read_line(process))
         yield JsonApi(ground, port, False), JsonApi(ground, port, True)
@@ -156,11 +156,10 @@ async def open_pouchdb(ground: Ground) -> AsyncIterator[PouchDb]:
     process = await trio.lowlevel.open_process(
         ground.link.in_server(["node", "server.mjs"]), cwd=POUCHDB, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    async with _ended(process, 0):
+    async with _ended(process, LEAVE_S):
         assert process.stdin is not None
         with trio.fail_after(START_S):
             await process.stdin.send_all(json.dumps(told).encode() + b"\n")
-            await process.stdin.aclose()
             port = int(await read_line(process))
         yield PouchDb(ground, port)
 
