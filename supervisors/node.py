@@ -53,7 +53,7 @@ from gateway.session_cache import SESSIONS_TOPIC, SessionCache
 from gateway.session_gate import SessionGate
 from gateway.tokens import KeySet, load_pem
 from gateway.web import create_app
-from gateway.web_services import AuthLimits, Probe, Readiness, Services
+from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
@@ -264,6 +264,7 @@ class Node:
             journal=self.journal,
             overtake=self.exchange.overtake,
             limits=auth_limits(self.settings),
+            sync_limits=sync_limits(self.settings),
             registration_open=self.settings.accounts.registration_open,
         )
 
@@ -316,6 +317,17 @@ def auth_limits(settings: Settings) -> AuthLimits:
         login_account=Limit(accounts.login_account_burst, accounts.login_account_per_minute / 60),
         refresh_address=Limit(accounts.refresh_address_burst, accounts.refresh_address_per_minute / 60),
         session_user=Limit(accounts.session_user_burst, accounts.session_user_per_minute / 60),
+    )
+
+
+def sync_limits(settings: Settings) -> SyncLimits:
+    """How often sync may be asked for over HTTP, from the settings."""
+    sync = settings.sync
+    return SyncLimits(
+        sync_address=Limit(sync.http_address_burst, sync.http_address_per_minute / 60),
+        sync_user=Limit(sync.http_user_burst, sync.http_user_per_minute / 60),
+        devices_address=Limit(sync.devices_address_burst, sync.devices_address_per_minute / 60),
+        devices_user=Limit(sync.devices_user_burst, sync.devices_user_per_minute / 60),
     )
 
 

@@ -24,7 +24,7 @@ from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from gateway.passwords import CONCURRENT_MAX, OWASP, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
-from gateway.web_services import AuthLimits
+from gateway.web_services import AuthLimits, SyncLimits
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
 from persistence.horizon import HORIZON_S
 from persistence.journal import JournalOptions
@@ -36,6 +36,7 @@ MIB: Final = 1024 * KIB
 DAY_S: Final = 24 * 3600
 
 _AUTH: Final = AuthLimits()
+_SYNC: Final = SyncLimits()
 _GATES: Final = GateBounds()
 _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
@@ -370,6 +371,28 @@ class Sync(Section, frozen=True):
             " takes a snapshot. Nothing that stands is ever forgotten",
         ),
     ] = int(HORIZON_S // DAY_S)
+    http_address_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="syncs over HTTP at once from one address: all devices of a school that blocks sockets")
+    ] = _SYNC.sync_address.burst
+    http_address_per_minute: Annotated[float, Meta(gt=0, le=1_000_000, description="the same, a minute, from then on")] = (
+        60 * _SYNC.sync_address.per_s
+    )
+    http_user_burst: Annotated[
+        int, Meta(ge=1, le=100_000, description="syncs over HTTP of one account at once, in requests of 16 frames or 256 changes")
+    ] = _SYNC.sync_user.burst
+    http_user_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _SYNC.sync_user.per_s
+    )
+    devices_address_burst: Annotated[
+        int, Meta(ge=1, le=100_000, description="devices made for copied stores at once, from one address")
+    ] = _SYNC.devices_address.burst
+    devices_address_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _SYNC.devices_address.per_s
+    )
+    devices_user_burst: Annotated[int, Meta(ge=1, le=10_000, description="the same, for one account")] = _SYNC.devices_user.burst
+    devices_user_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
+        60 * _SYNC.devices_user.per_s
+    )
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

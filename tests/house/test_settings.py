@@ -15,11 +15,11 @@ from gateway.admission import Gates
 from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from gateway.rates import Limit
-from gateway.web_services import AuthLimits
+from gateway.web_services import AuthLimits, SyncLimits
 from persistence.journal import JournalOptions
 from supervisors.generated import ROOT
-from supervisors.node import auth_limits
-from supervisors.settings import Secret, Settings
+from supervisors.node import auth_limits, sync_limits
+from supervisors.settings import Secret, Settings, Sync
 from supervisors.settings_source import BadSettings, known_settings, load, missing_for_serving
 
 KNOWN = known_settings()
@@ -221,3 +221,15 @@ def test_every_setting_configures_something(setting: Any) -> None:
     converted = CONVERTED.get(setting.section)
     whole = converted is not None and setting.name in converted.__struct_fields__ and f"settings.{setting.section}, " in ROOT_SOURCES
     assert whole or re.search(rf"\.{setting.name}\b", ROOT_SOURCES), "nothing reads it"
+
+
+def test_every_rate_of_sync_over_http_is_a_setting() -> None:
+    assert sync_limits(Settings()) == SyncLimits()
+    for name, prefix in (
+        ("sync_address", "http_address"),
+        ("sync_user", "http_user"),
+        ("devices_address", "devices_address"),
+        ("devices_user", "devices_user"),
+    ):
+        settings = Settings(sync=msgspec.convert({f"{prefix}_burst": 7, f"{prefix}_per_minute": 90.0}, Sync))
+        assert sync_limits(settings) == msgspec.structs.replace(SyncLimits(), **{name: Limit(7, 1.5)})
