@@ -26,7 +26,9 @@ from gateway.web import create_app
 from gateway.web_services import Services
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.journal import Journal
 from persistence.migrate import apply_migrations, read_migrations
+from persistence.store import Store
 from protocol.codes import Code
 from supervisors.embedded_postgres import Postgres, PostgresOptions, start
 
@@ -69,6 +71,9 @@ class Api:
             rates=Unlimited(),
             metrics=Metrics([]),
             probes={},
+            store=Store(bridge),
+            journal=Journal(bridge, Silence(), lambda: None),
+            overtake=lambda device, generation: None,
         )
         self._client: Any = create_app(services).test_client()
 
