@@ -16,13 +16,14 @@ from client.errors import DeviceCopied, ServerFault
 from client.exchange import Exchange
 from client.pending import Pending
 from client.sqlite_store import MemoryStore
-from client.store import Settled
+from client.store import Confirmed, Settled
 from proofs.simulation.world import Violation
 from proofs.syncing.gateway import Gateway, Socket
 from protocol.codec import decode_frame, encode
 from protocol.codes import Code
-from protocol.entities import SCHEMA
+from protocol.entities import SCHEMA, Entity, Fields
 from protocol.frames import VERSION, Frame, Goodbye, Hello, Welcome
+from protocol.merge import GENERATION, PERCENT
 from protocol.operations import AnyOperation
 
 WRITING = frozenset(
@@ -59,6 +60,8 @@ class FrailStore:
         self.calls_left = 0
         self.settlings: dict[int, int] = {}
         """How often each mutation got an outcome, by key."""
+        self._progress: dict[tuple[int, int], tuple[int, int]] = {}
+        """Generation and percent that were confirmed in the present history, by stream and lesson."""
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self.inner, name)
@@ -75,9 +78,30 @@ class FrailStore:
             if name == "ask_again":
                 for key in arguments[0]:
                     self.settlings.pop(key, None)
-            return call(*arguments)
+            self._watch(name, *arguments)
+            result = call(*arguments)
+            if name in ("apply", "apply_page"):
+                self._look_at_progress(arguments[1 if name == "apply_page" else 2])
+            return result
 
         return write
+
+    def _watch(self, name: str, *arguments: Any) -> None:
+        if name == "begin" and arguments[0] != self.inner.load().epoch:
+            self._progress.clear()
+        if name == "forget":
+            self._progress = {place: seen for place, seen in self._progress.items() if place[0] != arguments[0]}
+
+    def _look_at_progress(self, records: Sequence[Confirmed]) -> None:
+        for one in records:
+            if one.entity != Entity.PROGRESS:
+                continue
+            held = self.inner.record(one.stream, one.entity, one.key)
+            assert held is not None
+            before, now = self._progress.get((one.stream, one.key), (0, 0)), standing(held.fields)
+            if now < before:
+                raise Violation(f"progress of lesson {one.key} in stream {one.stream} falls on a device from {before} to {now}")
+            self._progress[one.stream, one.key] = now
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         for one in settled:
@@ -213,3 +237,10 @@ class Device:
         else:
             assert isinstance(frame, Frame), frame
             self.exchange.hear(frame)  # type: ignore[arg-type]
+
+
+def standing(fields: Fields) -> tuple[int, int]:
+    """Generation and percent of a record of progress."""
+    generation, percent = fields.get(GENERATION, 0), fields.get(PERCENT, 0)
+    assert isinstance(generation, int) and isinstance(percent, int)
+    return generation, percent

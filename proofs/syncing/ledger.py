@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 
 from proofs.simulation.rows import Place, Tables
 from proofs.simulation.world import Violation
+from proofs.syncing.device import standing
 from proofs.syncing.gateway import Gateway
 from protocol.codec import BadFrame, decode_operation
 from protocol.entities import TABLE, Entity, Fields, Value, read_fields
-from protocol.merge import GENERATION, GONE, NOTHING, PERCENT, Record
+from protocol.merge import GONE, NOTHING, Record
 from protocol.operations import Change
 
 Word = tuple[Place, int, Value]
@@ -109,13 +110,6 @@ def words_in(place: Place, fields: Fields) -> Iterator[Word]:
         field = declaration.field(number) if declaration is not None else None
         if field is not None and not field.housekeeping and isinstance(value, str) and value.startswith("w"):
             yield place, number, value
-
-
-def standing(fields: Fields) -> tuple[int, int]:
-    """Generation and percent."""
-    generation, percent = fields.get(GENERATION, 0), fields.get(PERCENT, 0)
-    assert isinstance(generation, int) and isinstance(percent, int)
-    return generation, percent
 
 
 def found_in(tables: Tables) -> set[Word]:

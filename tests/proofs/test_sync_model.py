@@ -119,3 +119,18 @@ def test_what_was_settled_before_a_copy_was_found_out_survives_a_restore() -> No
         story.teardown()
 
     trio.run(play)
+
+
+def test_a_record_that_is_written_again_long_after_it_was_deleted_is_seen_by_who_saw_it_go() -> None:
+    async def play() -> None:
+        story = Story()
+        story.know_each_other()
+        nothing = (Entity.PROGRESS, 1, 0, False)
+        story.meet(0, 0, (Entity.BOOKMARK, 1, 0, False), nothing, together=False)
+        story.delete(0, Entity.BOOKMARK, 1)
+        story.meet(0, 0, nothing, nothing, together=False)
+        story.pass_horizon()
+        story.meet(0, 0, (Entity.BOOKMARK, 1, 0, False), nothing, together=False)
+        story.teardown()
+
+    trio.run(play)
