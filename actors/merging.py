@@ -200,7 +200,7 @@ class Merging:
 
     def has_room(self, place: Place) -> bool:
         """Whether a record may be made here, if there is none."""
-        return self.record(place).version > 0 or self._room.get((place.stream, place.entity), 1) > 0
+        return bool(self.record(place).cells) or self._room.get((place.stream, place.entity), 1) > 0
 
     # -- what is written, for entries and for whoever decides otherwise -------------------------------------------------
 
@@ -254,7 +254,7 @@ class Merging:
         if verdict.told is None:
             return
         kind = (place.stream, place.entity)
-        if kind in self._room and self.record(place) is NOTHING:
+        if kind in self._room and not self.record(place).cells:
             self._room[kind] -= 1
         self.written[place] = verdict.record
         self.writers[place] = author

@@ -1,13 +1,14 @@
 """The horizon: how long the server remembers what was deleted, and the single writes of records. What stands is kept for ever.
 
-    tombstones older than it ─▶ deleted
+    tombstones older than it ─▶ deleted; their streams remember the highest version among them
     unapplied changes that were closed longer ago ─▶ deleted
     streams of records ─▶ log rows older than it ─▶ deleted, the stream's floor raised in the same statement
 
 Whoever was away for longer takes a snapshot instead of following: a position before the floor is answered with `RESET`. Messages have no
 horizon; their log is what they are.
 
-Invariant: floor < seq ≤ head is in the log, of every stream, in every snapshot of the database.
+Invariant: floor < seq ≤ head is in the log, of every stream, in every snapshot of the database. A record's versions ascend for ever, also
+where it is made again after its deletion was forgotten.
 """
 
 from __future__ import annotations
@@ -28,10 +29,19 @@ ROWS_MAX: Final = 1_000
 COMPLETING: Final = 0x65_64_75_73
 """An advisory lock's key: two that complete at once would both find the same things missing."""
 
+# Streams sorted and last, as everybody locks them.
 _TOMBSTONES: Final = """
 with old as materialized (
-    select t.stream_id, t.entity, t.key from tombstones t where t.deleted_at < now() - make_interval(secs => $1)
+    select t.stream_id, t.entity, t.key, t.version from tombstones t where t.deleted_at < now() - make_interval(secs => $1)
     order by t.stream_id, t.entity, t.key limit $2 for update skip locked
+),
+locked as materialized (
+    select s.id from streams s where s.id in (select o.stream_id from old o) order by s.id for update
+),
+raised as (
+    update streams s set forgotten = greatest(s.forgotten, w.version)
+    from locked l join (select o.stream_id, max(o.version) as version from old o group by o.stream_id) w on w.stream_id = l.id
+    where s.id = l.id
 )
 delete from tombstones t using old o where t.stream_id = o.stream_id and t.entity = o.entity and t.key = o.key"""
 

@@ -75,7 +75,10 @@ class Cell(Struct, frozen=True, array_like=True):
 
 
 class Record(Struct, frozen=True, array_like=True):
-    """A record as the server holds it: its version (0: it never was) and its cells by field."""
+    """A record as the server holds it: its version (0: it never was) and its cells by field.
+
+    A version without cells: whatever was here was deleted and forgotten, and went no further than that.
+    """
 
     version: int = 0
     cells: dict[int, Cell] = {}
@@ -196,7 +199,7 @@ def _write_latest(declaration: Declaration, record: Record, change: Written, sta
 def _delete_latest(declaration: Declaration, record: Record, change: Written, stamp: Stamp) -> Verdict:
     """A record goes if the deletion is later than all that was written of it unseen."""
     gone = record.cells.get(GONE)
-    if not record.version or (record.is_gone and gone is not None and not gone.stamp < stamp):
+    if not record.cells or (record.is_gone and gone is not None and not gone.stamp < stamp):
         return Verdict(Outcome.DUPLICATE, record)
     if record.is_gone:
         return _write(declaration, record, stamp, {GONE: True}, Outcome.APPLIED)
@@ -215,7 +218,7 @@ def _write_first(declaration: Declaration, record: Record, change: Written, stam
     theirs: Fields = {}
     conflict = False
     if change.gone:
-        if record.is_gone or not record.version:
+        if record.is_gone or not record.cells:
             return Verdict(Outcome.DUPLICATE, record)
         unseen = _unseen(declaration, record, change, stamp)
         theirs = {number: cell.value for number, cell in unseen.items() if number != GONE}
@@ -292,7 +295,7 @@ def write_over(declaration: Declaration, record: Record, change: Written, stamp:
     if declaration.rule is Rule.ADVANCE:
         return _advance(declaration, record, Written(record.version, change.fields), stamp)
     if change.gone:
-        if record.is_gone or not record.version:
+        if record.is_gone or not record.cells:
             return Verdict(Outcome.DUPLICATE, record)
         values: dict[int, Value] = {GONE: True}
         theirs = {number: value for number, value in record.fields.items() if not _is_housekeeping(declaration, number)}

@@ -21,7 +21,7 @@ from persistence.append import NewEvent, event, kind_of, storable
 from protocol import codec
 from protocol.entities import Fields, read_fields, write_fields
 from protocol.events import ConflictNoted
-from protocol.merge import NOTHING, Record, Stamp, pack_record, unpack_record
+from protocol.merge import Record, Stamp, pack_record, unpack_record
 from protocol.values import ConflictState, KeptAs
 
 CONFLICT_NOTED: Final = kind_of(ConflictNoted)
@@ -48,7 +48,8 @@ async def lock_record(tx: asyncpg.Connection, place: Place) -> tuple[Record, Sto
     row = await tx.fetchrow("select version, cells, is_tombstone from lock_record($1, $2, $3)", *place)
     assert row is not None
     if row["version"] is None:
-        return NOTHING, NOTHING_STOOD
+        forgotten: int | None = await tx.fetchval("select forgotten from streams where id = $1", place.stream)
+        return Record(forgotten or 0), NOTHING_STOOD
     return unpack_record(row["cells"], place.entity), Stood(2 if row["is_tombstone"] else 1, row["version"])
 
 
@@ -77,19 +78,21 @@ def draft_of(row: asyncpg.Record) -> Draft:
     )
 
 
-async def read_room(tx: asyncpg.Connection, missing: Iterable[Place]) -> dict[tuple[int, int], int]:
-    """How many more records of a stream and entity may be made, where some of `missing` are to be. Two gateways at once may make a few more
-    than there is room for. No round trip without any."""
+async def read_room(tx: asyncpg.Connection, missing: Iterable[Place]) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
+    """How many more records of a stream and entity may be made, where some of `missing` are to be, and above which version by stream.
+
+    Two gateways at once may make a few more than there is room for. No round trip without any."""
     kinds = sorted({(place.stream, place.entity) for place in missing})
     if not kinds:
-        return {}
+        return {}, {}
     rows = await tx.fetch(
-        "select stream, entity, made from count_records($1, $2, $3)",
+        "select stream, entity, made, forgotten from count_records($1, $2, $3)",
         [stream for stream, _ in kinds],
         [entity for _, entity in kinds],
         RECORDS_MAX,
     )
-    return {(row["stream"], row["entity"]): RECORDS_MAX - row["made"] for row in rows}
+    room = {(row["stream"], row["entity"]): RECORDS_MAX - row["made"] for row in rows}
+    return room, {row["stream"]: row["forgotten"] for row in rows if row["forgotten"]}
 
 
 async def settle(tx: asyncpg.Connection, merging: Merging) -> list[Draft]:

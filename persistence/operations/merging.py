@@ -100,8 +100,10 @@ class Merges:
         if seen.conflicts:
             loaded = await load_conflicts(connection, seen.conflicts)
             conflicts = {(draft.place, draft.user): draft for draft in loaded if draft.state in OPEN}
-        room = await read_room(connection, {place for place in seen.places if place not in seen.stood})
-        merging = Merging(rows[0]["at"], seen.seats, seen.records, conflicts, room)
+        missing = seen.places - seen.stood.keys()
+        room, forgotten = await read_room(connection, missing)
+        begun = {place: Record(forgotten[place.stream]) for place in missing if place.stream in forgotten}
+        merging = Merging(rows[0]["at"], seen.seats, {**seen.records, **begun}, conflicts, room)
         decisions: list[Decision | None] = []
         for at, (entry, row) in enumerate(zip(entries, rows, strict=True), 1):
             decisions.append(merging.decide(entry) if row["fresh"] else None)

@@ -126,7 +126,7 @@ async def _begin(tx: asyncpg.Connection, place: Place, record: Record, kept: _Ke
         kept.user,
     )
     conflicts = {(draft.place, draft.user): draft for draft in await load_conflicts(tx, [row["id"] for row in ids])} if ids else {}
-    room = await read_room(tx, [] if record.version else [place])
+    room, _ = await read_room(tx, [] if record.cells else [place])
     return Merging(seated.now, {}, {place: record}, conflicts, room)
 
 

@@ -14,11 +14,11 @@ from persistence.horizon import complete, forget
 from protocol.codes import Code
 from protocol.entities import Entity, Fields
 from protocol.merge import Outcome
-from protocol.operations import Say
-from protocol.values import StreamKind
+from protocol.operations import Reopen, Resolve, Say
+from protocol.values import Choice, StreamKind
 from supervisors.housekeeping import Housekeeping
 from tests.persistence.identity import overlap
-from tests.persistence.sync import Asking, change, fields, fold, outcome, own_stream
+from tests.persistence.sync import T0, Asking, change, fields, fold, outcome, own_stream, stream_of
 from tests.persistence.world import Herald, World, world
 
 DAY_S = 24 * 3600.0
@@ -35,6 +35,42 @@ async def sweep(bridge: Bridge, horizon_s: float = 90 * DAY_S) -> int:
     while forgotten := await bridge.run(partial(forget, horizon_s=horizon_s), deadline_s=30):
         total += forgotten
     return total
+
+
+async def test_a_record_that_was_forgotten_is_made_again_above_every_version_that_anybody_may_know(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben, cid = [await w.person(name) for name in ("ann", "ben", "cid")]
+        space, _, _ = await w.community(ann, ben, cid)
+        board = await stream_of(w, space, StreamKind.BOARD)
+        for version in range(5):
+            await w.ok(ann, change(board, Entity.ACTION, 1, {1: f"title {version}"}, base=version))
+        await w.ok(ann, change(board, Entity.ACTION, 1, base=5))
+        await age(w, 91)
+        assert await sweep(bridge) == 7
+        # Two had been away since before it was deleted, and neither knew of the other.
+        assert await outcome(w, ann, change(board, Entity.ACTION, 1, base=6)) == (Outcome.DUPLICATE, 6)
+        assert await outcome(w, ben, change(board, Entity.ACTION, 1, {1: "ben's"}, base=4)) == (Outcome.APPLIED, 7)
+        assert await outcome(w, cid, change(board, Entity.ACTION, 1, {1: "cid's"}, base=4)) == (Outcome.SUPERSEDED, 7)
+        assert await fields(w, board, Entity.ACTION, 1) == {1: "ben's"}
+        assert await w.column("select user_id from sync_conflicts where stream_id = $1", board) == [cid.user]
+        # A reader who holds the deletion takes what came after it for newer.
+        assert await w.column("select version from records where stream_id = $1", board) == [7]
+
+
+async def test_what_is_decided_about_a_record_that_was_forgotten_goes_on_above_its_versions(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, _ = await w.community(ann, ben)
+        board = await stream_of(w, space, StreamKind.BOARD)
+        await w.ok(ann, change(board, Entity.ACTION, 1, {1: "hers"}))
+        assert await outcome(w, ben, change(board, Entity.ACTION, 1, {1: "his"})) == (Outcome.SUPERSEDED, 1)
+        await w.ok(ann, change(board, Entity.ACTION, 1, base=1))
+        await age(w, 91)
+        await sweep(bridge)
+        [conflict] = await w.column("select id from sync_conflicts")
+        await w.ok(ben, Reopen(conflict))
+        assert await outcome(w, ben, Resolve(conflict, Choice.MINE, 0, T0)) == (Outcome.APPLIED, 3)
+        assert await fields(w, board, Entity.ACTION, 1) == {1: "his"}
 
 
 async def test_unapplied_changes_go_when_they_were_closed_long_ago_and_not_while_they_are_open(bridge: Bridge) -> None:
