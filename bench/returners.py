@@ -112,10 +112,10 @@ async def _converse(stream: trio.SocketStream, place: Place, changes: Sequence[b
                     waiting = chunks_of(frame.last_number + 1, changes)
                     open_numbers = set(range(frame.last_number + 1, frame.last_number + 1 + len(changes)))
                 case Done(number, value):
-                    _settle(open_numbers, number, value, answered)
+                    settle(open_numbers, number, value, answered)
                 case DoneRun(first, values):
                     for number, value in enumerate(values, first):
-                        _settle(open_numbers, number, value, answered)
+                        settle(open_numbers, number, value, answered)
                 case Refused() | Goodbye():
                     raise GeneratorFailed(f"device {place.person.device}: {frame}")
                 case _:
@@ -131,7 +131,8 @@ async def _converse(stream: trio.SocketStream, place: Place, changes: Sequence[b
             return answered
 
 
-def _settle(open_numbers: set[int], number: int, value: int, answered: Answered) -> None:
+def settle(open_numbers: set[int], number: int, value: int, answered: Answered) -> None:
+    """Takes the answer to one number. Raises `GeneratorFailed` for one that is not open."""
     if number not in open_numbers:
         raise GeneratorFailed(f"number {number} was answered twice, or never asked")
     open_numbers.discard(number)

@@ -27,7 +27,7 @@ from protocol.merge import Cell, Record, Stamp, pack_record
 from protocol.values import StreamKind
 
 DEVICES: Final = 1_000
-QUICK_DEVICES: Final = 50
+QUICK_DEVICES: Final = 20
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 FLAT: Final = Goal(ratio_max=1.2)
 KEYS: Final = 2_000
