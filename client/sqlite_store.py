@@ -240,9 +240,7 @@ class SqliteStore:
         with self._transaction():
             for record in records:
                 held = self.record(stream, record.entity, record.key)
-                # What is held as deleted was told by an event, and this one comes after it. Its version may have begun anew: the server
-                # forgets deletions that are very old.
-                if held is None or held.gone:
+                if held is None:
                     self._write(record, record.fields, None)
                 elif held.version < record.version:
                     self._write(record, {**held.fields, **record.fields}, None)

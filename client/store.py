@@ -174,8 +174,7 @@ class Store(Protocol):
         ...
 
     def apply(self, stream: int, upto: int, records: Sequence[Confirmed]) -> None:
-        """An event of a record stream: writes what is newer than what is held, fields over fields, and moves the cursor, in one. What is
-        held as deleted was told by an earlier event: whatever comes after it is newer, also where its version began anew."""
+        """An event of a record stream: writes what is newer than what is held, fields over fields, and moves the cursor, in one."""
         ...
 
     def apply_page(self, mark: SnapshotMark, records: Sequence[Confirmed], more: bool) -> None:

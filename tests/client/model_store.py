@@ -164,7 +164,7 @@ class ModelStore:
         for record in records:
             name = (stream, record.entity, record.key)
             before = self.held.get(name)
-            if before is None or before.gone or before.version < record.version:
+            if before is None or before.version < record.version:
                 fields = {**(before.fields if before is not None else {}), **record.fields}
                 self.held[name] = Confirmed(*name, record.version, {} if record.gone else fields, record.gone)
         self.advance({stream: upto})
