@@ -153,6 +153,8 @@ class Database:
         """Forgets deletions and events of record streams that are older than the horizon."""
         tables = self.tables
         for place in [place for place, at in tables.deleted.items() if at < now - horizon_s]:
+            stream = tables.streams[place[0]]
+            stream.forgotten = max(stream.forgotten, tables.records[place].version)
             del tables.deleted[place], tables.records[place]
         for stream in tables.streams.values():
             if stream.kind in RECORD_KINDS:

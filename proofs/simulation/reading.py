@@ -48,6 +48,7 @@ from protocol.conflicts import OPEN
 from protocol.entities import RECORD_KINDS, TABLE, write_fields
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, Member, SpaceState, StreamState, UnappliedItem
+from protocol.merge import NOTHING
 from protocol.values import SpaceKind, StreamKind
 
 Reading = (
@@ -195,7 +196,7 @@ def _list_conflicts(tables: Tables, query: ListConflicts) -> Result:
 
 
 def _conflict(tables: Tables, row: ConflictRow) -> Conflict:
-    record = tables.record(row.place)
+    record = tables.records.get(row.place, NOTHING)
     present = {} if record.is_gone else record.fields
     mine, theirs, common, now = map(write_fields, (row.mine, row.theirs, row.common, present))
     version, choice = record.version, int(row.choice)

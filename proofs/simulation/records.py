@@ -121,19 +121,20 @@ def keep(tables: Tables, place: Place, kept: KeptAs, version: int, author: int, 
 
 
 def _tell_readers(tables: Tables, place: Place, author: int, item: RecordItem) -> None:
-    """One event a stream and author, unless somebody else's later one tells of this record: it is told of in the order of its versions."""
-    name = (place[0], author)
-    mine = [told for told in tables.told if (told.stream, told.author) == name]
-    holding = [told for told in tables.told if place in told.items]
-    told = mine[-1] if mine else None
-    if told is None or len(told.items) >= ITEMS_MAX or (holding and holding[-1] is not told):
-        told = Told(place[0], author)
-        tables.told.append(told)
-    earlier = told.items.get(place)
-    if earlier is not None and not earlier.gone and not item.gone:
+    """One event a stream and author, unless somebody else's later one tells of this record: it is told of in the order of its versions, and that it was
+    gone in between is told."""
+    places = range(len(tables.told))
+    mine = max((n for n in places if (tables.told[n].stream, tables.told[n].author) == (place[0], author)), default=-1)
+    holding = max((n for n in places if place in tables.told[n].items), default=-1)
+    earlier = tables.told[mine].items.get(place) if mine >= 0 else None
+    came_back = earlier is not None and earlier.gone and not item.gone
+    if mine < 0 or holding > mine or len(tables.told[mine].items) >= ITEMS_MAX or came_back:
+        tables.told.append(Told(place[0], author, {place: item}))
+        return
+    if earlier is not None and not item.gone:
         fields = write_fields({**read_fields(earlier.fields), **read_fields(item.fields)})
         item = RecordItem(item.entity, item.key, item.version, fields)
-    told.items[place] = item
+    tables.told[mine].items[place] = item
 
 
 def fields_at(tables: Tables, place: Place, version: int) -> Fields:

@@ -56,6 +56,8 @@ class Stream:
     write_roles: int = Roles.ALL
     audience_version: int = 1
     floor: int = 0
+    forgotten: int = 0
+    """The highest version of a record that was deleted and is forgotten."""
     log: list[Row] = field(default_factory=list)
 
 
@@ -233,7 +235,11 @@ class Tables:
         return Fact(stream, len(row.log), author, now, encoded, row.audience_version)
 
     def record(self, place: Place) -> Record:
-        return self.records.get(place, NOTHING)
+        """What a write meets there. Versions go on counting above those of records that are deleted and forgotten."""
+        found = self.records.get(place)
+        if found is None and self.streams[place[0]].forgotten:
+            return Record(self.streams[place[0]].forgotten)
+        return found or NOTHING
 
     def role(self, space: int, user: int) -> int:
         """Somebody's role in a space; 0: not a member."""

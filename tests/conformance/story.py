@@ -350,13 +350,14 @@ class Story:
 
     async def look_at_everything(self) -> None:
         users = [device.person.user for device in self.devices]
-        queries: list[Query] = [ReadHeads(tuple(sorted(self.model.database.streams)[1:]))]
+        queries: list[Query] = []
         for stream in sorted(self.model.database.streams)[1:]:
             queries += [ReadAfter(stream, 0, 0, 10_000, 1 << 24), CheckAudience(stream, tuple(users))]
             queries += [ReadAfter(stream, user, 0, 3, 1 << 20) for user in users]
         queries += [ListSpaces(user) for user in users]
         queries += [ListMembers(place.space, user, 0, 100) for place in self.spaces for user in users]
         queries += self.more_to_look_at(users)
+        queries.append(ReadHeads(tuple(sorted(self.model.database.streams)[1:])))
         await self.ask(queries)
 
     def more_to_look_at(self, users: Sequence[int]) -> list[Query]:
