@@ -121,8 +121,8 @@ def keep(tables: Tables, place: Place, kept: KeptAs, version: int, author: int, 
 
 
 def _tell_readers(tables: Tables, place: Place, author: int, item: RecordItem) -> None:
-    """One event a stream and author, unless somebody else's later one tells of this record: it is told of in the order of its versions, and that it was
-    gone in between is told."""
+    """One event a stream and author, unless somebody else's later one tells of this record: it is told of in the order of its versions,
+    and that it was gone in between is told."""
     places = range(len(tables.told))
     mine = max((n for n in places if (tables.told[n].stream, tables.told[n].author) == (place[0], author)), default=-1)
     holding = max((n for n in places if place in tables.told[n].items), default=-1)
