@@ -48,7 +48,7 @@ class Story(RuleBasedStateMachine):
         self.world = World()
         self._words = 0
         self._broken = True
-        """Until a step went well: a story that broke is not healed."""
+        """Until the scene is set: what broke before that is not healed."""
 
     @initialize()
     def know_each_other(self) -> None:
