@@ -33,6 +33,7 @@ from persistence.sessions import (
     Sessions,
     announce,
     audit,
+    descent,
     end,
     is_living,
     lock_account,
@@ -144,7 +145,7 @@ class PostgresAccounts:
             if not await is_living(tx, claims):
                 return ASKER_ENDED, ()
             ended = await self._sessions.make_room(tx, claims.user, 0, kept=claims.session)
-            opened = await self._sessions.open(tx, claims.user, 0, device_name, caller)
+            opened = await self._sessions.open(tx, claims.user, 0, device_name, caller, claims.session)
             await audit(tx, claims.user, "device.added", caller, subject=opened.device, detail={"by": claims.session})
             return opened, await announce(tx, claims.user, ended)
 
@@ -184,7 +185,8 @@ class PostgresAccounts:
                     return ASKER_ENDED, ()
                 if not await tx.fetchval("SELECT true FROM sessions WHERE id = $1 AND user_id = $2", session, claims.user):
                     return Declined(Code.NOT_FOUND, "this account has no such session"), ()
-            ended = await end(tx, claims.user, [session])
+            # Logging out is one's own business. Whoever ends another session does not trust it, nor what it let in.
+            ended = await end(tx, claims.user, [session] if session == claims.session else await descent(tx, claims.user, session))
             for one in ended:
                 await audit(tx, claims.user, "session.ended", caller, subject=one, detail={"by": claims.session})
             return None, await announce(tx, claims.user, ended)
@@ -217,7 +219,7 @@ class PostgresAccounts:
     async def _end_reused(self, reused: Reused, caller: Caller) -> None:
         async def work(tx: asyncpg.Connection) -> Sequence[Fact]:
             await lock_account(tx, reused.user)
-            ended = await end(tx, reused.user, [reused.session])
+            ended = await end(tx, reused.user, await descent(tx, reused.user, reused.session))
             await audit(tx, reused.user, "refresh.reused", caller, subject=reused.session)
             return await announce(tx, reused.user, ended)
 

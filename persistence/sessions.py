@@ -80,11 +80,21 @@ class Sessions:
         await tx.execute("SELECT FROM devices WHERE user_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE", user, list(devices))
         return await end(tx, user, victims) if victims else []
 
-    async def open(self, tx: asyncpg.Connection, user: int, device: int, device_name: str, caller: Caller) -> Opened:
-        """A new session on a device of the account's: that one, or a new one."""
+    async def open(
+        self, tx: asyncpg.Connection, user: int, device: int, device_name: str, caller: Caller, opened_by: int | None = None
+    ) -> Opened:
+        """A new session on a device of the account's: that one, or a new one. `opened_by`: the session that vouches for it."""
         secret = self._random_bytes(TOKEN_BYTES)
         row = await tx.fetchrow(
-            _OPEN, user, device, device_name, self._rules.refresh_s, caller.software[:SOFTWARE_LENGTH_MAX], caller.address, digest(secret)
+            _OPEN,
+            user,
+            device,
+            device_name,
+            self._rules.refresh_s,
+            caller.software[:SOFTWARE_LENGTH_MAX],
+            caller.address,
+            digest(secret),
+            opened_by,
         )
         await audit(tx, user, "session.opened", caller, subject=row["session"], detail={"device": row["device"]})
         return _opened(row, secret)
@@ -131,6 +141,11 @@ async def end(tx: asyncpg.Connection, user: int, sessions: Sequence[int] | None)
     if ended:
         await tx.execute("UPDATE devices SET generation = generation + 1 WHERE id = ANY($1)", [row["device_id"] for row in ended])
     return [row["id"] for row in ended]
+
+
+async def descent(tx: asyncpg.Connection, user: int, session: int) -> list[int]:
+    """A session and all that were opened on its word, of an account that is locked: what is stolen with it."""
+    return [row["id"] for row in await tx.fetch(_DESCENT, user, session)]
 
 
 async def announce(tx: asyncpg.Connection, user: int, sessions: Sequence[int]) -> list[Fact]:
@@ -194,8 +209,8 @@ WITH own AS (
 ), new AS (
     INSERT INTO devices (user_id, name) SELECT $1, $3 WHERE NOT EXISTS (SELECT FROM own) RETURNING id
 ), opened AS (
-    INSERT INTO sessions (user_id, device_id, expires_at, user_agent, address)
-    SELECT $1, d.id, now() + make_interval(secs => $4), $5, $6 FROM (SELECT id FROM own UNION ALL SELECT id FROM new) d
+    INSERT INTO sessions (user_id, device_id, expires_at, user_agent, address, opened_by)
+    SELECT $1, d.id, now() + make_interval(secs => $4), $5, $6, $8::bigint FROM (SELECT id FROM own UNION ALL SELECT id FROM new) d
     RETURNING id, device_id, expires_at
 ), token AS (
     INSERT INTO refresh_tokens (hash, session_id, family, expires_at) SELECT $7, o.id, o.id, o.expires_at FROM opened o
@@ -203,6 +218,12 @@ WITH own AS (
 SELECT a.id AS "user", a.name::text AS name, a.display_name, a.inbox, o.device_id AS device, o.id AS session,
        extract(epoch FROM o.expires_at)::bigint AS refresh_expires_at
 FROM accounts a, opened o WHERE a.id = $1
+"""
+
+_DESCENT: Final = """
+WITH RECURSIVE descent (id) AS (
+    SELECT $2::bigint UNION SELECT s.id FROM descent d JOIN sessions s ON s.opened_by = d.id AND s.user_id = $1
+) SELECT id FROM descent
 """
 
 _LOCK_SESSION: Final = """

@@ -161,6 +161,26 @@ async def test_a_device_more_is_added_by_a_living_session_which_goes_on(
     assert code(await accounts.add_device(claims(added), "", CALLER)) == Code.FORBIDDEN
 
 
+async def test_a_device_that_was_added_with_a_stolen_token_ends_with_the_session_that_it_was_stolen_from(
+    accounts: PostgresAccounts, herald: Listening
+) -> None:
+    first = await register(accounts)
+    stolen = await log_in(accounts, first.user)
+    added = await accounts.add_device(claims(stolen), "thief's", CALLER)
+    assert isinstance(added, Opened)
+    another = await accounts.add_device(claims(added), "thief's other", CALLER)
+    assert isinstance(another, Opened)
+    # Logging out ends nobody else's session.
+    own = await accounts.add_device(claims(first), "copy", CALLER)
+    assert isinstance(own, Opened)
+    assert await accounts.end_session(claims(first), first.session, CALLER) is None
+    assert herald.revoked == [(first.user, first.session)]
+    assert await accounts.end_session(claims(own), stolen.session, CALLER) is None
+    assert {session for _, session in herald.revoked} == {one.session for one in (first, stolen, added, another)}
+    assert code(await accounts.refresh(another.refresh_token, CALLER)) == Code.REVOKED
+    await refresh(accounts, own.refresh_token)
+
+
 async def test_one_device_too_many_ends_the_session_used_longest_ago_but_never_the_one_that_asks(
     accounts: PostgresAccounts, bridge: Bridge, herald: Listening
 ) -> None:

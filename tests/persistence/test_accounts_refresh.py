@@ -35,6 +35,7 @@ from tests.persistence.identity import (
     AGE_TOKENS,
     CALLER,
     Listening,
+    claims,
     code,
     generation,
     let_pass,
@@ -118,6 +119,17 @@ async def test_a_token_whose_successor_was_used_ends_the_family_even_within_the_
     await refresh(accounts, following.refresh_token)
     assert code(await accounts.refresh(opened.refresh_token, CALLER)) == Code.REVOKED
     assert herald.revoked == [(opened.user, opened.session)]
+
+
+async def test_reuse_ends_what_was_opened_on_the_sessions_word(accounts: PostgresAccounts, bridge: Bridge, herald: Listening) -> None:
+    opened = await register(accounts)
+    added = await accounts.add_device(claims(opened), "", CALLER)
+    assert isinstance(added, Opened)
+    await refresh(accounts, opened.refresh_token)
+    await let_pass(bridge, 60)
+    assert code(await accounts.refresh(opened.refresh_token, CALLER)) == Code.REVOKED
+    assert sorted(herald.revoked) == [(opened.user, opened.session), (opened.user, added.session)]
+    assert code(await accounts.refresh(added.refresh_token, CALLER)) == Code.REVOKED
 
 
 async def test_reuse_of_one_session_leaves_the_others_alone(accounts: PostgresAccounts, bridge: Bridge) -> None:
