@@ -112,13 +112,32 @@ class Story(RuleBasedStateMachine):
 
     @rule(which=WHICH, conflict=st.integers(0, 5), kind=st.integers(0, 4), choice=st.sampled_from(Choice))
     def decide(self, which: int, conflict: int, kind: int, choice: Choice) -> None:
-        """About a conflict that the device has listed; to open one again it must know of it otherwise."""
-        device = self._device(which)
+        """About a conflict that some device has listed; to open one again its writer must know of it otherwise."""
         if kind == 0:
-            known = sorted(self.world.database.tables.conflicts)
+            known = sorted(self.world.database.tables.conflicts.values(), key=lambda row: row.id)
             if known:
-                self._submit(device, Reopen(known[conflict % len(known)]))
+                row = known[conflict % len(known)]
+                theirs = [device for device in self.world.devices if device.user == row.user]
+                self._submit(theirs[which % len(theirs)], Reopen(row.id))
             return
+        deciding = [device for device in self.world.devices if device.exchange.conflicts.listed]
+        if not deciding:
+            return
+        self._decide(deciding[which % len(deciding)], conflict, kind, choice)
+
+    @rule(first=WHICH, second=WHICH, key=st.integers(1, KEYS), choice=st.sampled_from(Choice), frames=FRAMES)
+    def disagree(self, first: int, second: int, key: int, choice: Choice, frames: int) -> None:
+        """Two write the same section of a text, and whoever was later looks at both and decides."""
+        section = (Entity.CONTENT, key, 0, True)
+        self.meet(first, second, section, section, together=False)
+        device = self._device(second)
+        self.world.converse(device)
+        self._decide(device, 0, 2, choice)
+        self._connect(device)
+        self.world.talk([device], frames)
+        device.cut()
+
+    def _decide(self, device: Device, conflict: int, kind: int, choice: Choice) -> None:
         listed = device.exchange.conflicts.listed
         if not listed:
             return
