@@ -74,7 +74,10 @@ def cast_answer(frame: Frame, schema: int, entity: int = 0) -> Frame:
             )
             return Page(frame.id, frame.stream, events, frame.more)
         case RecordPage():
-            return RecordPage(frame.id, frame.stream, frame.head, _records(frame.records, schema), frame.more)
+            records = _records(frame.records, schema)
+            # A page that would be empty ends the snapshot: it could not be gone on from. Newer entities have higher numbers, so that in a
+            # stream nothing known comes after them.
+            return RecordPage(frame.id, frame.stream, frame.head, records, frame.more and bool(records))
         case ConflictPage():
             cast = (_conflict(conflict, schema) for conflict in frame.conflicts)
             return ConflictPage(frame.id, tuple(conflict for conflict in cast if conflict is not None), frame.more)

@@ -81,6 +81,12 @@ def test_pages_are_cast_as_events_are() -> None:
     assert answer(Snapshot(3, STREAM), result, SCHEMA) == RecordPage(3, STREAM, 8, (PREFERENCES, ACTION), True)
 
 
+def test_a_snapshot_ends_where_nothing_that_an_older_client_knows_is_left() -> None:
+    """It could not go on from an empty page, and takes one that says there is more for a fault."""
+    unknown = answer(Snapshot(3, STREAM), RecordsRead(8, (ACTION,), True), 2)
+    assert unknown == RecordPage(3, STREAM, 8, (), False)
+
+
 def conflict(id: int, entity: Entity, fields: Fields) -> Conflict:
     raw = write_fields(fields)
     return Conflict(id, STREAM, entity, 1, 1, ConflictState.PENDING, NOW, 2, raw, raw, write_fields({}), raw)
