@@ -102,6 +102,12 @@ class Ledger:
         self.check_room()
         self._waiting.append(entry)
 
+    @property
+    def lowest(self) -> int:
+        """The lowest unanswered number; 0 where nothing is numbered."""
+        entry = next(iter(self._sent.values()), None) or (self._waiting[0] if self._waiting else None)
+        return entry.number if entry is not None else 0
+
     def entries(self) -> list[Entry]:
         """Every mutation without an outcome, in order."""
         return [*self._sent.values(), *self._waiting]

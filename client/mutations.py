@@ -77,6 +77,7 @@ class Mutations:
         self._bytes = sum(len(one.operation) for one in saved.mutations)
         self._unapplied: list[Unapplied] | None = None
         self._through = 0
+        self._decided_upto = 0
         self._futile = 0
         self._hold_wait = 0
         self._window = 1.0
@@ -189,8 +190,14 @@ class Mutations:
         self._store.freeze_again(refrozen)
         self._given = last_number
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether there are mutations that were decided on an earlier socket, and their outcomes are still to be heard."""
+        return self.heirs.waiting or 0 < self._ledger.lowest <= self._decided_upto
+
     def welcome(self, last_number: int, in_flight_max: int) -> None:
         """A session is open: everything without an outcome is asked for again."""
+        self._decided_upto = last_number
         self._window = self._window_max = float(max(1, in_flight_max))
         if not self.heirs.waiting:  # their numbers are another device's, and must stay what they are until the question is answered
             self._ledger.welcomed(last_number)

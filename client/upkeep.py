@@ -114,7 +114,8 @@ class Upkeep:
 
     def unasked(self) -> list[int]:
         """The streams to follow or to fetch a page of, the most urgent first."""
-        fetching = [] if self._is_uploading() else self.snapshots.unasked()
+        # An outcome of before that is heard after a snapshot would be waited for as an event, and that event was before the snapshot.
+        fetching = [] if self._is_uploading() or self._mutations.is_learning else self.snapshots.unasked()
         following = [stream for stream in self._streams.positions.unasked() if stream not in self.snapshots]
         return sorted([*following, *fetching], key=self._priority)
 

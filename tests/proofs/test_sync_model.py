@@ -134,3 +134,16 @@ def test_a_record_that_is_written_again_long_after_it_was_deleted_is_seen_by_who
         story.teardown()
 
     trio.run(play)
+
+
+def test_an_outcome_that_is_heard_late_does_not_bring_back_what_a_snapshot_showed_to_be_gone() -> None:
+    async def play() -> None:
+        story = Story()
+        story.know_each_other()
+        story.come_and_write(2, [(Entity.ACTION, 1, 1, False)], 1)
+        story.clone(1, [], 8)
+        story.delete(1, Entity.ACTION, 1)
+        story.pass_horizon()
+        story.teardown()
+
+    trio.run(play)
