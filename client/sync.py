@@ -88,7 +88,7 @@ async def _with_store(store: SqliteStore, options: argparse.Namespace, say: Call
     url = options.url or before.url or URL
     owner = Owner(options.name or before.name, url, before.login if url == before.url else None)
     needs = options.needs
-    if options.fresh or getattr(options, "all", False) or getattr(options, "server", False):
+    if options.fresh or any(getattr(options, name, False) for name in ("all", "server", "space")):
         needs = REMOTE
     if before.name and owner.name != before.name:
         say(f"This store is {before.name}'s. Another person needs another --store.")
@@ -271,7 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     unapplied = groups.add_parser("unapplied", help="what was refused, and kept").add_subparsers(required=True, metavar="what")
     refused = add(unapplied, "list", LOCAL, commands.list_unapplied, "what the server would not take from this device")
     refused.add_argument("--server", action="store_true", help="what the server keeps of yours")
-    refused.add_argument("--in", dest="community", type=int, default=0, metavar="COMMUNITY", help="what it keeps for a community (staff)")
+    refused.add_argument("--in", dest="space", type=int, default=0, metavar="COMMUNITY", help="what it keeps for a community (staff)")
     refused.add_argument("--after", type=int, default=0, metavar="NUMBER", help="of the server's: after this one")
     for name, command, help in (
         ("retry", commands.retry, "ask for it again, on what is there now"),

@@ -81,7 +81,8 @@ async def now(desk: Desk, options: argparse.Namespace) -> int:
 async def _tell_progress(desk: Desk) -> None:
     told = ""
     async for one in desk.session.sync_statuses():
-        line = f"sent {one.sent} of {one.total}, {view.count(len(one.behind), 'stream')} still to come"
+        line = f"{view.count(len(one.behind), 'stream')} still to come"
+        line = f"sent {one.sent} of {one.total}, {line}" if one.total else line
         if line != told and (one.pending or one.behind):
             desk.say(line)
             told = line
@@ -144,7 +145,7 @@ async def restore(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def set_back(desk: Desk, options: argparse.Namespace) -> int:
-    return await _await(desk, desk.session.set_back(options.community, options.user, options.lesson, options.percent))
+    return await _await(desk, desk.session.set_back(options.community, options.user, options.lesson, options.percent), bare=True)
 
 
 # Conflicts
@@ -174,17 +175,21 @@ async def show_conflict(desk: Desk, options: argparse.Namespace) -> int:
         texts = [one for one in view.merge_of(conflict) if one.pieces]
         if len(texts) != 1:
             raise Mistake("Only one text that both changed can be written to a file, and this conflict is not about one.")
-        write_text(options.write, marked(texts[0].pieces))
-        desk.say(f"{texts[0].name} is in {options.write}. When its marks are gone: … resolve {conflict.conflict} --merged {options.write}")
+        text = marked(texts[0].pieces)
+        write_text(options.write, text)
+        then = "When its marks are gone" if has_marks(text) else "When it reads well"
+        desk.say(
+            f"{texts[0].name} is in {options.write}. {then}: educonnect sync conflicts resolve {conflict.conflict} --merged {options.write}"
+        )
     return DONE
 
 
 async def claim(desk: Desk, options: argparse.Namespace) -> int:
-    return await _await(desk, desk.session.claim(options.conflict, not options.back), plain=True)
+    return await _await(desk, desk.session.claim(options.conflict, not options.back), plain=True, bare=True)
 
 
 async def reopen(desk: Desk, options: argparse.Namespace) -> int:
-    return await _await(desk, desk.session.reopen(options.conflict), plain=True)
+    return await _await(desk, desk.session.reopen(options.conflict), plain=True, bare=True)
 
 
 async def resolve(desk: Desk, options: argparse.Namespace) -> int:
@@ -203,6 +208,8 @@ def merged_fields(conflict: Conflict, typed: list[str]) -> Fields:
         raise Mistake("This conflict is about a kind of record that this program is too old for.")
     views = {one.number: one for one in view.merge_of(conflict)}
     texts = [one for one in views.values() if not one.same and isinstance(field_named(declaration, str(one.number)).kind, Words)]
+    # A file without a name is for the text that `show --write` would write; a heading that one side changed needs no file.
+    texts = [one for one in texts if one.pieces] or texts
     given: Fields = {}
     for one in typed:
         if "=" in one and not Path(one).is_file():
@@ -239,8 +246,8 @@ async def _conflict(desk: Desk, number: int) -> Conflict:
 
 
 async def list_unapplied(desk: Desk, options: argparse.Namespace) -> int:
-    if options.server or options.community:
-        page = await desk.session.kept_unapplied(space=options.community, after=options.after)
+    if options.server or options.space:
+        page = await desk.session.kept_unapplied(space=options.space, after=options.after)
         lines = view.kept_lines(page.items, desk.session.sync_streams)
         if page.more:
             lines.append(f"There are more: --after {page.items[-1].item}")
@@ -320,8 +327,9 @@ def _key(declaration: Declaration, typed: str, may_be_new: bool) -> int:
     return int(typed)
 
 
-async def _await(desk: Desk, pending: Pending, plain: bool = False) -> int:
-    """Waits for the outcome where there is a connection. `plain`: its value is no outcome of a record."""
+async def _await(desk: Desk, pending: Pending, plain: bool = False, bare: bool = False) -> int:
+    """Waits for the outcome where there is a connection. `plain`: its value is no outcome of a record. `bare`: nobody wrote anything in it,
+    so that a refusal that was read leaves nothing to look after."""
     if desk.online:
         with trio.move_on_after(desk.wait_s):
             try:
@@ -332,6 +340,9 @@ async def _await(desk: Desk, pending: Pending, plain: bool = False) -> int:
                     desk.say(view.outcome_line(*await pending.outcome()))
             except MutationRefused as refused:
                 desk.say(refusal("It", refused))
+                if bare:
+                    desk.session.forget_unapplied(pending.key)
+                    return FAILED
                 desk.say(f"What you wrote is kept: educonnect sync unapplied list (number {pending.key}).")
                 return FAILED
             return DONE

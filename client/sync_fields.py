@@ -60,17 +60,17 @@ def parse_fields(declaration: Declaration, typed: Sequence[str]) -> Fields:
 
 
 def read_text(path: str) -> str:
-    """A text file. Raises `Mistake`."""
+    """What is in a text file, without the end of its last line: editors put one there whoever wrote the text. Raises `Mistake`."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(f"The file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.") from None
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a text file. Raises `Mistake`."""
+    """Writes a text file that `read_text` reads the same. Raises `Mistake`."""
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        Path(path).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise Mistake(f"The file {path} cannot be written: {error.strerror}.") from None
 

@@ -16,11 +16,11 @@ from client.sync_fields import entity_name, indented, show_fields, show_value
 from client.sync_status import SyncStatus
 from client.sync_streams import SyncStream, SyncStreams
 from client.three_way import Clash, FieldView, marked, merge_view
-from client.words import quoted, sentence
+from client.words import quoted
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import TABLE as CODES
 from protocol.codes import Code
-from protocol.entities import BadFields, Fields, read_fields, upcast
+from protocol.entities import BadFields, Fields, Value, read_fields, upcast
 from protocol.frames import Conflict, KeptVersion, UnappliedItem
 from protocol.merge import Outcome
 from protocol.operations import Change, Post, Resolve, Say
@@ -177,34 +177,39 @@ def conflict_line(conflict: Conflict, streams: SyncStreams) -> str:
 
 
 def merge_of(conflict: Conflict) -> list[FieldView]:
-    """A conflict, field by field: what was not written, against the record as it stands."""
+    """A conflict, field by field: what was not written, against the record as it stands; against theirs where mine was written already."""
     entity = conflict.entity
-    return merge_view(entity, _fields(entity, conflict.common), _fields(entity, conflict.mine), _fields(entity, conflict.present))
+    mine, theirs, present = (_fields(entity, side) for side in (conflict.mine, conflict.theirs, conflict.present))
+    again = {number: value for number, value in theirs.items() if number in mine and present.get(number) == mine[number]}
+    return merge_view(entity, _fields(entity, conflict.common), mine, {**present, **again})
 
 
 def conflict_lines(conflict: Conflict, streams: SyncStreams) -> list[str]:
     """A conflict with its merge view, and how to decide it."""
-    lines = [conflict_line(conflict, streams), f"mine was written by user {conflict.user}; theirs is what stands there now."]
+    lines = [conflict_line(conflict, streams), f"mine was written by user {conflict.user}; theirs is what it met."]
     if conflict.choice:
         lines.append(f"The last decision: {CHOICES.get(Chosen(conflict.choice), 'another')}.")
     if conflict.gone:
         lines.append("Mine deletes the record. Theirs is:")
         lines += [f"  {indented(line)}" for line in show_fields(conflict.entity, _fields(conflict.entity, conflict.present))]
+    theirs, present = _fields(conflict.entity, conflict.theirs), _fields(conflict.entity, conflict.present)
     for view in merge_of(conflict):
-        lines += _field_lines(view)
+        lines += _field_lines(view, theirs.get(view.number, view.theirs), present.get(view.number))
     number = conflict.conflict
     if conflict.state in (ConflictState.RESOLVED, ConflictState.AUTOMATIC):
         return [*lines, f"To decide it anew: educonnect sync conflicts reopen {number}"]
     return [*lines, f"To decide: educonnect sync conflicts resolve {number} --mine | --theirs | --merged [name=value or FILE …]"]
 
 
-def _field_lines(view: FieldView) -> list[str]:
+def _field_lines(view: FieldView, theirs: Value | None, present: Value | None) -> list[str]:
+    """`theirs` is what the decision for theirs writes: where the record was written since, that is not what stands there now."""
     name = view.name or f"field {view.number}"
-    if view.same:
+    if view.same and theirs == present:
         return [f"{name}: {indented(show_value(view.theirs))}  [the same]"]
     lines = [f"{name}:"]
-    for side, value in (("before", view.common), ("mine", view.mine), ("theirs", view.theirs)):
-        if side != "before" or value is not None:
+    sides = [("before", view.common), ("mine", view.mine), ("theirs", theirs), ("now", present if present != theirs else None)]
+    for side, value in sides:
+        if side in ("mine", "theirs") or value is not None:
             lines.append(f"  {side}: {_deeper(show_value(value))}")
     if view.proposal is not None:
         lines.append(f"  together: {_deeper(show_value(view.proposal))}")
@@ -256,8 +261,3 @@ def _fields(entity: int, raw: bytes) -> Fields:
         return upcast(entity, read_fields(raw))
     except BadFields:
         return {}
-
-
-def refused_line(detail: str) -> str:
-    """A refusal in the server's words."""
-    return f"The server refused it. {sentence(detail)}"

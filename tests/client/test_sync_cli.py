@@ -6,16 +6,21 @@ import stat
 from pathlib import Path
 
 import pytest
+import trio
 
-from client.sqlite_store import SqliteStore
+from client.sqlite_store import MemoryStore, SqliteStore
 from client.store import Settled
 from client.sync import sync
+from client.sync_commands import merged_fields
+from client.sync_fields import write_text
+from client.sync_streams import SyncStreams
+from client.sync_view import conflict_lines
 from protocol.codec import encode
 from protocol.codes import Code
 from protocol.entities import Entity, Fields, write_fields
-from protocol.frames import Refused
+from protocol.frames import Conflict, Refused
 from protocol.operations import Change, Say
-from protocol.values import Role, SpaceKind
+from protocol.values import ConflictState, Role, SpaceKind
 from tests.client.conftest import CALM
 from tests.client.fake_server import FakeServer, Space
 from tests.client.fake_web import FakeWeb
@@ -175,6 +180,22 @@ async def test_a_refused_change_is_listed_with_its_reason_retried_and_discarded(
     assert terminal.printed == ["Nothing was refused."]
 
 
+async def test_what_a_community_keeps_is_asked_of_the_server_and_never_waited_for_without_one(terminal: Terminal) -> None:
+    await terminal("now")
+    with trio.fail_after(10):
+        assert await terminal("--offline", "unapplied", "list", "--in", "20") == 1
+    assert terminal.printed == ["This needs a connection to the server."]
+
+
+async def test_a_refused_step_is_said_and_leaves_nothing_to_look_after(terminal: Terminal, server: FakeServer) -> None:
+    await terminal("now")
+    server.refusals.append(Refused(0, Code.CONFLICT, "Reopen in CLAIMED; legal here: Claim, Resolve"))
+    assert await terminal("conflicts", "reopen", "1") == 1
+    assert terminal.printed[0].startswith("It was refused. Reopen in CLAIMED") and len(terminal.printed) == 1
+    assert await terminal("unapplied", "list") == 0
+    assert terminal.printed == ["Nothing was refused."]
+
+
 async def test_records_are_begun_listed_and_deleted(terminal: Terminal) -> None:
     await terminal("now")
     assert await terminal("put", "bookmark", "new", "note=page 7") == 0
@@ -241,6 +262,30 @@ async def test_what_cannot_be_put_together_is_not_decided_by_a_program(terminal:
     assert terminal.printed == ["It is written."]
     assert await terminal("get", "content", disputed) == 0
     assert "  text: Any flour makes bread." in terminal.printed
+
+
+def conflict_of(common: Fields, mine: Fields, theirs: Fields, present: Fields) -> Conflict:
+    """One about a section, that waits."""
+    common_, mine_, theirs_, present_ = (write_fields(side) for side in (common, mine, theirs, present))
+    return Conflict(1, 26, Entity.CONTENT, 7, 2, ConflictState.PENDING, 0, 9, mine_, theirs_, common_, present_)
+
+
+def test_a_file_without_a_name_is_the_text_that_both_changed_and_not_a_heading_that_one_did(tmp_path: Path) -> None:
+    theirs: Fields = {1: "Bread", 2: "Flour and warm water."}
+    conflict = conflict_of({1: "Bread", 2: "Flour and water."}, {1: "Brown bread", 2: "Rye flour."}, theirs, theirs)
+    write_text(str(tmp_path / "text.txt"), "Rye flour and warm water.")
+    assert merged_fields(conflict, [str(tmp_path / "text.txt")]) == {1: "Brown bread", 2: "Rye flour and warm water."}
+
+
+def test_theirs_is_what_the_decision_writes_and_what_stands_there_since_is_shown_beside_it() -> None:
+    def shown(present: str) -> list[str]:
+        conflict = conflict_of({2: "before"}, {2: "mine"}, {2: "theirs"}, {2: present})
+        return [line.strip() for line in conflict_lines(conflict, SyncStreams(MemoryStore()))]
+
+    assert "theirs: theirs" in shown("theirs") and not any(line.startswith("now:") for line in shown("theirs"))
+    assert {"mine: mine", "theirs: theirs", "now: newer"} <= set(shown("newer"))
+    # Decided for mine and opened again: theirs, which is what can be had by deciding otherwise, must be seen.
+    assert {"mine: mine", "theirs: theirs", "now: mine"} <= set(shown("mine"))
 
 
 async def test_a_decided_conflict_is_opened_again_and_decided_otherwise(terminal: Terminal, disputed: str) -> None:

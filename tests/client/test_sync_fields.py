@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.sync_fields import Mistake, entity_named, field_named, parse_fields, parse_value, show_fields, show_value
+from client.sync_fields import Mistake, entity_named, field_named, parse_fields, parse_value, read_text, show_fields, show_value, write_text
 from protocol.entities import TABLE, Several, Value, Whole, Words, YesNo
 
 FIELDS = [(declaration, field) for declaration in TABLE.values() for field in declaration.fields if not field.until]
@@ -36,6 +36,13 @@ def test_what_is_shown_of_a_field_can_be_typed_and_is_the_same(data: st.DataObje
     assert parse_fields(declaration, [f"{field.name}={show_value(value)}"]) == {field.number: value}
 
 
+@pytest.mark.parametrize("text", ["", "bread", "bread\n", "flour\nwater"])
+def test_a_text_that_was_written_to_a_file_is_read_the_same(text: str, tmp_path: Path) -> None:
+    write_text(str(tmp_path / "text.txt"), text)
+    assert (tmp_path / "text.txt").read_text().endswith("\n")
+    assert read_text(str(tmp_path / "text.txt")) == text
+
+
 def test_entities_and_fields_are_named_by_name_or_number_and_old_fields_not_at_all() -> None:
     for number, known in TABLE.items():
         assert entity_named(known.entity.name) is entity_named(str(number)) is known
@@ -50,7 +57,7 @@ def test_entities_and_fields_are_named_by_name_or_number_and_old_fields_not_at_a
 def test_a_file_is_taken_with_its_lines_and_an_unreadable_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("one\n=two\n", encoding="utf-8")
     (tmp_path / "noise").write_bytes(b"\xff\xfe\x00")
-    assert parse_fields(entity_named("content"), [f"text=@{tmp_path / 'text'}"]) == {2: "one\n=two\n"}
+    assert parse_fields(entity_named("content"), [f"text=@{tmp_path / 'text'}"]) == {2: "one\n=two"}
     with pytest.raises(Mistake, match="it is no text"):
         parse_fields(entity_named("content"), [f"text=@{tmp_path / 'noise'}"])
 
