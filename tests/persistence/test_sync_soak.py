@@ -117,7 +117,8 @@ class Soak:
         for _ in range(ROUNDS):
             gateway = self.dice.choice(self.gateways)
             changes = [self.change(person) for _ in range(CHANGES)]
-            entries = [person.entry(one) for one in (*changes, Say(self.channel, "hot"))]
+            asked: list[AnyOperation] = [*changes, Say(self.channel, "hot")]
+            entries = [person.entry(one) for one in asked]
             for entry, decided in zip(entries, await ask_all(gateway.journal, entries), strict=True):
                 self.codes.add((type(entry.operation).__name__, decided.code))
             actor, operation = await self.operation(person, owner)
