@@ -11,7 +11,7 @@ from actors.storage import Decided, Entry, Refusal
 from persistence.bridge import Bridge
 from protocol import codec
 from protocol.codes import Code
-from protocol.entities import Entity, write_fields
+from protocol.entities import Entity, Fields, write_fields
 from protocol.operations import Change, Join, Leave, OpenConversation, Release, Remove, Say
 from protocol.values import Role, StreamKind
 from tests.persistence.records import NOW, ask_all, change, enrolled, fields_of, gone, of_space, own
@@ -182,7 +182,7 @@ async def test_unapplied_changes_of_a_person_are_bounded_in_bytes_too(bridge: Br
     async with world(bridge) as w:
         ann = await w.person("ann")
         stream = await own(w, ann)
-        long = {n: "x" * 7_000 for n in range(20, 24)}
+        long: Fields = {n: "x" * 7_000 for n in range(20, 24)}
         assert {(await w.ask(ann, change(stream, Entity.DRAFT, 1, long))).code for _ in range(5)} == {Code.INVALID}
         await w.rows("select bound_queue($1, 1000, 1000, 3 * 28100, 0)", ann.user)
         queue = "select number from sync_queue where user_id = $1 and closed_at is null order by id"
@@ -198,7 +198,7 @@ async def test_what_is_longer_than_anything_that_could_be_applied_is_refused_and
     async with world(bridge) as w:
         ann = await w.person("ann")
         stream = await own(w, ann)
-        over = {n: "x" * 7_000 for n in range(20, 25)}
+        over: Fields = {n: "x" * 7_000 for n in range(20, 25)}
         assert (await w.ask(ann, change(stream, Entity.DRAFT, 1, over))).code is Code.INVALID
         assert (await w.ask(ann, Refusal(Code.INVALID, "unreadable", b"x" * PAYLOAD_BYTES_MAX))).code is Code.INVALID
         assert (await w.ask(ann, Refusal(Code.INVALID, "unreadable", b"x" * (PAYLOAD_BYTES_MAX + 1)))).code is Code.INVALID
