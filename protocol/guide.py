@@ -40,6 +40,7 @@ A `Hello` carries an access token, which comes over HTTP, as JSON, at the same a
     POST /api/v1/auth/login     {"name", "password", "device"?, "device_name"?}         200   a session
     POST /api/v1/auth/refresh   {"refresh_token"}                                       200   the next pair of tokens
     POST /api/v1/auth/logout    with Authorization: Bearer ACCESS-TOKEN                 204   the session is over
+    POST /api/v1/devices        {"name"?}, with Authorization: Bearer ACCESS-TOKEN      201   a session of a new device
 
 The answers carry `user`, `device`, `session`, `inbox`, `access_token`, `expires_at`, `refresh_token` and `refresh_expires_at`. An
 access token lives for minutes and names one account on one device: **the `device` of `Hello` is the one of the login answer**.
@@ -147,7 +148,7 @@ A mutation has an effect that lasts, and it has it exactly once, however often i
   older ones are `TOO_OLD`.
 * `GAP`: a number was skipped, usually because the one before it was refused as `BUSY`. Send again from the lowest unanswered on.
 * `NUMBER_REUSED`: the server knows this number with other bytes. The client's store was copied to a second device, or restored
-  from an old backup. Stop, log in again as a new device, and offer the queue to the person for sending anew.
+  from an old backup: see "Copies" under "Records".
 """
 
 RECORDS: Final = """\
