@@ -149,7 +149,7 @@ async def with_session(session: Session, store: SqliteStore, options: argparse.N
     if patience.cancelled_caught:
         say("The server does not answer just now.")
         return FAILED if needs == REMOTE else WAITS
-    if desk.online and status != BAD_USAGE:
+    if desk.online and status != BAD_USAGE and session.status.state != "waiting":
         with trio.move_on_after(options.wait):
             await session.synced()
     return status

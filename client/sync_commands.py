@@ -327,17 +327,29 @@ def _key(declaration: Declaration, typed: str, may_be_new: bool) -> int:
     return int(typed)
 
 
+async def is_reached(session: Session) -> bool:
+    """Waits for the first attempt: False if it failed. What is kept need not wait for more; a session that ended says why itself."""
+    async for status in session.statuses():
+        if status.state != "connecting":
+            return status.state != "waiting"
+    return True
+
+
 async def _await(desk: Desk, pending: Pending, plain: bool = False, bare: bool = False) -> int:
     """Waits for the outcome where there is a connection. `plain`: its value is no outcome of a record. `bare`: nobody wrote anything in it,
     so that a refusal that was read leaves nothing to look after."""
     if desk.online:
         with trio.move_on_after(desk.wait_s):
             try:
-                if plain:
+                if not pending.decided and not await is_reached(desk.session):
+                    desk.say("The server cannot be reached just now.")
+                elif plain:
                     await pending.wait()
                     desk.say("Done.")
+                    return DONE
                 else:
                     desk.say(view.outcome_line(*await pending.outcome()))
+                    return DONE
             except MutationRefused as refused:
                 desk.say(refusal("It", refused))
                 if bare:
@@ -345,6 +357,5 @@ async def _await(desk: Desk, pending: Pending, plain: bool = False, bare: bool =
                     return FAILED
                 desk.say(f"What you wrote is kept: educonnect sync unapplied list (number {pending.key}).")
                 return FAILED
-            return DONE
     desk.say("It is kept on this device and sent when there is a connection (educonnect sync now).")
     return WAITS

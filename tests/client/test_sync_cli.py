@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from client.session import Status
 from client.sqlite_store import MemoryStore, SqliteStore
 from client.store import Settled
-from client.sync import sync
-from client.sync_commands import merged_fields
+from client.sync import offline_desk, sync
+from client.sync_commands import is_reached, merged_fields
 from client.sync_fields import write_text
 from client.sync_streams import SyncStreams
 from client.sync_view import conflict_lines
@@ -158,6 +159,15 @@ async def test_where_no_server_answers_what_is_written_is_kept_and_the_rest_says
     assert terminal.printed[-1] == "This needs a connection to the server."
     assert await terminal("--offline", "versions", "profile") == 1
     assert await terminal("queue") == 0 and "about: x" in terminal.text
+
+
+async def test_what_is_written_waits_for_one_attempt_to_reach_the_server_and_no_longer() -> None:
+    with MemoryStore() as store:
+        session = offline_desk(store, print).session
+        for state, reached in (("waiting", False), ("online", True), ("ended", True)):
+            session.set_status(Status(state, 8.0))
+            with trio.fail_after(5):
+                assert await is_reached(session) is reached
 
 
 async def test_a_refused_change_is_listed_with_its_reason_retried_and_discarded(terminal: Terminal, server: FakeServer) -> None:
