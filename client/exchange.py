@@ -23,6 +23,7 @@ from client.mutations import Mutations
 from client.pending import Pending
 from client.questions import Questions
 from client.replica import Replica
+from client.restored import Doubt
 from client.store import Bookmark, Saved, Store
 from client.streams import Streams
 from client.subscription import EVENTS_MAX
@@ -77,6 +78,7 @@ class Exchange:
         self.device = device
         self._store = store
         self._wall = wall
+        self._spread = spread
         self._epoch = saved.epoch
         self.replica = Replica(store)
         self.questions = Questions(self.wake, self._after, spread)
@@ -91,6 +93,7 @@ class Exchange:
         self._limits: Limits | None = None
         self._open_max = STREAMS_OPEN_MAX
         self._last_number = 0
+        self._doubt: Doubt | None = None
         self._wake_writer = trio.Event()
         self._changed = trio.Event()
         self.succeeded_at = int.from_bytes(store.noted(SUCCEEDED), "big")
@@ -100,12 +103,13 @@ class Exchange:
 
     @property
     def epoch(self) -> int:
-        return self._epoch
+        """In which this device speaks: the store's, or, while it asks what a restored database knows, that one's."""
+        return self._epoch if self._doubt is None else self._doubt.welcome.epoch
 
     @property
     def in_flight(self) -> int:
         """Mutations sent on this socket and not answered."""
-        return self.mutations.in_flight
+        return self.mutations.in_flight + (self._doubt is not None and self._doubt.is_waiting)
 
     @property
     def answers(self) -> int:
@@ -179,8 +183,20 @@ class Exchange:
         Raises `DeviceCopied` when the server knows of numbers that this store never gave.
         """
         last_number = welcome.last_number
-        if not reset and 0 < self.mutations.given < last_number:
+        if 0 < self.mutations.given < last_number:
             raise DeviceCopied(f"the server has decided {last_number} mutations, and this store has numbered {self.mutations.given}")
+        # A socket that ended while it was still in doubt has left the store in the epoch before.
+        reset = reset or self._epoch not in (0, welcome.epoch)
+        newest = self.mutations.newest_settled(last_number) if reset else None
+        if newest is not None:
+            self._in_step = False
+            self._doubt = Doubt(newest, welcome, link, self.wake, self._after, self._spread)
+            self.wake()
+            return
+        self._begin(welcome, reset, link)
+
+    def _begin(self, welcome: Welcome, reset: bool, link: LinkQuality) -> None:
+        last_number = welcome.last_number
         if reset:
             self.mutations.restore(last_number)
             self.upkeep.restore()
@@ -210,6 +226,7 @@ class Exchange:
         if not self.streams.positions.polled:
             self._in_step = False
         self.later = None
+        self._doubt = None
         self._limits = None
         self.mutations.cut()
         self.streams.cut()
@@ -239,11 +256,13 @@ class Exchange:
     @property
     def is_waiting(self) -> bool:
         """Whether something that was sent has no answer yet."""
-        return bool(self.mutations.in_flight or self.streams.asking or self.questions.asking)
+        return bool(self.in_flight or self.streams.asking or self.questions.asking)
 
     def collect(self, frames_max: int = BATCH_FRAMES_MAX) -> list[bytes]:
         """The frames of the next message, requests first; empty if there is nothing to say. What it returns counts as sent."""
         self._wake_writer = trio.Event()
+        if self._doubt is not None:
+            return self._doubt.take()
         limits = self._limits
         if limits is None:
             return []
@@ -281,6 +300,12 @@ class Exchange:
 
     def hear(self, frame: AnyFrame | UnknownFrame | UnknownEvent) -> None:
         """Takes one frame that is not about the session itself. Raises `ServerFault`, and `DeviceCopied` when the store was copied."""
+        doubt = self._doubt
+        if doubt is not None:
+            if doubt.hear(frame):
+                self._doubt = None
+                self._begin(doubt.welcome, True, doubt.link)
+            return
         match frame:
             case Event() | UnknownEvent():
                 self.streams.hear_event(frame)

@@ -35,6 +35,8 @@ IN_FLIGHT_BYTES_MAX = 2 * CHUNK_BYTES_GOAL
 WINDOW_DECREASE = 4
 """What came back for load or rate divides the window by this, and every answered window widens it by one. By two it took so many refused
 commands to come down from 128 that a server with a bound on those (200) ended the socket; by four it takes at most 166."""
+RESTORED = "restored"
+"""Noted in the store from a restore on until all is up."""
 FUTILE_MAX = 5
 """Times in a row that mutations came back unconsumed for want of an earlier number. Then this socket and the server do not agree on
 where they are, and the next `Welcome` says it anew."""
@@ -159,6 +161,11 @@ class Mutations:
         """The highest number that this store ever gave under its device; 0 for a store that never gave one."""
         return self._given
 
+    def newest_settled(self, last_number: int) -> Kept | None:
+        """The newest kept mutation that a database that knows `last_number` of this device's should have; None where there is none."""
+        known = [kept for kept in self._store.load().settled if 0 < kept.number <= last_number]
+        return max(known, key=lambda kept: kept.number, default=None)
+
     def restore(self, last_number: int) -> None:
         """The database is back at an earlier time, when `last_number` was the last one decided. To be called before the store is told of
         the new epoch: whoever is killed in between comes here again.
@@ -179,16 +186,15 @@ class Mutations:
         for entry in self._ledger.entries():
             if entry.number and (self.heirs.waiting or entry.number <= last_number):
                 continue
-            change = read_change(entry.operation)
-            if change is not None and change.base:
-                self._bytes -= len(entry.operation)
-                entry.operation = encode(replace(change, base=0))
-                self._bytes += len(entry.operation)
-                self._pendings[entry.key].operation = entry.operation
+            self._freeze(entry, without_base(entry.operation))
             entry.number, entry.noted = 0, False
             refrozen.append((entry.key, entry.operation))
         self._store.freeze_again(refrozen)
         self._given = last_number
+
+    def _freeze(self, entry: Entry, operation: bytes) -> None:
+        self._bytes += len(operation) - len(entry.operation)
+        entry.operation = self._pendings[entry.key].operation = operation
 
     @property
     def is_learning(self) -> bool:
@@ -214,7 +220,13 @@ class Mutations:
         settled = [(by_number[one.number], one.code, one.value, one.detail) for one in settlements if one.number in by_number]
         self._decide(settled)
         told = {entry.key for entry, _, _, _ in settled}
-        self._store.inherited([entry.key for entry in self.heirs.entries if entry.key not in told])
+        free = [entry for entry in self.heirs.entries if entry.key not in told]
+        if self._store.noted(RESTORED):
+            # What has a number keeps its bytes until it is known that no server has them; then bases of a history that is lost go.
+            for entry in free:
+                self._freeze(entry, without_base(entry.operation))
+            self._store.freeze_again([(entry.key, entry.operation) for entry in free])
+        self._store.inherited([entry.key for entry in free])
         self._replica.reload()
         self._begin(self._store.load())
         self._ledger.welcomed(last_number)
@@ -312,6 +324,12 @@ class Mutations:
         if self._ledger.may_rewind:
             self._ledger.rewind()
             self._wake()
+
+
+def without_base(operation: bytes) -> bytes:
+    """The same, by somebody who knows no version."""
+    change = read_change(operation)
+    return encode(replace(change, base=0)) if change is not None and change.base else operation
 
 
 def _is_in_doubt(kept: Kept) -> bool:

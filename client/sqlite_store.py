@@ -144,6 +144,7 @@ class SqliteStore:
 
     def settle(self, settled: Sequence[Settled]) -> None:
         with self._transaction() as database:
+            inherited = self._fact("inherited_from")
             for one in settled:
                 row = database.execute("DELETE FROM mutations WHERE key = ? RETURNING number, operation", (one.key,)).fetchone()
                 if row is None:
@@ -154,7 +155,8 @@ class SqliteStore:
                     continue
                 change = read_change(operation)
                 stream, echo = (change.stream, written_version(one.code, one.value)) if change is not None else (0, 0)
-                database.execute("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?)", (one.key, number, operation, one.at, stream, echo))
+                kept_number = 0 if inherited else number  # as in `_change_device`: it is the number of a device before
+                database.execute("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?)", (one.key, kept_number, operation, one.at, stream, echo))
             if settled:
                 self._prune(max(one.at for one in settled))
 

@@ -138,7 +138,10 @@ class Store(Protocol):
         ...
 
     def settle(self, settled: Sequence[Settled]) -> None:
-        """These mutations have their outcome: committed ones are kept for a while (`Saved.settled`), refused ones in `unapplied`."""
+        """These mutations have their outcome: committed ones are kept for a while (`Saved.settled`), refused ones in `unapplied`.
+
+        What is learned while the store inherits is kept without its number, which was the device's before.
+        """
         ...
 
     def unapplied(self) -> list[Unapplied]:

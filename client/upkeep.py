@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from client.keeping import Keeping
-from client.mutations import Mutations
+from client.mutations import RESTORED, Mutations
 from client.open_conflicts import OpenConflicts
 from client.questions import Questions
 from client.replica import Replica
@@ -27,9 +27,6 @@ from protocol.events import ConflictNoted, SpaceEntered, SpaceLeft
 from protocol.frames import AnyFrame, Event, Overview, Spaces
 from protocol.merge import Outcome, read_outcome
 from protocol.operations import Change, Claim, CreateCommunity, Join, Leave, Release, Reopen, Resolve, SetBack
-
-RESTORED = "restored"
-"""Noted from a restore on until all is up: only then are snapshots taken."""
 
 _JOINING = frozenset(int(kind.__struct_config__.tag) for kind in (Join, Leave, CreateCommunity))  # type: ignore[arg-type]
 _DECIDING = frozenset(int(kind.__struct_config__.tag) for kind in (Claim, Reopen, Resolve, Release, SetBack, Change))  # type: ignore[arg-type]

@@ -201,6 +201,18 @@ class Story(RuleBasedStateMachine):
             self._come(copied, writes, frames)
         self._come(device, writes, 200)
 
+    @rule(which=WHICH, writes=st.lists(WRITE, min_size=1, max_size=3), others=st.lists(WRITE, min_size=1, max_size=3))
+    def restore_while_copied(self, which: int, writes: list[Write], others: list[Write]) -> None:
+        """A store is copied, and before that is found out the database goes back to that time; then the copy comes first."""
+        device = self._device(which)
+        self._come(device, [], 200)
+        self.world.back_up()
+        copied = self.world.clone(device)
+        self._come(device, writes, 200)
+        self.world.restore()
+        if copied is not None:
+            self._come(copied, others, 200)
+
     def _come(self, device: Device, writes: list[Write], frames: int) -> None:
         """Comes online, writes, and is cut after so many frames."""
         for one in writes:

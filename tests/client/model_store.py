@@ -114,7 +114,8 @@ class ModelStore:
             else:
                 change = read_change(kept.operation)
                 stream, echo = (change.stream, written_version(0, one.value)) if change is not None else (0, 0)
-                self.committed[one.key] = (Kept(one.key, kept.operation, kept.number, echo), one.at, stream)
+                number = 0 if self.inherited_from else kept.number
+                self.committed[one.key] = (Kept(one.key, kept.operation, number, echo), one.at, stream)
         if settled:
             now_s = max(one.at for one in settled)
             keys = sorted(self.committed)

@@ -195,6 +195,16 @@ def test_a_copy_keeps_the_numbers_of_the_device_before_until_it_is_known_what_be
     assert store.load().inherited_from == 0
 
 
+def test_what_is_learned_of_the_device_before_is_kept_without_its_number(store: Store) -> None:
+    """A restored database's last number is the present device's: compared with it, the other one's would say anything."""
+    store.bind(11)
+    sent = store.append(b"sent")
+    store.number([(sent, 7)])
+    store.inherit(12)
+    store.settle(committed(sent))
+    assert store.load().settled == (Kept(sent, b"sent"),)
+
+
 # Records
 
 

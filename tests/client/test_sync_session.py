@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -12,7 +14,7 @@ from protocol.chunks import expand
 from protocol.codec import decode_operation, encode
 from protocol.codes import Code
 from protocol.entities import SCHEMA, Entity, write_fields
-from protocol.frames import CHUNK_BYTES_GOAL, AnyCommand, Chunk, Failed, Follow, Mutate, Snapshot
+from protocol.frames import CHUNK_BYTES_GOAL, AnyCommand, AnyFrame, Chunk, Failed, Follow, Mutate, Refused, Snapshot
 from protocol.merge import Outcome
 from protocol.operations import Change, Say
 from protocol.values import Choice, ConflictState, LinkQuality, Role, SpaceKind
@@ -517,5 +519,83 @@ async def test_after_a_restore_all_goes_up_on_base_0_before_snapshots_come_down(
     snapshots = [at for at, command in enumerate(server.commands) if isinstance(command, Snapshot)]
     assert max(uploads) < min(snapshots)
     sent = [change for at in uploads for change in changes_of(server.commands[at])]
-    assert len(sent) == 4 and {change.base for change in sent} == {0}
+    # The first only asks what the database still knows.
+    assert numbers_of(server.commands[uploads[0]]) == range(2, 3)
+    assert len(sent[1:]) == 4 and {change.base for change in sent} == {0}
     assert store.load().mutations == () and not store.noted("restored")
+
+
+def set_back(server: FakeServer, own: int, last_number: int) -> None:
+    """The database is back at when device 11's mutations up to this one were decided, each of which wrote the bookmark of its number."""
+    server.epoch += 1
+    device = server.devices[11]
+    device.last_number = last_number
+    device.outcomes = {number: outcome for number, outcome in device.outcomes.items() if number <= last_number}
+    del server.log[own][last_number:]
+    server.records.records = {name: record for name, record in server.records.records.items() if name[2] <= last_number}
+
+
+@pytest.mark.parametrize("door", ["socket", "http"])
+async def test_a_restore_before_a_copy_is_found_out_loses_nothing_of_either(
+    server: FakeServer, own: int, autojump_clock: MockClock, door: Literal["socket", "http"]
+) -> None:
+    """The copy comes first and gives the numbers after the backup to others; the original's were decided under the same numbers once."""
+    store = MemoryStore()
+    async with connect(server.transport(), FakeCredentials(server, 11), store=store, world=CALM, door=door) as session:
+        for key in (1, 2):
+            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"before {key}"}).outcome()
+        copy = store.copy()
+        for key in (3, 4, 5):
+            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"original {key}"}).outcome()
+    set_back(server, own, 2)
+    async with connect(server.transport(), FakeCredentials(server, 11), store=copy, world=CALM, door=door) as session:
+        for key in (6, 7):
+            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"copy {key}"}).outcome()
+    server.commands.clear()
+    async with connect(server.transport(), FakeCredentials(server, 11), store=store, world=CALM, door=door) as session:
+        await session.synced()
+        assert session.device != 11
+        notes = {view.key: view.fields[NOTE] for view in session.records.list(own, Entity.BOOKMARK)}
+    copied = {6: "copy 6", 7: "copy 7"}
+    assert notes == {key: f"before {key}" for key in (1, 2)} | {key: f"original {key}" for key in (3, 4, 5)} | copied
+    assert {key: server.records.fields(own, Entity.BOOKMARK, key) for key in notes} == {key: {NOTE: note} for key, note in notes.items()}
+
+
+async def test_what_a_restored_database_knows_is_asked_again_after_a_cut_and_after_a_wait(
+    server: FakeServer, own: int, autojump_clock: MockClock
+) -> None:
+    store = MemoryStore()
+    async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
+        for key in (1, 2, 3):
+            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"note {key}"}).outcome()
+    set_back(server, own, 2)
+    decide, asked = server.decide, []
+
+    def busy(device: int, number: int, frozen: bytes) -> AnyFrame:
+        asked.append(number)
+        if len(asked) == 1:
+            server.cut_all()
+        return decide(device, number, frozen) if len(asked) > 3 else Refused(number, Code.BUSY, "", 700)
+
+    server.decide = busy  # type: ignore[method-assign]
+    async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
+        await session.synced()
+        assert [view.fields[NOTE] for view in session.records.list(own, Entity.BOOKMARK)] == ["note 1", "note 2", "note 3"]
+    assert asked == [2, 2, 2, 2, 3]
+    assert store.load().epoch == server.epoch
+
+
+async def test_what_was_numbered_under_another_device_before_a_restore_is_asked_for_without_its_base(
+    server: FakeServer, own: int, autojump_clock: MockClock
+) -> None:
+    """A version of a history that is lost is another one here: a writer who is said to know it would silently replace it."""
+    store = MemoryStore()
+    store.bind(11)
+    store.begin(server.epoch - 1)
+    key = store.append(encode(Change(own, Entity.BOOKMARK, 1, 5, write_fields({NOTE: "never arrived"}), 3)))
+    store.number([(key, 1)])
+    async with connect(server.transport(), FakeGrant(server, 12), store=store, world=CALM) as session:
+        await session.synced()
+        assert session.sync_status.pending_bytes == 0
+    assert [change.base for command in server.commands for change in changes_of(command)] == [0]
+    assert server.records.fields(own, Entity.BOOKMARK, 1) == {NOTE: "never arrived"}
