@@ -25,7 +25,7 @@ from persistence.operations.seats import Seated, read_seat
 from protocol import codec
 from protocol.codes import Code
 from protocol.conflicts import Illegal, step
-from protocol.entities import BadFields, Declaration, Fields, read_fields, write_fields
+from protocol.entities import BadFields, Declaration, Fields, Rule, read_fields, write_fields
 from protocol.merge import GONE, Cell, Outcome, Record, Written, declared, outcome_value, prepare
 from protocol.operations import Claim, Reopen, Resolve
 from protocol.values import Choice, ConflictState
@@ -103,7 +103,7 @@ async def resolve(tx: asyncpg.Connection, entry: Entry, operation: Resolve) -> E
         return Refuse(Code.FORBIDDEN, f"this role does not write {case.declaration.entity.name.lower()}")
     try:
         state = step(case.draft.state, operation)
-        written = _chosen(case, operation)
+        written = None if _leaves(case, operation) else _chosen(case, operation)
     except Illegal as error:
         return Refuse(Code.CONFLICT, str(error))
     except BadFields as error:
@@ -119,6 +119,8 @@ async def resolve(tx: asyncpg.Connection, entry: Entry, operation: Resolve) -> E
     if written is not None:
         decision = merging.write_over(case.place, written, entry.user, stamp)
         _complete_sides(case, operation.choice, merging.record(case.place))
+    elif _leaves(case, operation):
+        _look_again(case)
     if merging.written:
         await write_down(tx, merging, {case.place: case.stood})
     case.draft.state, case.decided_by, case.choice = state, entry.user, operation.choice
@@ -142,6 +144,12 @@ async def _open_case(tx: asyncpg.Connection, entry: Entry, conflict: int) -> _Ca
     if not seat.role & seat.read_roles or not (draft.user == entry.user or seat.role & declaration.writers):
         return rules.NOT_FOUND
     return _Case(draft, declaration, record, stood, seated, row["decided_by"], row["choice"])
+
+
+def _leaves(case: _Case, operation: Resolve) -> bool:
+    """Whether the choice is what stands there now: of what no rule and nobody has decided yet, "theirs" is the server's value as the
+    person sees it, also where somebody who knew it has gone on from it since the conflict was found."""
+    return operation.choice is Choice.THEIRS and case.declaration.rule is Rule.MANUAL and not case.choice
 
 
 def _chosen(case: _Case, operation: Resolve) -> Written | None:

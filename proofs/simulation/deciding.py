@@ -12,7 +12,7 @@ from proofs.simulation.rows import STAFF, ConflictRow, Refused, Tables, Unapplie
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
 from protocol.conflicts import OPEN, Illegal, step
-from protocol.entities import TABLE, BadFields, Declaration, Fields, read_fields
+from protocol.entities import TABLE, BadFields, Declaration, Fields, Rule, read_fields
 from protocol.merge import GONE, Outcome, Record, Stamp, Written, outcome_value, prepare, write_over
 from protocol.operations import Change, Claim, Discard, Release, Reopen, Resolve
 from protocol.values import Choice, ConflictState, SpaceKind
@@ -67,6 +67,8 @@ def _resolve(tables: Tables, declaration: Declaration, user: int, row: ConflictR
     if _has_moved(declaration, before, row, operation, chosen, stamp):
         row.theirs = _what_stands(before, row)
         return outcome_value(Outcome.REVIEW, row.id)
+    if chosen is None and operation.choice is Choice.THEIRS and declaration.rule is Rule.MANUAL and not row.choice:
+        row.theirs = _what_stands(before, row)
     row.state, row.by, row.choice = ConflictState.RESOLVED, user, operation.choice
     value = outcome_value(Outcome.DUPLICATE, before.version)
     if chosen is not None:
@@ -83,6 +85,8 @@ def _chosen(declaration: Declaration, row: ConflictRow, operation: Resolve) -> W
     key = row.place[2]
     if operation.choice is Choice.MERGED:
         return prepare(declaration, key, 0, read_fields(operation.fields), False)
+    if operation.choice is Choice.THEIRS and declaration.rule is Rule.MANUAL and not row.choice:
+        return None
     side, gone = (row.mine, row.gone) if operation.choice is Choice.MINE else (row.theirs, False)
     if gone or side.get(GONE) is True:
         return prepare(declaration, key, 0, {}, True)

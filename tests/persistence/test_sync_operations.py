@@ -135,6 +135,19 @@ async def test_a_decision_that_meets_a_newer_value_writes_nothing_and_shows_it(b
         assert await fields(w, library, Entity.CONTENT, 7) == {TITLE: "other", TEXT: "newer"}, "just what was replaced"
 
 
+async def test_theirs_is_what_the_person_sees_there_not_what_stood_there_when_the_conflict_was_found(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben, _, _, library, conflict = await library_conflict(w)
+        await w.ok(ann, change(library, Entity.CONTENT, 7, {TEXT: "hers, and on"}, base=2))
+        assert await outcome(w, ben, resolve(conflict, Choice.THEIRS, 3)) == (Outcome.DUPLICATE, 3)
+        assert await fields(w, library, Entity.CONTENT, 7) == {TITLE: "t", TEXT: "hers, and on"}
+        for choice, expected in ((Choice.MINE, "his"), (Choice.THEIRS, "hers, and on")):
+            await w.ok(ben, Reopen(conflict))
+            version = await w.column("select version from records where entity = 8")
+            assert (await outcome(w, ben, resolve(conflict, choice, version[0])))[0] is Outcome.APPLIED
+            assert await fields(w, library, Entity.CONTENT, 7) == {TITLE: "t", TEXT: expected}
+
+
 async def test_undoing_a_rules_decision_brings_back_exactly_what_lost(bridge: Bridge) -> None:
     async with world(bridge) as w:
         ann = await w.person("ann")
