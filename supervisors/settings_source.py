@@ -31,8 +31,8 @@ from supervisors.settings import Secret, Section, Settings
 PREFIX: Final = "EDUCONNECT_"
 FILE_SUFFIX: Final = "_FILE"
 CONFIG_VARIABLE: Final = "EDUCONNECT_CONFIG"
-NOT_OURS: Final = frozenset({CONFIG_VARIABLE, "EDUCONNECT_NODE_MODULES"})
-"""Variables with our prefix that are no settings: where the file is, and what the tests use."""
+NOT_OURS: Final = frozenset({CONFIG_VARIABLE, "EDUCONNECT_NODE_MODULES", "EDUCONNECT_PASSWORD", "EDUCONNECT_STORE"})
+"""Variables with our prefix that are no settings: where the file is, what the tests use, and what the programs for people read."""
 SECRET_BYTES_MAX: Final = 64 * 1024
 SHOWN_LENGTH_MAX: Final = 60
 _ORIGIN: Final = re.compile(r"https?://[^/\s?#@]+")

@@ -233,3 +233,10 @@ def test_every_rate_of_sync_over_http_is_a_setting() -> None:
     ):
         settings = Settings(sync=msgspec.convert({f"{prefix}_burst": 7, f"{prefix}_per_minute": 90.0}, Sync))
         assert sync_limits(settings) == msgspec.structs.replace(SyncLimits(), **{name: Limit(7, 1.5)})
+
+
+def test_what_the_programs_for_people_read_from_the_environment_stops_no_server() -> None:
+    read = {name for path in (ROOT / "client").glob("*.py") for name in re.findall(r"EDUCONNECT_[A-Z_]+\b", path.read_text("utf-8"))}
+    own = read - {setting.variable for setting in known_settings().values()}
+    assert {"EDUCONNECT_PASSWORD", "EDUCONNECT_STORE"} <= own
+    assert load(None, dict.fromkeys(own, "x")) == Settings()
