@@ -23,7 +23,7 @@ from client.mutations import Mutations
 from client.pending import Pending
 from client.questions import Questions
 from client.replica import Replica
-from client.restored import Doubt
+from client.restored import ASKED, Doubt
 from client.store import Bookmark, Saved, Store
 from client.streams import Streams
 from client.subscription import EVENTS_MAX
@@ -187,8 +187,8 @@ class Exchange:
             raise DeviceCopied(f"the server has decided {last_number} mutations, and this store has numbered {self.mutations.given}")
         # A socket that ended while it was still in doubt has left the store in the epoch before.
         reset = reset or self._epoch not in (0, welcome.epoch)
-        newest = self.mutations.newest_settled(last_number) if reset else None
-        if newest is not None:
+        newest = self.mutations.newest_settled(last_number, ASKED) if reset else []
+        if newest:
             self._in_step = False
             self._doubt = Doubt(newest, welcome, link, self.wake, self._after, self._spread)
             self.wake()

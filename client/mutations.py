@@ -161,10 +161,10 @@ class Mutations:
         """The highest number that this store ever gave under its device; 0 for a store that never gave one."""
         return self._given
 
-    def newest_settled(self, last_number: int) -> Kept | None:
-        """The newest kept mutation that a database that knows `last_number` of this device's should have; None where there is none."""
+    def newest_settled(self, last_number: int, count: int) -> list[Kept]:
+        """The newest kept mutations that a database that knows `last_number` of this device's should have, in order of their numbers."""
         known = [kept for kept in self._store.load().settled if 0 < kept.number <= last_number]
-        return max(known, key=lambda kept: kept.number, default=None)
+        return sorted(known, key=lambda kept: kept.number)[-count:]
 
     def restore(self, last_number: int) -> None:
         """The database is back at an earlier time, when `last_number` was the last one decided. To be called before the store is told of

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from client import MemoryStore, MutationRefused, SessionEnded, Settings, connect
+from client import MemoryStore, MutationRefused, Session, SessionEnded, Settings, connect
 from client.sync_streams import NoStream
 from protocol.chunks import expand
 from protocol.codec import decode_operation, encode
@@ -519,9 +519,9 @@ async def test_after_a_restore_all_goes_up_on_base_0_before_snapshots_come_down(
     snapshots = [at for at, command in enumerate(server.commands) if isinstance(command, Snapshot)]
     assert max(uploads) < min(snapshots)
     sent = [change for at in uploads for change in changes_of(server.commands[at])]
-    # The first only asks what the database still knows.
-    assert numbers_of(server.commands[uploads[0]]) == range(2, 3)
-    assert len(sent[1:]) == 4 and {change.base for change in sent} == {0}
+    # The first two only ask what the database still knows.
+    assert [number for at in uploads[:2] for number in numbers_of(server.commands[at])] == [1, 2]
+    assert len(sent[2:]) == 4 and {change.base for change in sent} == {0}
     assert store.load().mutations == () and not store.noted("restored")
 
 
@@ -539,25 +539,27 @@ def set_back(server: FakeServer, own: int, last_number: int) -> None:
 async def test_a_restore_before_a_copy_is_found_out_loses_nothing_of_either(
     server: FakeServer, own: int, autojump_clock: MockClock, door: Literal["socket", "http"]
 ) -> None:
-    """The copy comes first and gives the numbers after the backup to others; the original's were decided under the same numbers once."""
+    """The copy comes first and gives the numbers after the backup to others; the original's were decided under the same numbers once, and
+    the last one of each says the same."""
+    before, originals, copied = {1: "before", 2: "before"}, {3: "original", 4: "original", 8: "both"}, {6: "copy", 7: "copy", 8: "both"}
     store = MemoryStore()
+
+    async def write(session: Session, notes: dict[int, str]) -> None:
+        for key, note in notes.items():
+            await session.put(own, Entity.BOOKMARK, key, {NOTE: note}).outcome()
+
     async with connect(server.transport(), FakeCredentials(server, 11), store=store, world=CALM, door=door) as session:
-        for key in (1, 2):
-            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"before {key}"}).outcome()
+        await write(session, before)
         copy = store.copy()
-        for key in (3, 4, 5):
-            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"original {key}"}).outcome()
+        await write(session, originals)
     set_back(server, own, 2)
     async with connect(server.transport(), FakeCredentials(server, 11), store=copy, world=CALM, door=door) as session:
-        for key in (6, 7):
-            await session.put(own, Entity.BOOKMARK, key, {NOTE: f"copy {key}"}).outcome()
-    server.commands.clear()
+        await write(session, copied)
     async with connect(server.transport(), FakeCredentials(server, 11), store=store, world=CALM, door=door) as session:
         await session.synced()
         assert session.device != 11
         notes = {view.key: view.fields[NOTE] for view in session.records.list(own, Entity.BOOKMARK)}
-    copied = {6: "copy 6", 7: "copy 7"}
-    assert notes == {key: f"before {key}" for key in (1, 2)} | {key: f"original {key}" for key in (3, 4, 5)} | copied
+    assert notes == before | originals | copied
     assert {key: server.records.fields(own, Entity.BOOKMARK, key) for key in notes} == {key: {NOTE: note} for key, note in notes.items()}
 
 
@@ -575,13 +577,13 @@ async def test_what_a_restored_database_knows_is_asked_again_after_a_cut_and_aft
         asked.append(number)
         if len(asked) == 1:
             server.cut_all()
-        return decide(device, number, frozen) if len(asked) > 3 else Refused(number, Code.BUSY, "", 700)
+        return decide(device, number, frozen) if len(asked) > 4 else Refused(number, Code.BUSY, "", 700)
 
     server.decide = busy  # type: ignore[method-assign]
     async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
         await session.synced()
         assert [view.fields[NOTE] for view in session.records.list(own, Entity.BOOKMARK)] == ["note 1", "note 2", "note 3"]
-    assert asked == [2, 2, 2, 2, 3]
+    assert asked == [1, 2, 1, 2, 1, 2, 3]
     assert store.load().epoch == server.epoch
 
 
