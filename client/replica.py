@@ -93,16 +93,19 @@ class Replica:
         if declaration is None:
             known = ", ".join(f"{number} {one.entity.name.lower()}" for number, one in TABLE.items())
             raise ValueError(f"there is no entity {entity}; there are {known}")
-        view = self.view(stream, entity, key)
+        # Not the view: a draft that is kept at every pause has thousands of changes over it, and each would be read for each.
+        confirmed = self._store.record(stream, entity, key)
+        base = confirmed.version if confirmed is not None else 0
         try:
-            written = prepare(declaration, key, view.version, dict(fields), gone)
+            written = prepare(declaration, key, base, dict(fields), gone)
         except BadFields as bad:
             raise ValueError(str(bad)) from None
         chosen = written.fields
-        generation = view.fields.get(GENERATION, 0)
-        if declaration.rule is Rule.ADVANCE and PERCENT in chosen and GENERATION not in chosen and generation:
-            chosen = {**chosen, GENERATION: generation}
-        return Change(stream, entity, key, at, write_fields(chosen), view.version, gone)
+        if declaration.rule is Rule.ADVANCE and PERCENT in chosen and GENERATION not in chosen:
+            generation = self.view(stream, entity, key).fields.get(GENERATION, 0)
+            if generation:
+                chosen = {**chosen, GENERATION: generation}
+        return Change(stream, entity, key, at, write_fields(chosen), base, gone)
 
     def changes(self) -> Watch:
         """Names of records as their views change, from now on: (stream, entity, key); (stream, 0, 0) when it may be any of a stream."""

@@ -388,3 +388,16 @@ class DeviceAndServer(RuleBasedStateMachine):
 
 DeviceAndServer.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestDeviceAndServer = DeviceAndServer.TestCase
+
+
+def test_a_change_costs_the_same_however_many_wait_for_its_record(
+    store: MemoryStore, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Someone types for days without a network; what they wrote before is not read for each pause."""
+    for _ in range(5):
+        change = replica.change(STREAM, Entity.BOOKMARK, 1, {3: "x"}, at=1)
+        replica.appended(store.append(encode(change)), encode(change))
+    read: list[object] = []
+    monkeypatch.setattr("client.replica.read_fields", lambda raw: read.append(raw) or {})
+    replica.change(STREAM, Entity.BOOKMARK, 1, {3: "y"}, at=1)
+    assert not read
