@@ -152,7 +152,7 @@ def outcome_line(outcome: Outcome, n: int) -> str:
         case Outcome.MERGED:
             return "It is written, beside or over what somebody wrote meanwhile; what was replaced is kept (educonnect sync versions)."
         case Outcome.SUPERSEDED:
-            return "The server's newer value stays, by the rule for this kind of record; yours is kept (educonnect sync versions)."
+            return "What stands there stays, by the rule for this kind. Yours is kept (educonnect sync versions), but for lower progress."
         case Outcome.REVIEW:
             return f"Somebody else changed it too, and a person has to decide: conflict {n} (educonnect sync conflicts show {n})."
 
