@@ -136,7 +136,8 @@ MUTATIONS: Final = """\
 A mutation has an effect that lasts, and it has it exactly once, however often it is sent.
 
 * Each device numbers its mutations from 1 without gaps. The number and the operation's bytes are **frozen and stored before the
-  first sending**; a retry sends the same bytes under the same number.
+  first sending**; a retry sends the same bytes under the same number. Give numbers only after `Welcome`, upwards from its
+  `last_number`: what was numbered above that and never decided is numbered on from there, in the same order and without a gap.
 * `Done` (or `DoneRun`, for several in a row) means: committed in the database. There is no earlier acknowledgement. `value` is
   what the operation's description says.
 * `Refused` means: it has no effect. The table of codes says whether the number is consumed. With `retry` **no** it is: report it
@@ -174,7 +175,8 @@ Some streams hold **records** and nothing else: progress, answers, a profile, dr
 * **Schemas.** `Hello.schema` names the table of entities that the client was built for; it is understood, and answered, in that.
 * **Copies.** When `Welcome.last_number` is above every number that a store has given (and not in a new epoch), or a mutation is
   `NUMBER_REUSED`, the store is a copy of another one. `POST /api/v1/devices` with the access token makes a new device of the same
-  account; on its first socket `Inherit` ends the old one and tells what became of its mutations. The others are numbered anew.
+  account; on its first socket, before any other mutation, `Inherit` ends the old one and tells what became of what was sent as it. The
+  others had no effect, and are numbered anew.
 * **Without a socket.** `POST /api/v1/sync` takes a message that begins with `Sync` and goes on with chunks, mutations and requests;
   the answer is a message that begins with `Welcome`. A `Follow` brings what fits, and `Followed` is never live.
 """
