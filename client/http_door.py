@@ -137,6 +137,7 @@ class HttpDoor:
                 except (BadFrame, ServerFault, msgspec.MsgspecError) as fault:
                     raise Unreachable(f"the server does not keep to the protocol: {fault}") from None
                 self._exchange.cut()
+                self._due.clear()  # questions of before the cut: whoever asked them asks anew
             raise Unreachable("the server answers in part only, again and again")
         finally:
             self._exchange.cut()

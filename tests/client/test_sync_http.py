@@ -8,10 +8,11 @@ from trio.testing import MockClock
 
 from client import MemoryStore, MutationRefused, SessionEnded, Unreachable, connect
 from client.http_door import sync_once
-from protocol.codec import encode
+from protocol.codec import encode, join, split
+from protocol.codes import Code
 from protocol.entities import Entity, write_fields
 from protocol.events import Said
-from protocol.frames import Chunk, Event, Follow, Snapshot, Sync
+from protocol.frames import AnyCommand, AnyFrame, Chunk, Conflicts, Event, Failed, Follow, Goodbye, Snapshot, Sync
 from protocol.operations import Change, Say
 from tests.client.conftest import CALM, FakeCredentials, FakeGrant
 from tests.client.fake_server import FakeServer
@@ -154,6 +155,30 @@ async def test_streams_of_which_an_answer_had_no_room_are_asked_again(server: Fa
                 if got == {50: 200, 51: 200}:
                     break
     assert [command for command in server.commands if isinstance(command, Follow)]
+
+
+async def test_what_was_put_off_before_a_cut_is_not_asked_twice_after_it(
+    server: FakeServer, own: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two answers to one question would be two halves of one list."""
+    visit, answer = server.visit, server.records.answer
+    asked: list[Conflicts] = []
+
+    def busy(device: int, command: AnyCommand) -> AnyFrame | None:
+        if not isinstance(command, Conflicts):
+            return answer(device, command)
+        asked.append(command)
+        return Failed(command.id, Code.BUSY, "", 0, 500) if len(asked) == 1 else answer(device, command)
+
+    def break_off(device: int, body: bytes) -> bytes:
+        before = len(asked)
+        answers = [bytes(raw) for raw in split(visit(device, body))]
+        return join([*answers, encode(Goodbye(Code.BUSY))] if not before and asked else answers)
+
+    monkeypatch.setattr(server.records, "answer", busy)
+    monkeypatch.setattr(server, "visit", break_off)
+    await sync_once(FakeCredentials(server, 11), MemoryStore(), CALM)
+    assert len(asked) == 2
 
 
 async def test_a_session_over_http_ends_when_its_login_does(server: FakeServer, own: int, autojump_clock: MockClock) -> None:
