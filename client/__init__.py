@@ -5,7 +5,8 @@ session.py      what an application calls              subscription.py what it i
 exchange.py     what is asked, heard and still open    fold.py         what streams amount to
 runner.py       one socket after another               link.py, websocket.py, store.py, sqlite_store.py: ports and adapters
 http_door.py    requests in the place of a socket      replica.py, upkeep.py, snapshots.py: the records of one's streams
-mutations.py    what was asked for and not decided     ledger.py, parcels.py, heirs.py, restored.py: its numbers, bytes, copies; what a restore left of it
+mutations.py    what was asked for and not decided     ledger.py, parcels.py: its numbers, its bytes
+heirs.py        what a copy inherits                   restored.py    what a restored database knows of one
 scope.py        what is kept within a quota            three_way.py    two people's texts, merged
 chat.py, sync.py: the terminal's commands, on all this
 """
