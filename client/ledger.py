@@ -117,6 +117,12 @@ class Ledger:
         assert not self._sent, "only between sockets"
         self._waiting.extendleft(reversed(list(forgotten)))
 
+    def drop(self, entries: Iterable[Entry]) -> None:
+        """These will not be sent."""
+        dropped = {entry.key for entry in entries}
+        assert not self._sent, "only between sockets"
+        self._waiting = deque(entry for entry in self._waiting if entry.key not in dropped)
+
     def welcomed(self, last_number: int) -> None:
         """The server has decided up to `last_number`; what was numbered above it is numbered on from there."""
         self.cut()

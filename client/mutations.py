@@ -28,7 +28,7 @@ from protocol.client_session import backoff_ms
 from protocol.codec import BadFrame, decode_operation, encode
 from protocol.codes import TABLE, Code, Retry
 from protocol.frames import CHUNK_BYTES_GOAL, Event, Refused, Settlement
-from protocol.operations import AnyOperation
+from protocol.operations import AnyOperation, Claim, Discard, Release, Reopen, Resolve
 
 IN_FLIGHT_BYTES_MAX = 2 * CHUNK_BYTES_GOAL
 """What is sent and not answered: while one chunk is on its way the answer to the other comes back. It is also what a cut may cost."""
@@ -37,9 +37,11 @@ WINDOW_DECREASE = 4
 commands to come down from 128 that a server with a bound on those (200) ended the socket; by four it takes at most 166."""
 RESTORED = "restored"
 """Noted in the store from a restore on until all is up."""
+NAMELESS = "the database was restored, and what this decided may have another number now: look at the list and decide again"
 FUTILE_MAX = 5
 """Times in a row that mutations came back unconsumed for want of an earlier number. Then this socket and the server do not agree on
 where they are, and the next `Welcome` says it anew."""
+_NAMING = frozenset(int(kind.__struct_config__.tag) for kind in (Claim, Resolve, Reopen, Release, Discard))  # type: ignore[arg-type]
 
 
 class Upload(Struct, frozen=True):
@@ -172,7 +174,8 @@ class Mutations:
 
         What was settled since is asked for again, in front and in order. What is undecided is frozen anew, changes with base 0: their
         bases are versions of another history. Of a change that was settled under a device before this one nobody can say when that was:
-        it is asked for again, too, and is a value that stands there already, or one that has lost and is kept.
+        it is asked for again, too, and is a value that stands there already, or one that has lost and is kept. What names a conflict or a
+        refused change by its number is refused here: that number may be another one's now, and a text would go to another record.
         """
         self._ledger.cut()
         forgotten = [kept for kept in self._store.load().settled if kept.number > last_number or _is_in_doubt(kept)]
@@ -183,13 +186,19 @@ class Mutations:
         entries = [Entry(kept.key, kept.operation) for kept in forgotten]
         self._ledger.put_in_front(entries)
         refrozen: list[tuple[int, bytes]] = []
+        nameless: list[Entry] = []
         for entry in self._ledger.entries():
             if entry.number and (self.heirs.waiting or entry.number <= last_number):
+                continue
+            if _names_what_was(entry.operation):
+                nameless.append(entry)
                 continue
             self._freeze(entry, without_base(entry.operation))
             entry.number, entry.noted = 0, False
             refrozen.append((entry.key, entry.operation))
         self._store.freeze_again(refrozen)
+        self._ledger.drop(nameless)
+        self._decide([(entry, Code.CONFLICT, 0, NAMELESS) for entry in nameless])
         self._given = last_number
 
     def _freeze(self, entry: Entry, operation: bytes) -> None:
@@ -218,6 +227,10 @@ class Mutations:
         """What became of the mutations of the device before. Those that are not among them never had an effect: they are numbered anew."""
         by_number = {entry.number: entry for entry in self.heirs.entries}
         settled = [(by_number[one.number], one.code, one.value, one.detail) for one in settlements if one.number in by_number]
+        if self._store.noted(RESTORED):
+            told = {entry.key for entry, _, _, _ in settled}
+            nameless = [entry for entry in self.heirs.entries if entry.key not in told and _names_what_was(entry.operation)]
+            settled += [(entry, Code.CONFLICT, 0, NAMELESS) for entry in nameless]
         self._decide(settled)
         told = {entry.key for entry, _, _, _ in settled}
         free = [entry for entry in self.heirs.entries if entry.key not in told]
@@ -330,6 +343,11 @@ def without_base(operation: bytes) -> bytes:
     """The same, by somebody who knows no version."""
     change = read_change(operation)
     return encode(replace(change, base=0)) if change is not None and change.base else operation
+
+
+def _names_what_was(operation: bytes) -> bool:
+    """Whether it names something by a number that the server gave when it came about."""
+    return len(operation) > 1 and operation[1] in _NAMING
 
 
 def _is_in_doubt(kept: Kept) -> bool:

@@ -13,8 +13,8 @@ from client.sync_streams import NoStream
 from protocol.chunks import expand
 from protocol.codec import decode_operation, encode
 from protocol.codes import Code
-from protocol.entities import SCHEMA, Entity, write_fields
-from protocol.frames import CHUNK_BYTES_GOAL, AnyCommand, AnyFrame, Chunk, Failed, Follow, Mutate, Refused, Snapshot
+from protocol.entities import NO_FIELDS, SCHEMA, Entity, write_fields
+from protocol.frames import CHUNK_BYTES_GOAL, AnyCommand, AnyFrame, Chunk, Conflict, Done, Failed, Follow, Mutate, Refused, Snapshot
 from protocol.merge import Outcome
 from protocol.operations import Change, Say
 from protocol.values import Choice, ConflictState, LinkQuality, Role, SpaceKind
@@ -601,3 +601,30 @@ async def test_what_was_numbered_under_another_device_before_a_restore_is_asked_
         assert session.sync_status.pending_bytes == 0
     assert [change.base for command in server.commands for change in changes_of(command)] == [0]
     assert server.records.fields(own, Entity.BOOKMARK, 1) == {NOTE: "never arrived"}
+
+
+async def test_a_decision_that_a_restored_database_forgot_is_not_made_about_what_has_its_number_now(
+    server: FakeServer, own: int, autojump_clock: MockClock
+) -> None:
+    """What conflict 7 was about may be conflict 8 in this history: a text of two people would go to a record of two others."""
+    store = MemoryStore()
+    conflict = Conflict(7, own, Entity.CONTENT, 1, 1, ConflictState.PENDING, 1, 1, NO_FIELDS, NO_FIELDS, NO_FIELDS, NO_FIELDS)
+    async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
+        await session.put(own, Entity.BOOKMARK, 1, {NOTE: "before"}).outcome()
+        decide, server.decide = server.decide, lambda device, number, frozen: Done(number, 8)  # type: ignore[method-assign]
+        decision = session.resolve(conflict, Choice.MERGED, {1: "put together"})
+        await decision.wait()
+    server.decide = decide  # type: ignore[method-assign]
+    set_back(server, own, 1)
+    server.commands.clear()
+    server.away = True
+    async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
+        never_sent = session.claim(8)
+        server.away = False
+        await session.synced()
+        with pytest.raises(MutationRefused, match="decide again"):
+            await never_sent.wait()
+        kept = session.unapplied()
+        assert [(one.operation, one.code) for one in kept] == [(decision.operation, Code.CONFLICT), (never_sent.operation, Code.CONFLICT)]
+        assert await session.put(own, Entity.BOOKMARK, 2, {NOTE: "after"}).outcome() == (Outcome.APPLIED, 1)
+    assert [number for command in server.commands for number in numbers_of(command)] == [1, 2]
