@@ -216,7 +216,7 @@ class Exchange:
         self.follow_inbox(welcome.inbox)
         self.streams.positions.priorities[welcome.inbox] = Priority.INBOX
         self.questions.welcome()
-        self.upkeep.welcome(reset)
+        self.upkeep.welcome()
         self.wake()
         self._change()
 

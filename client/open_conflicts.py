@@ -17,6 +17,8 @@ from client.store import Store
 from protocol.frames import AnyFrame, Conflict, ConflictPage, Conflicts
 
 NOTE: Final = "conflicts"
+DOUBTED: Final = "conflicts doubted"
+"""Noted from a doubt on until the answer: a process that is killed in between asks when it comes back."""
 PAGE: Final = 50
 LISTED_MAX: Final = 1000
 """Nobody decides more in one go; the rest comes when these are decided."""
@@ -31,7 +33,8 @@ class OpenConflicts:
         noted = store.noted(NOTE)
         self._listed = msgspec.msgpack.decode(noted, type=tuple[Conflict, ...]) if noted else ()
         self._pages: list[Conflict] = []
-        self._stale = not noted
+        self._doubted = bool(store.noted(DOUBTED))
+        self._stale = self._doubted or not noted
         self._asking = False
 
     @property
@@ -57,14 +60,25 @@ class OpenConflicts:
     def doubt(self) -> None:
         """Something has happened to a conflict."""
         self._stale = True
+        if not self._doubted:
+            self._doubted = True
+            self._store.note(DOUBTED, b"1")
+
+    def void(self) -> None:
+        """The database was restored: numbers may be other conflicts' now, and a decision about what is listed would be about those."""
+        self.doubt()
+        self._list(())
 
     def forget(self, streams: Collection[int]) -> None:
         """These may be read no longer: what was told of their conflicts goes, too."""
         left = tuple(one for one in self._listed if one.stream not in streams)
         if left != self._listed:
-            self._listed = left
-            self._store.note(NOTE, msgspec.msgpack.encode(left))
-            self._changed()
+            self._list(left)
+
+    def _list(self, conflicts: tuple[Conflict, ...]) -> None:
+        self._listed = conflicts
+        self._store.note(NOTE, msgspec.msgpack.encode(conflicts))
+        self._changed()
 
     def cut(self) -> None:
         """The socket is gone; what was asked and not answered is asked again."""
@@ -87,8 +101,9 @@ class OpenConflicts:
                 self._ask_page(questions, answer.conflicts[-1].conflict)
                 return
             self._asking = False
-            self._listed = tuple(self._pages)
-            self._store.note(NOTE, msgspec.msgpack.encode(self._listed))
-            self._changed()
+            self._list(tuple(self._pages))
+            if self._doubted and not self._stale:
+                self._doubted = False
+                self._store.note(DOUBTED, b"")
 
         questions.wonder(lambda id: Conflicts(id, after, True, 0, PAGE), hear)

@@ -28,6 +28,9 @@ from protocol.frames import AnyFrame, Event, Overview, Spaces
 from protocol.merge import Outcome, read_outcome
 from protocol.operations import Change, Claim, CreateCommunity, Join, Leave, Release, Reopen, Resolve, SetBack
 
+OVERVIEW = "overview due"
+"""Noted from when an overview is due until it is answered: a process that is killed in between asks when it comes back."""
+
 _JOINING = frozenset(int(kind.__struct_config__.tag) for kind in (Join, Leave, CreateCommunity))  # type: ignore[arg-type]
 _DECIDING = frozenset(int(kind.__struct_config__.tag) for kind in (Claim, Reopen, Resolve, Release, SetBack, Change))  # type: ignore[arg-type]
 
@@ -63,7 +66,8 @@ class Upkeep:
         self.heads: dict[int, int] = {}
         """The last event of streams, where an answer told."""
         self._fetched: set[int] = set()
-        self._overview_due = self._overview_asked = False
+        self._overview_due = self._overview_noted = bool(store.noted(OVERVIEW))
+        self._overview_asked = False
         self._plan_due = records and self.sync_streams.told
         self._restoring = bool(store.noted(RESTORED))
         self._rank()
@@ -88,17 +92,17 @@ class Upkeep:
         """The database is back at an earlier time: streams of records begin with a snapshot of it, once all is up."""
         self._store.note(RESTORED, b"1")
         self._restoring = True
+        self.conflicts.void()
+        self._want_overview()
         for one in self.sync_streams.all():
             self._streams.positions.forget(one.stream)
         for size in self._store.sizes():
             if size.stream not in self.sync_streams:
                 self._store.forget(size.stream)
 
-    def welcome(self, reset: bool) -> None:
+    def welcome(self) -> None:
         """A socket is open."""
-        self._overview_due = self._records and (self._overview_due or reset or not self.sync_streams.told)
-        if reset:
-            self.conflicts.doubt()
+        self._overview_due = self._records and (self._overview_due or not self.sync_streams.told)
         self._plan_due = self._records and self.sync_streams.told
 
     def cut(self) -> None:
@@ -151,16 +155,16 @@ class Upkeep:
         body = fact.body if isinstance(fact, Event) else None
         if not taken:
             if self._streams.positions.priorities.get(fact.stream) == Priority.INBOX and self._records:
-                self._overview_due = True
+                self._want_overview()
                 self.conflicts.doubt()
                 self._wake()
             return
         match body:
             case SpaceLeft(space):
                 self._lose(self.sync_streams.leave(space))
-                self._overview_due = self._records
+                self._want_overview()
             case SpaceEntered():
-                self._overview_due = self._records
+                self._want_overview()
             case ConflictNoted():
                 self.conflicts.doubt()
             case _:
@@ -172,8 +176,8 @@ class Upkeep:
         if code != Code.OK or len(operation) < 2:
             return
         tag = operation[1]
-        if tag in _JOINING and self._records:
-            self._overview_due = True
+        if tag in _JOINING:
+            self._want_overview()
         elif tag in _DECIDING and (tag != Change.__struct_config__.tag or read_outcome(value)[0] is Outcome.REVIEW):
             self.conflicts.doubt()
 
@@ -184,6 +188,15 @@ class Upkeep:
             self._rank()
             self._plan_due = True
             self._wake()
+            if self._overview_noted and not self._overview_due:
+                self._overview_noted = False
+                self._store.note(OVERVIEW, b"")
+
+    def _want_overview(self) -> None:
+        self._overview_due = self._records
+        if self._records and not self._overview_noted:
+            self._overview_noted = True
+            self._store.note(OVERVIEW, b"1")
 
     def carry_out_plan(self) -> None:
         """Fetches what is to be kept and is not here, and drops what is not to be kept."""
@@ -222,7 +235,7 @@ class Upkeep:
             return True
         self._lose([stream])
         self.sync_streams.drop([stream])
-        self._overview_due = True
+        self._want_overview()
         return False
 
     def _lose(self, streams: list[int]) -> None:

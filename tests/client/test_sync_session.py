@@ -14,9 +14,22 @@ from protocol.chunks import expand
 from protocol.codec import decode_operation, encode
 from protocol.codes import Code
 from protocol.entities import NO_FIELDS, SCHEMA, Entity, write_fields
-from protocol.frames import CHUNK_BYTES_GOAL, AnyCommand, AnyFrame, Chunk, Conflict, Done, Failed, Follow, Mutate, Refused, Snapshot
+from protocol.frames import (
+    CHUNK_BYTES_GOAL,
+    AnyCommand,
+    AnyFrame,
+    Chunk,
+    Conflict,
+    Conflicts,
+    Done,
+    Failed,
+    Follow,
+    Mutate,
+    Refused,
+    Snapshot,
+)
 from protocol.merge import Outcome
-from protocol.operations import Change, Say
+from protocol.operations import Change, CreateCommunity, Say
 from protocol.values import Choice, ConflictState, LinkQuality, Role, SpaceKind
 from tests.client.conftest import CALM, FakeCredentials, FakeGrant
 from tests.client.fake_server import FakeServer, Space
@@ -375,6 +388,62 @@ async def test_a_program_that_only_talks_asks_for_no_records(server: FakeServer,
         await session.say(50, "hello")
         await session.synced()
     assert {type(command).__name__ for command in server.commands} == {"Hello", "Mutate", "Bye"}
+
+
+async def test_a_process_that_is_killed_while_it_asks_for_conflicts_asks_when_it_comes_back(
+    server: FakeServer, space: Space, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    left: list[MemoryStore] = []
+    answer = server.records.answer
+
+    def look(device: int, command: AnyCommand) -> AnyFrame | None:
+        if isinstance(command, Conflicts):
+            left.append(store.copy())
+        return answer(device, command)
+
+    async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
+        await session.synced()
+        library = session.sync_streams.find(Entity.CONTENT, space.id)
+        await session.put(library, Entity.CONTENT, 1, {2: "begun"}).outcome()
+        await session.synced()
+        monkeypatch.setattr(server.records, "answer", look)
+        server.decide(12, 1, encode(Change(library, Entity.CONTENT, 1, server.clock_s, write_fields({2: "theirs"}), 1)))
+        assert await session.submit(Change(library, Entity.CONTENT, 1, server.clock_s, write_fields({2: "mine"}), 1)).outcome() == (
+            Outcome.REVIEW,
+            1,
+        )
+        await session.synced()
+    killed = left[-1]
+    assert not killed.load().mutations
+    server.log[session.inbox].clear()  # as for somebody who has read what it said of the conflict
+    async with connect(server.transport(), FakeGrant(server, 11), store=killed, world=CALM) as session:
+        await session.synced()
+        assert [conflict.conflict for conflict in session.conflicts()] == [1]
+
+
+async def test_a_process_that_is_killed_before_it_knows_what_it_joined_asks_when_it_comes_back(
+    server: FakeServer, own: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = server.enter
+
+    def enter_with_records(space: Space, user: int, role: Role) -> None:
+        enter(space, user, role)
+        server.record_streams(space, user)
+
+    monkeypatch.setattr(server, "enter", enter_with_records)
+    store = MemoryStore()
+    async with connect(server.transport(), FakeGrant(server, 11), store=store, world=CALM) as session:
+        await session.synced()
+        await session.do(CreateCommunity("garden"))
+        killed = store.copy()
+        await session.synced()
+        joined = {one.stream for one in session.sync_streams.all()}
+        assert len(joined) > 1
+    server.log[session.inbox].clear()  # as for somebody who has read what it said of the community
+    async with connect(server.transport(), FakeGrant(server, 11), store=killed, world=CALM) as session:
+        await session.synced()
+        assert {one.stream for one in session.sync_streams.all()} == joined
 
 
 # Copies of a store
