@@ -190,3 +190,26 @@ async def test_sync_goes_over_http_and_over_a_socket_for_the_same_store(dev: Dev
         fresh = MemoryStore()
         async with online(there, await second_device(here, account, credentials), fresh) as session:
             assert len(session.records.list(own, Entity.BOOKMARK)) == 199
+
+
+async def test_a_store_of_another_epoch_asks_what_the_server_knows_of_it_and_stays_the_same_device(dev: Dev) -> None:
+    """As after a restore to a time at which everything was decided: nothing is another's, and nothing is asked for twice."""
+    here, there = dev.urls
+    async with Account(here) as account:
+        credentials = Credentials(account, (await register(here)).login)
+        store = MemoryStore()
+        async with online(here, credentials, store) as session:
+            own = session.sync_streams.find(Entity.BOOKMARK)
+            for key in range(1, 21):
+                await session.put(own, Entity.BOOKMARK, key, {3: f"place {key}"}).outcome()
+            device, epoch = session.device, store.load().epoch
+        for visit in range(2):
+            store.begin(epoch % 1000 + 1 + visit)
+            if visit:
+                await sync_once(credentials, store, REAL_WORLD)
+            else:
+                async with online(there, credentials, store) as session:
+                    assert session.device == device
+            saved = store.load()
+            assert (saved.device, saved.epoch, saved.mutations) == (device, epoch, ())
+            assert [one.version for one in store.records(own, Entity.BOOKMARK)] == [1] * 20
