@@ -31,6 +31,8 @@ R = TypeVar("R")
 ENVIRONMENT: Final[Mapping[str, str]] = {
     # Everybody comes from 127.0.0.1, at once.
     "EDUCONNECT_GATES_PER_CLIENT_MAX": "100000",
+    "EDUCONNECT_GATES_HALF_OPEN_MAX": "100000",
+    "EDUCONNECT_GATES_HALF_OPEN_PER_CLIENT_MAX": "100000",
     "EDUCONNECT_GATES_HANDSHAKES_PER_S": "100000",
     "EDUCONNECT_GATES_HANDSHAKES_BURST": "100000",
     # A ping in one system's turn and not in the other's would be noise; the peer's interval is the same.

@@ -4,7 +4,7 @@
 
 They verify what they are told: every number answered exactly once, and every outcome a committed one.
 
-Invariant: at most `WINDOW` chunks of a device are unanswered, as the real client keeps it.
+Invariant: at most `WINDOW` chunks of a device are unanswered, as the real client keeps it; what is put off is sent again after the wait.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bench.generator import GeneratorFailed
 from bench.population import Person
 from protocol.chunks import pack
 from protocol.codec import decode_frame, encode, split
+from protocol.codes import TABLE, Retry
 from protocol.entities import SCHEMA, Entity, write_fields
 from protocol.frames import CHUNK_BYTES_GOAL, VERSION, Done, DoneRun, Goodbye, Hello, Refused, Welcome
 from protocol.operations import Change
@@ -43,14 +44,16 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct):
-    """What one device saw. `chunk_s`: from sending a chunk to the answer to the last of it."""
+    """What one device saw. `chunk_s`: from the first sending of a chunk to the answer to the last of it. `put_off`: changes that the
+    server had no room for at the moment, and that were sent again."""
 
     chunk_s: list[float]
     outcomes: list[int]
+    put_off: int = 0
 
 
-def changes_of(place: Place, now: int, keys: int, chance: Random) -> list[bytes]:
-    """A day's changes, oldest first, to records with keys up to `keys` (some of them stored already)."""
+def changes_of(place: Place, now: int, keys: range, chance: Random) -> list[bytes]:
+    """A day's changes, oldest first, to records with keys among `keys`."""
     kinds = [entity for entity, count in MIX for _ in range(count)]
     chance.shuffle(kinds)
     at = now - DAY_S
@@ -64,7 +67,7 @@ def changes_of(place: Place, now: int, keys: int, chance: Random) -> list[bytes]
                 fields = write_fields({2: (chance.randint(0, 4),)})
             case _:
                 fields = write_fields({3: LEARNED[: chance.randint(20, len(LEARNED))]})
-        changes.append(encode(Change(place.streams[entity], entity, chance.randint(1, keys), at, fields)))
+        changes.append(encode(Change(place.streams[entity], entity, chance.choice(keys), at, fields)))
     return changes
 
 
@@ -85,37 +88,48 @@ def chunks_of(first: int, changes: Sequence[bytes]) -> list[tuple[int, int, byte
     return chunks
 
 
-async def return_once(port: int, place: Place, changes: Sequence[bytes]) -> Answered:
+async def return_once(port: int, place: Place, changes: Sequence[bytes], chance: Random) -> Answered:
     """One device's return, from the first byte to the last answer. Raises `GeneratorFailed`."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     try:
-        return await _converse(stream, place, changes)
+        return await _converse(stream, place, changes, chance)
     finally:
         await trio.aclose_forcefully(stream)
 
 
-async def _converse(stream: trio.SocketStream, place: Place, changes: Sequence[bytes]) -> Answered:
+async def _converse(stream: trio.SocketStream, place: Place, changes: Sequence[bytes], chance: Random) -> Answered:
     line = _Line(stream)
     await stream.send_all(UPGRADE)
     await line.skip_head()
     hello = Hello(VERSION, place.person.token, place.person.device, schema=SCHEMA)
     await stream.send_all(masked(encode(hello)))
     answered = Answered([], [])
+    first = 0
     waiting: list[tuple[int, int, bytes]] = []
-    sent: dict[int, float] = {}  # the chunk's last number, and when it left
+    sent: dict[int, float] = {}  # the chunk's last number, and when its first sending was
+    begun: dict[int, float] = {}
     open_numbers: set[int] = set()
+    in_flight: set[int] = set()
+    wait_ms = 0
     while True:
         for raw in split(await line.message()):
             frame = decode_frame(raw)
             match frame:
                 case Welcome():
-                    waiting = chunks_of(frame.last_number + 1, changes)
-                    open_numbers = set(range(frame.last_number + 1, frame.last_number + 1 + len(changes)))
+                    first = frame.last_number + 1
+                    waiting = chunks_of(first, changes)
+                    open_numbers = set(range(first, first + len(changes)))
                 case Done(number, value):
+                    in_flight.discard(number)
                     settle(open_numbers, number, value, answered)
-                case DoneRun(first, values):
-                    for number, value in enumerate(values, first):
+                case DoneRun(begin, values):
+                    for number, value in enumerate(values, begin):
+                        in_flight.discard(number)
                         settle(open_numbers, number, value, answered)
+                case Refused() if TABLE[frame.code].retry in (Retry.LATER, Retry.SAME):
+                    in_flight.discard(frame.number)
+                    answered.put_off += 1
+                    wait_ms = max(wait_ms, frame.wait_ms, 1)
                 case Refused() | Goodbye():
                     raise GeneratorFailed(f"device {place.person.device}: {frame}")
                 case _:
@@ -123,11 +137,20 @@ async def _converse(stream: trio.SocketStream, place: Place, changes: Sequence[b
         now = trio.current_time()
         for last in [last for last in sent if last not in open_numbers]:
             answered.chunk_s.append(now - sent.pop(last))
-        while waiting and len(sent) < WINDOW:
+        if wait_ms and not in_flight:
+            # Put off by a server that has enough to do: again from the lowest on, once all that was sent has its answer.
+            await trio.sleep(wait_ms / 1000 * (1 + chance.random()))
+            wait_ms = 0
+            waiting = chunks_of(min(open_numbers), changes[min(open_numbers) - first :])
+            begun.update(sent)
+            sent.clear()
+        while waiting and not wait_ms and len(sent) < WINDOW:
             number, count, frame_bytes = waiting.pop(0)
-            sent[number + count - 1] = trio.current_time()
+            last = number + count - 1
+            in_flight.update(range(number, last + 1))
+            sent[last] = begun.get(last, trio.current_time())
             await stream.send_all(masked(frame_bytes))
-        if not waiting and not sent and len(answered.outcomes) == len(changes):
+        if first and not open_numbers:
             return answered
 
 
