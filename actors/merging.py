@@ -262,6 +262,10 @@ class Merging:
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 
+    def keep_lost(self, place: Place, author: int, stamp: Stamp, fields: Fields) -> None:
+        """A value that somebody entered and that is not written, whatever the reason."""
+        self.kept.append(Kept(place, KeptAs.LOST, 0, author, stamp, fields))
+
     def _keep(self, place: Place, kept: KeptAs, before: Record, fields: Fields) -> None:
         """Values of the record as it was, with who wrote them when."""
         written: dict[tuple[int, Stamp], Fields] = {}

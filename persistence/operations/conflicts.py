@@ -109,12 +109,16 @@ async def resolve(tx: asyncpg.Connection, entry: Entry, operation: Resolve) -> E
     except BadFields as error:
         return Refuse(Code.INVALID, str(error))
     guard = case.seated.guard
+    stamp = stamp_of(entry, operation.at, case.seated.now)
+    merging = Merging(case.seated.now, {}, {case.place: case.record}, {})
     if _has_changed(case, entry, operation, written):
+        if operation.choice is Choice.MERGED and written is not None:
+            # Either side stays in the conflict; what was made of both stands nowhere else.
+            merging.keep_lost(case.place, entry.user, stamp, written.fields)
+            await write_down(tx, merging, {case.place: case.stood})
         _look_again(case)
         await _save(tx, case)
         return Effect(guards=(guard,), value=outcome_value(Outcome.REVIEW, case.id))
-    stamp = stamp_of(entry, operation.at, case.seated.now)
-    merging = Merging(case.seated.now, {}, {case.place: case.record}, {})
     decision = Decision(outcome=Outcome.DUPLICATE, version=case.record.version)
     if written is not None:
         decision = merging.write_over(case.place, written, entry.user, stamp)

@@ -7,7 +7,7 @@ Invariant: whatever is decided, both values of a conflict stay to be found, and 
 
 from __future__ import annotations
 
-from proofs.simulation.records import apply_change, must_change, tell, write
+from proofs.simulation.records import apply_change, keep, must_change, tell, write
 from proofs.simulation.rows import STAFF, ConflictRow, Refused, Tables, UnappliedRow
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
@@ -15,7 +15,7 @@ from protocol.conflicts import OPEN, Illegal, step
 from protocol.entities import TABLE, BadFields, Declaration, Fields, Rule, read_fields
 from protocol.merge import GONE, Outcome, Record, Stamp, Written, outcome_value, prepare, write_over
 from protocol.operations import Change, Claim, Discard, Release, Reopen, Resolve
-from protocol.values import Choice, ConflictState, SpaceKind
+from protocol.values import Choice, ConflictState, KeptAs, SpaceKind
 
 UNAPPLIED_MAX = 1_000
 """Rows that are open, of one person; not counting those in quarantine, which are for staff to close."""
@@ -66,6 +66,8 @@ def _resolve(tables: Tables, declaration: Declaration, user: int, row: ConflictR
         raise Refused(Code.INVALID, str(bad)) from None
     if _has_moved(declaration, before, row, operation, chosen, stamp):
         row.theirs = _what_stands(before, row)
+        if operation.choice is Choice.MERGED and chosen is not None:
+            keep(tables, row.place, KeptAs.LOST, 0, user, stamp, chosen.fields)
         return outcome_value(Outcome.REVIEW, row.id)
     if chosen is None and operation.choice is Choice.THEIRS and declaration.rule is Rule.MANUAL and not row.choice:
         row.theirs = _what_stands(before, row)

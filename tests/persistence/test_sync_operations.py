@@ -126,6 +126,8 @@ async def test_a_decision_that_meets_a_newer_value_writes_nothing_and_shows_it(b
             assert await outcome(w, ben, resolve(conflict, choice, 2, {TEXT: "both"})) == (Outcome.REVIEW, conflict)
         assert await fields(w, library, Entity.CONTENT, 7) == {TITLE: "t", TEXT: "newer"}
         assert await state(w, conflict) is ConflictState.PENDING
+        lost = [values for why, values in await kept(w, library, 7) if why == KeptAs.LOST]
+        assert lost == [{TEXT: "both"}], "what was made of both sides is kept beside the record"
         # What the conflict is not about may change meanwhile.
         await w.ok(ann, change(library, Entity.CONTENT, 7, {TITLE: "other"}, base=3))
         assert await outcome(w, ben, resolve(conflict, Choice.MINE, 3)) == (Outcome.APPLIED, 5)
