@@ -91,7 +91,9 @@ class Runner:
                 await self._connect()
             case machine.Wait(ms, least_ms):
                 self._hurried = trio.Event()
-                self._session.set_status(Status("waiting", ms / 1000, self._cause.code, self._cause.detail))
+                # A store that was copied ends the line itself: the cut of it knows no code.
+                code = self._cause.code or (int(Code.NUMBER_REUSED) if self._copied is not None else 0)
+                self._session.set_status(Status("waiting", ms / 1000, code, self._cause.detail))
                 await trio.sleep(least_ms / 1000)
                 with trio.move_on_after((ms - least_ms) / 1000):
                     await self._hurried.wait()

@@ -72,7 +72,8 @@ class SqliteStore:
     def __init__(self, path: str | Path) -> None:
         self._durable = str(path) != ":memory:"
         try:
-            self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=True)
+            # What lives in memory alone is closed by the collector, which may run in any thread.
+            self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=self._durable)
         except sqlite3.OperationalError as error:
             raise StoreUnreadable(f"{path}: {error}") from None
         try:

@@ -328,10 +328,11 @@ def _key(declaration: Declaration, typed: str, may_be_new: bool) -> int:
 
 
 async def is_reached(session: Session) -> bool:
-    """Waits for the first attempt: False if it failed. What is kept need not wait for more; a session that ended says why itself."""
+    """Waits for the first attempt: False if nobody answered. What is kept need not wait for more; a session that ended says why itself, and
+    a server that says to come back (to a copied store, as another device) was reached."""
     async for status in session.statuses():
         if status.state != "connecting":
-            return status.state != "waiting"
+            return status.state != "waiting" or status.code != 0
     return True
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -361,3 +363,16 @@ def test_what_a_promise_depends_on_waits_for_the_disk_and_nothing_else_does(tmp_
         assert synced(lambda: store.inherit(12))
         assert not synced(lambda: store.note("x", b"y"))
         assert set(levels) == {NORMAL, FULL}
+
+
+def test_a_store_in_memory_may_be_collected_by_any_thread() -> None:
+    stores = [MemoryStore()]
+    failed: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, failed.append
+    try:
+        thread = threading.Thread(target=stores.clear)
+        thread.start()
+        thread.join()
+    finally:
+        sys.unraisablehook = hook
+    assert failed == []
