@@ -141,16 +141,16 @@ class Generator:
         return line
 
 
-def compile_generator() -> Path:
-    """The generator's program, compiled from this checkout's source if it is not there yet. Blocks. Raises `CompilerMissing`."""
+def compile_generator(source: Path = SOURCE) -> Path:
+    """A generator's program, compiled from this checkout's source if it is not there yet. Blocks. Raises `CompilerMissing`."""
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise CompilerMissing("the load generator needs a C compiler (gcc)")
-    program = BUILD / f"generator-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]}"
+    program = BUILD / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
     if not program.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
         draft = program.with_suffix(f".{os.getpid()}")
-        subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(draft), str(SOURCE)], check=True)
+        subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(draft), str(source)], check=True)
         draft.rename(program)
     return program
 
