@@ -29,6 +29,7 @@ import structlog
 import trio
 
 from actors.accounts import SessionState
+from actors.channel import ChannelLimits
 from actors.child import Run, Supervisor
 from actors.device import DeviceLimits
 from actors.exchange import TOPICS, Exchange
@@ -304,6 +305,7 @@ def cast_limits(settings: Settings) -> CastLimits:
             drain_spread_s=settings.drain.spread_s,
         ),
         device=DeviceLimits(in_flight_max=limits.in_flight_max),
+        channel=ChannelLimits(typing_every_s=limits.typing_every_s, typists_max=limits.typists_max),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from actors.channel import ChannelLimits
 from actors.session import SessionLimits
 from gateway.admission import Gates as GateBounds
 from gateway.connection import Bounds
@@ -41,6 +42,7 @@ _GATES: Final = GateBounds()
 _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
 _SESSION: Final = SessionLimits()
+_CHANNEL: Final = ChannelLimits()
 _LINK: Final = LinkOptions()
 _JOURNAL: Final = JournalOptions()
 _RULES: Final = SessionRules()
@@ -336,6 +338,12 @@ class Limits(Section, frozen=True):
     flood_burst: Annotated[
         float, Meta(ge=1, le=100_000, description="commands refused, for their rate or their form, before the socket ends with FLOOD")
     ] = _SESSION.flood.burst
+    typing_every_s: Annotated[
+        float, Meta(ge=0, le=60, description="one user's typing in a channel is passed on at most this often; 0: each time")
+    ] = _CHANNEL.typing_every_s
+    typists_max: Annotated[
+        int, Meta(ge=1, le=20_000, description="users whose typing is passed on in a channel within that time; that of more is dropped")
+    ] = _CHANNEL.typists_max
 
 
 class Log(Section, frozen=True):

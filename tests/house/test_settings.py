@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_origin
 import msgspec
 import pytest
 
+from actors.channel import ChannelLimits
 from actors.session import SessionLimits
 from gateway.admission import Gates
 from gateway.http_serving import HttpBounds
@@ -18,7 +19,7 @@ from gateway.rates import Limit
 from gateway.web_services import AuthLimits, SyncLimits
 from persistence.journal import JournalOptions
 from supervisors.generated import ROOT
-from supervisors.node import auth_limits, sync_limits
+from supervisors.node import auth_limits, cast_limits, sync_limits
 from supervisors.settings import Secret, Settings, Sync
 from supervisors.settings_source import BadSettings, known_settings, load, missing_for_serving
 
@@ -208,6 +209,12 @@ def test_the_limits_on_identity_are_those_of_their_section_each_for_itself() -> 
     for name in AuthLimits.__struct_fields__:
         settings = load(None, {f"EDUCONNECT_ACCOUNTS_{name}_BURST".upper(): "7", f"EDUCONNECT_ACCOUNTS_{name}_PER_MINUTE".upper(): "90"})
         assert auth_limits(settings) == msgspec.structs.replace(AuthLimits(), **{name: Limit(7, 1.5)})
+
+
+def test_how_often_typing_is_passed_on_and_of_how_many_is_a_setting() -> None:
+    assert cast_limits(Settings()).channel == ChannelLimits()
+    settings = load(None, {"EDUCONNECT_LIMITS_TYPING_EVERY_S": "0", "EDUCONNECT_LIMITS_TYPISTS_MAX": "7"})
+    assert cast_limits(settings).channel == ChannelLimits(typing_every_s=0.0, typists_max=7)
 
 
 CONVERTED: dict[str, type[Any]] = {"gates": Gates, "redis": LinkOptions, "journal": JournalOptions, "http": HttpBounds}
