@@ -122,7 +122,9 @@ class Channel:
         "_ticket",
         "asking",
         "audience_version",
+        "behind_since",
         "checking",
+        "events",
         "flushed_at",
         "flushing",
         "held_bytes",
@@ -130,9 +132,11 @@ class Channel:
         "live",
         "older",
         "outgoing",
+        "pushed",
         "reading",
         "repair",
         "retry",
+        "since",
         "space",
         "stale",
         "tail",
@@ -168,6 +172,13 @@ class Channel:
         """Ephemeral frames for the next flush."""
         self.flushing = False
         self.flushed_at = 0.0
+        self.since = 0.0
+        """When the first of what waits for a flush came."""
+        self.events = 0
+        """Flushed since this actor was built; and `pushed`, to how many followers each."""
+        self.pushed = 0
+        self.behind_since = 0.0
+        """When something was found to be missing, or the audience not to be known; 0: followers have all there is."""
         self.audience_version = 0
         self.stale = False
         """The audience has changed and is not known yet: nothing is flushed."""
@@ -233,6 +244,9 @@ class Channel:
         if self.tail.head is None:
             self._ready(self.tail.start(head))
         elif head > self.tail.head:
+            if not (self.tail.gap or self.reading):
+                self._near.tallies.tails_lost += 1
+            self._fall_behind()
             self._read_missing()
 
     def _ready(self, frames: Sequence[bytes]) -> None:
@@ -247,10 +261,13 @@ class Channel:
         self._meet_waiting()
 
     def _hold(self, frames: Sequence[bytes]) -> None:
+        if not self.held_bytes:
+            self.since = self._ctx.now()
         self.held_bytes += sum(map(len, frames))
         if self.held_bytes <= self._limits.held_bytes_max:
             return
         self.outgoing, self.held_bytes = [], 0
+        self._near.tallies.audience_held += len(self.live)
         for follower in list(self.live.values()):
             self._forget(follower.key)
             follower.outlet.send(encode(Lagged(self._stream)))
@@ -265,6 +282,17 @@ class Channel:
     def _mind_the_gap(self) -> None:
         if self.tail.gap and self.repair is None and not self.reading and self.tail.head is not None:
             self.repair = self._ctx.after(self._limits.gap_wait_s, REPAIR)
+            self._near.tallies.gaps += 1
+            self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        self.behind_since = self.behind_since or self._ctx.now()
+
+    def _catch_up(self) -> None:
+        """Notes that nothing is missing any more, if that is so."""
+        if self.behind_since and not (self.stale or self.reading or self.tail.gap):
+            self._near.tallies.behind_s.observe(self._ctx.now() - self.behind_since)
+            self.behind_since = 0.0
 
     def _read_missing(self) -> None:
         if self.reading or self.tail.head is None:
@@ -384,6 +412,7 @@ class Channel:
 
     def _check_audience(self) -> None:
         self.stale = True
+        self._fall_behind()
         self.checking = self._next_ticket()
         users = tuple({follower.user for follower in (*self.live.values(), *self.waiting)})
         self._store.ask(CheckAudience(self._stream, users), self.checking, self._ctx.self)
@@ -394,6 +423,7 @@ class Channel:
             return
         self.audience_version = audience.audience_version
         self.stale = False
+        self._catch_up()
         for follower in [f for f in self.live.values() if f.user not in audience.users]:
             self._forget(follower.key)
             follower.outlet.send(encode(Unfollowed(self._stream, Code.FORBIDDEN)))
@@ -447,6 +477,7 @@ class Channel:
             self._read_missing()
         elif self.tail.gap or self.waiting:
             self._retry_soon()
+        self._catch_up()
 
     def _retry_soon(self) -> None:
         if self.retry is None:
@@ -459,7 +490,9 @@ class Channel:
         elif alarm is REPAIR:
             self.repair = None
             if self.tail.gap:
+                self._near.tallies.repairs += 1
                 self._read_missing()
+            self._catch_up()
         elif alarm is RETRY:
             self.retry = None
             if self.stale:
@@ -473,7 +506,8 @@ class Channel:
         """After what waits in the inbox now, so that one burst of events is one message to each follower; later while it is busy."""
         if self.flushing:
             return
-        wait_s = self.flushed_at + len(self.live) * FLUSH_COST_S - self._ctx.now()
+        self.since = self._ctx.now()
+        wait_s = self.flushed_at + len(self.live) * FLUSH_COST_S - self.since
         if wait_s > 0.0:
             self.flushing = True
             self._ctx.after(wait_s, FLUSH)
@@ -493,6 +527,8 @@ class Channel:
 
     def _flush_events(self) -> None:
         frames, self.outgoing, self.held_bytes = self.outgoing, [], 0
+        if frames:
+            self._count(len(frames))
         for start in range(0, len(frames), BATCH_FRAMES_MAX):
             some = frames[start : start + BATCH_FRAMES_MAX]
             batch = Batch(join(some))
@@ -500,10 +536,21 @@ class Channel:
                 slow = self._push_cast(some, batch)
             else:
                 slow = [follower for follower in self.live.values() if not follower.outlet.push(batch)]
+            self._near.tallies.deliveries += len(self.live) - len(slow)
+            self._near.tallies.lagged += len(slow)
             for follower in slow:
                 self._forget(follower.key)
                 follower.outlet.send(encode(Lagged(self._stream)))
                 follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=True))
+
+    def _count(self, events: int) -> None:
+        """What is about to leave, for those who watch; once a flush."""
+        tallies, followers = self._near.tallies, len(self.live)
+        self.events += events
+        self.pushed += followers
+        tallies.events += events
+        tallies.flush_events.observe(events)
+        tallies.flush_wait_s.observe(self.flushed_at - self.since)
 
     def _push_cast(self, frames: Sequence[bytes], batch: Batch) -> list[Follower]:
         """As it is for those of the present schema, cast once for each older one. Returns those that could not take it."""
@@ -533,9 +580,13 @@ class Channel:
 
     def _shout(self, frame: bytes) -> None:
         """Something ephemeral, with the next flush."""
-        if self.live and not self.stale and len(self.whispers) < self._limits.whispers_max:
-            self.whispers.append(frame)
-            self._flush_soon()
+        if self.live and not self.stale:
+            if len(self.whispers) < self._limits.whispers_max:
+                self.whispers.append(frame)
+                self._near.tallies.whispers += 1
+                self._flush_soon()
+            else:
+                self._near.tallies.whispers_over += 1
 
     def _flush_whispers(self) -> None:
         """To those who follow now, have room for it and a link that is worth it."""
@@ -550,6 +601,7 @@ class Channel:
         return [encode_event(self._stream, row.seq, row.author, row.at, row.body) for row in rows]
 
     def _send_frames(self, follower: Follower, frames: Sequence[bytes]) -> None:
+        self._near.tallies.page_events += len(frames)
         for message in self._messages(follower, frames):
             follower.outlet.send(message)
 
@@ -558,6 +610,7 @@ class Channel:
         asked for while that one is under way: asked for after it, each page cost a 2G link a round trip of silence, and a loss in its last
         packets the time-out that nothing behind it could shorten (2.4 s of a day's 13). Older clients take an answer for the page's end.
         """
+        self._near.tallies.page_events += len(frames)
         *first, last = self._messages(follower, frames) or (b"",)
         early = bool(first) and follower.quality >= LinkQuality.FAIR and follower.schema >= SCHEMA
         for message in first:
