@@ -141,12 +141,13 @@ class Generator:
         return line
 
 
-def compile_generator(source: Path = SOURCE) -> Path:
+def compile_generator(source: Path = SOURCE, *headers: Path) -> Path:
     """A generator's program, compiled from this checkout's source if it is not there yet. Blocks. Raises `CompilerMissing`."""
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise CompilerMissing("the load generator needs a C compiler (gcc)")
-    program = BUILD / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    text = b"".join(path.read_bytes() for path in (source, *headers))
+    program = BUILD / f"{source.stem}-{hashlib.sha256(text).hexdigest()[:16]}"
     if not program.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
         draft = program.with_suffix(f".{os.getpid()}")
