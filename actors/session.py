@@ -57,6 +57,7 @@ from actors.storage import (
     InheritedOutcomes,
     Store,
 )
+from actors.tallies import Farewell
 from protocol.chunks import BadItem, expand
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, join, split
 from protocol.codes import Code
@@ -144,12 +145,16 @@ class Session:
         "answers",
         "asks",
         "claims",
+        "code",
         "expires",
         "flood",
         "flushing",
         "follows",
+        "frames",
         "held",
         "hello",
+        "lags",
+        "opened_s",
         "pace",
         "quality",
         "schema",
@@ -197,6 +202,12 @@ class Session:
         self.skew_s: int | None = None
         self.expires = 0.0
         self.stuck: Timer | None = None
+        self.opened_s = ctx.now()
+        self.frames = 0
+        """Commands that came, and how often (`lags`) it was too slow for a stream: for its line in the log."""
+        self.lags = 0
+        self.code = 0
+        """With which the socket closed."""
         self.timer: Timer | None = ctx.after(limits.hello_s, HELLO_LATE)
 
     def receive(self, message: SessionMessage) -> None:
@@ -226,6 +237,7 @@ class Session:
             case DrainSoon():
                 self._drain(message.grace_s)
             case LineClosed():
+                self.code = message.code
                 self.state = step(self.state, Signal.CLOSE)
                 self._ctx.stop()
             case _:
@@ -255,6 +267,17 @@ class Session:
             user = near.users.find(self.claims.user)
             if user is not None:
                 user.tell_control(Depart(self._key))
+        self._say_farewell()
+
+    def _say_farewell(self) -> None:
+        """What this session was, in sums, for the log and the metrics."""
+        claims, near = self.claims, self._near
+        if claims is not None and self.hello is None:
+            near.tallies.left(self.schema, self.quality)
+        who = (claims.user, claims.device) if claims is not None else (0, 0)
+        seconds = self._ctx.now() - self.opened_s
+        line = self._outlet.sums
+        near.farewell(Farewell(self._key, *who, self.code, seconds, self.frames, self.lags, self.quality, self.schema, line))
 
     # Frames
 
@@ -291,6 +314,7 @@ class Session:
             self._end(Code.BAD_FRAME, bad.detail)
 
     def _command(self, command: AnyCommand) -> None:
+        self.frames += 1
         self.state, before = step(self.state, type(command)), self.state
         if isinstance(command, Hello):
             self._hello(command)
@@ -367,6 +391,7 @@ class Session:
         assert hello is not None and claims is not None
         self.state = step(self.state, Signal.ATTACHED)
         self.hello = None
+        self._near.tallies.welcomed(self.schema, self.quality)
         heartbeat_s = min(limits.heartbeat_max_s, max(limits.heartbeat_min_s, hello.heartbeat_s or limits.heartbeat_s))
         self._outlet.heartbeat_s = heartbeat_s
         self._expire_at(claims.expires_at)
@@ -487,6 +512,7 @@ class Session:
     def _follow_ended(self, message: FollowEnded) -> None:
         if self.follows is not None and self.follows.get(message.stream) == message.id:
             del self.follows[message.stream]
+        self.lags += message.lagged
         if message.lagged and self.stuck is None:
             self.stuck = self._ctx.after(self._limits.stuck_s, STUCK)
 

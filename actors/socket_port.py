@@ -16,6 +16,8 @@ from typing import Protocol
 
 import msgspec
 
+from actors.tallies import LineSums
+
 
 class Peer(msgspec.Struct, frozen=True, gc=False):
     """Who is at the other end: the client's own address, even behind a trusted proxy. `port` is 0 where a proxy does not tell it."""
@@ -48,6 +50,11 @@ class Outlet(Protocol):
 
     @property
     def peer(self) -> Peer: ...
+
+    @property
+    def sums(self) -> LineSums | None:
+        """What went over the line, once `Inlet.closed` was told; None before, and where nobody knows."""
+        ...
 
     @property
     def queued_bytes(self) -> int:

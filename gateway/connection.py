@@ -25,7 +25,9 @@ from typing import Final
 import msgspec
 
 from actors.socket_port import Batch, Inlet, Peer
+from actors.tallies import LineSums
 from gateway import rfc6455
+from gateway.line_sums import line_sums
 from gateway.poller import HUNG_UP, READ, WRITE, Poller
 from gateway.rfc6455 import Close, Message, Ping, Pong, Violation
 from protocol.codes import Code
@@ -144,6 +146,7 @@ class Connection:
         "_state",
         "peer",
         "sock",
+        "sums",
         "wheel_tick",
     )
 
@@ -151,6 +154,7 @@ class Connection:
         self.sock = sock
         self.peer = peer
         self.wheel_tick = -1
+        self.sums: LineSums | None = None
         self._shared = shared
         self._inlet: Inlet | None = None
         self._reader = rfc6455.Reader(shared.bounds.reader)
@@ -529,6 +533,7 @@ class Connection:
             code, reason = self._close_code, self._close_reason
         closes = self._shared.counters.closes
         closes[code] = closes.get(code, 0) + 1
+        self.sums = line_sums(self.sock)
         inlet.closed(code, reason)
 
     def _end(self) -> None:

@@ -38,6 +38,7 @@ class Outlet:
         self.peer = Peer("127.0.0.1")
         self.heartbeat_s = 45.0
         self.queued_bytes = 0
+        self.sums = None
         self.heard: list[bytes] = []
         self.closed = 0
 

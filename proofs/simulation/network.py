@@ -1,6 +1,7 @@
 """A simulated socket: whole messages in order, each direction with its own delay, until it is cut.
 
-A cut loses what is under way in both directions; each side learns of it in its own time. A client that stops reading fills the
+A cut loses what is under way in both directions; each side learns of it in its own time. A line that stalls moves nothing for a while:
+the server's heartbeat may find it dead, and the client hear of that when the line is well again. A client that stops reading fills the
 server's queue, as a phone in a tunnel does.
 """
 
@@ -11,17 +12,20 @@ from collections.abc import Callable
 
 from actors.socket_port import Batch, Inlet, Peer
 from proofs.simulation.faults import Faults
+from proofs.simulation.telling import describe_message, is_last_word
 from proofs.simulation.world import World
+from protocol.codes import Code
 
 SOFT_BYTES = 2_000
 HARD_BYTES = 20_000
-CLOSE_SLOW = 4008
 NOTICE_MAX_S = 5.0
 """Within this a side learns that its line is cut: the heartbeat, in a live system."""
+SILENCE_S = 12.0
+"""After this without a sign of life the server gives a socket up, where it does: two short heartbeats."""
 
 
 class SimulatedSocket:
-    """The server's `Outlet`, and the client's end of the same line."""
+    """The server's `Outlet`, and the client's end of the same line. `server` and `client` are the columns of its ends in the story."""
 
     def __init__(
         self,
@@ -30,19 +34,25 @@ class SimulatedSocket:
         pump: Callable[[], None],
         hear: Callable[[bytes], None],
         ended: Callable[[int], None],
+        server: str = "",
+        client: str = "",
     ) -> None:
         self._world = world
         self._faults = faults
         self._pump = pump
         self._hear = hear
         self._ended = ended
+        self._server = server
+        self._client = client
         self.inlet: Inlet | None = None
         self.heartbeat_s = 45.0
         self.queued_bytes = 0
+        self.sums = None
         self._refused = False
-        self._to_client: deque[bytes] = deque()
+        self._to_client: deque[tuple[float, bytes]] = deque()
         self._client_busy = False
         self._server_clear_at = 0.0
+        self._stalled_until = 0.0
         self._cut = False
         self._server_told = False
         self._client_told = False
@@ -53,6 +63,10 @@ class SimulatedSocket:
     @property
     def peer(self) -> Peer:
         return Peer("127.0.0.1")
+
+    @property
+    def is_over(self) -> bool:
+        return self._server_told
 
     def push(self, batch: Batch) -> bool:
         if self._closing or self.queued_bytes + len(batch.payload) > SOFT_BYTES:
@@ -65,7 +79,8 @@ class SimulatedSocket:
         if self._closing:
             return
         if self.queued_bytes + len(payload) > HARD_BYTES:
-            self.close(CLOSE_SLOW, "SLOW")
+            self._world.tell(self._client, "has not read for too long", fault=True)
+            self.close(Code.SLOW, "SLOW")
             return
         self._enqueue(payload)
 
@@ -84,7 +99,7 @@ class SimulatedSocket:
 
     def _enqueue(self, payload: bytes) -> None:
         self.queued_bytes += len(payload)
-        self._to_client.append(payload)
+        self._to_client.append((self._world.now, payload))
         if not self._client_busy:
             self._client_busy = True
             self._world.after(self._client_delay_s(), self._deliver)
@@ -94,7 +109,10 @@ class SimulatedSocket:
         if self._cut or not self._to_client:
             self._client_busy = False
             return
-        payload = self._to_client.popleft()
+        if self._world.now < self._stalled_until:
+            self._world.after(self._stalled_until - self._world.now, self._deliver)
+            return
+        sent_at, payload = self._to_client.popleft()
         self.queued_bytes -= len(payload)
         if self._to_client:
             self._world.after(self._client_delay_s(), self._deliver)
@@ -105,34 +123,66 @@ class SimulatedSocket:
                 self.inlet.drained()
                 self._pump()
         if not self._client_told:
+            if is_last_word(payload) and self._world.happens(self._faults.last_word_lost):
+                self._draw_down(payload, sent_at, lost=True)
+                return
+            self._draw_down(payload, sent_at)
             self._hear(payload)
 
     def _client_delay_s(self) -> float:
         delay_s = self._world.between(0.0, self._faults.socket_delay_s / 4)
         if self._world.happens(self._faults.slow_reader):
+            self._world.tell(self._client, "stops reading for a while", fault=True)
             delay_s += self._world.between(0.0, 20.0)
         return delay_s
 
     # The client's side
 
     def send_to_server(self, payload: bytes) -> None:
-        at = max(self._server_clear_at, self._world.now + self._world.between(0.0, self._faults.socket_delay_s))
+        world = self._world
+        least = max(self._server_clear_at, self._stalled_until)
+        at = max(least, world.now + world.between(0.0, self._faults.socket_delay_s))
         self._server_clear_at = at
+        sent_at = world.now
 
         def arrive() -> None:
+            if world.now < self._stalled_until:
+                world.after(self._stalled_until - world.now, arrive)
+                return
             if not self._cut and not self._server_told and self.inlet is not None:
+                self._draw_up(payload, sent_at)
                 self.inlet.received(payload)
                 self._pump()
+            else:
+                self._draw_up(payload, sent_at, lost=True)
 
-        self._world.after(at - self._world.now, arrive)
+        world.after(at - world.now, arrive)
 
     # The line
+
+    def stall(self, seconds: float) -> None:
+        """Nothing moves for a while. What is longer than a heartbeat's patience ends the socket at the server's end."""
+        if self._cut:
+            return
+        world = self._world
+        self._stalled_until = world.now + seconds
+        world.tell(self._client, f"its line stalls for {seconds:.1f} s", fault=True)
+        if seconds > SILENCE_S:
+            world.after(SILENCE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._cut and not self._server_told and not self._closing:
+            self._world.tell(self._server, f"finds {self._client} dead")
+            self._closing = True
+            self._tell_server(Code.DEAD)
+            self._world.after(max(0.0, self._stalled_until - self._world.now), lambda: self._end(Code.DEAD))
 
     def cut(self) -> None:
         """The network is gone; nothing that is under way arrives."""
         if self._cut:
             return
         self._cut = True
+        self._lose_under_way()
         self._world.after(self._world.between(0.0, NOTICE_MAX_S), lambda: self._tell_server(1006))
         self._world.after(self._world.between(0.0, NOTICE_MAX_S), lambda: self._tell_client(1006))
 
@@ -140,12 +190,17 @@ class SimulatedSocket:
         """The process at the server's end was killed: its kernel resets the line."""
         self._cut = True
         self._server_told = True
+        self._lose_under_way()
         self._world.after(self._world.between(0.0, NOTICE_MAX_S), lambda: self._tell_client(1006))
+
+    def _lose_under_way(self) -> None:
+        for sent_at, payload in self._to_client:
+            self._draw_down(payload, sent_at, lost=True)
 
     def _end(self, code: int) -> None:
         """The server's close: what was queued before it still arrives, if the line is up."""
-        if self._to_client and not self._cut:
-            self._world.after(0.05, lambda: self._end(code))
+        if not self._cut and (self._to_client or self._world.now < self._stalled_until):
+            self._world.after(max(0.05, self._stalled_until - self._world.now), lambda: self._end(code))
             return
         self._tell_client(1006 if self._cut else code)
         self._tell_server(code)
@@ -162,3 +217,15 @@ class SimulatedSocket:
         if not self._client_told:
             self._client_told = True
             self._ended(code)
+
+    # The story
+
+    def _draw_up(self, payload: bytes, sent_at: float, *, lost: bool = False) -> None:
+        if self._world.story is not None:
+            what, streams = describe_message(payload, up=True)
+            self._world.tell_sent(self._client, self._server, what, streams=streams, sent_s=sent_at, lost=lost)
+
+    def _draw_down(self, payload: bytes, sent_at: float, *, lost: bool = False) -> None:
+        if self._world.story is not None:
+            what, streams = describe_message(payload, up=False)
+            self._world.tell_sent(self._server, self._client, what, streams=streams, sent_s=sent_at, lost=lost)

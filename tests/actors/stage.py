@@ -16,6 +16,7 @@ from actors.exchange import Exchange, SessionInlet
 from actors.neighbourhood import Neighbourhood
 from actors.socket_port import Batch, Peer
 from actors.storage import Answered, Attach, Attached, Decided, Entry, Events, Query, ReadAfter, Result, Row
+from actors.tallies import LineSums
 from protocol.codec import UnknownEvent, UnknownFrame, decode_frame, encode, join, split
 from protocol.codes import Code
 from protocol.events import Said
@@ -95,6 +96,7 @@ class Line:
         self.frames: list[Frame] = []
         self.messages = 0
         self.closed: tuple[int, str] | None = None
+        self.sums: LineSums | None = None
         self.inlet: SessionInlet = stage.cast.entrance.accept(self, self.peer)
         stage.run()
 

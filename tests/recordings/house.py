@@ -55,6 +55,7 @@ class Socket:
 
     heartbeat_s = 45.0
     queued_bytes = 0
+    sums = None
 
     def __init__(self, house: House) -> None:
         self._house = house
