@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 import trio
 
-from bench import fanout, memory, posts, storm, sync_link, sync_load, wire
+from bench import fanout, memory, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, keep, load, merge, our_versions, save, table
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -39,6 +39,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "memory": memory.measure,
     "wire": wire.measure,
     "posts": posts.measure,
+    "posts_two": posts_two.measure,
     "storm": storm.measure,
     "sync_link": sync_link.measure,
     "sync_load": sync_load.measure,
