@@ -20,8 +20,9 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
@@ -29,6 +30,7 @@ import asyncpg
 import outcome
 import trio
 
+from actors.histogram import SECONDS, Histogram
 from actors.storage_port import Busy, StorageError, Unavailable
 from persistence.far_side import Call, FarSide
 from persistence.lanes import Isolation, LaneOptions, Work
@@ -71,6 +73,30 @@ class BridgeOptions:
     )
 
 
+class LaneCounts:
+    """What a lane did since it was made; read by the metrics."""
+
+    __slots__ = ("busy", "call_s", "failed", "wait_s")
+
+    def __init__(self) -> None:
+        self.call_s = Histogram(SECONDS)
+        """A unit of work: from `submit` to its answer."""
+        self.wait_s = Histogram(SECONDS)
+        """The part of that before it had a connection."""
+        self.failed: dict[str, int] = {}
+        """The world's faults, by the name of the error."""
+        self.busy = 0
+        """Refused at the bound."""
+
+    def note(self, call: Call, answer: outcome.Outcome[Any]) -> None:
+        now_s, begun_s = time.monotonic(), call.progress.begun_s
+        self.call_s.observe(now_s - call.asked_s)
+        self.wait_s.observe((begun_s or now_s) - call.asked_s)
+        if isinstance(answer, outcome.Error) and isinstance(answer.error, StorageError):
+            name = type(answer.error).__name__
+            self.failed[name] = self.failed.get(name, 0) + 1
+
+
 class LanePort:
     """One lane seen from trio: `bridge.dedicated("journal")`, or a pool. Cheap to keep; alive as long as the bridge serves."""
 
@@ -79,6 +105,8 @@ class LanePort:
         self.options = options
         self._calls_max = calls_max
         self.calls = 0
+        """Under way, or waiting for a connection."""
+        self.counts = LaneCounts()
 
     def submit(
         self,
@@ -93,6 +121,7 @@ class LanePort:
         `Unavailable`. Raises `Busy` at the bound. `on_done` must not raise: that stops the bridge.
         """
         if self.calls >= self._calls_max:
+            self.counts.busy += 1
             raise Busy(f"{self.options.name}: {self.calls} calls are under way")
         call = Call(self.options, work, isolation, readonly, deadline_s, contextvars.copy_context())
         self.calls += 1
@@ -199,6 +228,11 @@ class Bridge:
             deadline_s = until - trio.current_time()
         return await self._primary.run(work, deadline_s=deadline_s, readonly=readonly, isolation=isolation)
 
+    @property
+    def lanes(self) -> Mapping[str, LanePort]:
+        """All there are, by name: for those who count."""
+        return self._lanes
+
     def submit(
         self,
         work: Work[T],
@@ -294,6 +328,7 @@ class Bridge:
             return
         lane, on_done = entry
         lane.calls -= 1
+        lane.counts.note(call, answer)
         told = outcome.capture(on_done, answer)
         if isinstance(told, outcome.Error):
             # Raised here it would end trio itself; `serve` raises it instead, to its supervisor.

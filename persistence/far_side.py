@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from persistence.lanes import Isolation, Lane, LaneOptions, Progress, Work
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One unit of work on its way through. The asyncio thread owns the last four."""
+    """One unit of work on its way through. The asyncio thread owns `progress` and the last three."""
 
     lane: LaneOptions
     work: Work[Any]
@@ -37,6 +38,7 @@ class Call:
     deadline_s: float
     context: contextvars.Context
     progress: Progress = field(default_factory=Progress)
+    asked_s: float = field(default_factory=time.monotonic)
     task: asyncio.Task[Any] | None = None
     cut: tuple[Reason, str] | None = None
     timer: asyncio.TimerHandle | None = None

@@ -34,6 +34,7 @@ import trio
 from msgspec import Struct
 
 from actors.cell import Ref
+from actors.histogram import ITEMS, SECONDS, Histogram
 from actors.storage import Decided, Entry, Fact, Herald, Refusal
 from actors.storage_port import Busy, OutcomeUnknown, StorageError, Unavailable
 from persistence.append import AUTHORITY_MOVED, recall, recall_heads
@@ -44,6 +45,7 @@ from persistence.operations.merging import Merges, goes_the_merge_way, payload_o
 from persistence.operations.slow import Outcome, carry_out
 from persistence.pace import Pace
 from protocol.codes import Code
+from protocol.merge import read_outcome
 from protocol.operations import Change, ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say
 
 T = TypeVar("T")
@@ -129,6 +131,16 @@ class JournalStats(Struct):
     bisected: int = 0
     poisoned: int = 0
     unavailable: int = 0
+    batch_entries: Histogram = msgspec.field(default_factory=lambda: Histogram(ITEMS))
+    """Of batches that were answered, changes included."""
+    commit_s: Histogram = msgspec.field(default_factory=lambda: Histogram(SECONDS))
+    """One batch, from handing it to the bridge to its answer, repeats included."""
+    answer_s: Histogram = msgspec.field(default_factory=lambda: Histogram(SECONDS))
+    """The entry of a hot batch that waited longest: from `submit` to its answer."""
+    outcomes: dict[tuple[str, int, bool], int] = msgspec.field(default_factory=dict)
+    """Answers by operation, code, and whether the outcome was known already."""
+    changes: dict[int, int] = msgspec.field(default_factory=dict)
+    """Changes of records that were taken, by `protocol.merge.Outcome`."""
 
 
 class Journal:
@@ -166,7 +178,18 @@ class Journal:
         self._pace = Pace()
         self._merge_pace = Pace()
         self._troubled = False
+        self._waits_since_s = 0.0
+        """When the first of the queue came."""
         self.stats = JournalStats()
+
+    @property
+    def interval_s(self) -> float:
+        """How long after the last batch the next one begins at the earliest."""
+        return self._pace.interval_s
+
+    def waited_s(self, now_s: float) -> float:
+        """How long the first of the queue waits by now."""
+        return now_s - self._waits_since_s if self._queue else 0.0
 
     def submit(self, entry: Entry, reply_to: Ref[Decided]) -> bool:
         """Queues an entry; False at the bound, or while the journal is not being served."""
@@ -178,6 +201,8 @@ class Journal:
         stats.queued += 1
         stats.queued_bytes += size_bytes
         self._unanswered[item] = None
+        if not self._queue:
+            self._waits_since_s = trio.current_time()
         self._queue.append(item)
         self._queued.set()
         if len(self._queue) >= options.batch_items_max:
@@ -216,11 +241,14 @@ class Journal:
                 self._full = trio.Event()
                 with trio.move_on_at(self._pace.next_start_s()):
                     await self._full.wait()
+            since_s = self._waits_since_s
             hot, merging, slow = self._take()
+            self._waits_since_s = trio.current_time()
             self._pace.started(trio.current_time(), len(hot))
             if hot:
                 self.stats.batches += 1
                 await self._commit(hot, self._hot_way)
+                self.stats.answer_s.observe(trio.current_time() - since_s)
             # Only now: neither may overtake what its device asked for before.
             self._slow.extend(slow)
             if slow:
@@ -271,6 +299,7 @@ class Journal:
 
     async def _commit(self, items: Sequence[_Item], way: _Way) -> None:
         """Makes a batch durable; where it cannot be, its halves."""
+        began_s = trio.current_time()
         try:
             batch = way.batch([item.entry for item in items])
             appended, lost = await self._send(batch, way, is_alone=len(items) == 1)
@@ -290,6 +319,8 @@ class Journal:
                 await self._refuse(items[0], error)
             return
         self._note("")
+        self.stats.batch_entries.observe(len(items))
+        self.stats.commit_s.observe(trio.current_time() - began_s)
         decided, facts = batch.read(appended)
         if lost:
             facts = await self._recall(items, decided) + facts
@@ -481,7 +512,16 @@ class Journal:
             self.stats.queued -= 1
             self.stats.queued_bytes -= item.size_bytes
             self.stats.entries += 1
+            self._count(item.entry.operation, decided)
             item.reply_to.tell_control(decided)
+
+    def _count(self, operation: object, decided: Decided) -> None:
+        outcomes, changes = self.stats.outcomes, self.stats.changes
+        kind = (type(operation).__name__, int(decided.code), decided.replayed)
+        outcomes[kind] = outcomes.get(kind, 0) + 1
+        if kind[0] == "Change" and decided.code is Code.OK and not decided.replayed:
+            outcome = int(read_outcome(decided.value)[0])
+            changes[outcome] = changes.get(outcome, 0) + 1
 
 
 def _text_bytes(entry: Entry) -> int:

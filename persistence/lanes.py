@@ -14,6 +14,7 @@ Invariant: a connection is given back only when it is open, outside a transactio
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
@@ -55,6 +56,8 @@ class Progress:
 
     phase: Phase = Phase.CONNECTING
     connection: asyncpg.Connection | None = field(default=None)
+    begun_s: float = 0.0
+    """When it got a connection, by the monotonic clock; 0: not yet."""
 
     @property
     def connection_closed(self) -> bool:
@@ -80,6 +83,7 @@ class Lane:
         async with self._slots:
             connection = await self._connection()
             progress.connection = connection
+            progress.begun_s = time.monotonic()
             clean = False
             try:
                 value = await self._transact(connection, work, isolation, readonly, progress)

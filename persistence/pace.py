@@ -41,8 +41,13 @@ class Pace:
 
     def next_start_s(self) -> float:
         """The earliest moment for the next batch."""
+        return self._started_s + self.interval_s
+
+    @property
+    def interval_s(self) -> float:
+        """Between two starts, at the present load."""
         share = (self._rate_per_s - QUIET_PER_S) / (BUSY_PER_S - QUIET_PER_S)
-        return self._started_s + INTERVAL_MAX_S * min(max(share, 0.0), 1.0)
+        return INTERVAL_MAX_S * min(max(share, 0.0), 1.0)
 
     def started(self, now_s: float, entries: int) -> None:
         """Notes that a batch of `entries` starts now."""
