@@ -592,6 +592,8 @@ class Channel:
         """To those who follow now, have room for it and a link that is worth it."""
         if self.whispers:
             whispers, self.whispers = self.whispers, []
+            self.events += len(whispers)
+            self.pushed += len(self.live)
             batch = Batch(join(whispers))
             for follower in self.live.values():
                 if follower.quality < LinkQuality.POOR:

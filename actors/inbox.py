@@ -73,6 +73,9 @@ class Drops:
         self.control_flood = 0
         """Lost with a control lane that reached `control_max`."""
 
+    def by_reason(self) -> dict[str, int]:
+        return {reason: getattr(self, reason) for reason in self.__slots__}
+
     def total(self) -> int:
         return self.over_items + self.over_bytes + self.too_large + self.control_flood
 

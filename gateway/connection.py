@@ -144,6 +144,7 @@ class Connection:
         "_refused",
         "_shared",
         "_state",
+        "full_since",
         "peer",
         "sock",
         "sums",
@@ -155,6 +156,8 @@ class Connection:
         self.peer = peer
         self.wheel_tick = -1
         self.sums: LineSums | None = None
+        self.full_since = 0.0
+        """When the kernel took no more the last time; it still does not where the poller waits for it (`backed_up`)."""
         self._shared = shared
         self._inlet: Inlet | None = None
         self._reader = rfc6455.Reader(shared.bounds.reader)
@@ -189,6 +192,11 @@ class Connection:
         self._heartbeat_s = value
         if self._state is _State.OPEN:
             self._shared.poller.wheel.set(self, self._heard_at + value)
+
+    @property
+    def backed_up(self) -> bool:
+        """The kernel takes no more of it: its peer does not read, or the way is slow."""
+        return bool(self._mask & WRITE)
 
     def push(self, batch: Batch) -> bool:
         if self._state is not _State.OPEN:
@@ -553,6 +561,8 @@ class Connection:
 
     def _listen_for(self, mask: int) -> None:
         if mask != self._mask:
+            if mask & ~self._mask & WRITE:
+                self.full_since = self._shared.poller.now
             self._mask = mask
             self._shared.poller.change(self, mask)
 

@@ -12,20 +12,25 @@ Invariant: reading changes nothing and never waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Final, Literal
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from actors.histogram import Histogram
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 Labels = tuple[str, ...]
-Reading = float | Mapping[Labels, float]
+Figure = float | Histogram
+Reading = Figure | Mapping[Labels, float] | Mapping[Labels, Histogram]
 """One figure, or one for each combination of label values."""
+Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Metric(Struct, frozen=True):
@@ -33,19 +38,41 @@ class Metric(Struct, frozen=True):
 
     name: str
     help: str
-    kind: Literal["counter", "gauge"]
+    kind: Kind
     read: Callable[[], Reading]
     labels: Labels = ()
 
+    @property
+    def series(self) -> str:
+        """The name by which queries ask for it; of a histogram without `_bucket`, `_sum` and `_count`."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
     def family(self) -> Family:
         """The figures now."""
-        kind = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
-        family: CounterMetricFamily | GaugeMetricFamily = kind(self.name, self.help, labels=self.labels)
         reading = self.read()
-        for values, figure in reading.items() if isinstance(reading, Mapping) else [((), reading)]:
+        figures: Mapping[Labels, Figure] = reading if isinstance(reading, Mapping) else {(): reading}
+        family = _FAMILIES[self.kind](self.name, self.help, labels=self.labels)
+        for values, figure in figures.items():
             assert len(values) == len(self.labels), f"{self.name} has the labels {self.labels}, not {len(values)} values"
-            family.add_metric(values, figure)
+            if isinstance(family, HistogramMetricFamily):
+                assert isinstance(figure, Histogram), f"{self.name} is a histogram"
+                family.add_metric(values, buckets=_buckets(figure), sum_value=figure.sum)
+            else:
+                assert not isinstance(figure, Histogram), f"{self.name} is no histogram"
+                family.add_metric(values, figure)
         return family
+
+
+_FAMILIES: Final[Mapping[Kind, type[CounterMetricFamily] | type[GaugeMetricFamily] | type[HistogramMetricFamily]]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    names = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
+    return [(name, float(count)) for name, count in zip(names, accumulate(histogram.counts), strict=True)]
 
 
 class Metrics:
@@ -55,6 +82,7 @@ class Metrics:
         names = [metric.name for metric in metrics]
         twice = {name for name in names if names.count(name) > 1}
         assert not twice, f"metrics named twice: {sorted(twice)}"
+        self.metrics = tuple(metrics)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Readings(metrics))
         if process:

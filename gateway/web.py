@@ -105,6 +105,8 @@ def create_app(services: Services) -> QuartTrio:
     app.register_error_handler(StorageError, _storage_failed)
     app.register_error_handler(trio.TooSlowError, _too_slow)
     app.register_error_handler(HTTPException, _refused_by_framework)
+    app.before_request(services.http.begin)
+    app.after_request(services.http.count)
     app.after_request(_secure)
     app.register_blueprint(create_auth(services))
     app.register_blueprint(create_devices(services))

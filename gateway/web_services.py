@@ -9,10 +9,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.accounts import Accounts, Claims
 from actors.storage import Journal, Store
+from gateway.http_counts import HttpCounts
 from gateway.metrics import Metrics
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
@@ -104,3 +105,4 @@ class Services(Struct, frozen=True):
     sync_limits: SyncLimits = SyncLimits()
     wall: Callable[[], float] = time.time
     registration_open: bool = True
+    http: HttpCounts = field(default_factory=HttpCounts)

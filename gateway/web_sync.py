@@ -62,6 +62,7 @@ class Syncing:
         if request.mimetype != CONTENT_TYPE:
             raise Problem(Code.INVALID, f"the body must be frames: Content-Type {CONTENT_TYPE}", status=415)
         sync, steps = read_steps(await request.get_data(cache=False, as_text=False, parse_form_data=False))
+        services.http.visit_frames.observe(1 + len(steps))
         await take(services.rates, "sync", claims.user, services.sync_limits.sync_user, _cost(steps))
         attached: object = None
         with trio.move_on_at(until):

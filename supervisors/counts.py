@@ -47,3 +47,7 @@ class PoolState(Struct, frozen=True):
     give_ups: int
     dead_letters: int
     drops: int
+    waiting: int = 0
+    """Messages in all its inboxes."""
+    drops_by_reason: dict[str, int] = {}
+    """`actors.inbox.Drops`, by name."""

@@ -262,6 +262,10 @@ class CellPool(Generic[K, M]):
         cell = self._cells.get(key)
         return cell._inbox.waiting if cell is not None and cell._inbox is not None else 0
 
+    def actors(self) -> Iterator[tuple[K, Actor[M]]]:
+        """Every actor that is built now, with its key: for those who only look. Not to be held across turns."""
+        return ((key, cell._actor) for key, cell in self._cells.items() if cell._actor is not None)
+
     # What cells ask of their pool.
 
     def recipient(self, cell: Cell[K, M]) -> Cell[K, M] | None:
@@ -371,14 +375,17 @@ class CellPool(Generic[K, M]):
 
     def state(self, waiting: Iterable[Cell[Any, Any]]) -> PoolState:
         """A snapshot. `waiting`: the cells that wait for a turn, since only they have anything in their inbox."""
-        deepest, deepest_key = 0, ""
+        total, deepest, deepest_key = 0, 0, ""
         for cell in waiting:
-            if cell.pool is self and cell._inbox is not None and cell._inbox.waiting > deepest:
-                deepest, deepest_key = cell._inbox.waiting, str(cell.key)
+            if cell.pool is self and cell._inbox is not None:
+                total += cell._inbox.waiting
+                if cell._inbox.waiting > deepest:
+                    deepest, deepest_key = cell._inbox.waiting, str(cell.key)
         counts = self.counts
         return PoolState(
             name=self.name,
             cells=len(self._cells),
+            waiting=total,
             deepest=deepest,
             deepest_key=deepest_key,
             handled=counts.handled,
@@ -386,6 +393,7 @@ class CellPool(Generic[K, M]):
             give_ups=counts.give_ups,
             dead_letters=counts.dead_letters,
             drops=self.drops.total(),
+            drops_by_reason=self.drops.by_reason(),
         )
 
     # Inside.
