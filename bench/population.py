@@ -75,6 +75,12 @@ async def heads(connection: asyncpg.Connection, rooms: list[Room]) -> dict[int, 
     return {row["id"]: row["head"] for row in rows}
 
 
+async def inboxes(connection: asyncpg.Connection, people: list[Person]) -> dict[int, int]:
+    """Each one's personal stream, by account."""
+    rows = await connection.fetch("select id, inbox from accounts where id = any($1::bigint[])", [person.user for person in people])
+    return {row["id"]: row["inbox"] for row in rows}
+
+
 _PEOPLE: Final = """
 with made as materialized (
     select a.user_id from generate_series(1, $1::integer) n

@@ -45,3 +45,16 @@ def resident_kib(pid: int) -> tuple[float, float]:
             elif line.startswith("Pss:"):
                 pss = int(line.split()[1])
     return float(rss), float(pss)
+
+
+def resident_tree_kib(roots: Iterable[int]) -> float:
+    """PSS of these processes and all their descendants, in KiB: what they share is counted once."""
+    total = 0.0
+    for root in roots:
+        first = psutil.Process(root)
+        for process in (first, *first.children(recursive=True)):
+            try:
+                total += resident_kib(process.pid)[1]
+            except (ProcessLookupError, FileNotFoundError):
+                continue  # it ended just now
+    return total
