@@ -82,8 +82,8 @@ async def hold(size: Size, say: Callable[[str], None]) -> list[Measured]:
             less_kib = free_kib - _available_kib()
             each_us = took_s / size.sockets * 1e6
             say(
-                f"crowd: {size.sockets:,} sockets at {size.gateways} gateways, connected in {wall_s:.0f} s, "
-                f"{each_us:.0f} µs server CPU each; resident since then {_each(resident, size)}; the machine has {less_kib / 2**20:.2f} GiB less, generators included"
+                f"crowd: {size.sockets:,} sockets at {size.gateways} gateways, connected in {wall_s:.0f} s, {each_us:.0f} µs server CPU each; "
+                f"resident {_each(resident, size)}; the machine has {less_kib / 2**20:.2f} GiB less, generators included"
             )
             await crowd.beats()
             idle, beats = await _watch(ours, crowd, size.idle_s)
