@@ -14,6 +14,7 @@ of an audience that this actor has not checked.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -21,6 +22,7 @@ from msgspec import Struct
 
 from actors.casting import cast_events
 from actors.cell import Context, Ref, Timer
+from actors.greeting import Greeting
 from actors.link_port import Link
 from actors.messages import (
     Alarm,
@@ -96,7 +98,7 @@ class ChannelLimits(Struct, frozen=True):
 class Follower:
     """One session that follows, or is about to."""
 
-    __slots__ = ("after", "id", "key", "outlet", "quality", "schema", "session", "user")
+    __slots__ = ("after", "greeting", "id", "key", "outlet", "quality", "schema", "session", "user")
 
     def __init__(self, ask: Subscribe) -> None:
         self.key = ask.session_key
@@ -107,6 +109,8 @@ class Follower:
         self.after = ask.after
         self.quality = ask.quality
         self.schema = ask.schema
+        self.greeting = ask.greeting
+        """What its client is told before anything else; None once that is seen to."""
 
 
 class Channel:
@@ -127,6 +131,7 @@ class Channel:
         "events",
         "flushed_at",
         "flushing",
+        "greetings",
         "held_bytes",
         "joining",
         "live",
@@ -188,6 +193,8 @@ class Channel:
         self.retry: Timer | None = None
         self.space = 0
         self.typists: dict[int, float] = {}
+        self.greetings: deque[Greeting] | None = None
+        """Of followers that are live by them, until they are said: before anything goes to the live ones."""
 
     def receive(self, message: ChannelMessage) -> None:
         match message:
@@ -217,6 +224,10 @@ class Channel:
             case _:
                 assert_never(message)
 
+    def behind_s(self, now_s: float) -> float:
+        """How long its followers have been without something that exists; 0 where nothing is known to be missing."""
+        return now_s - self.behind_since if self.behind_since else 0.0
+
     def passivate(self) -> bool:
         return not (self.live or self.joining or self.waiting or self.outgoing)
 
@@ -228,7 +239,9 @@ class Channel:
             community.tell_control(ChannelAway(self._stream))
             for follower in self.live.values():
                 community.tell(Present(follower.user, -1))
+        self._greet()
         for follower in (*self.live.values(), *self.joining.values(), *self.waiting):
+            self._greet_first(follower)
             follower.outlet.send(encode(Lagged(self._stream)))
             follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
 
@@ -268,6 +281,7 @@ class Channel:
             return
         self.outgoing, self.held_bytes = [], 0
         self._near.tallies.audience_held += len(self.live)
+        self._greet()
         for follower in list(self.live.values()):
             self._forget(follower.key)
             follower.outlet.send(encode(Lagged(self._stream)))
@@ -424,6 +438,7 @@ class Channel:
         self.audience_version = audience.audience_version
         self.stale = False
         self._catch_up()
+        self._greet()
         for follower in [f for f in self.live.values() if f.user not in audience.users]:
             self._forget(follower.key)
             follower.outlet.send(encode(Unfollowed(self._stream, Code.FORBIDDEN)))
@@ -522,6 +537,7 @@ class Channel:
             return
         if self.outgoing or self.whispers:
             self.flushed_at = self._ctx.now()
+            self._greet()
             self._flush_events()
             self._flush_whispers()
 
@@ -604,6 +620,8 @@ class Channel:
 
     def _send_frames(self, follower: Follower, frames: Sequence[bytes]) -> None:
         self._near.tallies.page_events += len(frames)
+        if frames:
+            self._greet_first(follower)
         for message in self._messages(follower, frames):
             follower.outlet.send(message)
 
@@ -613,6 +631,7 @@ class Channel:
         packets the time-out that nothing behind it could shorten (2.4 s of a day's 13). Older clients take an answer for the page's end.
         """
         self._near.tallies.page_events += len(frames)
+        self._greet_first(follower)
         *first, last = self._messages(follower, frames) or (b"",)
         early = bool(first) and follower.quality >= LinkQuality.FAIR and follower.schema >= SCHEMA
         for message in first:
@@ -641,10 +660,39 @@ class Channel:
             messages.append(join(message))
         return messages
 
+    def _greet_first(self, follower: Follower) -> None:
+        if follower.greeting is not None:
+            follower.greeting.say()
+            follower.greeting = None
+
+    def _greet(self) -> None:
+        if self.greetings is not None:
+            for greeting in self.greetings:
+                greeting.say()
+            self.greetings = None
+
+    def _let_greet(self, follower: Follower) -> bool:
+        """A follower that has missed nothing is live: true if the one answer to its client's cursors says so."""
+        greeting, follower.greeting = follower.greeting, None
+        if greeting is None or not greeting.met(self._stream):
+            return False
+        if not greeting.said:
+            greetings = self.greetings
+            if greetings is None:
+                greetings = self.greetings = deque()
+            while greetings and greetings[0].said:
+                greetings.popleft()
+            greetings.append(greeting)
+        return True
+
     def _answer(self, follower: Follower, upto: int, *, live: bool) -> None:
+        if live and self._let_greet(follower):
+            return
+        self._greet_first(follower)
         follower.outlet.send(encode(Followed(follower.id, self._stream, upto, live)))
 
     def _fail(self, follower: Follower, code: Code, detail: str) -> None:
+        self._greet_first(follower)
         wait_ms = 500 if code in (Code.BUSY, Code.UNAVAILABLE) else 0
         follower.outlet.send(encode(Failed(follower.id, code, detail, wait_ms, self._stream)))
         follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
