@@ -29,6 +29,7 @@ from client import (
     Unreadable,
     connect,
 )
+from client.account import Login
 from client.settings import Settings
 from client.subscription import Item
 from proofs.rehearsal.verdict import Fact, Post
@@ -60,6 +61,11 @@ class Badge:
     @property
     def inbox(self) -> int:
         return self._credentials.inbox
+
+    @property
+    def login(self) -> Login:
+        """The newest."""
+        return self._credentials.login
 
     @property
     def access_token(self) -> str:
