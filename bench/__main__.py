@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 import trio
 
-from bench import fanout, memory, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import fanout, inbound, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, keep, load, merge, our_versions, save, table
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -36,6 +36,8 @@ from bench.sync_link_systems import POUCHDB
 Measure = Callable[[Options, Callable[[str], None]], Awaitable[list[Measured]]]
 MEASURES: Final[dict[str, Measure]] = {
     "fanout": fanout.measure,
+    "pair": pair.measure,
+    "inbound": inbound.measure,
     "memory": memory.measure,
     "wire": wire.measure,
     "posts": posts.measure,

@@ -1,15 +1,17 @@
 /* The load generator: thousands of sockets in one process, which cost less than the servers they load.
  *
  *     plan (file) ─▶ members ─connect─▶ ready ─▶ run ─▶ one line of JSON per command
- *     stdin: connect N │ say N W P │ typing N W P │ posts N W │ rate PER_S S │ bytes │ quit
+ *     stdin: connect N │ say N W P │ typing N W P │ asks N W │ posts N W │ rate PER_S S │ bytes │ quit
  *
- * It speaks two dialects over plain WebSocket: this project's protocol, and Socket.IO 4 (EIO=4, websocket transport alone).
+ * It speaks four dialects over plain WebSocket: this project's protocol; Socket.IO 4 (EIO=4, websocket transport alone); that of
+ * nats-server's clients; and a plain one of single letters, for servers that have none of their own (bench/peer_plain.py).
  *
  * Invariant: every delivery is checked. A message counts as delivered when each member of its room has got it exactly once, byte for
  * byte, at the same place of one order: the stream's own numbers where the message is durable, otherwise the order of the first member
- * of that server. Anything else (a wrong byte, a double, something unasked, a refusal, a close) ends the process with `ok: false`.
+ * of that server. NATS promises an order for each author alone, so there it is that one. Anything else (a wrong byte, a double,
+ * something unasked, a refusal, a close) ends the process with `ok: false`.
  *
- * The plan:  D educonnect|socketio      T seconds without progress that mean a loss      S port (one line a server, on 127.0.0.1)
+ * The plan:  D educonnect|socketio|plain|nats   T seconds without progress that mean a loss   S port (one line a server, on 127.0.0.1)
  *            R id                       M server room user follows opening-in-hex
  */
 #define _GNU_SOURCE
@@ -36,32 +38,37 @@ enum {
     TEXT_BYTES = 40,
     RECEIVE_BYTES = 1 << 18,
     OPENING_MAX = 64,        /* handshakes under way at once */
-    NUMBERS_MAX = 256,       /* mutations of one member under way, at most */
+    NUMBERS_MAX = 256,       /* mutations of one member under way, at most; and messages of a room, of which one is late */
+    LINE_MAX = 1024,         /* of NATS, control line and payload */
 };
 static const char PADDING[] = " how many quarters are i";
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
 
 enum state { IDLE, CONNECTING, UPGRADING, OPENING, READY };
-enum mode { NOTHING, SAY, TYPING, POSTS, RATE };
+enum mode { NOTHING, SAY, TYPING, ASKS, POSTS, RATE };
+enum dialect { EDUCONNECT, SOCKETIO, PLAIN, NATS };
+static const char *DIALECTS[] = {"educonnect", "socketio", "plain", "nats"};
 
 struct member {
     int fd, server, room, opening_len;
     bool follows;
     enum state state;
-    uint64_t user, seq, number;
+    uint64_t user, seq, number, question;
     uint64_t bytes_in, bytes_out;
     uint32_t position;        /* in its view's order, this run */
     uint32_t unanswered;
     unsigned char *opening, *rest;
     size_t rest_len;
     double *due;              /* by number, for latencies */
-    uint32_t *asked;          /* by number: the room's message */
+    uint32_t *asked;          /* by number: the room's message; or, by message, which one was seen last (NATS, plus one) */
+    char *line;               /* NATS: what a frame left unfinished */
+    size_t line_len;
 };
 struct message {
     int sender;
     uint32_t delivered;
     uint32_t seen_views;      /* bit by view */
-    bool acknowledged;
+    bool acknowledged, done;
     char text[TEXT_BYTES];
 };
 struct view { uint32_t *order; uint32_t length; };
@@ -69,7 +76,7 @@ struct room {
     uint64_t id;
     int *members, count, posters;
     struct message *messages;
-    uint32_t sent, done;
+    uint32_t sent, done, first_open;
     struct view views[SERVERS_MAX];
 };
 
@@ -77,7 +84,7 @@ static struct member *members;
 static int member_count, connected, opening, ready_count;
 static struct room *rooms;
 static int room_count, ports[SERVERS_MAX], server_count, poller, timer;
-static bool socketio;
+static enum dialect dialect;
 static unsigned char buffer[RECEIVE_BYTES];
 static double stall_s;       /* without any progress: something was lost */
 
@@ -132,11 +139,12 @@ static void post(struct member *m, const char *text) {
     size_t at = 0;
     m->number++;
     m->unanswered++;
-    if (socketio) {
+    if (dialect == SOCKETIO) {
         at = snprintf((char *)out, sizeof out, "42%llu[\"say\",\"%.*s\"]", (unsigned long long)m->number, TEXT_BYTES, text);
         put(m, 1, out, at);
         return;
     }
+    if (dialect != EDUCONNECT) fail("%s has no texts that are acknowledged", DIALECTS[dialect]);
     out[at++] = 0x93; out[at++] = 6;                        /* Mutate(number, Say(stream, text)) */
     at += pack_uint(out + at, m->number);
     out[at++] = 0x93; out[at++] = 1;
@@ -146,9 +154,34 @@ static void post(struct member *m, const char *text) {
     put(m, 2, out, at + TEXT_BYTES);
 }
 static void type(struct member *m) {
-    unsigned char out[16] = {0x92, 11};                     /* Typing(stream) */
-    if (socketio) put(m, 1, "42[\"typing\"]", 12);
-    else put(m, 2, out, 2 + pack_uint(out + 2, rooms[m->room].id));
+    unsigned char out[160] = {0x92, 11};                    /* Typing(stream) */
+    unsigned long long room = rooms[m->room].id, user = m->user;
+    char digits[24];
+    switch (dialect) {
+    case EDUCONNECT: put(m, 2, out, 2 + pack_uint(out + 2, room)); break;
+    case SOCKETIO: put(m, 1, "42[\"typing\"]", 12); break;
+    case PLAIN: put(m, 1, "T", 1); break;
+    case NATS: {
+        int length = snprintf(digits, sizeof digits, "%llu", user);
+        put(m, 2, out, snprintf((char *)out, sizeof out, "PUB room.%llu %d\r\n%s\r\n", room, length, digits));
+    }
+    }
+}
+static void ask(struct member *m, uint64_t clock_ms) {
+    unsigned char out[64];
+    unsigned long long id = ++m->question, ms = clock_ms;
+    size_t at = 0;
+    m->unanswered++;
+    switch (dialect) {
+    case EDUCONNECT:
+        out[at++] = 0x93; out[at++] = 4;                    /* Ping(id, clock) */
+        at += pack_uint(out + at, id);
+        put(m, 2, out, at + pack_uint(out + at, ms));
+        break;
+    case SOCKETIO: put(m, 1, out, snprintf((char *)out, sizeof out, "42%llu[\"ask\",%llu]", id, ms)); break;
+    case PLAIN: put(m, 1, out, snprintf((char *)out, sizeof out, "I%llu %llu", id, ms)); break;
+    case NATS: fail("nats answers nothing");
+    }
 }
 static void write_text(char *text, uint32_t room, uint32_t number) {
     char whole[TEXT_BYTES + 1];
@@ -173,29 +206,46 @@ static void feed_room(struct room *room) {
 }
 static void check_done(struct room *room, struct message *message) {
     if (!message->acknowledged || message->delivered != (uint32_t)room->count) return;
+    message->done = true;
+    while (room->first_open < room->sent && room->messages[room->first_open].done) room->first_open++;
     room->done++;
     total_done++;
     progressed = now_s();
     feed_room(room);
 }
+/* Which of the messages under way a notice of this user is, for those who have not seen it yet: the oldest. */
+static uint32_t find_typed(const struct room *room, const struct member *m, uint64_t user, int view_number) {
+    uint32_t number = room->first_open;
+    if (dialect == NATS && room->sent - number > NUMBERS_MAX) fail("a message is late by %d others", NUMBERS_MAX);
+    for (; number < room->sent; number++) {
+        const struct message *message = &room->messages[number];
+        bool seen = dialect == NATS ? m->asked[number % NUMBERS_MAX] == number + 1 : message->seen_views >> view_number & 1;
+        if (members[message->sender].user == user && !seen) break;
+    }
+    return number;
+}
 /* One delivery. `text` is null for a typing notice, where the user tells which message it is. */
 static void deliver(struct member *m, const unsigned char *text, size_t length, uint64_t user) {
     struct room *room = &rooms[m->room];
     /* Durable messages have one order for all; what no database numbers has one per server. */
-    int view_number = text && !socketio ? 0 : m->server;
+    int view_number = text && dialect == EDUCONNECT ? 0 : m->server;
     struct view *view = &room->views[view_number];
     struct message *message;
     if (mode != (text ? SAY : TYPING)) fail("member %d got something unasked", (int)(m - members));
     if (text && length != TEXT_BYTES) fail("a text of %zu bytes instead of %d", length, TEXT_BYTES);
-    if (m->position < view->length) message = &room->messages[view->order[m->position]];
+    if (dialect == NATS) {
+        uint32_t number = find_typed(room, m, user, 0);
+        if (number >= room->sent) fail("member %d got a message of %llu that was not due", (int)(m - members), (unsigned long long)user);
+        m->asked[number % NUMBERS_MAX] = number + 1;
+        message = &room->messages[number];
+    } else if (m->position < view->length) message = &room->messages[view->order[m->position]];
     else {
         uint32_t number = 0;
         if (text) {
             char digits[9] = {0};
             memcpy(digits, text + 8, 8);
             number = strtoul(digits, NULL, 16);
-        } else
-            while (number < room->sent && (members[room->messages[number].sender].user != user || room->messages[number].seen_views >> view_number & 1)) number++;
+        } else number = find_typed(room, m, user, view_number);
         if (number >= room->sent) fail("member %d got a message that nobody sent", (int)(m - members));
         message = &room->messages[number];
         if (message->seen_views >> view_number & 1) fail("member %d got message %u twice", (int)(m - members), number);
@@ -229,6 +279,20 @@ static void acknowledge(struct member *m, uint64_t number) {
         progressed = now_s();
         if (mode == POSTS && total_sent < total_target) write_post(m, now_s());
     } else fail("an acknowledgement outside of a run");
+}
+
+static void write_ask(struct member *m) {
+    total_sent++;
+    m->due[(m->question + 1) % NUMBERS_MAX] = now_s();
+    ask(m, 1000 * (uint64_t)time(NULL));
+}
+static void answer(struct member *m, uint64_t id) {
+    if (mode != ASKS) fail("member %d got an answer that it did not ask for", (int)(m - members));
+    if (id != m->question - m->unanswered + 1) fail("member %d: %llu was answered out of turn", (int)(m - members), (unsigned long long)id);
+    m->unanswered--;
+    latencies[total_done++] = now_s() - m->due[id % NUMBERS_MAX];
+    progressed = now_s();
+    if (total_sent < total_target) write_ask(m);
 }
 
 /* ── in: msgpack, as little of it as our frames need ── */
@@ -287,6 +351,12 @@ static void take_frame(struct member *m, struct reader *r) {
         used = 3;
         break;
     }
+    case 38: /* Pong */
+        code = read_uint(r);
+        if (read_uint(r) < 1000) fail("a Pong without a time");
+        answer(m, code);
+        used = 3;
+        break;
     case 48: { /* Event */
         if (read_uint(r) != rooms[m->room].id) fail("an event of a stream that was not followed");
         uint64_t seq = read_uint(r), author = read_uint(r);
@@ -349,6 +419,7 @@ static void take_packet(struct member *m, const unsigned char *payload, size_t l
     else if (text[0] == '2' && length == 1) put(m, 1, "3", 1);
     else if (!strncmp(text, "40{", 3)) return;
     else if (!strcmp(text, "42[\"ready\"]")) become_ready(m);
+    else if (!strncmp(text, "43", 2) && mode == ASKS) { expect(number_at(expect(number_at(text + 2, &value), "["), &author), "]"); answer(m, value); }
     else if (!strncmp(text, "43", 2)) { at = expect(number_at(text + 2, &value), "[]"); acknowledge(m, value); }
     else if (!strncmp(text, "42[\"said\"", 9)) {
         at = number_at(expect(text, "42[\"said\",{\"room\":"), &value);
@@ -364,6 +435,70 @@ static void take_packet(struct member *m, const unsigned char *payload, size_t l
         expect(number_at(expect(at, ",\"user\":"), &author), "}]");
         deliver(m, NULL, 0, author);
     } else fail("a packet that was not expected: '%.100s'", text);
+}
+
+/* ── in: the plain dialect, one letter and numbers ── */
+
+static void take_plain(struct member *m, const unsigned char *payload, size_t length) {
+    char text[64];
+    uint64_t value, user;
+    const char *at;
+    if (length >= sizeof text) fail("%zu bytes where a few were due", length);
+    memcpy(text, payload, length);
+    text[length] = 0;
+    switch (text[0]) {
+    case 'R': expect(text, "R"); become_ready(m); break;
+    case 'T':
+        at = number_at(text + 1, &value);
+        if (value != rooms[m->room].id) fail("typing in another room");
+        at = number_at(expect(at, " "), &user);
+        if (*at) fail("'%s' behind a notice", at);
+        deliver(m, NULL, 0, user);
+        break;
+    case 'I':
+        at = number_at(expect(number_at(text + 1, &value), " "), &user);
+        if (*at) fail("'%s' behind an answer", at);
+        answer(m, value);
+        break;
+    default: fail("a message that was not expected: '%s'", text);
+    }
+}
+
+/* ── in: NATS, lines that frames may cut anywhere ── */
+
+/* Takes one line, with its payload, from the front; returns what follows, or null where it is not whole yet. */
+static const char *take_line(struct member *m, const char *at, const char *end) {
+    const char *head_end = memmem(at, end - at, "\r\n", 2), *rest;
+    uint64_t value, user;
+    if (!head_end) return NULL;
+    rest = head_end + 2;
+    if (!strncmp(at, "MSG ", 4)) {
+        at = number_at(expect(at, "MSG room."), &value);
+        if (value != rooms[m->room].id) fail("typing in another room");
+        at = number_at(expect(at, " 1 "), &value);
+        if (at != head_end || value > 20) fail("a strange head of %llu bytes", (unsigned long long)value);
+        if ((size_t)(end - rest) < value + 2) return NULL;
+        at = number_at(rest, &user);
+        if (at != rest + value || strncmp(at, "\r\n", 2)) fail("'%.20s' is no user", rest);
+        deliver(m, NULL, 0, user);
+        return at + 2;
+    }
+    if (!strncmp(at, "PING", 4)) put(m, 2, "PONG\r\n", 6);
+    else if (!strncmp(at, "PONG", 4)) become_ready(m);
+    else if (strncmp(at, "INFO ", 5)) fail("a line that was not expected: '%.60s'", at);
+    return rest;
+}
+static void take_lines(struct member *m, const unsigned char *payload, size_t length) {
+    static char text[LINE_MAX + RECEIVE_BYTES + 1];
+    const char *at = text, *end = text + m->line_len + length, *next;
+    if (m->line_len) memcpy(text, m->line, m->line_len);
+    memcpy(text + m->line_len, payload, length);
+    text[m->line_len + length] = 0;
+    while (at < end && (next = take_line(m, at, end))) at = next;
+    m->line_len = end - at;
+    if (m->line_len > LINE_MAX) fail("a line of more than %d bytes", LINE_MAX);
+    if (m->line_len && !m->line) m->line = need(malloc(LINE_MAX));
+    if (m->line_len) memcpy(m->line, at, m->line_len);
 }
 
 /* ── sockets ── */
@@ -394,7 +529,7 @@ static void upgrade(struct member *m) {
     int length = snprintf(request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        socketio ? "/socket.io/?EIO=4&transport=websocket" : "/socket", ports[m->server]);
+        dialect == SOCKETIO ? "/socket.io/?EIO=4&transport=websocket" : "/socket", ports[m->server]);
     if (send(m->fd, request, length, MSG_NOSIGNAL) != length) fail("a server does not read its handshake");
     m->state = UPGRADING;
     watch(m, EPOLL_CTL_MOD, EPOLLIN);
@@ -411,7 +546,7 @@ static size_t take_some(struct member *m, unsigned char *data, size_t length) {
         if (memcmp(data, "HTTP/1.1 101", 12)) fail("refused: %.60s", (char *)data);
         at = end + 4 - data;
         m->state = OPENING;
-        if (!socketio) put(m, 2, m->opening, m->opening_len);
+        if (dialect != SOCKETIO) put(m, dialect == PLAIN ? 1 : 2, m->opening, m->opening_len);
     }
     while (length - at >= 2) {
         unsigned char *frame = data + at;
@@ -421,8 +556,16 @@ static size_t take_some(struct member *m, unsigned char *data, size_t length) {
         if (frame[1] & 128 || !(frame[0] & 128)) fail("a frame that is masked, or a fragment");
         if (length - at < head + size) break;
         switch (frame[0] & 15) {
-        case 1: if (!socketio) fail("a text message"); take_packet(m, frame + head, size); break;
-        case 2: if (socketio) fail("a binary message"); take_message(m, frame + head, size); break;
+        case 1:
+            if (dialect == SOCKETIO) take_packet(m, frame + head, size);
+            else if (dialect == PLAIN) take_plain(m, frame + head, size);
+            else fail("a text message");
+            break;
+        case 2:
+            if (dialect == EDUCONNECT) take_message(m, frame + head, size);
+            else if (dialect == NATS) take_lines(m, frame + head, size);
+            else fail("a binary message");
+            break;
         case 8: fail("member %d was closed with code %d", (int)(m - members), size >= 2 ? frame[head] << 8 | frame[head + 1] : 0);
         case 9: put(m, 10, frame + head, size); break;
         case 10: break;
@@ -470,14 +613,17 @@ static void begin_fanout(enum mode wanted) {
         room->members = need(realloc(room->members, room->count * sizeof *room->members));
         room->messages = need(realloc(room->messages, target * sizeof *room->messages));
         room->count = 0;
-        for (int k = 0; k < connected; k++) if (members[k].room == i && members[k].follows) { members[k].position = 0; room->members[room->count++] = k; }
+        for (int k = 0; k < connected; k++) if (members[k].room == i && members[k].follows) {
+            members[k].position = 0;
+            if (dialect == NATS) memset(members[k].asked, 0, NUMBERS_MAX * sizeof *members[k].asked);
+            room->members[room->count++] = k;
+        }
         room->posters = room->count < posters_max ? room->count : posters_max;
-        if (wanted == TYPING && target > (uint32_t)room->posters) fail("%u typists wanted of %d", target, room->posters);
         for (int v = 0; v < server_count; v++) {
             room->views[v].order = need(realloc(room->views[v].order, target * sizeof(uint32_t)));
             room->views[v].length = 0;
         }
-        room->sent = room->done = 0;
+        room->sent = room->done = room->first_open = 0;
         total_target += target;
     }
     for (int i = 0; i < room_count; i++) if (rooms[i].count) feed_room(&rooms[i]);
@@ -500,7 +646,7 @@ static void report(void) {
     printf("{\"ok\": true, \"messages\": %llu, \"deliveries\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"bytes_in\": %llu, \"bytes_out\": %llu, \"receives\": %llu",
         (unsigned long long)total_done, (unsigned long long)deliveries, wall, cpu_s() - cpu_began,
         (unsigned long long)bytes_in, (unsigned long long)bytes_out, (unsigned long long)receives);
-    if (mode == POSTS || mode == RATE) {
+    if (mode == POSTS || mode == RATE || mode == ASKS) {
         qsort(latencies, total_done, sizeof *latencies, compare);
         printf(", \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f", latencies[total_done / 2] * 1e3,
             latencies[total_done * 99 / 100] * 1e3, latencies[total_done - 1] * 1e3);
@@ -530,7 +676,12 @@ static void obey(const char *line) {
         connect_more();
     } else if (sscanf(line, "say %u %u %d", &target, &window, &posters_max) == 3) begin_fanout(SAY);
     else if (sscanf(line, "typing %u %u %d", &target, &window, &posters_max) == 3) begin_fanout(TYPING);
-    else if (sscanf(line, "posts %llu %u", &count, &window) == 2) {
+    else if (sscanf(line, "asks %llu %u", &count, &window) == 2) {
+        begin(ASKS);
+        total_target = count;
+        latencies = need(realloc(latencies, count * sizeof *latencies));
+        for (uint32_t w = 0; w < window; w++) for (int k = 0; k < connected && total_sent < total_target; k++) write_ask(&members[k]);
+    } else if (sscanf(line, "posts %llu %u", &count, &window) == 2) {
         begin(POSTS);
         total_target = count;
         latencies = need(realloc(latencies, count * sizeof *latencies));
@@ -555,7 +706,10 @@ static void read_plan(const char *path) {
     int member_room = 0, room_room = 0;
     if (!file) fail("%s: %s", path, strerror(errno));
     while (getline(&line, &size, file) > 0) {
-        if (line[0] == 'D') socketio = line[2] == 's';
+        if (line[0] == 'D') {
+            line[strcspn(line, "\n")] = 0;
+            while (strcmp(DIALECTS[dialect], line + 2)) if (++dialect > NATS) fail("no such dialect: %.20s", line + 2);
+        }
         else if (line[0] == 'T') stall_s = atof(line + 2);
         else if (line[0] == 'S') { if (server_count == SERVERS_MAX) fail("too many servers"); ports[server_count++] = atoi(line + 2); }
         else if (line[0] == 'R') {

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ SOURCE: Final = Path(__file__).with_name("generator.c")
 BUILD: Final = Path(__file__).parent.parent / "build" / "bench"
 ANSWER_S: Final = 300.0
 """The generator itself gives up when nothing moves; this bounds what moves but never ends."""
+
+
+Dialect = Literal["educonnect", "socketio", "plain", "nats"]
 
 
 class GeneratorFailed(Exception):
@@ -46,7 +50,7 @@ class Seat(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """Everything the generator knows beforehand. `rooms` are stream ids."""
 
-    dialect: Literal["educonnect", "socketio"]
+    dialect: Dialect
     ports: tuple[int, ...]
     rooms: tuple[int, ...]
     seats: tuple[Seat, ...]
@@ -97,9 +101,13 @@ class Generator:
         """In each room `messages`, at most `outstanding` of them not yet with every member and acknowledged; `posters` take turns."""
         return await self._run(f"say {messages} {outstanding} {posters}")
 
-    async def type(self, messages: int, outstanding: int) -> Report:
-        """The same with typing notices, each by another member."""
-        return await self._run(f"typing {messages} {outstanding} {messages}")
+    async def type(self, messages: int, outstanding: int, posters: int) -> Report:
+        """The same with typing notices, which nobody acknowledges."""
+        return await self._run(f"typing {messages} {outstanding} {posters}")
+
+    async def ask(self, questions: int, outstanding: int) -> Report:
+        """Questions that are answered to their author alone and change nothing: `outstanding` from each member, `questions` in all."""
+        return await self._run(f"asks {questions} {outstanding}")
 
     async def post(self, messages: int, outstanding: int) -> Report:
         """Posts to be acknowledged alone: `outstanding` from each member, `messages` in all."""
@@ -173,7 +181,9 @@ def _lines(seats: Iterable[Seat]) -> Iterable[str]:
 async def open_generator(plan: Plan, folder: Path) -> AsyncIterator[Generator]:
     """A generator for the length of the block; its sockets end with it."""
     program = await trio.to_thread.run_sync(compile_generator)
-    path = folder / f"plan-{plan.dialect}"
+    number, name = tempfile.mkstemp(prefix=f"plan-{plan.dialect}-", dir=folder)
+    os.close(number)
+    path = Path(name)
     write_plan(plan, path)
     process = await trio.lowlevel.open_process([str(program), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

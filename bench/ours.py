@@ -41,6 +41,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     # A poster here stands for hundreds of people.
     "EDUCONNECT_LIMITS_COMMANDS_PER_S": "100000",
     "EDUCONNECT_LIMITS_COMMANDS_BURST": "1000000",
+    # A user's typing is passed on once in two seconds, by default, which no peer counts.
+    "EDUCONNECT_LIMITS_TYPING_EVERY_S": "0",
     "EDUCONNECT_DRAIN_GRACE_S": "0",
     "EDUCONNECT_DRAIN_SPREAD_S": "0",
     "EDUCONNECT_LOG_LEVEL": "error",
@@ -51,6 +53,7 @@ PREPARE_S: Final = 60.0
 class Ours:
     """A running installation, with its people."""
 
+    kind = "ours"
     name = "EduConnect"
 
     def __init__(self, installation: Installation, bridge: Bridge) -> None:

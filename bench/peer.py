@@ -58,6 +58,8 @@ class Node:
 class SocketIo:
     """Running nodes and their Redis."""
 
+    kind = "socketio"
+
     def __init__(self, nodes: list[Node], redis: ValkeyAddress) -> None:
         self._nodes = nodes
         self._redis = redis

@@ -1,9 +1,10 @@
-"""Where a measurement happens: our system and its peer side by side, for as long as it takes.
+"""Where a measurement happens: our system and its peers side by side, for as long as it takes.
 
-    open_stage ─▶ Stage: ours, peer (or none) ─▶ open_load: a generator at each, connected
-                                              ─▶ spent: CPU of one system, and of its generator, over one run
+    open_stage ─▶ Stage: ours, peer (or none), others ─▶ open_loads: a generator at each, connected
+                                                      ─▶ spent: CPU of one system, and of its generator, over one run
 
-Both stay connected for all rounds and only one is driven at a time, so that what makes the machine slow for a while falls on both.
+All stay connected for all rounds and only one is driven at a time, so that what makes the machine slow for a while falls on all.
+Socket.IO, which people would pick, must be had (`PeerMissing` otherwise); another peer that cannot be had here is named with the reason.
 
 Invariant: a system is charged for everything that its processes did during its own turns, its idle beats included.
 """
@@ -12,15 +13,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from bench.generator import Generator, Plan, Report, open_generator
 from bench.ours import Ours, open_ours
-from bench.peer import SocketIo, open_socketio
+from bench.peer import PeerMissing, SocketIo, open_socketio, version
+from bench.peer_nats import nats_name, open_nats
+from bench.peer_plain import FLOOR_NAME, open_floor, open_uws, open_ws, uws_name
 from bench.population import Room
 from bench.usage import cpu_s
 
@@ -30,6 +33,11 @@ class System(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str:
+        """As goals name it: `ours`, `socketio`, or a key of `OTHERS`."""
+        ...
 
     @property
     def front_pid(self) -> int:
@@ -47,6 +55,16 @@ class System(Protocol):
         ...
 
 
+Opener = Callable[[Path], AbstractAsyncContextManager[System]]
+OTHERS: Final[dict[str, tuple[Callable[[], str], Opener]]] = {
+    "uws": (uws_name, open_uws),
+    "nats": (nats_name, open_nats),
+    "ws": (lambda: f"node ws {version('ws')}", open_ws),
+    "floor": (lambda: FLOOR_NAME, open_floor),
+}
+"""Peers beside Socket.IO: how each is called, and what starts it in a folder."""
+
+
 class Options(msgspec.Struct, frozen=True):
     """How much of it."""
 
@@ -56,15 +74,18 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """Running systems. `peer` is None where none was asked for."""
+    """Running systems. `peer` is None where none was asked for. `missing` are those that cannot be had here, by kind: name, reason."""
 
     ours: Ours
     peer: SocketIo | None
     folder: Path
+    others: tuple[System, ...] = ()
+    missing: dict[str, tuple[str, str]] = {}
 
     @property
     def systems(self) -> list[System]:
-        return [self.ours] if self.peer is None else [self.ours, self.peer]
+        """Ours first."""
+        return [self.ours, *([] if self.peer is None else [self.peer]), *self.others]
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -105,8 +126,9 @@ def shares(spent: Sequence[Spent]) -> str:
 
 
 @asynccontextmanager
-async def open_stage(*, servers: int, people: int, peers: bool) -> AsyncIterator[Stage]:
-    """Both systems with `servers` gateways or nodes each, and people in ours. Raises `PeerMissing`."""
+async def open_stage(*, servers: int, people: int, peers: bool, others: Sequence[str] = ()) -> AsyncIterator[Stage]:
+    """Ours and Socket.IO with `servers` gateways or nodes each, the `others` with one process each, and people in ours. `peers` false
+    leaves all but ours away. Raises `PeerMissing`."""
     with tempfile.TemporaryDirectory(prefix="educonnect-bench-") as name:
         folder = Path(name)
         async with AsyncExitStack() as stack:
@@ -114,7 +136,15 @@ async def open_stage(*, servers: int, people: int, peers: bool) -> AsyncIterator
             peer = None
             if peers:
                 peer = await stack.enter_async_context(open_socketio(folder, nodes=servers, keys=ours.key_file))
-            yield Stage(ours, peer, folder)
+            running: list[System] = []
+            missing: dict[str, tuple[str, str]] = {}
+            for kind in others if peers else ():
+                name_of, opened = OTHERS[kind]
+                try:
+                    running.append(await stack.enter_async_context(opened(folder)))
+                except PeerMissing as reason:
+                    missing[kind] = name_of(), str(reason)
+            yield Stage(ours, peer, folder, tuple(running), missing)
 
 
 @asynccontextmanager
@@ -133,3 +163,14 @@ async def open_loads(stage: Stage, rooms: Sequence[Room], *, connect: int | None
 def in_turn(loads: Sequence[Load], number: int) -> list[Load]:
     """Who goes first changes from round to round."""
     return list(loads) if number % 2 == 0 else list(reversed(loads))
+
+
+async def drive(loads: Sequence[Load], rounds: int, run: Callable[[Generator], Awaitable[Report]]) -> dict[str, list[Spent]]:
+    """What each system spent in each round, by its kind; one round more, the first, only warms up."""
+    spent: dict[str, list[Spent]] = {load.system.kind: [] for load in loads}
+    for number in range(-1, rounds):
+        for load in in_turn(loads, number):
+            turn = await load.spend(run)
+            if number >= 0:
+                spent[load.system.kind].append(turn)
+    return spent

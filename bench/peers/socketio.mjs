@@ -53,6 +53,9 @@ io.on("connection", (socket) => {
   socket.on("typing", () => {
     io.to(name).emit("typing", { room, user });
   });
+  socket.on("ask", (clock, answer) => {
+    answer(clock);
+  });
   socket.emit("ready");
 });
 

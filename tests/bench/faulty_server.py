@@ -1,6 +1,6 @@
 """A server that fans messages out to its sockets, rightly or with one fault: what the load generator must find.
 
-It speaks as much of either dialect as the generator needs, to one room, and every socket is in it.
+It speaks as much of each dialect as the generator needs, to one room, and every socket is in it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import trio
 
 from protocol.codec import decode_command, decode_operation, encode, encode_event, join
 from protocol.events import Said
-from protocol.frames import Done, Followed, Hello, IsTyping, Limits, Mutate, Typing, Welcome
+from protocol.frames import Done, Followed, Hello, IsTyping, Limits, Mutate, Ping, Pong, Typing, Welcome
 from protocol.operations import Say
 
-Fault = Literal["none", "loses", "doubles", "alters", "swaps", "misattributes", "acknowledges nothing"]
+Fault = Literal["none", "loses", "doubles", "alters", "swaps", "misattributes", "acknowledges nothing", "answers another"]
 STREAM = 7
 FAULTY_MESSAGE = 3
 """The fault befalls this message, on its way to the last socket."""
@@ -58,7 +58,9 @@ class FaultyServer:
                     data += some
                 payload, data = taken
                 async with self._one_at_a_time:
-                    await (self._packet if self._dialect == "socketio" else self._message)(stream, payload)
+                    await {"socketio": self._packet, "plain": self._letter, "nats": self._lines}.get(self._dialect, self._message)(
+                        stream, payload
+                    )
         except (trio.BrokenResourceError, trio.ClosedResourceError):  # the generator found what it was looking for, and left
             return
 
@@ -85,6 +87,38 @@ class FaultyServer:
                 user = self._user_of(stream)
                 right, foreign = encode(IsTyping(STREAM, user)), encode(IsTyping(STREAM, user + 1))
                 await self._fan_out(right, foreign, foreign)
+            case Ping() as ping:
+                await self._send(stream, encode(Pong(self._answered(ping.id), 1_700_000_000_000)))
+
+    async def _letter(self, stream: trio.SocketStream, payload: bytes) -> None:
+        match payload[:1]:
+            case b"J":
+                self._sockets.append((stream, int(payload.split()[1])))
+                await self._send(stream, b"R")
+            case b"T":
+                self._seq += 1
+                user = self._user_of(stream)
+                right, foreign = b"T%d %d" % (STREAM, user), b"T%d %d" % (STREAM, user + 1)
+                await self._fan_out(right, foreign, foreign)
+            case b"I":
+                id, clock = map(int, payload[1:].split())
+                await self._send(stream, b"I%d %d" % (self._answered(id), clock))
+
+    async def _lines(self, stream: trio.SocketStream, payload: bytes) -> None:
+        if payload.startswith(b"CONNECT"):
+            user = int(payload.partition(b'"user":')[2].partition(b"}")[0])
+            self._sockets.append((stream, user))
+            await self._send(stream, b"INFO {}\r\nPO")  # a line may be cut anywhere
+            await self._send(stream, b"NG\r\n")
+            return
+        self._seq += 1
+        user = self._user_of(stream)
+        right, foreign = b"MSG room.%d 1 3\r\n%d\r\n" % (STREAM, user), b"MSG room.%d 1 3\r\n%d\r\n" % (STREAM, user + 1)
+        await self._fan_out(right, foreign, foreign)
+
+    def _answered(self, id: int) -> int:
+        self._seq += 1
+        return id + 1 if self._fault == "answers another" and self._seq == FAULTY_MESSAGE else id
 
     async def _packet(self, stream: trio.SocketStream, payload: bytes) -> None:
         if payload.startswith(b"40"):
@@ -133,7 +167,7 @@ class FaultyServer:
 
     async def _send(self, stream: trio.SocketStream, payload: bytes) -> None:
         assert len(payload) < 126
-        await stream.send_all(bytes((0x81 if self._dialect == "socketio" else 0x82, len(payload))) + payload)
+        await stream.send_all(bytes((0x81 if self._dialect in ("socketio", "plain") else 0x82, len(payload))) + payload)
 
 
 def _said(user: int, text: str) -> bytes:

@@ -13,7 +13,7 @@ import trio
 
 from bench import wire
 from bench.figures import Figure, Goal, Measured, load, merge
-from bench.generator import CompilerMissing, Generator, GeneratorFailed, Plan, Report, Seat, compile_generator, open_generator
+from bench.generator import CompilerMissing, Dialect, Generator, GeneratorFailed, Plan, Report, Seat, compile_generator, open_generator
 from bench.page import PAGE, render
 from bench.peer import PeerMissing, install
 from bench.stage import Options
@@ -26,7 +26,9 @@ from tests.bench.faulty_server import STREAM, Fault, faulty_server
 
 MEMBERS = 3
 MESSAGES = 6
-DIALECTS: Final = ("educonnect", "socketio")
+DIALECTS: Final[tuple[Dialect, ...]] = ("educonnect", "socketio")
+TYPED: Final[tuple[Dialect, ...]] = ("educonnect", "plain", "nats")
+ASKED: Final[tuple[Dialect, ...]] = ("educonnect", "plain")
 FOUND: Final[dict[Fault, str]] = {
     "loses": "was due",
     "doubles": "was due|twice",
@@ -45,14 +47,19 @@ def compiled() -> None:
         needs.refuse("gcc is not installed (the load generator of the benchmarks is written in C)")
 
 
-def plan(dialect: str, port: int) -> Plan:
+def plan(dialect: Dialect, port: int) -> Plan:
     def opening(user: int) -> bytes:
-        if dialect == "socketio":
-            return b"40" + json.dumps({"user": user}).encode()
+        match dialect:
+            case "socketio":
+                return b"40" + json.dumps({"user": user}).encode()
+            case "plain":
+                return b"J%d %d" % (STREAM, user)
+            case "nats":
+                return b'CONNECT {"user":%d}\r\nSUB room.%d 1\r\nPING\r\n' % (user, STREAM)
         return encode(Hello(VERSION, "token", user, (Cursor(STREAM, 0),)))
 
     seats = tuple(Seat(0, 0, 100 + n, True, opening(100 + n)) for n in range(MEMBERS))
-    return Plan("socketio" if dialect == "socketio" else "educonnect", (port,), (STREAM,), seats, stall_s=1.0)
+    return Plan(dialect, (port,), (STREAM,), seats, stall_s=1.0)
 
 
 async def say(generator: Generator) -> Report:
@@ -62,7 +69,7 @@ async def say(generator: Generator) -> Report:
 
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_every_delivery_to_every_member_is_counted_once(dialect: str, tmp_path: Path) -> None:
+async def test_every_delivery_to_every_member_is_counted_once(dialect: Dialect, tmp_path: Path) -> None:
     async with faulty_server(dialect, "none") as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
         report = await say(generator)
         assert (report.messages, report.deliveries) == (MESSAGES, MESSAGES * MEMBERS)
@@ -71,22 +78,45 @@ async def test_every_delivery_to_every_member_is_counted_once(dialect: str, tmp_
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("fault", FOUND)
-async def test_a_run_with_one_fault_yields_no_figure(dialect: str, fault: Fault, tmp_path: Path) -> None:
+async def test_a_run_with_one_fault_yields_no_figure(dialect: Dialect, fault: Fault, tmp_path: Path) -> None:
     async with faulty_server(dialect, fault) as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
         with pytest.raises(GeneratorFailed, match=FOUND[fault]):
             await say(generator)
 
 
 @pytest.mark.usefixtures("compiled")
-async def test_typing_notices_are_told_apart_by_their_users(tmp_path: Path) -> None:
-    async with faulty_server("educonnect", "none") as server, open_generator(plan("educonnect", server.port), tmp_path) as generator:
+@pytest.mark.parametrize("dialect", TYPED)
+@pytest.mark.parametrize("posters", [1, MEMBERS])
+async def test_typing_notices_are_told_apart_by_their_users_and_counted(dialect: Dialect, posters: int, tmp_path: Path) -> None:
+    async with faulty_server(dialect, "none") as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
         await generator.connect(MEMBERS)
-        assert (await generator.type(MEMBERS, 2)).deliveries == MEMBERS * MEMBERS
-    async with faulty_server("educonnect", "doubles") as server, open_generator(plan("educonnect", server.port), tmp_path) as generator:
+        for _ in range(2):
+            report = await generator.type(MESSAGES, 2, posters)
+            assert (report.messages, report.deliveries) == (MESSAGES, MESSAGES * MEMBERS)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dialect", TYPED)
+@pytest.mark.parametrize("fault", ["loses", "doubles", "swaps", "misattributes"])
+async def test_a_run_of_notices_with_one_fault_yields_no_figure(dialect: Dialect, fault: Fault, tmp_path: Path) -> None:
+    if (dialect, fault) == ("nats", "swaps"):
+        pytest.skip("it promises no order between two authors")
+    async with faulty_server(dialect, fault) as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
         await generator.connect(MEMBERS)
-        with pytest.raises(GeneratorFailed):
-            await generator.type(MEMBERS, 1)
-            await generator.say(1, 1, 1)
+        with pytest.raises(GeneratorFailed, match=r"a message of|not due|twice|nobody sent|no progress"):
+            await generator.type(MESSAGES, 2, MEMBERS)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dialect", ASKED)
+async def test_every_answer_is_that_to_its_question(dialect: Dialect, tmp_path: Path) -> None:
+    async with faulty_server(dialect, "none") as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
+        await generator.connect(MEMBERS)
+        assert (await generator.ask(MESSAGES, 2)).messages == MESSAGES
+    async with faulty_server(dialect, "answers another") as server, open_generator(plan(dialect, server.port), tmp_path) as generator:
+        await generator.connect(MEMBERS)
+        with pytest.raises(GeneratorFailed, match="out of turn"):
+            await generator.ask(MESSAGES, 2)
 
 
 @pytest.mark.usefixtures("compiled")
