@@ -42,11 +42,26 @@ class Claims(Struct, frozen=True):
     expires_at: int
 
 
+class Ticketed(Struct, frozen=True):
+    """What a good ticket says: whose it is, until when, and in which epoch it was given and is good."""
+
+    claims: Claims
+    epoch: int
+
+
 class Tokens(Protocol):
-    """Whom an access token names. Synchronous and cheap: it is asked on every Hello."""
+    """Whom an access token names, or a ticket. Synchronous and cheap: it is asked on every Hello and every Resume."""
 
     def verify(self, token: str, now: float) -> Claims | Code:
         """The claims; or `UNAUTHENTICATED` (not one of ours), or `TOKEN_EXPIRED`. `now` is Unix time in seconds."""
+        ...
+
+    def seal(self, claims: Claims, epoch: int, terms: bytes) -> bytes:
+        """A ticket for these claims, good until they expire, in this epoch and where the same terms are offered."""
+        ...
+
+    def unseal(self, ticket: bytes, terms: bytes, now: float) -> Ticketed | None:
+        """What a ticket says; None if it is not one of ours, or not good here and now: its time, the epoch or the terms are others."""
         ...
 
 

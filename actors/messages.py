@@ -13,6 +13,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from actors.cell import Ref
+from actors.greeting import Greeting
 from actors.socket_port import Outlet
 from actors.storage import Answered, Attached, Decided
 from protocol.codes import Code
@@ -182,7 +183,8 @@ UserMessage = Enter | Depart | Revoke
 
 class Subscribe(Struct, frozen=True):
     """A session asks for what came after `after`, and for what comes. `id` is the client's request, 0 for a cursor of `Hello`; `schema` the
-    one of entities that it was built for."""
+    one of entities that it was built for. With a `greeting` nothing may be sent before that is said, and where nothing was missed it is
+    the answer."""
 
     session_key: int
     session: Ref[SessionMessage]
@@ -192,6 +194,7 @@ class Subscribe(Struct, frozen=True):
     after: int
     quality: LinkQuality
     schema: int = SCHEMA
+    greeting: Greeting | None = None
 
 
 class Unsubscribe(Struct, frozen=True, gc=False):

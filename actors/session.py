@@ -15,14 +15,16 @@ Invariant: after `Goodbye` nothing is sent; when it ends, every actor that knows
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar, assert_never
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from actors.accounts import Claims, Tokens
 from actors.answers import Answers
 from actors.cell import Context, Ref, Timer
 from actors.clock import measure
+from actors.greeting import Greeting
 from actors.messages import (
     Alarm,
     Arrived,
@@ -61,6 +63,7 @@ from actors.tallies import Farewell
 from protocol.chunks import BadItem, expand
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, join, split
 from protocol.codes import Code
+from protocol.cursors import unpack
 from protocol.entities import SCHEMA
 from protocol.frames import (
     VERSION,
@@ -82,6 +85,10 @@ from protocol.frames import (
     Pong,
     Refresh,
     Refused,
+    Resume,
+    Resumed,
+    TakeTicket,
+    Ticket,
     Typing,
     Unfollow,
     Watch,
@@ -95,6 +102,7 @@ M = TypeVar("M")
 FLUSH = Alarm("flush")
 HELLO_LATE = Alarm("hello_late")
 TOKEN_ENDS = Alarm("token_ends")
+GREET = Alarm("greet")
 STUCK = Alarm("stuck")
 
 
@@ -108,7 +116,10 @@ class SessionLimits(Struct, frozen=True):
     attach_s: float = 10.0
     """From there to the device's answer: twice what the store takes at most. Beyond it the question is lost, and nobody would answer."""
     held_frames_max: int = 128
-    """Commands that wait while the device attaches: a client may send before it is welcomed."""
+    """Commands that wait while the device attaches: a client may send before it is welcomed. As many are passed over behind a ticket that
+    was not taken."""
+    greeting_s: float = 0.1
+    """How long a resumed session's cursors may take to be read, for one message to answer them all. A read takes a few milliseconds."""
     asks_max: int = 16
     """Requests that wait for Postgres at once."""
     follows_max: int = 500
@@ -130,6 +141,19 @@ class SessionLimits(Struct, frozen=True):
     client which obeys `wait_ms` never gets there however long it lives."""
 
 
+class Opening(Struct, frozen=True):
+    """What a client opens a session with, by `Hello` or by `Resume`."""
+
+    cursors: tuple[Cursor, ...]
+    epoch: int
+    """Of the cursors; 0: of none. A ticket's own."""
+    heartbeat_s: int
+    clock_ms: int
+    version: int
+    """The one that both speak."""
+    resumed: bool = False
+
+
 class Session:
     """See the module."""
 
@@ -146,15 +170,17 @@ class Session:
         "asks",
         "claims",
         "code",
+        "epoch",
         "expires",
         "flood",
         "flushing",
         "follows",
         "frames",
+        "greeting",
         "held",
-        "hello",
         "lags",
         "opened_s",
+        "opening",
         "pace",
         "quality",
         "schema",
@@ -187,7 +213,10 @@ class Session:
         self._limits = limits
         self.state = State.NEW
         self.claims: Claims | None = None
-        self.hello: Hello | None = None
+        self.opening: Opening | None = None
+        """What the client opened the session with, until it is open."""
+        self.greeting: Greeting | None = None
+        """What a resumed session's client is to be told before anything else."""
         self.held: list[AnyCommand] | None = None
         self.follows: dict[int, int] | None = None
         """The streams that are followed, each by which `Follow`."""
@@ -200,6 +229,7 @@ class Session:
         self.quality = LinkQuality.UNKNOWN
         self.schema = SCHEMA
         self.skew_s: int | None = None
+        self.epoch = 0
         self.expires = 0.0
         self.stuck: Timer | None = None
         self.opened_s = ctx.now()
@@ -243,6 +273,11 @@ class Session:
             case _:
                 assert_never(message)
 
+    @property
+    def outlet(self) -> Outlet:
+        """Its socket, for those who watch."""
+        return self._outlet
+
     def passivate(self) -> bool:
         return False
 
@@ -272,7 +307,7 @@ class Session:
     def _say_farewell(self) -> None:
         """What this session was, in sums, for the log and the metrics."""
         claims, near = self.claims, self._near
-        if claims is not None and self.hello is None:
+        if claims is not None and self.opening is None:
             near.tallies.left(self.schema, self.quality)
         who = (claims.user, claims.device) if claims is not None else (0, 0)
         seconds = self._ctx.now() - self.opened_s
@@ -318,11 +353,15 @@ class Session:
         self.state, before = step(self.state, type(command)), self.state
         if isinstance(command, Hello):
             self._hello(command)
+        elif isinstance(command, Resume):
+            self._resume(command)
         elif isinstance(command, Bye):
             self.state = before
             self._end(Code.BYE, "")
-        elif before is State.ATTACHING:
+        elif before in (State.ATTACHING, State.RESUMING):
             self._hold(command)
+        elif before is State.TURNED:
+            self._pass_over()
         else:
             self._work(command)
 
@@ -334,7 +373,13 @@ class Session:
             return
         self.held.append(command)
 
+    def _pass_over(self) -> None:
+        """What was sent behind a ticket that was not taken comes again after `Welcome`; of a stranger nothing is kept."""
+        if self.frames > self._limits.held_frames_max:
+            self._end(Code.FLOOD, f"at most {self._limits.held_frames_max} frames may be sent before Hello")
+
     def _work(self, command: AnyCommand) -> None:
+        self._greet()
         wait_s = self.pace.take(self._ctx.now(), _cost(command))
         if wait_s > 0.0:
             self._slow_down(command, wait_s)
@@ -371,11 +416,28 @@ class Session:
         if claims.device != hello.device:
             self._end(Code.UNAUTHENTICATED, f"the token is for device {claims.device}, not for {hello.device}")
             return
+        opening = Opening(hello.cursors, hello.epoch, hello.heartbeat_s, hello.clock_ms, min(VERSION, hello.version))
+        self._attach(claims, opening, hello.link, hello.schema)
+
+    def _resume(self, resume: Resume) -> None:
+        cursors = unpack(resume.cursors)
+        ticketed = self._tokens.unseal(resume.ticket, _terms(self._limits), self._ctx.wall())
+        if ticketed is None:
+            self.state = step(self.state, Signal.TURN)
+            self._reply(Failed(0, Code.TICKET))
+            return
+        claims = ticketed.claims
+        clock_ms = claims.expires_at * 1000 - resume.left_ms
+        opening = Opening(cursors, ticketed.epoch, resume.heartbeat_s, clock_ms, VERSION, resumed=True)
+        self._attach(claims, opening, resume.link, resume.schema)
+
+    def _attach(self, claims: Claims, opening: Opening, link: LinkQuality, schema: int) -> None:
+        """The client is known: asks for its device."""
         self.claims = claims
-        self.hello = hello
-        self.quality = hello.link
-        self.schema = min(SCHEMA, hello.schema)
-        self.skew_s = measure(None, hello.clock_ms, self._ctx.wall())
+        self.opening = opening
+        self.quality = link
+        self.schema = min(SCHEMA, schema)
+        self.skew_s = measure(None, opening.clock_ms, self._ctx.wall())
         if self.timer is not None:
             self.timer.cancel()
         self.timer = self._ctx.after(self._limits.attach_s, HELLO_LATE)
@@ -385,40 +447,67 @@ class Session:
         self._near.devices.get(claims.device).tell_control(AttachSocket(self._key, self._ctx.self, claims.session, claims.user))
 
     def _welcome(self, attached: Attached) -> None:
-        hello, claims, limits = self.hello, self.claims, self._limits
+        opening, claims, limits = self.opening, self.claims, self._limits
         if self.state is State.CLOSED:
             return
-        assert hello is not None and claims is not None
+        assert opening is not None and claims is not None
+        if opening.resumed and opening.epoch != attached.epoch:
+            self._end(Code.OVERLOAD, "the database was restored meanwhile; come back", 250)
+            return
         self.state = step(self.state, Signal.ATTACHED)
-        self.hello = None
+        self.opening = None
         self._near.tallies.welcomed(self.schema, self.quality)
-        heartbeat_s = min(limits.heartbeat_max_s, max(limits.heartbeat_min_s, hello.heartbeat_s or limits.heartbeat_s))
+        self.epoch = attached.epoch
+        heartbeat_s = min(limits.heartbeat_max_s, max(limits.heartbeat_min_s, opening.heartbeat_s or limits.heartbeat_s))
         self._outlet.heartbeat_s = heartbeat_s
         self._expire_at(claims.expires_at)
-        self._outlet.send(
-            encode(
-                Welcome(
-                    version=min(VERSION, hello.version),
-                    session=claims.session,
-                    user=claims.user,
-                    inbox=attached.inbox,
-                    last_number=attached.last_number,
-                    epoch=attached.epoch,
-                    server_ms=int(self._ctx.wall() * 1000),
-                    heartbeat_s=int(heartbeat_s),
-                    expires=int(claims.expires_at),
-                    limits=Limits(limits.message_bytes_max, limits.in_flight_max, limits.follows_max),
+        if opening.resumed:
+            self._go_on(opening, attached.last_number, int(heartbeat_s))
+        else:
+            self._outlet.send(
+                encode(
+                    Welcome(
+                        version=opening.version,
+                        session=claims.session,
+                        user=claims.user,
+                        inbox=attached.inbox,
+                        last_number=attached.last_number,
+                        epoch=attached.epoch,
+                        server_ms=int(self._ctx.wall() * 1000),
+                        heartbeat_s=int(heartbeat_s),
+                        expires=int(claims.expires_at),
+                        limits=_announced(limits),
+                    )
                 )
             )
-        )
-        if hello.epoch in (0, attached.epoch):
-            for cursor in hello.cursors:
-                self._follow(0, cursor)
+            if opening.epoch in (0, attached.epoch):
+                for cursor in opening.cursors:
+                    self._follow(0, cursor)
         held, self.held = self.held, None
         for command in held or ():
             self._work(command)
             if self._over():
                 return
+
+    def _go_on(self, opening: Opening, last_number: int, heartbeat_s: int) -> None:
+        """The session is resumed: it is said when the cursors are read, so that one message says it all."""
+
+        def make(rest: tuple[int, ...]) -> Resumed:
+            return Resumed(last_number, int(self._ctx.wall() * 1000) - opening.clock_ms, heartbeat_s, rest)
+
+        self.greeting = Greeting(self._outlet, (cursor.stream for cursor in opening.cursors), make)
+        if not opening.cursors:
+            self._greet()
+            return
+        self._ctx.after(self._limits.greeting_s, GREET)
+        for cursor in opening.cursors:
+            self._follow(0, cursor, self.greeting)
+
+    def _greet(self) -> None:
+        """Says what must be said before anything else."""
+        if self.greeting is not None:
+            self.greeting.say()
+            self.greeting = None
 
     def _expire_at(self, expires: float) -> None:
         if self.timer is not None:
@@ -447,10 +536,12 @@ class Session:
             self.flushing = False
             self._flush()
         elif alarm is HELLO_LATE:
-            if self.state is State.NEW:
+            if self.state in (State.NEW, State.TURNED):
                 self._end(Code.HELLO_LATE, f"no Hello within {self._limits.hello_s:g} s")
-            elif self.state is State.ATTACHING:
+            elif self.state in (State.ATTACHING, State.RESUMING):
                 self._end(Code.OVERLOAD, "this device could not be attached in time", 1_000)
+        elif alarm is GREET:
+            self._greet()
         elif alarm is TOKEN_ENDS:
             if self._ctx.wall() >= self.expires:
                 self._end(Code.TOKEN_EXPIRED, "refresh the token and come back")
@@ -489,7 +580,7 @@ class Session:
     def _follow_command(self, command: Follow) -> None:
         self._follow(command.id, Cursor(command.stream, command.after))
 
-    def _follow(self, id: int, cursor: Cursor) -> None:
+    def _follow(self, id: int, cursor: Cursor, greeting: Greeting | None = None) -> None:
         assert self.claims is not None
         if self.follows is None:
             self.follows = {}
@@ -497,7 +588,9 @@ class Session:
             self._reply(Failed(id, Code.LIMIT, f"at most {self._limits.follows_max} streams are followed at once", 0, cursor.stream))
             return
         self.follows[cursor.stream] = id
-        subscribe = Subscribe(self._key, self._ctx.self, self._outlet, self.claims.user, id, cursor.seq, self.quality, self.schema)
+        subscribe = Subscribe(
+            self._key, self._ctx.self, self._outlet, self.claims.user, id, cursor.seq, self.quality, self.schema, greeting
+        )
         if not self._near.channels.get(cursor.stream).tell(subscribe):
             self._reply(Failed(id, Code.BUSY, "this stream is very busy", 500, cursor.stream))
 
@@ -566,6 +659,11 @@ class Session:
             self._expire_at(claims.expires_at)
             self._reply(Granted(command.id))
 
+    def _take_ticket(self, command: TakeTicket) -> None:
+        assert self.claims is not None
+        ticket = self._tokens.seal(self.claims, self.epoch, _terms(self._limits))
+        self._reply(Ticket(command.id, ticket, int(self.claims.expires_at)))
+
     def _question(self, command: AnyQuestion) -> None:
         assert self.claims is not None
         asked = question(command, self.claims.user, self.claims.device)
@@ -622,9 +720,20 @@ class Session:
             self._flush()
 
     def _flush(self) -> None:
+        self._greet()
         answers, self.answers = self.answers, None
         if answers is not None:
             self._outlet.send(join(answers.take()))
+
+
+def _announced(limits: SessionLimits) -> Limits:
+    return Limits(limits.message_bytes_max, limits.in_flight_max, limits.follows_max)
+
+
+@cache
+def _terms(limits: SessionLimits) -> bytes:
+    """What `Welcome` says and `Resumed` does not repeat: where it would be said otherwise, a ticket is no good."""
+    return bytes((VERSION,)) + msgpack.encode(_announced(limits))
 
 
 def _take_back(whom: Ref[M], message: M) -> None:
@@ -659,6 +768,7 @@ _WORK: dict[type[AnyCommand], Callable[..., None]] = {
     Watch: Session._watch,
     Ping: Session._ping,
     Refresh: Session._refresh,
+    TakeTicket: Session._take_ticket,
     **dict.fromkeys(QUESTIONS, Session._question),
 }
 assert set(_WORK) == set(WORK), "every command of an open session has its method"

@@ -46,12 +46,13 @@ from protocol.frames import (
     Refresh,
     Refused,
     Sync,
+    TakeTicket,
     Unfollow,
     Watch,
     Welcome,
 )
 
-SocketOnly = Refresh | Unfollow | Watch
+SocketOnly = Refresh | Unfollow | Watch | TakeTicket
 AnyStep = Mutate | Chunk | Follow | Ping | AnyQuestion | SocketOnly | BadFrame
 """What a visit carries out, or answers: `BadFrame` stands for what is no command but has an id or a number."""
 
@@ -202,7 +203,7 @@ class Visit:
         match step:
             case BadFrame():
                 self._answers.say(Failed(min(step.id, REQUEST_ID_MAX), step.code, step.detail))
-            case Refresh() | Unfollow() | Watch():
+            case Refresh() | Unfollow() | Watch() | TakeTicket():
                 self._answers.say(Failed(step.id, Code.NOT_NOW, f"{type(step).__name__} is for the socket"))
             case Ping():
                 self._answers.say(Pong(step.id, int(self._wall() * 1000)))

@@ -3,6 +3,7 @@
     key file ─▶ KeySet ─ issue ─▶ header {alg: EdDSA, kid}, claims {iss, aud, sub, did, sid, iat, exp}, Ed25519 signature
     (PEM)           │
                     ├─── verify ─▶ Claims | UNAUTHENTICATED | TOKEN_EXPIRED
+                    ├─── seal, unseal ▶ tickets (`gateway/tickets.py`)
                     └─── jwks ───▶ /.well-known/jwks.json
 
 The first private key signs; all keys verify. So a key is rotated in three deployments: append the new one (everybody verifies it), move
@@ -20,6 +21,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +37,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from actors.accounts import Claims
+from actors.accounts import Claims, Ticketed
+from gateway.tickets import TicketKeys
 from protocol.codes import Code
 from protocol.values import ID_MAX
 
@@ -89,18 +92,24 @@ class KeySet:
         audience: str = AUDIENCE,
         lifetime_s: int = LIFETIME_S,
         verified_max: int = VERIFIED_MAX,
+        epoch: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`pem`: one or more Ed25519 keys, PKCS 8 private or SPKI public; at least one is private. Raises `KeysRefused`."""
+        """`pem`: one or more Ed25519 keys, PKCS 8 private or SPKI public; at least one is private. `epoch`: the database's, of which
+        tickets are good; 0 while it is not known, and then none is. Raises `KeysRefused`."""
         self._public: dict[str, Ed25519PublicKey] = {}
         self._signing: tuple[str, Ed25519PrivateKey] | None = None
+        secrets: list[bytes] = []
         for private, public in _parse(pem):
             kid = fingerprint(public)
             self._public[kid] = public
-            if private is not None and self._signing is None:
-                self._signing = (kid, private)
+            if private is not None:
+                secrets.append(private.private_bytes_raw())
+                self._signing = self._signing or (kid, private)
         if self._signing is None:
             raise KeysRefused("there is no private key to sign with; expected: at least one block BEGIN PRIVATE KEY")
         self._issuer, self._audience, self._lifetime_s = issuer, audience, lifetime_s
+        self._tickets = TicketKeys(secrets, f"{issuer} {audience}")
+        self._epoch = epoch
         self._verified: dict[str, Claims] = {}
         self._verified_max = verified_max
         self.checked = 0
@@ -108,6 +117,9 @@ class KeySet:
         self.remembered = 0
         """Tokens that were known to be good."""
         self.refused = 0
+        self.tickets = 0
+        """Tickets that were good, and (`tickets_refused`) that were not."""
+        self.tickets_refused = 0
 
     @property
     def signing_kid(self) -> str:
@@ -147,6 +159,20 @@ class KeySet:
         if claims.issued_at > now + CLOCK_SKEW_S:
             return Code.UNAUTHENTICATED
         return claims
+
+    def seal(self, claims: Claims, epoch: int, terms: bytes) -> bytes:
+        """Implements `actors.accounts.Tokens`."""
+        return self._tickets.seal(claims, epoch, terms)
+
+    def unseal(self, ticket: bytes, terms: bytes, now: float) -> Ticketed | None:
+        """Implements `actors.accounts.Tokens`."""
+        epoch = self._epoch()
+        claims = self._tickets.unseal(ticket, epoch, terms, now) if epoch else None
+        if claims is None:
+            self.tickets_refused += 1
+            return None
+        self.tickets += 1
+        return Ticketed(claims, epoch)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public keys as a JSON Web Key Set (RFC 7517, RFC 8037)."""

@@ -28,7 +28,7 @@ from gateway.web_input import admit, network, take
 from gateway.web_services import Services
 from protocol.codec import BadFrame, decode_command, join, split
 from protocol.codes import Code
-from protocol.frames import AnyCommand, Chunk, Follow, Mutate, Ping, Refresh, Sync, Unfollow, Watch
+from protocol.frames import AnyCommand, Chunk, Follow, Mutate, Ping, Refresh, Sync, TakeTicket, Unfollow, Watch
 
 CONTENT_TYPE: Final = "application/msgpack"
 ANSWER_S: Final = 27.0
@@ -37,7 +37,7 @@ SEND_S: Final = 30.0
 FRAMES_PER_TOKEN: Final = 16
 """So many frames cost a user's rate as much as one request, and so do so many times sixteen changes in chunks."""
 
-_STEPS: Final = (Mutate, Chunk, Follow, Ping, *QUESTIONS, Refresh, Unfollow, Watch)
+_STEPS: Final = (Mutate, Chunk, Follow, Ping, *QUESTIONS, Refresh, Unfollow, Watch, TakeTicket)
 
 
 def create_sync(services: Services) -> Blueprint:

@@ -1,6 +1,8 @@
 """The client's side of a session, over as many sockets as it takes: a table of states and inputs, and nothing that waits.
 
-    IDLE ─▶ CONNECTING ─▶ GREETING ─Welcome─▶ ONLINE ─▶ DRAINING
+                        ┌▶ RESUMING ─Resumed─╮
+                        │     ▼ TicketRefused▼
+    IDLE ─▶ CONNECTING ─┴▶ GREETING ─Welcome─▶ ONLINE ─▶ DRAINING
                 ▲  ▲          │ Cut             │ Cut, Goodbye ▶ LEAVING
                 │  └─RENEWING◀┤                 │
                 └────WAITING◀─┴─────────────────┘        ENDED: a code that says so, or the owner's wish
@@ -22,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from protocol.codes import TABLE, Code, Reconnect
-from protocol.frames import Draining, Frame, Goodbye, Welcome
+from protocol.frames import Draining, Frame, Goodbye, Resumed, Welcome
 
 BACKOFF_BASE_MS = 500
 """The first wait is drawn from zero to this. Half a second is below what people notice as being offline."""
@@ -57,6 +59,7 @@ class State(Enum):
     IDLE = "idle"
     CONNECTING = "connecting"
     GREETING = "greeting"
+    RESUMING = "resuming"
     ONLINE = "online"
     DRAINING = "draining"
     LEAVING = "leaving"
@@ -66,7 +69,7 @@ class State(Enum):
 
 
 class Input(Struct, frozen=True):
-    """Root of what can happen to a session, beside the frames `Welcome`, `Draining` and `Goodbye`."""
+    """Root of what can happen to a session, beside the frames `Welcome`, `Resumed`, `Draining` and `Goodbye`."""
 
 
 class Began(Input, frozen=True):
@@ -74,7 +77,13 @@ class Began(Input, frozen=True):
 
 
 class Connected(Input, frozen=True):
-    """The socket is open."""
+    """The socket is open. `ticket`: there is one to resume with, of this epoch and of the token that would be shown."""
+
+    ticket: bool = False
+
+
+class TicketRefused(Input, frozen=True):
+    """The server does not take the ticket, and waits for `Hello` on the same socket."""
 
 
 class ConnectFailed(Input, frozen=True):
@@ -140,6 +149,10 @@ class Connect(Action, frozen=True):
 
 class Greet(Action, frozen=True):
     """Send `Hello`."""
+
+
+class ShowTicket(Action, frozen=True):
+    """Send the frame `Resume`."""
 
 
 class Resume(Action, frozen=True):
@@ -257,6 +270,12 @@ def _connect(session: Session, _: object, __: float) -> Step:
     return Step(replace(session, state=State.CONNECTING, renew_first=False, told=None), (Connect(),))
 
 
+def _begin(session: Session, connected: Connected, _: float) -> Step:
+    if connected.ticket:
+        return Step(replace(session, state=State.RESUMING), (ShowTicket(),))
+    return Step(replace(session, state=State.GREETING), (Greet(),))
+
+
 def _greet(session: Session, _: object, __: float) -> Step:
     return Step(replace(session, state=State.GREETING), (Greet(),))
 
@@ -265,6 +284,11 @@ def _open(session: Session, welcome: Welcome, _: float) -> Step:
     reset = session.epoch not in (0, welcome.epoch)
     online = replace(session, state=State.ONLINE, epoch=welcome.epoch, renewals=0)
     return Step(online, (Resume(welcome.last_number, reset),))
+
+
+def _resume(session: Session, resumed: Resumed, _: float) -> Step:
+    """A ticket is of one epoch: nothing was restored since."""
+    return Step(replace(session, state=State.ONLINE, renewals=0), (Resume(resumed.last_number, False),))
 
 
 def _stay(session: Session, _: object, __: float) -> Step:
@@ -372,7 +396,7 @@ RULES: dict[State, dict[type, Rule]] = {
         Stopped: _STOP,
     },
     State.CONNECTING: {
-        Connected: Rule((State.GREETING,), _greet),
+        Connected: Rule((State.GREETING, State.RESUMING), _begin),
         ConnectFailed: Rule((State.WAITING,), _retry),
         RenewFailed: Rule((State.WAITING,), _renew_later),
         TokenRefused: Rule((State.ENDED,), _refuse_token),
@@ -380,6 +404,13 @@ RULES: dict[State, dict[type, Rule]] = {
     },
     State.GREETING: {
         Welcome: Rule((State.ONLINE,), _open),
+        Goodbye: Rule((State.LEAVING,), _hear_goodbye),
+        Cut: _CUT,
+        Stopped: _STOP,
+    },
+    State.RESUMING: {
+        Resumed: Rule((State.ONLINE,), _resume),
+        TicketRefused: Rule((State.GREETING,), _greet),
         Goodbye: Rule((State.LEAVING,), _hear_goodbye),
         Cut: _CUT,
         Stopped: _STOP,

@@ -36,6 +36,7 @@ class Code(IntEnum):
     LIMIT = 25
     GONE = 26
     RESET = 27
+    TICKET = 28
     # Load and weather.
     BUSY = 32
     RATE = 33
@@ -137,6 +138,11 @@ TABLE: dict[Code, Row] = {
         _refusal(Code.LIMIT, Retry.NO, "A bound on how many there may be is reached; the detail names it."),
         _refusal(Code.GONE, Retry.NO, "It was there and has been deleted."),
         _refusal(Code.RESET, Retry.NO, "The position is older than what is kept; take a snapshot, then follow from its head."),
+        _refusal(
+            Code.TICKET,
+            Retry.NO,
+            "The ticket is not one of ours, or its time, epoch or server's limits are over; say `Hello` with the token on this socket.",
+        ),
         _refusal(Code.BUSY, Retry.LATER, "The server took too much at once; the number was not consumed."),
         _refusal(Code.RATE, Retry.LATER, "Too many in too short a time; the detail says how long to wait. The number was not consumed."),
         _refusal(

@@ -4,6 +4,7 @@
     frame   = [tag, field, field, ...]            a msgpack array; trailing fields with a default may be left out
 
     client ──Hello──────────────▶ server          ◀── Welcome, then what was missed, a Followed per cursor
+           ──Resume──────────────▶                ◀── Resumed, then only what was missed
            ──Mutate(number, op)─▶                 ◀── Done / DoneRun / Refused, by number: committed, or never
            ──request(id, …)─────▶                 ◀── an answer with the same id, or Failed
                                                   ◀── Event(stream, seq, …): facts, in order, without gaps
@@ -71,6 +72,9 @@ Version = Annotated[int, Meta(ge=1, le=255)]
 FirstNumber = Annotated[int, Meta(ge=1, le=ID_MAX - CHUNK_CHANGES_MAX, description="the number of the first of several mutations")]
 Schema = Annotated[int, Meta(ge=1, le=255, description="the schema of entities that a client was built for")]
 Epoch = Annotated[int, Meta(ge=0, le=ID_MAX, description="names one history of the database; 0 is unknown")]
+TicketBytes = Annotated[bytes, Meta(min_length=1, max_length=64, description="a ticket, as the server gave it")]
+Delta = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX, description="a stream less the one before it, or a position: as `Resume` says")]
+Heartbeat = Annotated[int, Meta(ge=0, le=3600, description="wished silence between pings; 0 leaves it to the server")]
 
 
 class Command(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -99,9 +103,27 @@ class Hello(Command, frozen=True, forbid_unknown_fields=False, tag=1):
     cursors: Cursors = ()
     epoch: Epoch = 0
     clock_ms: Milliseconds = 0
-    heartbeat_s: Annotated[int, Meta(ge=0, le=3600, description="wished silence between pings; 0 leaves it to the server")] = 0
+    heartbeat_s: Heartbeat = 0
     link: LinkQuality = LinkQuality.UNKNOWN
     software: Annotated[str, Meta(max_length=64)] = ""
+    schema: Schema = SCHEMA_MIN
+
+
+class Resume(Command, frozen=True, forbid_unknown_fields=False, tag=2):
+    """Goes on with a session by its ticket; the first frame on a socket, in place of `Hello`. Answered by `Resumed`; or by `Failed` with
+    id 0 and `TICKET`: then `Hello` follows on the same socket, and what was sent in between is sent again after its `Welcome`.
+
+    What the `Welcome` said that the ticket came after holds on, but for what `Resumed` says. The cursors are those of that epoch, as pairs
+    in one array: the stream, less the stream before it (0 before the first), then the position.
+
+    `left_ms`: how long it is to the ticket's `expires`, by the device's clock, in milliseconds; below 0 it is behind.
+    """
+
+    ticket: TicketBytes
+    left_ms: Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
+    cursors: Annotated[tuple[Delta, ...], Meta(max_length=2 * CURSORS_MAX)] = ()
+    link: LinkQuality = LinkQuality.UNKNOWN
+    heartbeat_s: Heartbeat = 0
     schema: Schema = SCHEMA_MIN
 
 
@@ -326,6 +348,15 @@ class Sync(Command, frozen=True, forbid_unknown_fields=False, tag=22):
     bytes_max: Annotated[int, Meta(ge=0, le=ID_MAX, description="about how long the answer may be; 0 leaves it to the server")] = 0
 
 
+class TakeTicket(Command, frozen=True, tag=23):
+    """Asks for a ticket, with which the next socket is opened by `Resume`; may go with `Hello`. Answered by `Ticket`.
+
+    An older server does not know it (`Failed` with `UNKNOWN`), and then it knows no `Resume` either.
+    """
+
+    id: RequestId
+
+
 # Server to client: the session itself
 
 
@@ -414,6 +445,32 @@ class Goodbye(Frame, frozen=True, tag=40):
     code: Code
     detail: Detail = ""
     wait_ms: int = 0
+
+
+class Resumed(Frame, frozen=True, tag=41):
+    """The session goes on. `last_number` is as in `Welcome`; `ahead_ms` is how far the server's clock is ahead of the device's, as `Resume`
+    told it: its time on the way is in it.
+
+    Every cursor of `Resume` is live, and nothing was missed, but for those in `rest`: their places in `Resume`, from 0. Each of these is
+    answered as if by `Follow` with id 0.
+    """
+
+    last_number: Annotated[int, Meta(ge=0)]
+    ahead_ms: int
+    heartbeat_s: int
+    rest: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=CURSORS_MAX)] = ()
+
+
+class Ticket(Frame, frozen=True, tag=42):
+    """Answers `TakeTicket`. Good for `Resume` until `expires`, as often as need be. That is when the session's token expires: a resumed
+    socket ends when the token's would have ended, and a ticket prolongs nothing. Take another one after `Refresh`.
+
+    It is as secret as a token. It names account, device and session, and is worth nothing in another epoch, or when the session has ended.
+    """
+
+    id: RequestId
+    ticket: bytes
+    expires: Seconds
 
 
 # Server to client: streams
@@ -671,6 +728,7 @@ class Holdings(Frame, frozen=True, tag=63):
 
 AnyCommand = (
     Hello
+    | Resume
     | Bye
     | Ping
     | Refresh
@@ -691,6 +749,7 @@ AnyCommand = (
     | Inherit
     | Holding
     | Sync
+    | TakeTicket
 )
 AnyRequest = (
     Ping
@@ -708,6 +767,7 @@ AnyRequest = (
     | Versions
     | Inherit
     | Holding
+    | TakeTicket
 )
 AnyFrame = (
     Welcome
@@ -719,6 +779,8 @@ AnyFrame = (
     | Pong
     | Draining
     | Goodbye
+    | Resumed
+    | Ticket
     | Event
     | Followed
     | Lagged

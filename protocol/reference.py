@@ -209,8 +209,8 @@ def _words(shape: Shape) -> str:
             return "text" if high is None else f"text, {low}–{high} characters"
         case BoolShape():
             return "bool"
-        case BytesShape():
-            return "bytes"
+        case BytesShape(low, high):
+            return "bytes" if high is None else f"bytes, {low}–{high} of them"
         case FieldsShape():
             return "[fields](entities.md)"
         case NamedShape("Code"):

@@ -44,7 +44,10 @@ class BoolShape(Struct, frozen=True, tag="bool"):
 
 
 class BytesShape(Struct, frozen=True, tag="bytes"):
-    """msgpack's `bin`."""
+    """msgpack's `bin`; lengths count bytes."""
+
+    min_length: int = 0
+    max_length: int | None = None
 
 
 class FieldsShape(Struct, frozen=True, tag="fields"):
@@ -356,7 +359,7 @@ def _shape(inner: Any, meta: Meta, where: str) -> Shape:
         low, high = meta.ge, meta.le
         return IntShape(INT_MIN if low is None else int(low), INT_MAX if high is None else int(high))
     if inner is bytes:
-        return BytesShape()
+        return BytesShape(meta.min_length or 0, meta.max_length)
     if inner is str:
         return StrShape(meta.min_length or 0, meta.max_length)
     if inner is codes.Code:

@@ -1,9 +1,11 @@
 """The server's side of a session, as a table: which frame is legal when, and what follows.
 
-    NEW ──Hello──▶ ATTACHING ──ATTACHED──▶ OPEN ──DRAIN──▶ DRAINING
-                       │ DENIED              │ Bye, CLOSE      │ Bye, CLOSE
-                       ▼                     ▼                 ▼
-                     CLOSED ◀───────────────────────────────────
+    NEW ──Hello───▶ ATTACHING ──ATTACHED──▶ OPEN ──DRAIN──▶ DRAINING
+     │                  ▲ Hello │ DENIED     ▲ │ Bye, CLOSE      │ Bye, CLOSE
+     │ Resume           │       ▼            │ ▼                 ▼
+     │               TURNED   CLOSED ◀───────┼───────────────────
+     │                  ▲ TURN               │
+     └─▶ RESUMING ──────┴─────────ATTACHED───╯
 
 A client need not wait for `Welcome`: what it sends while the session attaches is legal and is held until it is open, because a
 round trip on a 2G link costs most of a second.
@@ -30,8 +32,10 @@ from protocol.frames import (
     Overview,
     Ping,
     Refresh,
+    Resume,
     Search,
     Snapshot,
+    TakeTicket,
     Typing,
     Unapplied,
     Unfollow,
@@ -47,6 +51,10 @@ class State(Enum):
     """Connected; nothing is known of the peer."""
     ATTACHING = "ATTACHING"
     """The token is good; the device is being taken over. Commands are held."""
+    RESUMING = "RESUMING"
+    """The same, for a ticket: or it is no good, and the session turns to what `Hello` says."""
+    TURNED = "TURNED"
+    """The ticket was not taken: only `Hello` helps. What was sent behind the ticket is passed over."""
     OPEN = "OPEN"
     DRAINING = "DRAINING"
     """As open, but the client has been told when to come back elsewhere."""
@@ -57,6 +65,7 @@ class Signal(Enum):
     """What happens to a session other than a frame from its client."""
 
     ATTACHED = "ATTACHED"
+    TURN = "TURN"
     DENIED = "DENIED"
     DRAIN = "DRAIN"
     CLOSE = "CLOSE"
@@ -83,6 +92,7 @@ WORK: tuple[type[Command], ...] = (
     Versions,
     Inherit,
     Holding,
+    TakeTicket,
 )
 """The commands of a session that is open."""
 
@@ -94,6 +104,7 @@ def _stay(state: State) -> dict[Input, State]:
 TABLE: dict[State, dict[Input, State]] = {
     State.NEW: {
         Hello: State.ATTACHING,
+        Resume: State.RESUMING,
         Bye: State.CLOSED,
         Signal.DRAIN: State.NEW,
         Signal.CLOSE: State.CLOSED,
@@ -104,6 +115,22 @@ TABLE: dict[State, dict[Input, State]] = {
         Signal.ATTACHED: State.OPEN,
         Signal.DENIED: State.CLOSED,
         Signal.DRAIN: State.ATTACHING,
+        Signal.CLOSE: State.CLOSED,
+    },
+    State.RESUMING: {
+        **_stay(State.RESUMING),
+        Bye: State.CLOSED,
+        Signal.ATTACHED: State.OPEN,
+        Signal.TURN: State.TURNED,
+        Signal.DENIED: State.CLOSED,
+        Signal.DRAIN: State.RESUMING,
+        Signal.CLOSE: State.CLOSED,
+    },
+    State.TURNED: {
+        **_stay(State.TURNED),
+        Hello: State.ATTACHING,
+        Bye: State.CLOSED,
+        Signal.DRAIN: State.TURNED,
         Signal.CLOSE: State.CLOSED,
     },
     State.OPEN: {
@@ -120,6 +147,7 @@ TABLE: dict[State, dict[Input, State]] = {
     },
     State.CLOSED: {
         Signal.ATTACHED: State.CLOSED,
+        Signal.TURN: State.CLOSED,
         Signal.DENIED: State.CLOSED,
         Signal.DRAIN: State.CLOSED,
         Signal.CLOSE: State.CLOSED,

@@ -193,8 +193,9 @@ def _sample(schema: Schema, named: Shape, which: str) -> Json:
             return (MIXED * TEXT_SAMPLE_MAX)[: length if high is None else min(length, high)]
         case BoolShape():
             return which != "lowest"
-        case BytesShape():
-            return {"bin": {"lowest": "", "highest": bytes(range(256)).hex(), "typical": "930105a16a"}[which]}
+        case BytesShape(low, high):
+            highest_bytes = bytes(range(256))[:high]
+            return {"bin": {"lowest": bytes(low).hex(), "highest": highest_bytes.hex(), "typical": "930105a16a"}[which]}
         case FieldsShape():
             many = {"map": [[1, INT_SAMPLE_MAX], [2, MIXED], [3, False], [4, [0, "é"]]]}
             return {"lowest": EMPTY, "highest": many, "typical": FIELDS}[which]
@@ -367,8 +368,12 @@ def _wrong_values(schema: Schema, field: Field) -> Iterator[tuple[str, Json]]:
                 yield "is empty", []
             if high is not None and high <= 32:
                 yield "is too long", [_sample(schema, of, "typical")] * (high + 1)
-        case BytesShape():
+        case BytesShape(low, high):
             yield "is text", "x"
+            if low > 0:
+                yield "is empty", {"bin": ""}
+            if high is not None:
+                yield "is too long", {"bin": bytes(high + 1).hex()}
         case NamedShape(name) if schema.find_record(name) is None:
             yield "is text", "x"
             enumeration = schema.find_enumeration(name)

@@ -123,6 +123,7 @@ class Node:
             issuer=settings.tokens.issuer,
             audience=settings.tokens.audience,
             lifetime_s=settings.tokens.lifetime_s,
+            epoch=lambda: self.epoch,
         )
         self.accounts = PostgresAccounts(
             self.bridge, self.exchange, SessionRules(refresh_s=settings.tokens.refresh_s, grace_s=settings.tokens.grace_s)

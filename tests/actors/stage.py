@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec import Raw
 
-from actors.accounts import Claims
+from actors.accounts import Claims, Ticketed
 from actors.cell import Ref
 from actors.exchange import Exchange, SessionInlet
 from actors.neighbourhood import Neighbourhood
@@ -75,6 +75,8 @@ class RecordingLink:
 class PlainTokens:
     """Tokens that say `user:device:session:expires_at`."""
 
+    epoch = EPOCH
+
     def verify(self, token: str, now: float) -> Claims | Code:
         try:
             user, device, session, expires_at = (int(part) for part in token.split(":"))
@@ -83,6 +85,16 @@ class PlainTokens:
         if expires_at <= now:
             return Code.TOKEN_EXPIRED
         return Claims(user, device, session, int(now), expires_at)
+
+    def seal(self, claims: Claims, epoch: int, terms: bytes) -> bytes:
+        """A ticket says the same, and the epoch and terms with it."""
+        return f"{claims.user}:{claims.device}:{claims.session}:{claims.expires_at}|{epoch}|{terms.hex()}".encode()
+
+    def unseal(self, ticket: bytes, terms: bytes, now: float) -> Ticketed | None:
+        token, _, rest = ticket.decode().partition("|")
+        claims = self.verify(token, now)
+        good = rest == f"{self.epoch}|{terms.hex()}"
+        return Ticketed(claims, self.epoch) if good and isinstance(claims, Claims) else None
 
 
 class Line:
@@ -166,7 +178,8 @@ class Stage:
         near = Neighbourhood()
         self.exchange = Exchange(near)
         self.near = near
-        ports = Ports(GATEWAY, self.store, self.journal, self.link, PlainTokens())
+        self.tokens = PlainTokens()
+        ports = Ports(GATEWAY, self.store, self.journal, self.link, self.tokens)
         self.cast = assemble(self.turns, near, self.exchange, ports, limits or CastLimits())
         self.pokes = 0
         self.exchange.settle(self.link, self._poke)

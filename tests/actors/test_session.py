@@ -115,7 +115,7 @@ def test_a_command_before_hello_is_illegal_and_the_answer_teaches() -> None:
     line.say(Ping(1))
     said = goodbye(line)
     assert said.code is Code.ILLEGAL
-    assert said.detail == "Ping in NEW; legal here: Bye, Hello"
+    assert said.detail == "Ping in NEW; legal here: Bye, Hello, Resume"
 
 
 def test_what_is_sent_before_the_welcome_is_answered_after_it() -> None:

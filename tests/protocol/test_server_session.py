@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.frames import Command, Hello, Sync
+from protocol.frames import Command, Hello, Resume, Sync
 from protocol.server_session import TABLE, WORK, Illegal, Input, Signal, State, diagram, name_of, step
 
 COMMANDS = tuple(Command.__subclasses__())
@@ -45,12 +45,15 @@ def test_an_input_is_in_the_table_or_refused_with_what_is_legal(state: State, in
             assert name_of(legal) in str(illegal.value)
 
 
-def test_a_session_is_opened_once() -> None:
-    assert [state for state in State if Hello in TABLE[state]] == [State.NEW]
+def test_a_session_is_opened_once_and_shows_one_ticket_at_most() -> None:
+    assert [state for state in State if Resume in TABLE[state]] == [State.NEW]
+    assert [state for state in State if Hello in TABLE[state]] == [State.NEW, State.TURNED]
+    assert [state for state in State if State.TURNED in TABLE[state].values()] == [State.RESUMING, State.TURNED]
+    assert {state for state in State if State.OPEN in TABLE[state].values()} == {State.ATTACHING, State.RESUMING, State.OPEN}
 
 
 def test_an_open_session_takes_all_work_and_a_closed_one_none() -> None:
-    for state in (State.ATTACHING, State.OPEN, State.DRAINING):
+    for state in (State.ATTACHING, State.RESUMING, State.OPEN, State.DRAINING):
         assert set(WORK) <= set(TABLE[state])
     assert not set(COMMANDS) & set(TABLE[State.CLOSED])
 

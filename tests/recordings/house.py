@@ -33,6 +33,13 @@ class Tokens:
         user, device, session = (int(part) for part in token.split(":"))
         return Claims(user, device, session, int(now), int(now) + 900)
 
+    def seal(self, claims: Claims, epoch: int, terms: bytes) -> bytes:
+        """Nobody who was recorded asks for a ticket."""
+        return b"ticket"
+
+    def unseal(self, ticket: bytes, terms: bytes, now: float) -> None:
+        """See above."""
+
 
 class SilentLink:
     """There is no other gateway."""
