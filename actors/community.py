@@ -1,12 +1,15 @@
 """A community (or any space) on one gateway: who of it is present, who watches that, and word of changed authority.
 
-    channels ─Present─▶ counts by user ─▶ once an interval: watchers here, and the other gateways over the link
+    channels ─Present─▶ counts by user ─▶ somebody watches? once an interval: watchers here, and the other gateways over the link
+    first watcher ─report, wanted─▶ every gateway ─▶ those with people there report, at once and whenever that changes
     control stream ─Recheck─▶ every channel of this space here
 
 Presence is soft: counted from who follows a channel of the space, coalesced, told to those who asked, and forgotten with the
-gateway that said it. Who *may* do something is never decided here.
+gateway that said it. Nobody asks about most spaces, and everybody's inbox is one: so what is not watched is only counted. (Each of
+them reporting every 20 s took 12 % of a core for 10,000 sockets that said nothing.) Who *may* do something is never decided here.
 
-Invariant: at most one presence frame an interval goes to each watcher and to the link, however much comes and goes.
+Invariants: at most one presence frame an interval goes to each watcher and to the link, however much comes and goes; a space that
+nobody watches on any gateway has no timer and says nothing.
 """
 
 from __future__ import annotations
@@ -50,9 +53,9 @@ class CommunityLimits(Struct, frozen=True):
     interval_s: float = 2.0
     """Between two presence frames: a radio that wakes more often costs a phone's battery."""
     repeat_s: float = 20.0
-    """How often a gateway repeats what it said, for those who missed it."""
+    """How often a gateway repeats what it said, and that it wants to know, for those who missed it."""
     forget_s: float = 50.0
-    """After this, a silent gateway's people are gone."""
+    """After this, a silent gateway's people are gone, and what it wanted to know is not wanted any more."""
     named_max: int = 50
     """Users named in a frame; beyond it only their number."""
     watchers_max: int = 5_000
@@ -66,6 +69,8 @@ class PresenceReport(Struct, frozen=True, array_like=True):
     origin: int
     online: int
     users: tuple[int, ...]
+    wanted: bool = True
+    """Whether somebody there watches, and so wants the others' reports. The previous version leaves it out, and always does."""
 
 
 class Elsewhere(Struct):
@@ -95,6 +100,7 @@ class Community:
         "reported_at",
         "ticking",
         "told",
+        "wanted_until",
         "watchers",
     )
 
@@ -115,6 +121,8 @@ class Community:
         self.ticking = False
         self.reported_at = -1e9
         self.told: tuple[int, tuple[int, ...]] | None = None
+        self.wanted_until = -1e9
+        """Until when another gateway wants to know who is present here."""
 
     def receive(self, message: CommunityMessage) -> None:
         match message:
@@ -141,7 +149,8 @@ class Community:
                 assert_never(message)
 
     def passivate(self) -> bool:
-        return not (self.channels or self.watchers or self.present or self._asked)
+        idle = not (self.channels or self.watchers or self.present or self._asked)
+        return idle and not self._is_wanted()
 
     def stopped(self) -> None:
         for channel in self.channels.values():
@@ -176,6 +185,8 @@ class Community:
         self.watchers.pop(session_key, None)
         for ticket in [ticket for ticket, watcher in self._asked.items() if watcher.session_key == session_key]:
             del self._asked[ticket]
+        if not self.watchers:
+            self.elsewhere.clear()
 
     def _ask(self, watcher: WatchOn) -> None:
         self._ticket += 1
@@ -191,18 +202,29 @@ class Community:
             watcher.session.tell_control(WatchAnswered(watcher.id, self._space, Code.OK))
             self.told = None
             self._tick_soon()
+            if len(self.watchers) == 1:
+                self._report_early()
         else:
             code = getattr(message.result, "code", Code.FORBIDDEN)
             watcher.session.tell_control(WatchAnswered(watcher.id, self._space, code))
 
     def _elsewhere(self, message: PresentElsewhere) -> None:
-        if message.origin not in self.elsewhere and len(self.elsewhere) >= self._limits.gateways_max:
+        now = self._ctx.now()
+        if message.wanted:
+            news = not self._is_wanted()
+            self.wanted_until = now + self._limits.forget_s
+            if news and self.present:
+                self._report_early()
+        if not self.watchers or (message.origin not in self.elsewhere and len(self.elsewhere) >= self._limits.gateways_max):
             return
-        self.elsewhere[message.origin] = Elsewhere(message.online, message.users, self._ctx.now())
+        self.elsewhere[message.origin] = Elsewhere(message.online, message.users, now)
         self._tick_soon()
 
+    def _is_wanted(self) -> bool:
+        return self._ctx.now() < self.wanted_until
+
     def _tick_soon(self) -> None:
-        if not self.ticking:
+        if not self.ticking and (self.watchers or self._is_wanted()):
             self.ticking = True
             self._ctx.after(self._limits.interval_s, TICK)
 
@@ -210,15 +232,28 @@ class Community:
         now = self._ctx.now()
         limits = self._limits
         self.elsewhere = {origin: report for origin, report in self.elsewhere.items() if now - report.at < limits.forget_s}
-        if self.changed or (self.present and now - self.reported_at >= limits.repeat_s):
-            self.changed = False
-            self.reported_at = now
-            here = tuple(sorted(self.present)[: limits.named_max])
-            report = PresenceReport(self._space, self._gateway, len(self.present), here)
-            self._link.announce(PRESENCE_TOPIC, msgspec.msgpack.encode(report))
+        wanted = self._is_wanted()
+        if (self.watchers or wanted) and (self.changed or now - self.reported_at >= limits.repeat_s):
+            self._report()
         self._tell_watchers()
-        if self.present or self.elsewhere:
+        if self.watchers or (wanted and self.present):
             self._tick_soon()
+
+    def _report_early(self) -> None:
+        """Not at the next tick but now, unless something was said just before: a first watcher would wait for two ticks."""
+        if self._ctx.now() - self.reported_at >= self._limits.interval_s:
+            self._report()
+        else:
+            self.changed = True
+            self._tick_soon()
+
+    def _report(self) -> None:
+        """Tells the other gateways who is present here, and whether that is wanted to be known of them."""
+        self.changed = False
+        self.reported_at = self._ctx.now()
+        here = tuple(sorted(self.present)[: self._limits.named_max])
+        report = PresenceReport(self._space, self._gateway, len(self.present), here, wanted=bool(self.watchers))
+        self._link.announce(PRESENCE_TOPIC, msgspec.msgpack.encode(report))
 
     def _tell_watchers(self) -> None:
         if not self.watchers:

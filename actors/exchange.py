@@ -250,9 +250,10 @@ class Exchange:
             report = _REPORT.decode(payload)
         except msgspec.MsgspecError:
             return
-        community = self._near.communities.find(report.space)
+        # Whoever comes here later is news to somebody who watches now: the space is kept in mind also where nobody of it is.
+        community = self._near.communities.get(report.space) if report.wanted else self._near.communities.find(report.space)
         if community is not None:
-            community.tell(PresentElsewhere(report.origin, report.online, report.users))
+            community.tell(PresentElsewhere(report.origin, report.online, report.users, report.wanted))
 
     def _tell(self, stream: int, message: Heard | Ephemeral) -> None:
         channel = self._near.channels.find(stream)

@@ -288,11 +288,12 @@ class WatchOff(Struct, frozen=True, gc=False):
 
 
 class PresentElsewhere(Struct, frozen=True, gc=False):
-    """Who is present on another gateway; `users` is cut at a bound, `online` is not."""
+    """Who is present on another gateway; `users` is cut at a bound, `online` is not. `wanted`: it asks the same in return."""
 
     origin: int
     online: int
     users: tuple[int, ...]
+    wanted: bool
 
 
 CommunityMessage = ChannelHere | ChannelAway | Present | WatchOn | WatchOff | PresentElsewhere | Recheck | Alarm | Answered

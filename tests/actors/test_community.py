@@ -33,9 +33,16 @@ def watcher(stage: Stage, user: int, device: int, **hello: object) -> Line:
     return line
 
 
-def elsewhere(stage: Stage, origin: int, online: int, users: tuple[int, ...]) -> None:
-    stage.exchange.announced(PRESENCE_TOPIC, msgspec.msgpack.encode(PresenceReport(SPACE, origin, online, users)))
+def elsewhere(stage: Stage, origin: int, online: int, users: tuple[int, ...], *, wanted: bool = True) -> None:
+    stage.exchange.announced(PRESENCE_TOPIC, msgspec.msgpack.encode(PresenceReport(SPACE, origin, online, users, wanted)))
     stage.run()
+
+
+def reports(stage: Stage) -> list[PresenceReport]:
+    """What was said to the other gateways since this was last asked."""
+    said = [msgspec.msgpack.decode(payload, type=PresenceReport) for topic, payload in stage.link.announced if topic == PRESENCE_TOPIC]
+    stage.link.announced.clear()
+    return said
 
 
 def presences(line: Line) -> list[Frame]:
@@ -103,17 +110,71 @@ def test_gateways_tell_each_other_and_forget_who_is_silent() -> None:
     elsewhere(stage, 99, 2, (1, 5))
     stage.wait(2.1)
     assert presences(line) == [Presence(SPACE, 2, (1, 5))]
-    (report,) = [msgspec.msgpack.decode(p, type=PresenceReport) for topic, p in stage.link.announced if topic == PRESENCE_TOPIC]
-    assert report == PresenceReport(SPACE, GATEWAY, 1, (1,))
+    assert reports(stage)[-1] == PresenceReport(SPACE, GATEWAY, 1, (1,), wanted=True)
     stage.wait(60)
     assert presences(line) == [Presence(SPACE, 1, (1,))]
 
 
-def test_what_is_said_is_repeated_for_those_who_missed_it() -> None:
+def test_what_nobody_watches_is_counted_and_costs_nothing() -> None:
+    stage = Stage()
+    for user in range(1, 21):
+        follower(stage, user, user + 100)
+    timers = len(stage.turns.alarms)
+    stage.wait(65)
+    assert not reports(stage)
+    assert len(stage.turns.alarms) == timers
+    elsewhere(stage, 99, 3, (1, 5, 6), wanted=False)
+    stage.wait(65)
+    assert not reports(stage), "a gateway that only tells wants no answer"
+    assert len(stage.turns.alarms) == timers
+
+
+def test_the_first_who_watches_has_the_other_gateways_asked_at_once() -> None:
     stage = Stage()
     follower(stage, 1, 11)
-    stage.wait(65)
-    assert 3 <= sum(topic == PRESENCE_TOPIC for topic, _ in stage.link.announced) <= 5
+    watcher(stage, 9, 19)
+    assert reports(stage) == [PresenceReport(SPACE, GATEWAY, 1, (1,), wanted=True)]
+    watcher(stage, 8, 18)
+    assert not reports(stage)
+
+
+def test_what_somebody_watches_elsewhere_is_told_at_once_when_it_changes_and_again_for_those_who_missed_it() -> None:
+    stage = Stage()
+    first = follower(stage, 1, 11)
+    elsewhere(stage, 99, 0, ())
+    assert reports(stage) == [PresenceReport(SPACE, GATEWAY, 1, (1,), wanted=False)]
+    follower(stage, 2, 12)
+    stage.wait(2.1)
+    first.drop()
+    stage.wait(2.1)
+    assert [report.users for report in reports(stage)] == [(1, 2), (2,)]
+    for _ in range(4):
+        stage.wait(20)
+        elsewhere(stage, 99, 0, ())
+    assert 3 <= len(reports(stage)) <= 5
+    stage.wait(60)
+    reports(stage)
+    follower(stage, 3, 13)
+    stage.wait(60)
+    assert not reports(stage), "nobody has wanted it for longer than a silent gateway is remembered"
+
+
+def test_who_comes_where_nobody_was_is_told_to_the_gateway_that_wants_to_know() -> None:
+    stage = Stage()
+    elsewhere(stage, 99, 0, ())
+    stage.wait(5)
+    assert not reports(stage), "there was nothing to tell"
+    follower(stage, 1, 11)
+    stage.wait(2.1)
+    assert reports(stage) == [PresenceReport(SPACE, GATEWAY, 1, (1,), wanted=False)]
+
+
+def test_a_gateway_of_the_previous_version_wants_to_know_always() -> None:
+    stage = Stage()
+    follower(stage, 1, 11)
+    stage.exchange.announced(PRESENCE_TOPIC, msgspec.msgpack.encode((SPACE, 99, 1, (7,))))
+    stage.run()
+    assert [report.online for report in reports(stage)] == [1]
 
 
 def test_a_crowd_is_a_number() -> None:
