@@ -161,6 +161,16 @@ class Listener:
         await self.multiplexer.wait_empty()
 
     @property
+    def draining(self) -> bool:
+        """It takes nobody any more."""
+        return self._draining
+
+    @property
+    def resting(self) -> bool:
+        """It was out of descriptors, and tries again at the next tick."""
+        return self._resting
+
+    @property
     def half_open(self) -> int:
         return len(self._half_open)
 

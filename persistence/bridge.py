@@ -181,7 +181,8 @@ class Bridge:
         self._replica: LanePort | None = None
         if options.replica_dsn is not None:
             self._replica = self._add(REPLICA, options.replica_dsn, options.connections_max)
-        self._replica_down_until = -math.inf
+        self.replica_down_until = -math.inf
+        """Until then, in trio's time, reads that a replica could answer go to the primary."""
         self._calls: dict[Call, tuple[LanePort, Callable[[outcome.Outcome[Any]], None]]] = {}
         self._far: FarSide | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -214,13 +215,13 @@ class Bridge:
         if pool == "replica" and self._replica is not None:
             assert readonly, "a replica can only be read"
             until = trio.current_time() + deadline_s
-            if trio.current_time() >= self._replica_down_until:
+            if trio.current_time() >= self.replica_down_until:
                 try:
                     return await self._replica.run(work, deadline_s=deadline_s, readonly=True, isolation=isolation)
                 except Unavailable as error:
                     # A conflict or an expired statement says nothing about the replica's health, but the primary may still answer in time.
                     if error.reason not in ("conflict", "timeout"):
-                        self._replica_down_until = trio.current_time() + self._options.replica_retry_s
+                        self.replica_down_until = trio.current_time() + self._options.replica_retry_s
                     if error.reason == "closed" or trio.current_time() >= until:
                         raise
                 except Busy:

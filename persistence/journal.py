@@ -177,7 +177,8 @@ class Journal:
         self._merge_full = trio.Event()
         self._pace = Pace()
         self._merge_pace = Pace()
-        self._troubled = False
+        self.troubled = False
+        """Postgres could not be asked the last time."""
         self._waits_since_s = 0.0
         """When the first of the queue came."""
         self.stats = JournalStats()
@@ -495,8 +496,8 @@ class Journal:
 
     def _note(self, trouble: str) -> None:
         """Logs the beginning and the end of an absence, not each of the thousands of entries in between."""
-        if bool(trouble) is not self._troubled:
-            self._troubled = bool(trouble)
+        if bool(trouble) is not self.troubled:
+            self.troubled = bool(trouble)
             if trouble:
                 log.warning("journal_unavailable", error=trouble)
             else:

@@ -138,7 +138,8 @@ class Store:
         self._unanswered: dict[_Asked, None] = {}
         self._news = trio.Event()
         self._serving = False
-        self._troubled = False
+        self.troubled = False
+        """Postgres could not be asked the last time."""
 
     @property
     def queries_waiting(self) -> int:
@@ -232,8 +233,8 @@ class Store:
 
     def _note(self, trouble: str) -> None:
         """Logs the beginning and the end of an absence, not each of the thousands of queries in between."""
-        if bool(trouble) is not self._troubled:
-            self._troubled = bool(trouble)
+        if bool(trouble) is not self.troubled:
+            self.troubled = bool(trouble)
             if trouble:
                 log.warning("store_unavailable", error=trouble)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -70,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument("--check", action="store_true", help="only say what is missing; exit status 1 if anything is")
 
     tree = add("tree", _tree, "draw the supervision tree")
-    tree.add_argument("--live", action="store_true", help="of the processes that run now: state, restarts, inbox depth")
+    tree.add_argument("--live", action="store_true", help="of the processes that run now: who is slow, what is busy, what restarts")
+    tree.add_argument("--once", action="store_true", help="with --live: print it once, whole, instead of redrawing it")
+    tree.add_argument("--json", action="store_true", help="with --live: once, as JSON")
     tree.add_argument("--role", choices=("gateway", "jobs", "dev"), default="gateway", help="which tree, without --live")
     tree.add_argument("--portholes", type=Path, help="the folder to look in; dev's is DATA/run")
 
@@ -168,7 +171,8 @@ def _migrate(parsed: argparse.Namespace) -> int:
 
 def _tree(parsed: argparse.Namespace) -> int:
     from supervisors.drawing import draw
-    from supervisors.porthole import default_folder, look
+    from supervisors.live import render, render_json, see, watch
+    from supervisors.porthole import default_folder
 
     if not parsed.live:
         from supervisors.blueprints import blueprint
@@ -176,11 +180,14 @@ def _tree(parsed: argparse.Namespace) -> int:
         _say(draw(blueprint(parsed.role)))
         return 0
     folders = [parsed.portholes] if parsed.portholes else [DEV_FOLDER / "run", default_folder()]
-    drawings = [drawing for folder in folders for drawing in trio.run(look, folder)]
-    if not drawings:
+    if sys.stdout.isatty() and not (parsed.once or parsed.json):
+        trio.run(watch, folders, _draw, shutil.get_terminal_size)
+        return 0
+    seen = trio.run(see, folders)
+    if not seen:
         _complain(f"no process of EduConnect runs whose porthole is in {' or '.join(map(str, folders))}; name its folder with --portholes")
         return 1
-    _say("\n\n".join(f"{name}\n{drawing}" for name, drawing in drawings))
+    _say(render_json(seen) if parsed.json else render(seen, whole=True))
     return 0
 
 
@@ -223,6 +230,11 @@ def _epoch(parsed: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a command's output
+
+
+def _draw(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _complain(text: object) -> None:

@@ -17,10 +17,12 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 import trio
 
@@ -30,14 +32,16 @@ from gateway.tokens import load_or_generate_pem
 from persistence.migrate import migrate
 from supervisors.blueprints import dev_tree
 from supervisors.demo import AMINA, JUMA, make_demo
-from supervisors.drawing import draw_live
 from supervisors.embedded_postgres import PostgresOptions, serve_postgres
 from supervisors.embedded_valkey import ValkeyAddress, ValkeyOptions, serve_valkey
-from supervisors.porthole import serve_drawing
+from supervisors.looking import look_at_parent
+from supervisors.porthole import serve_view
 from supervisors.program import Program
+from supervisors.pulse import Pulse
 from supervisors.told import Told
 from supervisors.tree import SupervisorGaveUp, Tree
 from supervisors.tree_state import describe
+from supervisors.troubles import Troubles
 
 log = structlog.get_logger("dev")
 
@@ -163,10 +167,17 @@ class Installation:
 
 async def run_dev(installation: Installation, say: Callable[[str], None]) -> int:
     """Runs it until SIGINT or SIGTERM. Returns the exit status."""
-    tree = Tree(installation.spec(), report=_Bystander(say))
+    pulse, troubles = Pulse(), Troubles(time.time)
+    bystander = _Bystander(say, troubles)
+    tree = Tree(installation.spec(), report=bystander)
+
+    async def view() -> bytes:
+        return msgspec.json.encode(await look_at_parent(tree, pulse, troubles, "dev"))
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, installation)
-        await nursery.start(serve_drawing, installation.portholes, "dev", lambda: draw_live(tree.state()))
+        await nursery.start(pulse.run)
+        await nursery.start(serve_view, installation.portholes, "dev", view)
 
         def started(_: Tree | None) -> None:
             say(welcome(installation))
@@ -206,11 +217,13 @@ Ctrl-C stops everything.
 class _Bystander:
     """Says at the terminal what a person wants to know of the tree: what fell, and that it is back."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], troubles: Troubles) -> None:
         self._say = say
+        self._troubles = troubles
         self._fallen: set[str] = set()
 
     def __call__(self, event: str, path: str, cause: Exception | None) -> None:
+        self._troubles.note_in_tree(event, path, cause)
         log.info(event, path=path, cause=describe(cause) if cause is not None else None)
         name = path.rpartition("/")[2]
         if event == "child_crashed" and cause is not None:

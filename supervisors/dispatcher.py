@@ -63,7 +63,7 @@ class Dispatcher(Turns):
             clock=clock,
             wall=wall,
             random=random,
-            on_crash=_log_crash if on_crash is None else on_crash,
+            on_crash=log_crash if on_crash is None else on_crash,
             on_dead_letter=_log_dead_letter if on_dead_letter is None else on_dead_letter,
         )
         self.late_answers = 0
@@ -185,7 +185,7 @@ class _Answer(Generic[R]):
         self.tell(message)
 
 
-def _log_crash(pool: str, key: Hashable, cause: Exception) -> None:
+def log_crash(pool: str, key: Hashable, cause: Exception) -> None:
     log.error("actor_crashed", pool=pool, key=str(key), exc_info=cause)
 
 

@@ -41,6 +41,7 @@ from gateway.admission import Gates
 from gateway.client_address import Trust
 from gateway.connection import Bounds
 from gateway.handshake import Policy
+from gateway.http_counts import HttpCounts
 from gateway.http_serving import HttpBounds, HttpServing
 from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
@@ -67,9 +68,13 @@ from persistence.store import Store
 from supervisors.blueprints import node_tree
 from supervisors.cast import CastLimits, Ports, assemble
 from supervisors.dispatcher import Dispatcher
+from supervisors.farewells import log_farewell
 from supervisors.housekeeping import Housekeeping
+from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
 from supervisors.settings import DAY_S, Settings
+from supervisors.tree import Tree
+from supervisors.troubles import Troubles
 
 log = structlog.get_logger("node")
 
@@ -99,6 +104,7 @@ class Node:
         self._port = 0
         """Where it was first bound: a listener that is built anew is where it was, also when the port was a free one."""
         near = Neighbourhood()
+        near.farewell = log_farewell
         self.exchange = Exchange(near)
         self.bridge = Bridge(_bridge_options(settings))
         way = Way(parse_address(settings.redis.url.reveal()), f"educonnect-{self.number:08x}")
@@ -128,8 +134,17 @@ class Node:
         self.accounts = PostgresAccounts(
             self.bridge, self.exchange, SessionRules(refresh_s=settings.tokens.refresh_s, grace_s=settings.tokens.grace_s)
         )
+        self.pulse = Pulse()
+        self.troubles = Troubles(time.time)
+        self.tree: Tree | None = None
+        """What runs the spec, where somebody wants to see it."""
         self.dispatcher = Dispatcher(
-            clock=trio.current_time, wall=time.time, random=random.random, before_round=self._cork, after_round=self._uncork
+            clock=trio.current_time,
+            wall=time.time,
+            random=random.random,
+            on_crash=self.troubles.actor_crashed,
+            before_round=self._cork,
+            after_round=self._uncork,
         )
         ports = Ports(self.number, self.store, self.journal, self.link, self.keys)
         self.cast = assemble(self.dispatcher, near, self.exchange, ports, cast_limits(settings))
@@ -139,6 +154,14 @@ class Node:
         )
         self.exchange.settle(self.link, self.control.poke, self.sessions)
         self.housekeeping = Housekeeping(self.bridge, self.accounts, horizon_s=settings.sync.horizon_days * DAY_S)
+        passwords = settings.passwords
+        self.passwords = Passwords(
+            Cost(passwords.memory_kib, passwords.rounds, passwords.lanes),
+            concurrent_max=passwords.concurrent_max,
+            waiting_max=passwords.waiting_max,
+            wait_s=passwords.wait_s,
+        )
+        self.http_counts = HttpCounts()
         self.listener: Listener | None = None
         self._corked: Listener | None = None
         self.http = HttpServing(create_app(self._services()), msgspec.convert(settings.http, HttpBounds, from_attributes=True))
@@ -244,17 +267,11 @@ class Node:
         return epoch == self.epoch
 
     def _services(self) -> Services:
-        settings = self.settings.passwords
         return Services(
             accounts=self.accounts,
             tokens=self.keys,
             sessions=self.sessions,
-            passwords=Passwords(
-                Cost(settings.memory_kib, settings.rounds, settings.lanes),
-                concurrent_max=settings.concurrent_max,
-                waiting_max=settings.waiting_max,
-                wait_s=settings.wait_s,
-            ),
+            passwords=self.passwords,
             rates=Rates(self.commands),
             metrics=Metrics(node_metrics(self)),
             probes={
@@ -268,6 +285,7 @@ class Node:
             limits=auth_limits(self.settings),
             sync_limits=sync_limits(self.settings),
             registration_open=self.settings.accounts.registration_open,
+            http=self.http_counts,
         )
 
     async def _ask_database(self) -> Readiness:

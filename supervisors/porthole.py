@@ -1,6 +1,6 @@
-"""A look into a running process: each serves the drawing of its tree, as it is at that moment, on a unix socket in a folder.
+"""A look into a running process: each serves a view of itself, as it is at that moment, on a unix socket in a folder.
 
-    educonnect tree --live ─▶ every socket in the folder ─▶ one drawing each
+    educonnect tree --live ─▶ every socket in the folder, all at once ─▶ one view each (JSON of `supervisors.view`)
 
 Only whoever may enter the folder may look, and looking changes nothing: not even where the process has no descriptor left for whoever
 looks, which is when people do.
@@ -12,15 +12,18 @@ import errno
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import trio
 
-DRAWING_BYTES_MAX: Final = 1 << 20
-LOOK_S: Final = 3.0
+VIEW_BYTES_MAX: Final = 1 << 20
+LOOK_S: Final = 5.0
+"""The most that one process may take to answer; one that is busy with everything else is seen as such."""
+LOOKS_MAX: Final = 4
+"""At a time; more wait."""
 SEND_S: Final = 3.0
 REST_S: Final = 0.5
 """Before the next attempt where no descriptor was left to take a connection with."""
@@ -36,10 +39,10 @@ def default_folder() -> Path:
     return Path(base) / f"educonnect-{os.getuid()}"
 
 
-async def serve_drawing(
-    folder: Path, name: str, draw: Callable[[], str], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+async def serve_view(
+    folder: Path, name: str, view: Callable[[], Awaitable[bytes]], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Answers every connection with `draw()`, until cancelled."""
+    """Answers every connection with what `view()` gives, until cancelled."""
     path = _make_room(folder, f"{name}.{os.getpid()}{_SUFFIX}")
     ear = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -47,46 +50,63 @@ async def serve_drawing(
             await ear.bind(address)
         path.chmod(0o600)
         ear.listen(16)
-        task_status.started()
-        while True:
-            try:
-                connection, _ = await ear.accept()
-            except OSError as error:
-                if error.errno not in _OUT_OF_ROOM:
-                    raise
-                await trio.sleep(REST_S)
-                continue
-            with connection, trio.move_on_after(SEND_S):
+        looks = trio.CapacityLimiter(LOOKS_MAX)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
                 try:
-                    await trio.SocketStream(connection).send_all(draw().encode())
-                except trio.BrokenResourceError:
+                    connection, _ = await ear.accept()
+                except OSError as error:
+                    if error.errno not in _OUT_OF_ROOM:
+                        raise
+                    await trio.sleep(REST_S)
                     continue
+                nursery.start_soon(_show, connection, view, looks)
     finally:
         ear.close()
         path.unlink(missing_ok=True)
 
 
-async def look(folder: Path) -> list[tuple[str, str]]:
-    """The name and drawing of every process that serves one in `folder`; sockets of dead processes are passed over and removed."""
-    drawings = []
-    for path in _sockets(folder):
+async def _show(connection: trio.socket.SocketType, view: Callable[[], Awaitable[bytes]], looks: trio.CapacityLimiter) -> None:
+    with connection, trio.move_on_after(LOOK_S + SEND_S):
+        async with looks:
+            shown = await view()
         try:
-            with trio.fail_after(LOOK_S), _address(path) as address:
-                stream = await trio.open_unix_socket(address)
-                text = b""
-                async with stream:
-                    async for part in stream:
-                        text += part
-                        if len(text) > DRAWING_BYTES_MAX:
-                            break
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            continue
-        except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-            text = f"no answer: {error!r}".encode()
-        name, _, pid = path.stem.rpartition(".")
-        drawings.append((f"{name}, pid {pid}", text.decode(errors="replace").rstrip()))
-    return drawings
+            await trio.SocketStream(connection).send_all(shown)
+        except trio.BrokenResourceError:
+            return  # whoever looked has gone
+
+
+async def look(folder: Path) -> list[tuple[str, bytes | str]]:
+    """The name of every process that serves a view in `folder`, with the view, or with a text that says why there is none. All are asked
+    at once; sockets of dead processes are passed over and removed."""
+    seen: dict[Path, bytes | str] = {}
+    sockets = _sockets(folder)
+    async with trio.open_nursery() as nursery:
+        for path in sockets:
+            nursery.start_soon(_look_into, path, seen)
+    named = [(path.stem.rpartition("."), seen[path]) for path in sockets if path in seen]
+    return [(f"{name}, pid {pid}", view) for (name, _, pid), view in named]
+
+
+async def _look_into(path: Path, seen: dict[Path, bytes | str]) -> None:
+    try:
+        with trio.fail_after(LOOK_S), _address(path) as address:
+            stream = await trio.open_unix_socket(address)
+            view = b""
+            async with stream:
+                async for part in stream:
+                    view += part
+                    if len(view) > VIEW_BYTES_MAX:
+                        break
+    except ConnectionRefusedError:
+        _remove(path)
+    except trio.TooSlowError:
+        seen[path] = f"no answer within {LOOK_S:g} s: it is stopped, or busy with one thing for as long"
+    except (OSError, trio.BrokenResourceError) as error:
+        seen[path] = f"no answer: {error!r}"
+    else:
+        seen[path] = view or "no answer: it ended while it was asked"
 
 
 def _make_room(folder: Path, name: str) -> Path:
@@ -110,6 +130,10 @@ def _address(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _sockets(folder: Path) -> list[Path]:

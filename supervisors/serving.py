@@ -15,12 +15,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 import trio
 
-from supervisors.drawing import draw_live
+from supervisors.looking import look_at_node
 from supervisors.node import Node
-from supervisors.porthole import serve_drawing
+from supervisors.porthole import serve_view
 from supervisors.settings import Settings
 from supervisors.told import Told
 from supervisors.tree import SupervisorGaveUp, Tree
@@ -91,7 +92,10 @@ async def serve(settings: Settings, role: str, *, name: str = "", portholes: Pat
     return_large_blocks()
     addresses: list[str] = []
     node = Node(settings, on_listening=addresses.extend)
-    tree = Tree(node.spec(role))
+    tree = node.tree = Tree(node.spec(role), report=node.troubles.in_tree)
+
+    async def view() -> bytes:
+        return msgspec.json.encode(await look_at_node(node, tree, role))
 
     def ready(_: Tree | None) -> None:
         calm_collector()
@@ -101,7 +105,8 @@ async def serve(settings: Settings, role: str, *, name: str = "", portholes: Pat
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, nursery.cancel_scope)
-        await nursery.start(serve_drawing, portholes, name or role, lambda: draw_live(tree.state(), node.dispatcher.states()))
+        await nursery.start(node.pulse.run)
+        await nursery.start(serve_view, portholes, name or role, view)
         try:
             await tree.run(task_status=Told(ready))
         except SupervisorGaveUp as gave_up:

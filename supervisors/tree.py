@@ -53,7 +53,7 @@ class Tree:
 
     def __init__(self, spec: Supervisor, *, random: Callable[[], float] | None = None, report: Report | None = None) -> None:
         """`random`: uniform in [0, 1), for the jitter of backoffs."""
-        outside = _Outside(random=random_module.random if random is None else random, report=_log if report is None else report)
+        outside = _Outside(random=random_module.random if random is None else random, report=log_event if report is None else report)
         self._root = _Node(spec, spec.name, outside)
 
     async def run(self, *, task_status: trio.TaskStatus[Tree] = trio.TASK_STATUS_IGNORED) -> None:
@@ -417,7 +417,7 @@ def _just_ended(node: _Node) -> bool:
     return node.over and node.phase is Phase.RUNNING
 
 
-def _log(event: str, path: str, cause: Exception | None) -> None:
+def log_event(event: str, path: str, cause: Exception | None) -> None:
     if cause is None:
         (log.error if event == "child_stuck" else log.info)(event, path=path)
     else:

@@ -7,6 +7,7 @@ Invariant: its shape is that of the spec, whatever runs, so a drawing never jump
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 
 from msgspec import Struct
@@ -38,6 +39,14 @@ class TreeState(Struct, frozen=True):
     hosts: tuple[str, ...] = ()
     """Names of the actor pools that live in it."""
     children: tuple[TreeState, ...] = ()
+
+
+def places(state: TreeState, above: str = "") -> Iterator[tuple[str, TreeState]]:
+    """Every node with its path, `gateway/redis/link`, as its supervisors report it."""
+    path = f"{above}/{state.name}" if above else state.name
+    yield path, state
+    for child in state.children:
+        yield from places(child, path)
 
 
 def describe(cause: BaseException) -> str:

@@ -1,0 +1,110 @@
+"""The readings of what is kept: journal, store, bridge, outbox, housekeeping. See `supervisors.readings`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.histogram import Histogram
+from gateway.metrics import Labels, Metric
+from persistence.bridge import LanePort
+from protocol.codes import Code
+from protocol.merge import Outcome
+
+if TYPE_CHECKING:
+    from supervisors.node import Node
+
+
+def storage_metrics(node: Node) -> tuple[Metric, ...]:
+    """What an operator asks of the way to Postgres."""
+    return (*_journal(node), *_bridge(node), *_chores(node))
+
+
+def _journal(node: Node) -> tuple[Metric, ...]:
+    stats = node.journal.stats
+
+    def outcomes() -> dict[Labels, float]:
+        return {
+            (operation, Code(code).name, "yes" if replayed else "no"): float(count)
+            for (operation, code, replayed), count in stats.outcomes.items()
+        }
+
+    def changes() -> dict[Labels, float]:
+        return {(outcome.name.lower(),): float(stats.changes.get(outcome, 0)) for outcome in Outcome}
+
+    return (
+        Metric("educonnect_journal_queued", "Mutations taken and not yet answered.", "gauge", lambda: stats.queued),
+        Metric("educonnect_journal_queued_bytes", "Their size.", "gauge", lambda: stats.queued_bytes),
+        Metric(
+            "educonnect_journal_waiting_seconds",
+            "How long the first of the queue has waited.",
+            "gauge",
+            lambda: node.journal.waited_s(trio.current_time()),
+        ),
+        Metric("educonnect_journal_interval_seconds", "Between two batches, at this load.", "gauge", lambda: node.journal.interval_s),
+        Metric("educonnect_journal_entries", "Mutations answered.", "counter", lambda: stats.entries),
+        Metric("educonnect_journal_batches", "Transactions of the hot path.", "counter", lambda: stats.batches),
+        Metric("educonnect_journal_merges", "Transactions of changes of records.", "counter", lambda: stats.merges),
+        Metric("educonnect_journal_operations", "Transactions of the slow path.", "counter", lambda: stats.operations),
+        Metric("educonnect_journal_batch_entries", "Mutations in one batch.", "histogram", lambda: stats.batch_entries),
+        Metric("educonnect_journal_commit_seconds", "One batch's transaction, repeats included.", "histogram", lambda: stats.commit_s),
+        Metric(
+            "educonnect_journal_answer_seconds",
+            "The longest wait in each batch of the hot path, from taking a mutation to its answer.",
+            "histogram",
+            lambda: stats.answer_s,
+        ),
+        Metric("educonnect_journal_conflicts", "Transactions that others stood in the way of.", "counter", lambda: stats.conflicts),
+        Metric("educonnect_journal_collisions", "Something unique made twice at once.", "counter", lambda: stats.collisions),
+        Metric("educonnect_journal_resubmitted", "Batches with an unknown outcome, sent again.", "counter", lambda: stats.resubmitted),
+        Metric("educonnect_journal_bisected", "Batches taken apart for one bad entry.", "counter", lambda: stats.bisected),
+        Metric("educonnect_journal_poisoned", "Entries that the database cannot take.", "counter", lambda: stats.poisoned),
+        Metric("educonnect_journal_unavailable", "Mutations the database was away for.", "counter", lambda: stats.unavailable),
+        Metric(
+            "educonnect_mutations",
+            "Answers to mutations, by operation and code; replayed: the outcome was known already.",
+            "counter",
+            outcomes,
+            ("operation", "code", "replayed"),
+        ),
+        Metric("educonnect_sync_changes", "Changes of records that were taken, by what became of them.", "counter", changes, ("outcome",)),
+    )
+
+
+def _bridge(node: Node) -> tuple[Metric, ...]:
+    def lanes(figure: Callable[[LanePort], float]) -> Callable[[], dict[Labels, float]]:
+        return lambda: {(name,): float(figure(lane)) for name, lane in node.bridge.lanes.items()}
+
+    def times(figure: Callable[[LanePort], Histogram]) -> Callable[[], dict[Labels, Histogram]]:
+        return lambda: {(name,): figure(lane) for name, lane in node.bridge.lanes.items()}
+
+    def failed() -> dict[Labels, float]:
+        return {(name, fault): float(n) for name, lane in node.bridge.lanes.items() for fault, n in lane.counts.failed.items()}
+
+    lane = ("lane",)
+    call_s, wait_s = times(lambda one: one.counts.call_s), times(lambda one: one.counts.wait_s)
+    return (
+        Metric("educonnect_postgres_calls", "Calls under way or waiting for a connection.", "gauge", lanes(lambda one: one.calls), lane),
+        Metric("educonnect_postgres_busy", "Calls refused at the bound.", "counter", lanes(lambda one: one.counts.busy), lane),
+        Metric("educonnect_postgres_faults", "Calls the world failed, by how.", "counter", failed, ("lane", "fault")),
+        Metric("educonnect_postgres_call_seconds", "A call, from asking to its answer.", "histogram", call_s, lane),
+        Metric("educonnect_postgres_wait_seconds", "Its wait for a connection.", "histogram", wait_s, lane),
+        Metric("educonnect_store_waiting", "Queries waiting.", "gauge", lambda: node.store.queries_waiting),
+        Metric(
+            "educonnect_control_age_seconds",
+            "Since the database last answered the question for revocations; -1 before it first did.",
+            "gauge",
+            lambda: -1.0 if node.control.fresh_s is None else node.control.fresh_s,
+        ),
+    )
+
+
+def _chores(node: Node) -> tuple[Metric, ...]:
+    return (
+        Metric("educonnect_outbox_delivered", "Inbox entries delivered.", "counter", lambda: node.outbox.delivered),
+        Metric("educonnect_outbox_dropped", "Inbox entries that concerned nobody any more.", "counter", lambda: node.outbox.dropped),
+        Metric("educonnect_outbox_given_up", "Inbox entries set aside for a person to look at.", "counter", lambda: node.outbox.given_up),
+        Metric("educonnect_housekeeping_swept", "Rows deleted that nobody needs.", "counter", lambda: node.housekeeping.swept),
+    )
