@@ -18,6 +18,7 @@ from typing import assert_never
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.cell import Context, Ref
 from actors.link_port import Link
@@ -156,7 +157,7 @@ class Community:
         for channel in self.channels.values():
             channel.tell_control(CommunityLost())
         for watcher in (*self.watchers.values(), *self._asked.values()):
-            watcher.session.tell_control(PeopleLost(self._space))
+            watcher.session.tell_control(PeopleLost(self._space, watcher.id))
 
     def _count(self, user: int, more: int) -> None:
         count = self.present.get(user, 0) + more
@@ -184,7 +185,9 @@ class Community:
         """Also where the answer that would let it watch is still out: nobody else would ever take out a session that is gone."""
         self.watchers.pop(session_key, None)
         for ticket in [ticket for ticket, watcher in self._asked.items() if watcher.session_key == session_key]:
-            del self._asked[ticket]
+            watcher = self._asked.pop(ticket)
+            if watcher.id:  # that it is off again is answered by itself; this request has its own answer, if there is somebody to hear it
+                watcher.session.tell_control(WatchAnswered(watcher.id, self._space, Code.OK))
         if not self.watchers:
             self.elsewhere.clear()
 
@@ -198,7 +201,7 @@ class Community:
         if watcher is None:
             return
         if isinstance(message.result, MemberList):
-            self.watchers[watcher.session_key] = watcher
+            self.watchers[watcher.session_key] = replace(watcher, id=0)  # its request has its answer now, whatever is asked again
             watcher.session.tell_control(WatchAnswered(watcher.id, self._space, Code.OK))
             self.told = None
             self._tick_soon()

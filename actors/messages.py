@@ -80,9 +80,11 @@ class FollowEnded(Struct, frozen=True, gc=False):
 
 
 class PeopleLost(Struct, frozen=True, gc=False):
-    """The user's or a community's actor was rebuilt: say again what it should know. `space` 0: the user's."""
+    """The user's or a community's actor was rebuilt: say again what it should know. `space` 0: the user's. `id`: of the `Watch` that it had
+    not answered, or 0."""
 
     space: int
+    id: int = 0
 
 
 class WatchAnswered(Struct, frozen=True, gc=False):

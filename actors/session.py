@@ -261,7 +261,7 @@ class Session:
             case WatchAnswered():
                 self._watched(message)
             case PeopleLost():
-                self._say_again(message.space)
+                self._say_again(message.space, message.id)
             case Kick():
                 self._end(message.code, message.detail, message.wait_ms)
             case DrainSoon():
@@ -550,14 +550,14 @@ class Session:
         elif alarm is STUCK:
             self._end(Code.SLOW, f"nothing was taken for {self._limits.stuck_s:g} s", 1_000)
 
-    def _say_again(self, space: int) -> None:
+    def _say_again(self, space: int, id: int) -> None:
         claims = self.claims
         if claims is None or self.state is State.CLOSED:
             return
         if space == 0:
             self._near.users.get(claims.user).tell_control(Enter(self._key, self._ctx.self, claims.session))
         elif self.watches and space in self.watches:
-            self._watch_on(0, space)
+            self._watch_on(id, space)
 
     # Work, by command
 

@@ -8,7 +8,7 @@ from actors.community import PRESENCE_TOPIC, CommunityLimits, PresenceReport
 from actors.storage import Denied, Events, Fact, ListMembers, MemberList, ReadAfter
 from protocol.codec import encode
 from protocol.codes import Code
-from protocol.events import SessionRevoked
+from protocol.events import AuthorityChanged, SessionRevoked
 from protocol.frames import Failed, Frame, Goodbye, Granted, Presence, Watch
 from protocol.values import Cursor, LinkQuality
 from supervisors.cast import CastLimits
@@ -209,6 +209,42 @@ def test_a_community_that_crashes_knows_again_who_is_there_and_who_watches() -> 
     follower(stage, 2, 12)
     stage.wait(2.1)
     assert presences(line)[-1] == Presence(SPACE, 2, (1, 2))
+
+
+def test_a_watch_is_answered_once_also_when_its_owners_authority_is_looked_at_again() -> None:
+    stage = Stage()
+    line = watcher(stage, 9, 19)
+    for answer in (MemberList((), False), Denied(Code.NOT_FOUND)):
+        stage.exchange.controlled([Fact(1, 1, 0, 0, encode(AuthorityChanged(SPACE, 9)), 0)])
+        stage.run()
+        stage.answer(ListMembers, answer)
+        assert not [frame for frame in line.hear() if isinstance(frame, Granted | Failed)]
+
+
+def test_a_watch_that_was_looked_into_when_the_community_crashed_is_answered_all_the_same() -> None:
+    stage = Stage()
+    line = stage.connect(9, 19)
+    line.hear()
+    line.say(Watch(7, SPACE, True))
+    community = stage.near.communities.find(SPACE)
+    assert community is not None
+    community.tell("nonsense")  # type: ignore[arg-type]
+    stage.run()
+    stage.answer(ListMembers, MemberList((), False))
+    assert line.hear() == [Granted(7)]
+
+
+def test_a_watch_that_is_turned_off_before_it_was_looked_into_is_answered_too() -> None:
+    stage = Stage()
+    line = stage.connect(9, 19)
+    line.hear()
+    line.say(Watch(7, SPACE, True))
+    line.say(Watch(8, SPACE, False))
+    stage.answer(ListMembers, MemberList((), False))
+    assert sorted(frame.id for frame in line.hear() if isinstance(frame, Granted)) == [7, 8]
+    follower(stage, 1, 11)
+    stage.wait(3)
+    assert not presences(line)
 
 
 def test_a_revoked_session_ends_and_the_others_do_not() -> None:
