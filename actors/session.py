@@ -448,13 +448,12 @@ class Session:
 
     def _welcome(self, attached: Attached) -> None:
         opening, claims, limits = self.opening, self.claims, self._limits
-        if self.state is State.CLOSED:
-            return
         assert opening is not None and claims is not None
         if opening.resumed and opening.epoch != attached.epoch:
             self._end(Code.OVERLOAD, "the database was restored meanwhile; come back", 250)
-            return
         self.state = step(self.state, Signal.ATTACHED)
+        if self._over():
+            return
         self.opening = None
         self._near.tallies.welcomed(self.schema, self.quality)
         self.epoch = attached.epoch

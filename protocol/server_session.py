@@ -1,7 +1,7 @@
 """The server's side of a session, as a table: which frame is legal when, and what follows.
 
     NEW ──Hello───▶ ATTACHING ──ATTACHED──▶ OPEN ──DRAIN──▶ DRAINING
-     │                  ▲ Hello │ DENIED     ▲ │ Bye, CLOSE      │ Bye, CLOSE
+     │                  ▲ Hello │ Bye, CLOSE ▲ │ Bye, CLOSE      │ Bye, CLOSE
      │ Resume           │       ▼            │ ▼                 ▼
      │               TURNED   CLOSED ◀───────┼───────────────────
      │                  ▲ TURN               │
@@ -66,7 +66,6 @@ class Signal(Enum):
 
     ATTACHED = "ATTACHED"
     TURN = "TURN"
-    DENIED = "DENIED"
     DRAIN = "DRAIN"
     CLOSE = "CLOSE"
 
@@ -113,7 +112,6 @@ TABLE: dict[State, dict[Input, State]] = {
         **_stay(State.ATTACHING),
         Bye: State.CLOSED,
         Signal.ATTACHED: State.OPEN,
-        Signal.DENIED: State.CLOSED,
         Signal.DRAIN: State.ATTACHING,
         Signal.CLOSE: State.CLOSED,
     },
@@ -122,7 +120,6 @@ TABLE: dict[State, dict[Input, State]] = {
         Bye: State.CLOSED,
         Signal.ATTACHED: State.OPEN,
         Signal.TURN: State.TURNED,
-        Signal.DENIED: State.CLOSED,
         Signal.DRAIN: State.RESUMING,
         Signal.CLOSE: State.CLOSED,
     },
@@ -147,8 +144,6 @@ TABLE: dict[State, dict[Input, State]] = {
     },
     State.CLOSED: {
         Signal.ATTACHED: State.CLOSED,
-        Signal.TURN: State.CLOSED,
-        Signal.DENIED: State.CLOSED,
         Signal.DRAIN: State.CLOSED,
         Signal.CLOSE: State.CLOSED,
     },
