@@ -1,0 +1,327 @@
+"""A process full of devices: they talk by themselves, obey a few orders, and compare their copies with the truth that they are shown.
+
+    Order(enter=…) ─▶ devices live      talk ─▶ posts, by chance, at a rate       look ─▶ how many are online, what is open, what was said
+    Order(truth=…) ─▶ every copy against the log: behind, differing, and how late each event came
+
+Invariant: a crew judges its copies by nothing but what it received and the truth it is shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+import httpx
+import trio
+from msgspec import Struct
+
+from client import Account, Credentials
+from client.account import TIMEOUT_S, Login
+from proofs.faulting.copies import Arrival, Copy, Post
+from proofs.faulting.light import LightDevice
+from proofs.faulting.real import RealDevice
+from proofs.faulting.steering import serve
+from proofs.rehearsal.device import Badge
+from supervisors.serving import set_up_log
+
+SHOWN_MAX = 10
+LONG_TEXT = "the answer is on the next page " * 120
+
+
+class Member(Struct, frozen=True):
+    """One device to be."""
+
+    real: bool
+    login: Login
+    streams: tuple[int, ...]
+    channels: tuple[int, ...]
+
+
+class Entry(Struct, frozen=True):
+    """Who comes in, and where the gateways are. `first_number`: of the posts that this crew will say."""
+
+    members: tuple[Member, ...]
+    places: tuple[tuple[str, int], ...]
+    heartbeat_s: int
+    seed: int
+    first_number: int
+
+
+class Truth(Struct, frozen=True):
+    """What Postgres has of one stream from `first` on, and when each was acknowledged to its author (0: unknown)."""
+
+    stream: int
+    first: int
+    digests: list[int]
+    acknowledged: list[float]
+
+
+class Window(Struct, frozen=True):
+    """A time in which nothing is promised of what comes over gateway `gateway` (-1: of any)."""
+
+    gateway: int
+    begin: float
+    end: float
+
+
+class Order(Struct, frozen=True):
+    """One thing to do; see the module. `heads`: where every stream ends, to be told who is behind."""
+
+    enter: Entry | None = None
+    talk_per_s: float | None = None
+    long_share: float | None = None
+    look: bool = False
+    heads: dict[int, int] | None = None
+    truth: tuple[Truth, ...] | None = None
+    windows: tuple[Window, ...] = ()
+    deaf_s: float = 0.0
+    act: str = ""
+    devices: tuple[int, ...] = ()
+    value: float = 0.0
+
+
+class Late(Struct, frozen=True):
+    """An event that came later than a gateway may be deaf."""
+
+    device: int
+    stream: int
+    seq: int
+    gateway: int
+    late_s: float
+
+
+class Answer(Struct):
+    """What the order asks for; the rest stays empty."""
+
+    members: int = 0
+    online: int = 0
+    open_posts: int = 0
+    posts: list[Post] = []
+    faults: list[str] = []
+    behind: list[tuple[int, int, int, int]] = []
+    """Device, stream, how many events it has, how many there are."""
+    behind_count: int = 0
+    differing: list[str] = []
+    compared: int = 0
+    late: list[Late] = []
+    latencies_ms: list[int] = []
+    """From sending to arriving, of this crew's own posts and others', unsorted."""
+    ends: dict[int, int] = {}
+    offline: list[int] = []
+
+
+class Device(Protocol):
+    """What light and real devices have in common."""
+
+    copies: dict[int, Copy]
+    faults: list[str]
+    clock_offset_s: float
+
+    @property
+    def device(self) -> int: ...
+    @property
+    def badge(self) -> Badge: ...
+    @property
+    def place(self) -> int: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def open_posts(self) -> int: ...
+    @property
+    def ends(self) -> dict[int, int]: ...
+    def say(self, post: Post) -> None: ...
+    def stall(self) -> None: ...
+    def go_on(self) -> None: ...
+    def drop(self) -> None: ...
+    def stop(self) -> None: ...
+    async def live(self) -> None: ...
+
+
+class Crew:
+    """See the module."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._devices: dict[int, Device] = {}
+        self._channels: dict[int, tuple[int, ...]] = {}
+        self._talkers: list[int] = []
+        self._chance = Random()
+        self._number = 0
+        self._rate_per_s = 0.0
+        self._long_share = 0.0
+        self._rate_changed = trio.Event()
+        self._untold: list[Post] = []
+        self._stalled: set[int] = set()
+        self._transport = httpx.AsyncHTTPTransport(verify=False)
+
+    async def obey(self, order: Order) -> Answer:
+        answer = Answer(posts=[], faults=[], behind=[], differing=[], late=[], latencies_ms=[], ends={}, offline=[])
+        if order.enter is not None:
+            self._enter(order.enter)
+        if order.long_share is not None:
+            self._long_share = order.long_share
+        if order.talk_per_s is not None:
+            self._rate_per_s = order.talk_per_s
+            self._rate_changed.set()
+        if order.act:
+            await self._act(order)
+        if order.look:
+            self._look(answer)
+        if order.heads is not None:
+            self._find_behind(order.heads, answer)
+        if order.truth is not None:
+            self._compare(order, answer)
+        return answer
+
+    def _enter(self, entry: Entry) -> None:
+        self._chance = Random(entry.seed)
+        self._number = entry.first_number
+        for member in entry.members:
+            chance = Random(self._chance.random())
+            badge = self._badge(member, entry.places, chance)
+            kind = RealDevice if member.real else LightDevice
+            device: Device = kind(badge, entry.places, member.streams, entry.heartbeat_s, chance)
+            self._devices[badge.device] = device
+            self._channels[badge.device] = member.channels
+            self._nursery.start_soon(device.live)
+        self._talkers = [device for device, channels in self._channels.items() if channels]
+        self._nursery.start_soon(self._talk)
+
+    def _badge(self, member: Member, places: Sequence[tuple[str, int]], chance: Random) -> Badge:
+        def account() -> Account:
+            host, port = chance.choice(places)
+            return Account(f"http://{host}:{port}", httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False))
+
+        return Badge(Credentials(account(), member.login), account)
+
+    async def _talk(self) -> None:
+        """By the clock, so that a busy machine does not talk less."""
+        moment = trio.current_time()
+        while True:
+            if not self._rate_per_s:
+                self._rate_changed = trio.Event()
+                await self._rate_changed.wait()
+                moment = trio.current_time()
+                continue
+            moment += self._chance.expovariate(self._rate_per_s)
+            if moment > trio.current_time():
+                await trio.sleep_until(moment)
+            if self._rate_per_s:
+                self.say_something()
+
+    def say_something(self) -> None:
+        number = self._chance.choice(self._talkers)
+        device = self._devices[number]
+        stream = self._chance.choice(self._channels[number])
+        text = f"{self._number}: said by {number}"
+        if self._chance.random() < self._long_share:
+            text = f"{text} {LONG_TEXT}"[:4000]
+        post = Post(self._number, number, device.badge.user, stream, text, time.monotonic(), device.place)
+        self._number += 1
+        self._untold.append(post)
+        device.say(post)
+
+    async def _act(self, order: Order) -> None:
+        chosen = [self._devices[number] for number in order.devices if number in self._devices] or list(self._devices.values())
+        for device in chosen:
+            match order.act:
+                case "stall":
+                    device.stall()
+                    self._stalled.add(device.device)
+                case "go_on":
+                    device.go_on()
+                case "drop":
+                    device.drop()
+                case "clock":
+                    device.clock_offset_s = order.value
+                case "stop":
+                    device.stop()
+                case _:
+                    raise AssertionError(order.act)
+        await trio.lowlevel.checkpoint()
+
+    def _look(self, answer: Answer) -> None:
+        answer.members = len(self._devices)
+        for device in self._devices.values():
+            answer.online += device.online
+            answer.open_posts += device.open_posts
+            if not device.online and len(answer.offline) < SHOWN_MAX:
+                answer.offline.append(device.device)
+            answer.faults += [f"device {device.device}: {fault}" for fault in device.faults]
+            device.faults.clear()
+            for code, count in device.ends.items():
+                answer.ends[code] = answer.ends.get(code, 0) + count
+        told = [post for post in self._untold if post.seq or post.refusal]
+        self._untold = [post for post in self._untold if not (post.seq or post.refusal)]
+        answer.posts = told
+
+    def _find_behind(self, heads: dict[int, int], answer: Answer) -> None:
+        for number, device in self._devices.items():
+            for stream, copy in device.copies.items():
+                have, head = len(copy.digests), heads.get(stream, 0)
+                if have < head:
+                    answer.behind_count += 1
+                    if len(answer.behind) < SHOWN_MAX:
+                        answer.behind.append((number, stream, have, head))
+
+    def _compare(self, order: Order, answer: Answer) -> None:
+        assert order.truth is not None
+        by_stream = {truth.stream: truth for truth in order.truth}
+        for number, device in self._devices.items():
+            for stream, copy in device.copies.items():
+                arrivals = copy.take()
+                truth = by_stream.get(stream)
+                if truth is None:
+                    if arrivals:
+                        answer.differing.append(f"device {number} was told {len(arrivals)} events of stream {stream}, where none happened")
+                    continue
+                answer.compared += 1
+                mine = copy.digests[truth.first - 1 :].tolist()
+                if mine != truth.digests:
+                    answer.differing.append(_difference(number, stream, truth, mine))
+                if number not in self._stalled:
+                    self._judge_arrivals(number, stream, truth, arrivals, order, answer)
+        self._stalled.clear()
+        del answer.differing[SHOWN_MAX:]
+
+    def _judge_arrivals(self, number: int, stream: int, truth: Truth, arrivals: Sequence[Arrival], order: Order, answer: Answer) -> None:
+        for arrival in arrivals:
+            place = arrival.seq - truth.first
+            acknowledged = truth.acknowledged[place] if 0 <= place < len(truth.acknowledged) else 0.0
+            if not acknowledged:
+                continue
+            answer.latencies_ms.append(int(1000 * max(0.0, arrival.at - acknowledged)))
+            late_s = lateness_s(acknowledged, arrival, order.windows)
+            if order.deaf_s and late_s > order.deaf_s and len(answer.late) < SHOWN_MAX:
+                answer.late.append(Late(number, stream, arrival.seq, arrival.gateway, round(late_s, 1)))
+
+
+def lateness_s(acknowledged: float, arrival: Arrival, windows: Sequence[Window]) -> float:
+    """How late an event came, counted from when it was acknowledged, from the opening of the socket that brought it, or from the end of the
+    last fault on its way: whatever was last."""
+    ready = max(acknowledged, arrival.open_since)
+    for window in sorted(windows, key=lambda window: window.begin):
+        if window.gateway in (-1, arrival.gateway) and window.begin <= arrival.at and window.end >= ready:
+            ready = max(ready, window.end)
+    return arrival.at - ready
+
+
+def _difference(device: int, stream: int, truth: Truth, mine: Sequence[int]) -> str:
+    what = f"device {device}, stream {stream}: {truth.first - 1 + len(mine)} events, Postgres has {truth.first - 1 + len(truth.digests)}"
+    for place, (ours, theirs) in enumerate(zip(mine, truth.digests, strict=False)):
+        if ours != theirs:
+            return f"{what}; event {truth.first + place} is another one"
+    return what
+
+
+async def main() -> None:
+    set_up_log("error", "console")
+    async with trio.open_nursery() as nursery:
+        await serve(Order, Crew(nursery).obey)
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main)

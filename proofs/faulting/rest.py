@@ -1,0 +1,100 @@
+"""What a gateway holds when nobody is there: descriptors, actors, sockets. What is left when all have gone was leaked.
+
+    /proc/PID/fd, /proc/PID/status, GET /metrics ─▶ Rest      before ─▶ leaks ◀─ after
+
+Invariant: looking changes nothing: the connection that asks is closed before descriptors are counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+
+import httpx
+import psutil
+import trio
+from msgspec import Struct
+
+from persistence.bridge import Bridge
+from proofs.faulting.stage import Stage
+
+ACTORS_REST_S = 45.0
+FDS_SLACK = 12
+"""Connections to Postgres come and go with load: a pool of ten, and one that is being opened."""
+METRIC = re.compile(r"^(\w+)(?:\{(\w+)=\"([^\"]+)\"\})? ([0-9.e+]+)$", re.MULTILINE)
+POOLS_AT_REST = ("session",)
+
+
+class Rest(Struct, frozen=True):
+    """One gateway."""
+
+    gateway: int
+    pid: int
+    age_s: float
+    fds: int
+    rss_mib: float
+    sockets: int
+    actors: dict[str, int]
+    threads: int
+
+    def __str__(self) -> str:
+        actors = ", ".join(f"{count} {name}" for name, count in sorted(self.actors.items()) if count) or "none"
+        return (
+            f"gateway {self.gateway + 1}, {self.age_s:.0f} s old: {self.sockets} sockets, {self.fds} descriptors, {self.threads} threads,"
+            f" {self.rss_mib:.0f} MiB, actors: {actors}"
+        )
+
+
+async def look_at_rest(stage: Stage, bridge: Bridge, like: Sequence[Rest] = ()) -> list[Rest]:
+    """Every gateway, as soon as it holds nothing, or after a while as it is."""
+    found: list[Rest] = []
+    with trio.move_on_after(ACTORS_REST_S):
+        while True:
+            found = [await _look(stage, number) for number in range(stage.gateways)]
+            if not leaks(like or found, found):
+                return found
+            await trio.sleep(0.5)
+    return found
+
+
+async def _look(stage: Stage, number: int) -> Rest:
+    pid = stage.gateway_pid(number)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"http://127.0.0.1:{stage.ports[number]}/metrics")).text
+    sockets, actors = 0, {}
+    for name, _, label, figure in METRIC.findall(text):
+        if name == "educonnect_sockets":
+            sockets = int(float(figure))
+        elif name == "educonnect_actors":
+            actors[label] = int(float(figure))
+    await trio.sleep(0.2)
+    process = psutil.Process(pid)
+    return Rest(
+        number,
+        pid,
+        time.time() - process.create_time(),
+        len(os.listdir(f"/proc/{pid}/fd")),
+        process.memory_info().rss / 2**20,
+        sockets,
+        actors,
+        process.num_threads(),
+    )
+
+
+def leaks(before: Sequence[Rest], after: Sequence[Rest]) -> list[str]:
+    """What is there that should not be."""
+    wrong = []
+    fds = max(rest.fds for rest in before)
+    for rest in after:
+        if rest.sockets:
+            wrong.append(f"leak: gateway {rest.gateway + 1} still has {rest.sockets} sockets")
+        wrong += [
+            f"leak: gateway {rest.gateway + 1} still has {rest.actors[pool]} {pool} actors"
+            for pool in POOLS_AT_REST
+            if rest.actors.get(pool)
+        ]
+        if rest.fds > fds + FDS_SLACK:
+            wrong.append(f"leak: gateway {rest.gateway + 1} has {rest.fds} descriptors; before anybody came there were {fds}")
+    return wrong
