@@ -27,6 +27,7 @@ from client.restored import ASKED, Doubt
 from client.store import Bookmark, Saved, Store
 from client.streams import Streams
 from client.subscription import EVENTS_MAX
+from client.tickets import Tickets
 from client.upkeep import Upkeep
 from protocol.codec import UnknownEvent, UnknownFrame, encode
 from protocol.entities import Priority
@@ -81,6 +82,7 @@ class Exchange:
         self._spread = spread
         self._epoch = saved.epoch
         self.replica = Replica(store)
+        self.tickets = Tickets(store)
         self.questions = Questions(self.wake, self._after, spread)
         self.mutations = Mutations(store, saved, self.replica, wall, spread, self.wake, self._after)
         self.streams = Streams(store, self.replica, saved.cursors, self.questions.new_id, self.wake, self._after, spread, events_max)

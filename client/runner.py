@@ -1,8 +1,8 @@
 """Runs a session: carries out what the session machine says, one socket after the other, until it is over.
 
-    machine ─Connect─▶ open, Hello ─▶ ┌ read ┐ ┌ write ┐ ┌ heartbeat ┐ ┌ renew the token ┐ ─▶ cut ─▶ machine
-            ─Wait────▶ sleep          └──────┘ └───────┘ └───────────┘ └─────────────────┘
-            ─Renew───▶ HTTP           the first of them that ends ends the socket
+    machine ─Connect─▶ open, Hello or Resume ─▶ ┌ read ┐ ┌ write ┐ ┌ heartbeat ┐ ┌ renew the token ┐ ─▶ cut ─▶ machine
+            ─Wait────▶ sleep                    └──────┘ └───────┘ └───────────┘ └─────────────────┘
+            ─Renew───▶ HTTP                     the first of them that ends ends the socket
 
 Each socket has one nursery, and whatever belongs to it ends with it. Time is trio's; chance and the wall clock come from `World`.
 
@@ -15,19 +15,36 @@ from collections import deque
 from collections.abc import Callable
 
 import trio
+from msgspec.structs import replace
 
 from client.errors import AccountError, DeviceCopied, LinkClosed, ServerFault, SessionEnded, Unreachable
 from client.exchange import Exchange
 from client.link import Link, Transport
 from client.session import Session, Status, World
 from client.settings import Forking, Grant, Settings
+from client.tickets import VOID, Kept
 from protocol import client_session as machine
 from protocol.client_session import State, backoff_ms
 from protocol.codec import BadFrame, decode_frame, encode, join, split
 from protocol.codes import Code
+from protocol.cursors import pack
 from protocol.entities import SCHEMA
-from protocol.frames import VERSION, AnyFrame, Bye, Draining, Goodbye, Hello, Welcome
-from protocol.values import LinkQuality
+from protocol.frames import (
+    VERSION,
+    AnyFrame,
+    Bye,
+    Draining,
+    Failed,
+    Followed,
+    Goodbye,
+    Hello,
+    Resume,
+    Resumed,
+    TakeTicket,
+    Ticket,
+    Welcome,
+)
+from protocol.values import Cursor, LinkQuality
 
 GREETING_S = 20.0
 """From the open socket to `Welcome`. The server itself gives a client ten seconds, and then there is its own work and the way back."""
@@ -194,6 +211,9 @@ class Runner:
                 self.feed(machine.ConnectFailed(str(error)))
             return
         self._cause = socket.cut
+        told = self._machine.told
+        if (told.code if told is not None else socket.cut.code) in VOID:
+            self._exchange.tickets.drop()
         self.feed(socket.cut)
 
 
@@ -211,6 +231,12 @@ class Socket:
         self._nursery: trio.Nursery | None = None
         self._leaving = False
         self._welcome: Welcome | None = None
+        self._ticket: Kept | None = None
+        """What was shown, if it was taken or may yet be."""
+        self._first: Hello | Resume | None = None
+        """What is to be said, before anything else can be."""
+        self._cursors: tuple[Cursor, ...] = ()
+        self._clock_ms = 0
         self._opened_at = 0.0
         self._drain_at = 0.0
         self._greeted_at = 0.0
@@ -227,6 +253,10 @@ class Socket:
     def perform(self, action: machine.Action) -> None:
         """Does at once what the machine wants of the open socket."""
         match action:
+            case machine.Greet():
+                self._first = self._hello()
+            case machine.ShowTicket():
+                self._first = self._resume()
             case machine.Resume(_, reset):
                 assert self._welcome is not None
                 self._exchange.welcome(self._welcome, reset, self._link())
@@ -264,10 +294,15 @@ class Socket:
 
     async def _read(self, link: Link) -> None:
         try:
-            self._runner.feed(machine.Connected())
+            server_s = self._world.wall() + self._session.link.clock_ahead_s
+            self._ticket = self._exchange.tickets.find(self._grant.device, self._exchange.epoch, server_s)
+            self._runner.feed(machine.Connected(self._ticket is not None))
             with trio.fail_after(GREETING_S):
-                await self._greet(link)
-                await self._hear(await link.receive(), link)
+                while self._first is not None:
+                    first, self._first = self._first, None
+                    self._greeted_at = trio.current_time()
+                    await link.send(encode(first))
+                    await self._hear(await link.receive(), link)
             while True:
                 await self._hear(await link.receive(), link)
         except LinkClosed as closed:
@@ -288,8 +323,8 @@ class Socket:
             return self._settings.link
         return LinkQuality.POOR if trio.current_time() - self._greeted_at >= SLOW_GREETING_S else LinkQuality.UNKNOWN
 
-    async def _greet(self, link: Link) -> None:
-        hello = Hello(
+    def _hello(self) -> Hello:
+        return Hello(
             VERSION,
             self._grant.access_token,
             self._grant.device,
@@ -301,24 +336,60 @@ class Socket:
             self._settings.software,
             SCHEMA,
         )
-        self._greeted_at = trio.current_time()
-        await link.send(encode(hello))
+
+    def _resume(self) -> Resume:
+        assert self._ticket is not None
+        self._cursors = self._exchange.hello_cursors()
+        self._clock_ms = int(self._world.wall() * 1000)
+        left_ms = self._ticket.expires * 1000 - self._clock_ms
+        return Resume(self._ticket.ticket, left_ms, pack(self._cursors), self._settings.link, self._settings.heartbeat_s, SCHEMA)
 
     async def _hear(self, message: bytes, link: Link) -> None:
         for raw in split(message):
             frame = decode_frame(raw)
             if isinstance(frame, Welcome):
-                self._open(frame, link)
+                self._ticket = None
+                self._open(frame, frame, link)
+                self._take_ticket()
+            elif isinstance(frame, Resumed):
+                self._go_on(frame, link)
+            elif isinstance(frame, Failed) and frame.code is Code.TICKET and self._welcome is None:
+                self._exchange.tickets.drop()
+                self._runner.feed(machine.TicketRefused())
             elif isinstance(frame, Draining | Goodbye):
                 self._runner.feed(frame)
             else:
                 self._runner.feed(machine.Traffic())
                 self._exchange.hear(frame)
 
-    def _open(self, welcome: Welcome, link: Link) -> None:
+    def _go_on(self, resumed: Resumed, link: Link) -> None:
+        """As if `Welcome` had come, and for each cursor that missed nothing its `Followed`."""
+        if self._ticket is None:
+            raise ServerFault("a session was resumed without a ticket")
+        server_ms = max(0, self._clock_ms + resumed.ahead_ms)
+        kept = self._ticket.welcome
+        welcome = replace(kept, last_number=resumed.last_number, server_ms=server_ms, heartbeat_s=resumed.heartbeat_s)
+        self._open(welcome, resumed, link)
+        rest = frozenset(resumed.rest)
+        for place, cursor in enumerate(self._cursors):
+            if place not in rest:
+                self._exchange.hear(Followed(0, cursor.stream, cursor.seq, True))
+
+    def _take_ticket(self) -> None:
+        """Asks for a ticket to come back with. An older server has none."""
+        device, welcome = self._grant.device, self._welcome
+        assert welcome is not None
+
+        def hear(answer: AnyFrame) -> None:
+            if isinstance(answer, Ticket):
+                self._exchange.tickets.keep(Kept(answer.ticket, answer.expires, device, replace(welcome, expires=answer.expires)))
+
+        self._exchange.questions.wonder(TakeTicket, hear)
+
+    def _open(self, welcome: Welcome, heard: Welcome | Resumed, link: Link) -> None:
         self._welcome = welcome
         self._opened_at = trio.current_time()
-        self._runner.feed(welcome)
+        self._runner.feed(heard)
         self._session.user, self._session.inbox = welcome.user, welcome.inbox
         self._session.measured(self._opened_at - self._greeted_at, welcome.server_ms, self._world.wall())
         self._session.set_status(Status("online"))
@@ -364,13 +435,16 @@ class Socket:
     async def _keep_token(self) -> None:
         """Renews the access token ahead of its expiry and puts the new one on the live socket."""
         failures = 0
+        assert self._welcome is not None
+        if self._ticket is not None and self._welcome.expires < int(self._grant.expires_at) and not await self._put_token():
+            return  # a ticket of the token before this one: the socket would end with that
         while True:
             left_s = self._grant.expires_at - self._world.wall() - self._session.link.clock_ahead_s
             early_s = RENEW_AHEAD_S + 60 * self._world.spread()
             await trio.sleep(max(left_s - early_s, backoff_ms(failures, 1.0) / 1000 if failures else 0.0))
             try:
                 await self._grant.renew()
-                if not await self._session.put_token(self._grant.access_token):
+                if not await self._put_token():
                     return
                 failures = 0
             except AccountError as error:
@@ -379,5 +453,13 @@ class Socket:
                 failures += 1
             except Unreachable:
                 failures += 1
-            except SessionEnded:
-                return
+
+    async def _put_token(self) -> bool:
+        """Puts the present token on the socket, and takes a ticket for it. False if the socket is gone."""
+        try:
+            if not await self._session.put_token(self._grant.access_token):
+                return False
+        except SessionEnded:
+            return False
+        self._take_ticket()
+        return True

@@ -23,6 +23,7 @@ from protocol import operations as op
 from protocol.chunks import expand
 from protocol.codec import BadFrame, decode_command, decode_operation, encode, join, split
 from protocol.codes import Code
+from protocol.cursors import unpack
 from protocol.frames import (
     AnyCommand,
     AnyFrame,
@@ -56,6 +57,8 @@ from protocol.frames import (
     Presence,
     Refresh,
     Refused,
+    Resume,
+    Resumed,
     Search,
     Sent,
     Settlement,
@@ -63,12 +66,14 @@ from protocol.frames import (
     SpaceState,
     StreamState,
     Sync,
+    TakeTicket,
+    Ticket,
     Typing,
     Unfollow,
     Watch,
     Welcome,
 )
-from protocol.values import Role, SpaceKind, StreamKind
+from protocol.values import Cursor, Role, SpaceKind, StreamKind
 from tests.client.fake_records import FakeRecords
 
 PAGE = 16
@@ -110,6 +115,11 @@ class FakeServer:
         self.heartbeat_s = 60
         self.clock_s = 1_800_000_000
         self.greetings: list[Hello] = []
+        self.tickets: dict[bytes, tuple[int, int]] | None = {}
+        """Those that were given, each for a device and an epoch; None: a server that is older than tickets."""
+        self.resumes: list[Resume] = []
+        self.cursors: tuple[Cursor, ...] = ()
+        """What the last socket began with, by `Hello` or by `Resume`."""
         self.commands: list[AnyCommand] = []
         # The script.
         self.away = False
@@ -497,6 +507,16 @@ class Conversation:
         match command:
             case Hello():
                 self._greet(command)
+            case Resume() if server.tickets is not None:
+                self._resume(command)
+            case Resume():
+                self.tell(Goodbye(Code.BAD_FRAME, "tag 2 is not known"))
+            case TakeTicket(id) if server.tickets is not None:
+                ticket = b"ticket %d" % server.new_id()
+                server.tickets[ticket] = (self.device, server.epoch)
+                self.tell(Ticket(id, ticket, server.clock_s + 900))
+            case TakeTicket(id):
+                self.tell(Failed(id, Code.UNKNOWN, "tag 23 is not known"))
             case Mutate(number, operation):
                 self.tell(server.decide(self.device, number, bytes(operation)))
             case Chunk(number):
@@ -525,6 +545,7 @@ class Conversation:
     def _greet(self, hello: Hello) -> None:
         server = self.server
         server.greetings.append(hello)
+        server.cursors = hello.cursors
         if server.goodbyes:
             self.tell(server.goodbyes.popleft())
             return
@@ -534,15 +555,43 @@ class Conversation:
         if server.tokens.get(hello.token) != hello.device:
             self.tell(Goodbye(Code.UNAUTHENTICATED))
             return
-        for other in list(server.conversations):
-            if other.device == hello.device:
-                other.tell(Goodbye(Code.TAKEN_OVER))
-        self.device, self.user = hello.device, server.owners[hello.device]
-        server.conversations.add(self)
+        self._attach(hello.device)
         self.tell(server.welcome(self.device))
         if hello.epoch in (0, server.epoch):
             for cursor in hello.cursors:
                 self.follow(0, cursor.stream, cursor.seq)
+
+    def _resume(self, resume: Resume) -> None:
+        server = self.server
+        assert server.tickets is not None
+        server.resumes.append(resume)
+        cursors = server.cursors = unpack(resume.cursors)
+        if server.goodbyes:
+            self.tell(server.goodbyes.popleft())
+            return
+        device, epoch = server.tickets.get(resume.ticket, (0, 0))
+        if epoch != server.epoch:
+            self.tell(Failed(0, Code.TICKET))
+            return
+        if device in server.fenced:
+            self.tell(Goodbye(Code.REVOKED))
+            return
+        self._attach(device)
+        ends = {stream: len(log) for stream, log in server.log.items() if stream not in server.forbidden}
+        rest = tuple(place for place, cursor in enumerate(cursors) if cursor.seq != ends.get(cursor.stream))
+        self.following |= {cursor.stream for place, cursor in enumerate(cursors) if place not in rest}
+        clock_ms = (server.clock_s + 900) * 1000 - resume.left_ms
+        self.tell(Resumed(server.devices[device].last_number, server.clock_s * 1000 - clock_ms, server.heartbeat_s, rest))
+        for place in rest:
+            self.follow(0, cursors[place].stream, cursors[place].seq)
+
+    def _attach(self, device: int) -> None:
+        """Takes the device over."""
+        for other in list(self.server.conversations):
+            if other.device == device:
+                other.tell(Goodbye(Code.TAKEN_OVER))
+        self.device, self.user = device, self.server.owners[device]
+        self.server.conversations.add(self)
 
     def follow(self, id: int, stream: int, after: int) -> None:
         server = self.server
