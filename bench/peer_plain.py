@@ -95,10 +95,15 @@ async def open_floor(_folder: Path) -> AsyncIterator[PlainServer]:
 
 
 def uws_name() -> str:
+    """With the version of what brings it to Python."""
+    return f"uWebSockets (socketify {uws_version()})"
+
+
+def uws_version() -> str:
     """As the lock file names it."""
     found = re.search(r"^socketify==(\S+)", UWS_LOCK.read_text(), re.MULTILINE)
     assert found is not None
-    return f"uWebSockets (socketify {found[1]})"
+    return found[1]
 
 
 def install_uws(folder: Path = UWS) -> None:

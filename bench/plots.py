@@ -1,0 +1,118 @@
+"""Bars for what was measured beside somebody: one SVG file a measure, drawn from the results alone.
+
+    fan-out, 1 room × 1,000, ephemeral (µs server CPU a delivery)
+    ours              ████████▏ 5.6
+    Socket.IO         ████████████████████████ 15.9       ┊ the goal: as far as our bar may reach
+    uWebSockets       █████▏ 3.1
+
+Each group has a scale of its own, from 0. The colours follow the reader's light or dark setting; nothing depends on colour alone.
+
+Invariant: the same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.figures import Figure, show
+
+PLOTS: Final = Path(__file__).parent.parent / "docs" / "plots"
+WIDTH, LEFT, RIGHT, BAR, STEP, TITLE, GAP = 820, 250, 90, 14, 20, 26, 16
+FULL: Final = WIDTH - LEFT - RIGHT
+STYLE: Final = """
+  .paper { fill: #ffffff } text { fill: #1f2328; font: 12px system-ui, sans-serif } .title { font-weight: 600 }
+  .ours { fill: #0969da } .peer { fill: #8c959f } .goal { stroke: #cf222e; stroke-width: 2; stroke-dasharray: 4 3 } .bound { fill: #cf222e }
+  @media (prefers-color-scheme: dark) {
+    .paper { fill: #0d1117 } text { fill: #e6edf3 } .ours { fill: #4493f8 } .peer { fill: #6e7681 }
+    .goal { stroke: #ff7b72 } .bound { fill: #ff7b72 }
+  }
+"""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Bars that may be compared: ours first. `bound` is how far ours may reach."""
+
+    name: str
+    unit: str
+    bars: tuple[tuple[str, float], ...]
+    bound: float | None
+
+
+def plots(figures: Sequence[Figure]) -> dict[str, str]:
+    """SVG by file name, for each measure that was beside anybody."""
+    drawn = {}
+    for measure in dict.fromkeys(figure.measure for figure in figures):
+        found = list(groups([figure for figure in figures if figure.measure == measure]))
+        if found:
+            drawn[f"{measure}.svg"] = draw(measure, found)
+    return drawn
+
+
+def groups(figures: Sequence[Figure]) -> Iterator[Group]:
+    """A group for each name that has a peer's figure."""
+    for name in dict.fromkeys(figure.name for figure in figures if figure.peer_figure is not None):
+        rows = [figure for figure in figures if figure.name == name and figure.peer_figure is not None]
+        bounds = [bound for row in rows if (bound := _bound(row)) is not None]
+        theirs = tuple((row.peer or "", row.peer_figure or 0.0) for row in rows)
+        yield Group(name, rows[0].unit, (("ours", rows[0].figure), *theirs), min(bounds, default=None))
+
+
+def _bound(row: Figure) -> float | None:
+    """The most that our figure may be by this row's goal."""
+    ratio, least = (re.search(pattern, row.goal or "") for pattern in (r"≤ ([\d.]+) of the peer", r"≤ ([\d.]+)(?: *,|$)"))
+    bounds = [float(least[1])] if least else []
+    if ratio and row.peer_figure is not None:
+        bounds.append(float(ratio[1]) * row.peer_figure)
+    return min(bounds, default=None)
+
+
+def draw(title: str, found: Sequence[Group]) -> str:
+    """One picture, group under group."""
+    height = sum(TITLE + STEP * len(group.bars) + GAP for group in found) + GAP
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{STYLE}</style>",
+        f'<rect class="paper" width="{WIDTH}" height="{height}"/>',
+    ]
+    top = GAP
+    for group in found:
+        lines += _draw_group(group, top)
+        top += TITLE + STEP * len(group.bars) + GAP
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _draw_group(group: Group, top: int) -> Iterator[str]:
+    longest = max([value for _, value in group.bars] + ([group.bound] if group.bound is not None else [])) or 1.0
+    yield f'<text class="title" x="12" y="{top + 12}">{escape(f"{group.name} ({group.unit})")}</text>'
+    for place, (name, value) in enumerate(group.bars):
+        y = top + TITLE + place * STEP
+        length = FULL * value / longest
+        yield f'<text x="{LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(_short(name))}</text>'
+        yield f'<rect class="{"peer" if place else "ours"}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>'
+        yield f'<text x="{LEFT + length + 6:.1f}" y="{y + 11}">{show(value)}</text>'
+    if group.bound is not None:
+        x, bottom = LEFT + FULL * group.bound / longest, top + TITLE + len(group.bars) * STEP - STEP + BAR
+        yield f'<line class="goal" x1="{x:.1f}" y1="{top + TITLE - 4}" x2="{x:.1f}" y2="{bottom + 4}"/>'
+        yield f'<text class="bound" x="{x:.1f}" y="{top + TITLE - 7}" text-anchor="middle">goal {show(group.bound)}</text>'
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 36 else name[:35] + "…"
+
+
+def write_plots(figures: Sequence[Figure], folder: Path = PLOTS) -> None:
+    """All of them; what is there of measures that have none any more goes."""
+    folder.mkdir(exist_ok=True)
+    drawn = plots(figures)
+    for path in folder.glob("*.svg"):
+        if path.name not in drawn:
+            path.unlink()
+    for name, text in drawn.items():
+        (folder / name).write_text(text)
