@@ -1,18 +1,20 @@
 /* The reconnect storm's other side: thousands of devices that come back at once, each to several streams, from where it was.
  *
  *     plan (file) ─▶ writers post what will have been missed ─▶ devices connect, all at once ─▶ each is live everywhere ─▶ one line of JSON
- *     stdin: write K │ storm W │ probe │ quit
+ *     stdin: write K │ storm W token|ticket MISSED … │ probe │ leave │ quit
  *
- * write: K posts into each room, in order. storm: every device opens a socket, at most W of them unfinished at once, says what the plan
- * gives it, and asks again where it is told that there is more. probe: one more post into each room, which everybody there must get.
+ * write: K posts into each room, in order. storm: every device opens a socket at the next server, at most W of them unfinished at once, with
+ * its access token or the ticket that it was given last, and cursors so far behind the ends of its streams; where it is told that there
+ * is more, it asks again. probe: one more post into each room, which everybody there must get. leave: every device's line is cut.
  *
  * Invariant: every event is checked. A room's event n has the text that its number makes, so a device knows what must come after its
  * cursor, byte for byte: a gap, a double, another order, a stranger's text, an end that is not the room's own, a refusal or a close ends
  * the process with `ok: false`.
  *
  * The plan:  T seconds without progress that mean a loss      S port (one line a server, on 127.0.0.1)      R stream, its head
- *            W server user opening-in-hex                     (writers take the rooms in turn)
- *            D server user opening-in-hex room after room after …
+ *            H fields of Hello after its cursors, in hex      E fields of Resume after its cursors, in hex
+ *            W server user device token                       (writers take the rooms in turn)
+ *            D server user device token room room …
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +37,9 @@ enum {
     SERVERS_MAX = 16,
     TEXT_BYTES = 40,
     RECEIVE_BYTES = 1 << 18,
-    STREAMS_MAX = 16,        /* of one device */
+    STREAMS_MAX = 5,         /* of one device */
+    SUFFIX_MAX = 64,
+    TICKET_MAX = 64,
     WINDOW = 100,            /* posts of one writer under way */
 };
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
@@ -45,14 +49,16 @@ enum mode { NOTHING, WRITE, STORM, PROBE };
 
 struct room { uint64_t id, head; };
 struct place { int room; uint64_t seq; bool live; };
+struct hex { unsigned char bytes[SUFFIX_MAX]; size_t length; int fields; };
 struct device {
-    int fd, server, opening_len, places, lives;
+    int fd, server, places, lives;
     bool writes;
     enum state state;
-    uint64_t user, number, answered, turn, turns;
+    uint64_t user, id, number, answered, turn, turns, expires;
     double began, live_s;
-    unsigned char *opening, *rest;
-    size_t rest_len;
+    char *token;
+    unsigned char *rest, ticket[TICKET_MAX];
+    size_t rest_len, ticket_len;
     struct place place[STREAMS_MAX];
 };
 
@@ -61,6 +67,8 @@ static int device_count, writer_count, opening, ready_count, next_device, openin
 static struct room *rooms;
 static int room_count;
 static unsigned char buffer[RECEIVE_BYTES];
+static struct hex hello_suffix, resume_suffix;
+static bool by_ticket;
 static double stall_s, run_began, cpu_began, progressed;
 static enum mode mode;
 static uint64_t events, bytes_in, bytes_out, receives, again, asked, answered, wanted;
@@ -104,6 +112,55 @@ static size_t pack_uint(unsigned char *out, uint64_t value) {
     out[0] = bytes == 1 ? 0xcc : bytes == 2 ? 0xcd : bytes == 4 ? 0xce : 0xcf;
     for (int i = 0; i < bytes; i++) out[1 + i] = value >> 8 * (bytes - 1 - i);
     return 1 + bytes;
+}
+static size_t pack_int(unsigned char *out, int64_t value) {
+    if (value >= 0) return pack_uint(out, value);
+    out[0] = 0xd3;
+    for (int i = 0; i < 8; i++) out[1 + i] = (uint64_t)value >> 8 * (7 - i);
+    return 9;
+}
+static size_t pack_suffix(unsigned char *out, const struct hex *suffix) { memcpy(out, suffix->bytes, suffix->length); return suffix->length; }
+
+/* [Hello(version, token, device, cursors, …), TakeTicket(1)], as a client that wants a ticket for the next time says it */
+static void say_hello(struct device *d) {
+    unsigned char out[2600];
+    size_t at = 0, length = strlen(d->token);
+    out[at++] = 0x92;
+    out[at++] = 0x90 | (5 + hello_suffix.fields); out[at++] = 1; out[at++] = 1;
+    out[at++] = 0xda; out[at++] = length >> 8; out[at++] = length & 255;
+    memcpy(out + at, d->token, length);
+    at += length;
+    at += pack_uint(out + at, d->id);
+    out[at++] = 0x90 | d->places;
+    for (int i = 0; i < d->places; i++) {
+        out[at++] = 0x92;
+        at += pack_uint(out + at, rooms[d->place[i].room].id);
+        at += pack_uint(out + at, d->place[i].seq);
+    }
+    at += pack_suffix(out + at, &hello_suffix);
+    out[at++] = 0x92; out[at++] = 23; out[at++] = 1;
+    put(d, 2, out, at);
+}
+/* Resume(ticket, left_ms, cursors, …) */
+static void resume(struct device *d) {
+    unsigned char out[400];
+    struct timespec now;
+    size_t at = 0;
+    uint64_t before = 0;
+    if (!d->ticket_len) fail("device %d has no ticket", name(d));
+    clock_gettime(CLOCK_REALTIME, &now);
+    out[at++] = 0x90 | (4 + resume_suffix.fields); out[at++] = 2;
+    out[at++] = 0xc4; out[at++] = d->ticket_len;
+    memcpy(out + at, d->ticket, d->ticket_len);
+    at += d->ticket_len;
+    at += pack_int(out + at, (int64_t)d->expires * 1000 - (now.tv_sec * 1000 + now.tv_nsec / 1000000));
+    out[at++] = 0x90 | 2 * d->places;
+    for (int i = 0; i < d->places; i++) {
+        at += pack_int(out + at, (int64_t)(rooms[d->place[i].room].id - before));
+        at += pack_uint(out + at, d->place[i].seq);
+        before = rooms[d->place[i].room].id;
+    }
+    put(d, 2, out, at + pack_suffix(out + at, &resume_suffix));
 }
 static void write_text(char *text, int room, uint64_t seq) {
     char whole[TEXT_BYTES + 1];
@@ -183,7 +240,8 @@ static void skip(struct reader *r) {
     unsigned char head = *r->at;
     if (head >> 4 == 9 || head == 0xdc) { for (uint32_t left = read_array(r); left; left--) skip(r); return; }
     if (head >> 5 == 5 || (head >= 0xd9 && head <= 0xdb) || (head >= 0xc4 && head <= 0xc6)) { size_t length; read_text(r, &length); return; }
-    if (head >= 0xc0 && head <= 0xc3) { r->at++; return; }
+    if ((head >= 0xc0 && head <= 0xc3) || head >= 0xe0) { r->at++; return; }
+    if (head >= 0xd0 && head <= 0xd3) { r->at++; take_bytes(r, 1 << (head - 0xd0)); return; }
     read_uint(r);
 }
 static struct place *find_place(struct device *d, uint64_t stream) {
@@ -196,6 +254,12 @@ static void become_ready(struct device *d) {
     opening--;
     ready_count++;
     progressed = now_s();
+}
+static void become_live(struct device *d, struct place *place) {
+    if (place->live) fail("device %d: live twice", name(d));
+    if (place->seq != rooms[place->room].head) fail("device %d: live at %llu, where the stream ends at %llu", name(d), (unsigned long long)place->seq, (unsigned long long)rooms[place->room].head);
+    place->live = true;
+    if (++d->lives == d->places) become_ready(d);
 }
 static void take_event(struct device *d, struct reader *r) {
     struct place *place = find_place(d, read_uint(r));
@@ -219,10 +283,25 @@ static void take_followed(struct device *d, struct reader *r) {
     uint64_t upto = read_uint(r);
     if (upto != place->seq) fail("device %d: followed up to %llu, with events up to %llu", name(d), (unsigned long long)upto, (unsigned long long)place->seq);
     if (!read_bool(r)) { follow(d, place); return; }
-    if (place->live) fail("device %d: live twice", name(d));
-    if (upto != rooms[place->room].head) fail("device %d: live at %llu, where the stream ends at %llu", name(d), (unsigned long long)upto, (unsigned long long)rooms[place->room].head);
-    place->live = true;
-    if (++d->lives == d->places) become_ready(d);
+    become_live(d, place);
+}
+static void welcome(struct device *d, uint64_t last_number) {
+    d->number = d->answered = last_number;
+    d->state = RETURNING;
+    if (d->writes) become_ready(d);
+}
+/* Resumed(last_number, ahead_ms, heartbeat_s, rest): whoever is not in `rest` is live, and missed nothing */
+static void take_resumed(struct device *d, struct reader *r) {
+    uint32_t still = 0;
+    if (d->state != OPENING || !by_ticket) fail("device %d: resumed unasked", name(d));
+    welcome(d, read_uint(r));
+    skip(r); skip(r);
+    for (uint32_t i = 0, count = read_array(r); i < count; i++) {
+        uint64_t place = read_uint(r);
+        if (place >= (uint64_t)d->places) fail("device %d: cursor %d of %d", name(d), (int)place, d->places);
+        still |= 1u << place;
+    }
+    for (int i = 0; i < d->places; i++) if (!(still >> i & 1)) become_live(d, &d->place[i]);
 }
 static void take_done(struct device *d, uint64_t number) {
     if (number != ++d->answered) fail("writer %d: %llu was acknowledged out of turn", name(d), (unsigned long long)number);
@@ -240,11 +319,18 @@ static void take_frame(struct device *d, struct reader *r) {
         skip(r); skip(r);
         if (read_uint(r) != d->user) fail("welcomed as somebody else");
         skip(r);
-        d->number = d->answered = read_uint(r);
-        used = 6;
         if (d->state != OPENING) fail("device %d: welcomed twice", name(d));
-        d->state = RETURNING;
-        if (d->writes) become_ready(d);
+        welcome(d, read_uint(r));
+        used = 6;
+        break;
+    case 41: take_resumed(d, r); used = 5; break;
+    case 42: /* Ticket */
+        skip(r);
+        text = read_text(r, &length);
+        if (length > TICKET_MAX) fail("a ticket of %zu bytes", length);
+        memcpy(d->ticket, text, d->ticket_len = length);
+        d->expires = read_uint(r);
+        used = 4;
         break;
     case 33: take_done(d, read_uint(r)); used = 2; break;
     case 34: { /* DoneRun */
@@ -316,7 +402,8 @@ static size_t take_some(struct device *d, unsigned char *data, size_t length) {
         if (memcmp(data, "HTTP/1.1 101", 12)) fail("refused: %.60s", (char *)data);
         at = end + 4 - data;
         d->state = OPENING;
-        put(d, 2, d->opening, d->opening_len);
+        if (by_ticket && !d->writes) resume(d);
+        else say_hello(d);
     }
     while (length - at >= 2) {
         unsigned char *frame = data + at;
@@ -375,6 +462,35 @@ static void open_more(void) {
     int last = mode == WRITE ? writer_count : device_count;
     while (next_device < last && opening < opening_max) open_device(&devices[next_device++]);
 }
+static void begin_storm(int missed_count, const int *missed) {
+    for (int i = writer_count; i < device_count; i++) {
+        struct device *d = &devices[i];
+        if (d->fd >= 0 || d->places != missed_count) fail("device %d is here, or has other streams", i);
+        d->server = (d->server + 1) % server_count;
+        d->lives = 0;
+        for (int k = 0; k < d->places; k++) {
+            d->place[k].live = false;
+            d->place[k].seq = rooms[d->place[k].room].head - missed[k];
+        }
+    }
+    open_more();
+}
+static void leave(void) {
+    for (int i = writer_count; i < device_count; i++) {
+        struct device *d = &devices[i];
+        if (d->fd < 0) continue;
+        close(d->fd);
+        d->fd = -1;
+        d->state = IDLE;
+        free(d->rest);
+        d->rest = NULL;
+        d->rest_len = 0;
+        ready_count--;
+    }
+    next_device = writer_count;
+    printf("{\"ok\": true}\n");
+    fflush(stdout);
+}
 static void check_finished(void) {
     if (mode == WRITE && ready_count >= writer_count && !wanted) begin_writing(write_each);
     if (mode == WRITE && wanted && answered == wanted) report(answered, NULL);
@@ -395,17 +511,39 @@ static void check_finished(void) {
             device_count - writer_count, (unsigned long long)answered, (unsigned long long)wanted, (unsigned long long)events);
 }
 static void obey(const char *line) {
-    int count;
+    int count, missed[STREAMS_MAX] = {0}, missed_count;
+    char kind[8];
     if (sscanf(line, "write %d", &count) == 1) { begin(WRITE); wanted = 0; write_each = count; opening_max = writer_count; open_more(); }
-    else if (sscanf(line, "storm %d", &count) == 1) { begin(STORM); opening_max = count; open_more(); }
-    else if (!strncmp(line, "probe", 5)) { begin(PROBE); begin_writing(1); }
+    else if ((missed_count = sscanf(line, "storm %d %7s %d %d %d %d %d", &count, kind, missed, missed + 1, missed + 2, missed + 3, missed + 4) - 2) >= 0) {
+        by_ticket = !strcmp(kind, "ticket");
+        begin(STORM);
+        opening_max = count;
+        begin_storm(missed_count, missed);
+    } else if (!strncmp(line, "probe", 5)) { begin(PROBE); begin_writing(1); }
+    else if (!strncmp(line, "leave", 5)) leave();
     else if (!strncmp(line, "quit", 4)) _exit(0);
     else fail("no such command: %.60s", line);
 }
-static void read_opening(struct device *d, const char *hex) {
-    d->opening_len = strspn(hex, "0123456789abcdef") / 2;
-    d->opening = need(malloc(d->opening_len + 1));
-    for (int i = 0; i < d->opening_len; i++) { unsigned byte; sscanf(hex + 2 * i, "%2x", &byte); d->opening[i] = byte; }
+static void read_hex(struct hex *to, const char *line) {
+    const char *hex;
+    if (sscanf(line, "%d", &to->fields) != 1 || !(hex = strchr(line, ' '))) fail("a bad line: %.60s", line);
+    to->length = strspn(++hex, "0123456789abcdef") / 2;
+    if (to->length > SUFFIX_MAX) fail("a suffix of %zu bytes", to->length);
+    for (size_t i = 0; i < to->length; i++) { unsigned byte; sscanf(hex + 2 * i, "%2x", &byte); to->bytes[i] = byte; }
+}
+static void read_device(struct device *d, const char *line) {
+    unsigned long long user, id;
+    int token_at, token_end, room, step;
+    *d = (struct device){.fd = -1, .writes = line[0] == 'W'};
+    writer_count += d->writes;
+    if (sscanf(line + 2, "%d %llu %llu %n%*s%n", &d->server, &user, &id, &token_at, &token_end) != 3 || token_end - token_at > 2048) fail("a bad line: %.60s", line);
+    d->user = user;
+    d->id = id;
+    d->token = need(strndup(line + 2 + token_at, token_end - token_at));
+    for (const char *at = line + 2 + token_end; sscanf(at, " %d%n", &room, &step) == 1; at += step) {
+        if (d->places == STREAMS_MAX || room >= room_count) fail("a bad line: %.60s", line);
+        d->place[d->places++].room = room;
+    }
 }
 static void read_plan(const char *path) {
     FILE *file = fopen(path, "r");
@@ -414,30 +552,21 @@ static void read_plan(const char *path) {
     int device_room = 0, room_room = 0;
     if (!file) fail("%s: %s", path, strerror(errno));
     while (getline(&line, &size, file) > 0) {
-        unsigned long long user, stream, head, after;
+        unsigned long long stream, head;
         if (line[0] == 'T') stall_s = atof(line + 2);
         else if (line[0] == 'S') { if (server_count == SERVERS_MAX) fail("too many servers"); ports[server_count++] = atoi(line + 2); }
+        else if (line[0] == 'H') read_hex(&hello_suffix, line + 2);
+        else if (line[0] == 'E') read_hex(&resume_suffix, line + 2);
         else if (line[0] == 'R') {
             if (room_count == room_room) rooms = need(realloc(rooms, (room_room = room_room * 2 + 16) * sizeof *rooms));
             if (sscanf(line, "R %llu %llu", &stream, &head) != 2) fail("a bad line: %.60s", line);
             rooms[room_count++] = (struct room){stream, head};
         } else if (line[0] == 'W' || line[0] == 'D') {
             if (device_count == device_room) devices = need(realloc(devices, (device_room = device_room * 2 + 64) * sizeof *devices));
-            struct device *d = &devices[device_count++];
-            int hex_at, room, step;
-            *d = (struct device){.fd = -1, .writes = line[0] == 'W'};
-            writer_count += d->writes;
-            if (sscanf(line + 2, "%d %llu %n", &d->server, &user, &hex_at) != 2) fail("a bad line: %.60s", line);
-            d->user = user;
-            read_opening(d, line + 2 + hex_at);
-            const char *at = line + 2 + hex_at + 2 * d->opening_len;
-            while (sscanf(at, " %d %llu%n", &room, &after, &step) == 2) {
-                if (d->places == STREAMS_MAX || room >= room_count) fail("a bad line: %.60s", line);
-                d->place[d->places++] = (struct place){room, after, false};
-                at += step;
-            }
+            read_device(&devices[device_count++], line);
         }
     }
+    next_device = 0;
     fclose(file);
     free(line);
 }

@@ -3,8 +3,9 @@
     writers post 20 into each stream ─▶ 5,000 devices connect at the same moment, half to each gateway, each with three cursors
                                      ─▶ all live, every missed event checked ─▶ one more post into each stream reaches all who follow it
 
-Each device missed 20 events, 7 + 7 + 6 of its streams (or 20 of each: 60). Its last socket ended a moment ago, at the other gateway,
-and its access token is a new one, whose signature nobody has checked yet: as after minutes without a network.
+By ticket: as a client does that was here before (`Resume`). By token: as one does whose ticket is no longer good, with an access token
+whose signature this gateway has not checked yet; it asks for a ticket with its `Hello`. Each device missed 20 events, 7 + 7 + 6 of its
+streams, or 20 of each. Its last socket, at the other gateway, broke a moment ago.
 
 The CPU time is that of every process, from the first connection until the last device is live in all its streams; the sockets' ends and
 the writers' posts come before it. What the gateways and Postgres do besides in that time is in it.
@@ -19,7 +20,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, Literal
 
 import asyncpg
 import msgspec
@@ -31,15 +32,14 @@ from bench.ours import Ours
 from bench.population import TOKEN_LIFETIME_S, Person, Room, heads
 from bench.stage import Options, Spent, open_stage, shares, spent_s
 from gateway.tokens import KeySet, load_pem
-from protocol.codec import encode
 from protocol.codes import Code
-from protocol.frames import VERSION, Hello
-from protocol.values import Cursor, Role
+from protocol.entities import SCHEMA
+from protocol.frames import Hello, Resume
+from protocol.values import Role
 
 SOURCE: Final = Path(__file__).with_name("storm.c")
 WRITERS: Final = 10
 STREAMS_EACH: Final = 3
-WRITTEN: Final = 20
 STALL_S: Final = 30.0
 GOAL: Final = Goal(figure_max=1.2)
 
@@ -51,17 +51,24 @@ class Size(msgspec.Struct, frozen=True):
     streams: int
 
 
-class Missed(msgspec.Struct, frozen=True):
-    """What each device missed, by its streams, in events."""
+class Load(msgspec.Struct, frozen=True):
+    """How everybody comes back. `missed`: events, by the streams of each."""
 
-    name: str
-    events: tuple[int, ...]
-    goal: Goal | None
+    kind: Literal["ticket", "token"]
+    missed: tuple[int, ...]
+    goal: Goal | None = None
+
+    def __str__(self) -> str:
+        return f"{sum(self.missed)} missed events, by {self.kind}"
 
 
 FULL: Final = Size(5_000, 1_000)
 QUICK: Final = Size(60, 12)
-LOADS: Final = (Missed("20 missed events", (7, 7, 6), GOAL), Missed("60 missed events", (20, 20, 20), None))
+TOKEN: Final = Load("token", (7, 7, 6))
+"""Comes first in each round: it is how a device gets its ticket."""
+TICKET: Final = Load("ticket", (7, 7, 6), GOAL)
+LONGER: Final = Load("ticket", (20, 20, 20))
+LOADS: Final = (TOKEN, TICKET, LONGER)
 
 
 class Returned(Report, frozen=True):
@@ -78,9 +85,14 @@ class Storm(Generator):
         """Posts `each` into every room, acknowledged."""
         return await self._run(f"write {each}")
 
-    async def storm(self, at_once: int) -> Returned:
+    async def storm(self, at_once: int, load: Load) -> Returned:
         """All devices, at most `at_once` of them unfinished at a time."""
-        return msgspec.json.decode(await self._order(f"storm {at_once}"), type=Returned)
+        missed = " ".join(map(str, load.missed))
+        return msgspec.json.decode(await self._order(f"storm {at_once} {load.kind} {missed}"), type=Returned)
+
+    async def leave(self) -> None:
+        """Cuts every device's line."""
+        await self._order("leave")
 
     async def probe(self) -> Report:
         """One more post into every room, which each device must get."""
@@ -90,14 +102,16 @@ class Storm(Generator):
 async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
     """Cost, and how long it takes until everybody is back. There is no peer: none of them resumes from a cursor."""
     size = QUICK if options.quick else FULL
-    measured: list[Measured] = []
+    rounds: list[list[Spent]] = []
     async with open_stage(servers=2, people=size.devices + WRITERS, peers=False) as stage:
         camp = await pitch(stage.ours, size)
-        for missed in LOADS:
-            await camp.round(missed, stage.folder)  # warms up
-            spent = [await camp.round(missed, stage.folder) for _ in range(options.rounds)]
-            measured += summarise(missed if size is FULL else msgspec.structs.replace(missed, goal=None), size, spent, say)
-    return measured
+        await camp.round(stage.folder)  # warms up
+        for _ in range(options.rounds):
+            rounds.append(await camp.round(stage.folder))
+    measured: list[Measured] = []
+    for place, load in enumerate(LOADS):
+        measured += summarise(load, size, [spent[place] for spent in rounds], say)
+    return measured if size is FULL else [msgspec.structs.replace(one, goal=None) for one in measured]
 
 
 class Camp:
@@ -112,39 +126,51 @@ class Camp:
         self._began = time.time()
         self._rounds = 0
 
-    async def round(self, missed: Missed, folder: Path) -> Spent:
-        """One storm, and what it cost. Raises `GeneratorFailed` for anything that is not as it must be."""
+    async def round(self, folder: Path) -> list[Spent]:
+        """One storm of each kind, and what it cost. Raises `GeneratorFailed` for anything that is not as it must be."""
         self._rounds += 1
         ends = await self._ours.ask(partial(heads, rooms=self._rooms))
-        async with open_storm(await trio.to_thread.run_sync(self._plan, ends, missed), folder) as storm:
-            await storm.write(WRITTEN)
-            before = spent_s(self._ours)
-            report = await storm.storm(len(self._devices))
-            parts_s = {part: after_s - before[part] for part, after_s in spent_s(self._ours).items()}
-            await storm.probe()
-        return Spent(report, parts_s)
+        spent = []
+        async with open_storm(await trio.to_thread.run_sync(self._plan, ends), folder) as storm:
+            for load in LOADS:
+                await storm.write(max(load.missed))
+                before = spent_s(self._ours)
+                report = await storm.storm(len(self._devices), load)
+                spent.append(Spent(report, {part: after_s - before[part] for part, after_s in spent_s(self._ours).items()}))
+                await storm.probe()
+                await storm.leave()
+        return spent
 
-    def _plan(self, ends: dict[int, int], missed: Missed) -> str:
+    def _plan(self, ends: dict[int, int]) -> str:
         ports = self._ours.ports
-        lines = [f"T {STALL_S}", *(f"S {port}" for port in ports), *(f"R {room.stream} {ends[room.stream]}" for room in self._rooms)]
-        for n, person in enumerate(self._writers):
-            lines.append(f"W {n % len(ports)} {person.user} {self._opening(person, ()).hex()}")
-        for n, person in enumerate(self._devices):
-            places = [
-                (room, ends[self._rooms[room].stream] + WRITTEN - events)
-                for room, events in zip(rooms_of(n, len(self._rooms)), missed.events, strict=True)
-            ]
-            opening = self._opening(person, tuple(Cursor(self._rooms[room].stream, after) for room, after in places))
-            server = (n + self._rounds) % len(ports)
-            lines.append(f"D {server} {person.user} {opening.hex()} " + " ".join(f"{room} {after}" for room, after in places))
+        lines = [
+            f"T {STALL_S}",
+            *(f"S {port}" for port in ports),
+            *(f"R {room.stream} {ends[room.stream]}" for room in self._rooms),
+            f"H {fields_after(Hello, 'cursors', schema=SCHEMA)}",
+            f"E {fields_after(Resume, 'cursors', schema=SCHEMA)}",
+        ]
+        lines += [f"W {n % len(ports)} {self._identify(writer)}" for n, writer in enumerate(self._writers)]
+        for n, device in enumerate(self._devices):
+            rooms = " ".join(map(str, rooms_of(n, len(self._rooms))))
+            # Half of them begin at each, and those who met at one in this round were apart in the last.
+            lines.append(f"D {n // (1 + self._rounds % 2) % len(ports)} {self._identify(device)} {rooms}")
         return "\n".join(lines) + "\n"
 
-    def _opening(self, person: Person, cursors: tuple[Cursor, ...]) -> bytes:
+    def _identify(self, person: Person) -> str:
         # Issued at another second each round, so that no gateway has seen it.
         claims = self._keys.verify(person.token, self._began)
         assert not isinstance(claims, Code)
         token, _ = self._keys.issue(person.user, person.device, claims.session, self._began - self._rounds)
-        return encode(Hello(VERSION, token, person.device, cursors))
+        return f"{person.user} {person.device} {token}"
+
+
+def fields_after(kind: type[Hello | Resume], field: str, **given: object) -> str:
+    """How many fields of a command come behind `field`, and their bytes: as they are given, or their defaults."""
+    fields = msgspec.structs.fields(kind)
+    behind = fields[[one.name for one in fields].index(field) + 1 :]
+    packed = b"".join(msgspec.msgpack.encode(given.get(one.name, one.default)) for one in behind)
+    return f"{len(behind)} {packed.hex()}"
 
 
 async def pitch(ours: Ours, size: Size) -> Camp:
@@ -168,21 +194,21 @@ def rooms_of(device: int, rooms: int) -> list[int]:
     return [device % rooms, (device + 1 + turn) % rooms, (device + rooms // 2 + turn) % rooms]
 
 
-def summarise(missed: Missed, size: Size, spent: Sequence[Spent], say: Callable[[str], None]) -> list[Measured]:
+def summarise(load: Load, size: Size, spent: Sequence[Spent], say: Callable[[str], None]) -> list[Measured]:
     costs_ms = [one.server_s / size.devices * 1e3 for one in spent]
     waits_s = [one.report.max_ms / 1e3 for one in spent]
     again = sum(one.report.again for one in spent if isinstance(one.report, Returned))
     own_us = median(one.report.cpu_s / size.devices * 1e6 for one in spent)
     say(
-        f"storm: {size.devices:,} devices, {missed.name}: {' '.join(f'{cost:.2f}' for cost in costs_ms)} ms server CPU each "
+        f"storm: {size.devices:,} devices, {load}: {' '.join(f'{cost:.2f}' for cost in costs_ms)} ms server CPU each "
         f"({shares(spent)}); "
         f"all back after {' '.join(f'{wait:.1f}' for wait in waits_s)} s; {sum(one.report.deliveries for one in spent):,} events checked, "
         f"{again} pages asked for again; the generator took {own_us:.0f} µs each"
     )
-    name = f"reconnect storm, {size.devices:,} devices × {STREAMS_EACH} of {size.streams:,} streams, {missed.name}"
-    note = "all resumed, no gap; signatures never seen before"
+    name = f"reconnect storm, {size.devices:,} devices × {STREAMS_EACH} of {size.streams:,} streams, {load}"
+    note = "all resumed, no gap" + ("; signatures never seen before" if load.kind == "token" else "")
     return [
-        Measured(f"{name}, each", median(costs_ms), "ms server CPU", goal=missed.goal, note=note),
+        Measured(f"{name}, each", median(costs_ms), "ms server CPU", goal=load.goal, note=note),
         Measured(f"{name}, until the last is back", median(waits_s), "s", note=note),
     ]
 
