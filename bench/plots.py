@@ -1,9 +1,9 @@
 """Bars for what was measured beside somebody: one SVG file a measure, drawn from the results alone.
 
-    fan-out, 1 room × 1,000, ephemeral (µs server CPU a delivery)
-    ours              ████████▏ 5.6
-    Socket.IO         ████████████████████████ 15.9       ┊ the goal: as far as our bar may reach
-    uWebSockets       █████▏ 3.1
+    fan-out, 1 room × 1,000, ephemeral (µs server CPU a delivery)        goal 4.7
+    ours              ██████┊██ 5.6
+    Socket.IO         ██████┊█████████████████ 15.9       ┊ the goal: as far as our bar may reach
+    uWebSockets       █████ ┊ 3.1
 
 Each group has a scale of its own, from 0. The colours follow the reader's light or dark setting; nothing depends on colour alone.
 
@@ -23,7 +23,9 @@ import msgspec
 from bench.figures import Figure, show
 
 PLOTS: Final = Path(__file__).parent.parent / "docs" / "plots"
-WIDTH, LEFT, RIGHT, BAR, STEP, TITLE, GAP = 820, 250, 90, 14, 20, 26, 16
+WIDTH, LEFT, RIGHT, BAR, STEP, TITLE, GAP = 840, 260, 90, 14, 20, 24, 18
+NAME_MAX: Final = 34
+VALUE: Final = 56  # as wide as a value is written
 FULL: Final = WIDTH - LEFT - RIGHT
 STYLE: Final = """
   .paper { fill: #ffffff } text { fill: #1f2328; font: 12px system-ui, sans-serif } .title { font-weight: 600 }
@@ -55,12 +57,15 @@ def plots(figures: Sequence[Figure]) -> dict[str, str]:
 
 
 def groups(figures: Sequence[Figure]) -> Iterator[Group]:
-    """A group for each name that has a peer's figure."""
-    for name in dict.fromkeys(figure.name for figure in figures if figure.peer_figure is not None):
-        rows = [figure for figure in figures if figure.name == name and figure.peer_figure is not None]
-        bounds = [bound for row in rows if (bound := _bound(row)) is not None]
-        theirs = tuple((row.peer or "", row.peer_figure or 0.0) for row in rows)
-        yield Group(name, rows[0].unit, (("ours", rows[0].figure), *theirs), min(bounds, default=None))
+    """A group for each name that has a peer's figure. What a name says of its peer (`…, beside X`) is no part of it."""
+    by_name: dict[tuple[str, float], list[Figure]] = {}
+    for figure in figures:
+        by_name.setdefault((figure.name.partition(", beside ")[0], figure.figure), []).append(figure)
+    for (name, ours), rows in by_name.items():
+        theirs = tuple((row.peer or "", row.peer_figure) for row in rows if row.peer_figure is not None)
+        if theirs:
+            bounds = [bound for row in rows if (bound := _bound(row)) is not None]
+            yield Group(name, rows[0].unit, (("ours", ours), *theirs), min(bounds, default=None))
 
 
 def _bound(row: Figure) -> float | None:
@@ -90,21 +95,23 @@ def draw(title: str, found: Sequence[Group]) -> str:
 
 def _draw_group(group: Group, top: int) -> Iterator[str]:
     longest = max([value for _, value in group.bars] + ([group.bound] if group.bound is not None else [])) or 1.0
+    reach = FULL * group.bound / longest if group.bound is not None else -1.0
     yield f'<text class="title" x="12" y="{top + 12}">{escape(f"{group.name} ({group.unit})")}</text>'
     for place, (name, value) in enumerate(group.bars):
         y = top + TITLE + place * STEP
         length = FULL * value / longest
         yield f'<text x="{LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(_short(name))}</text>'
         yield f'<rect class="{"peer" if place else "ours"}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>'
-        yield f'<text x="{LEFT + length + 6:.1f}" y="{y + 11}">{show(value)}</text>'
+        after = reach if length <= reach <= length + VALUE else length
+        yield f'<text x="{LEFT + after + 6:.1f}" y="{y + 11}">{show(value)}</text>'
     if group.bound is not None:
-        x, bottom = LEFT + FULL * group.bound / longest, top + TITLE + len(group.bars) * STEP - STEP + BAR
+        x, bottom = LEFT + reach, top + TITLE + len(group.bars) * STEP - STEP + BAR
         yield f'<line class="goal" x1="{x:.1f}" y1="{top + TITLE - 4}" x2="{x:.1f}" y2="{bottom + 4}"/>'
-        yield f'<text class="bound" x="{x:.1f}" y="{top + TITLE - 7}" text-anchor="middle">goal {show(group.bound)}</text>'
+        yield f'<text class="bound" x="{WIDTH - 12}" y="{top + 12}" text-anchor="end">goal {show(group.bound)}</text>'
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 36 else name[:35] + "…"
+    return name if len(name) <= NAME_MAX else name[: NAME_MAX - 1] + "…"
 
 
 def write_plots(figures: Sequence[Figure], folder: Path = PLOTS) -> None:

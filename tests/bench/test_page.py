@@ -11,7 +11,7 @@ import pytest
 from bench.__main__ import MEASURES, main
 from bench.figures import Figure, Goal, Measured, keep, load, merge, table, tally
 from bench.page import PAGE, describe, render
-from bench.plots import PLOTS, groups, plots
+from bench.plots import FULL, PLOTS, groups, plots
 
 GOALS = {"Socket": Goal(ratio_max=0.25), "uWS": Goal(ratio_max=1.5)}
 
@@ -78,9 +78,18 @@ def test_a_plot_shows_every_peer_and_how_far_ours_may_reach() -> None:
     drawn = plots(figures)["fanout.svg"]
     root = ElementTree.fromstring(drawn)
     bars = [bar for bar in root.iter("{http://www.w3.org/2000/svg}rect") if bar.get("class") in ("ours", "peer")]
-    assert [float(bar.get("width", "")) for bar in bars] == pytest.approx([480 * cost / 16 for _, cost in group.bars])
+    assert [float(bar.get("width", "")) for bar in bars] == pytest.approx([FULL * cost / 16 for _, cost in group.bars], abs=0.05)
     assert "prefers-color-scheme: dark" in drawn
     assert plots(figures) == plots(figures) and plots([figure("wire", "bytes", 1.0)]) == {}
+
+
+def test_rows_that_name_their_peer_are_bars_of_one_group() -> None:
+    rows = [
+        Measured("a day, median", 5.0, "s", goal=Goal(figure_max=6.0)),
+        Measured("a day, median, beside JSON", 5.0, "s", "JSON", 9.0, 0.6),
+    ]
+    (group,) = groups(keep("sync", rows, "python -m bench", "2026-01-01", "a machine", {}))
+    assert (group.name, group.bars, group.bound) == ("a day, median", (("ours", 5.0), ("JSON", 9.0)), 6.0)
 
 
 @pytest.mark.parametrize("name", MEASURES)
