@@ -275,7 +275,7 @@ class Connection:
         elif self._pinged_at <= self._heard_at:
             self._pinged_at = now
             self._put_first(PING_FRAME)
-            self._shared.poller.wheel.set(self, now + bounds.pong_s)
+            self._shared.poller.wheel.set(self, now + min(self._heartbeat_s, bounds.pong_s))
         elif now < self._pinged_at + bounds.pong_s:
             self._shared.poller.wheel.set(self, self._pinged_at + bounds.pong_s)
         else:

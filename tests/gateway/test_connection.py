@@ -197,6 +197,26 @@ async def test_the_heartbeat_can_be_negotiated_later(mock_clock: MockClock) -> N
         assert await next_events(stream, Reader(LIMITS, masked=False), 1) == [Ping(b"")]
 
 
+async def test_a_heartbeat_shorter_than_the_patience_for_pongs_is_kept(mock_clock: MockClock) -> None:
+    async with open_port(bounds=Bounds(heartbeat_s=5, pong_s=20)) as port, await open_socket(port) as stream:
+        session = await port.session()
+        reader = Reader(LIMITS, masked=False)
+        for _ in range(3):
+            mock_clock.jump(5.5)
+            assert await next_events(stream, reader, 1) == [Ping(b"")]
+            await stream.send_all(frame(BINARY, b"here") + frame(PONG, b""))
+            assert await next_events(stream, reader, 1) == [Message(BINARY, b"here")]
+        mock_clock.jump(5.5)
+        assert await next_events(stream, reader, 1) == [Ping(b"")]
+        for _ in range(3):
+            mock_clock.jump(5.5)
+            await trio.testing.wait_all_tasks_blocked()
+            assert session.ends == [], "one ping, and patience"
+        mock_clock.jump(5.5)
+        (event,) = await next_events(stream, reader, 1)
+        assert isinstance(event, Close) and event.code == Code.DEAD
+
+
 async def test_silence_is_no_death_while_we_are_the_ones_not_reading(mock_clock: MockClock) -> None:
     async with open_port(bounds=Bounds(heartbeat_s=30, pong_s=20)) as port, await open_socket(port) as stream:
         session = await port.session()
