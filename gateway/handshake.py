@@ -25,7 +25,10 @@ SUBPROTOCOL: Final = "educonnect.v1"
 
 _ACCEPT_SUFFIX: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
-_FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+# A name and a value apart, and the blanks around it taken off by hand: one pattern for the whole field had three ways to take a blank,
+# and spent the cube of their number finding out that none of them fits.
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 _REASONS: Final = {
     400: "Bad Request",
@@ -110,11 +113,10 @@ def parse_head(data: bytes) -> Head | Refusal:
         return Refusal(505, "This port speaks HTTP/1.1 and WebSocket.")
     fields: list[tuple[str, str]] = []
     for line in lines[1:]:
-        field = _FIELD.fullmatch(line)
-        if field is None:
+        name, colon, value = line.partition(b":")
+        if not colon or _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
             return Refusal(400, "A header field is malformed.")
-        name, value = field.groups()
-        fields.append((name.decode("ascii").lower(), value.decode("latin-1")))
+        fields.append((name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")))
     return Head(method.decode("ascii"), target.decode("ascii"), (int(major), int(minor)), tuple(fields))
 
 

@@ -1,8 +1,12 @@
-"""`python -m proofs fuzz [--inputs N] [--heads N] [--pure N] [--seed S] [--short]`: malformed input, against parts and a running server.
+"""`python -m proofs fuzz [--inputs N] [--frames N] [--heads N] [--only WHAT] [--seed S] [--short]`: hostile input, against parts and a
+running system.
 
-First the pure parts (readers, parsers, codec, the session with its actors), then real servers of its own: damaged frames from strangers
-and members, malformed handshakes and heads, while healthy clients chat. Exit status 1 if anything crashed, stayed unanswered, was refused
-without a code, grew, or hurt a neighbour; each finding is printed with its input as hex.
+    parts     readers, parsers, decoders, the transport, the session with its actors: in a process of their own, guided by what inputs do
+    storm     real servers: damaged frames from strangers and members, malformed handshakes and heads; healthy clients chat
+    sieges    real servers: floods, half-open sockets, slow readers, bombs, forged tokens, replays; a thousand clients chat
+
+Exit status 1 if anything crashed, hung, stayed unanswered, was refused without a code, grew, or hurt a neighbour; each finding is printed
+with its input, made as small as it can be, as a test can hold it.
 """
 
 from __future__ import annotations
@@ -10,51 +14,109 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
 
+from proofs.fuzzing.hunting import Tally
+from proofs.fuzzing.parts import Parts, hunt_parts
 from proofs.fuzzing.siege import GROWTH_MAX_MIB, Outcome, besiege
-from proofs.fuzzing.targets import attack_pure
 from proofs.fuzzing.verdict import Report
 from supervisors.serving import set_up_log
 
+INPUTS: Final = 1_000_000
 FRAMES: Final = 100_000
 HEADS: Final = 10_000
-PURE: Final = 100_000
-SHORT: Final = 20
+SHORT: Final = 50
 """The short form is this much smaller."""
 SHOWN_MAX: Final = 20
+COLUMNS: Final = (
+    "part",
+    "inputs",
+    "behaviours",
+    "branches",
+    "corpus",
+    "slowest µs",
+    "most memory, KiB (input)",
+    "grown, KiB",
+    "CPU s",
+    "broken",
+)
+ROW: Final = "{:<11}{:>10}{:>12}{:>10}{:>8}{:>18}{:>26}{:>11}{:>8}{:>8}"
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs fuzz", description=__doc__)
-    parser.add_argument("--inputs", type=int, default=FRAMES, help="damaged frames for the running server")
+    parser.add_argument("--inputs", type=int, default=INPUTS, help="for the parts")
+    parser.add_argument("--frames", type=int, default=FRAMES, help="damaged frames for the running server")
     parser.add_argument("--heads", type=int, default=HEADS, help="malformed handshakes and HTTP heads for it")
-    parser.add_argument("--pure", type=int, default=PURE, help="inputs for the pure parts, in this process")
+    parser.add_argument("--only", choices=tuple(_ATTACKS), action="append", help="one of the attacks; several may be named")
+    parser.add_argument("--targets", default="", help="of the parts, only these, with commas between")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--short", action="store_true", help=f"a {SHORT}th of everything")
     arguments = parser.parse_args(argv)
-    share = SHORT if arguments.short else 1
     set_up_log("warning", "console")
     began = time.monotonic()
-    pure = attack_pure(arguments.seed, arguments.pure // share)
-    tell_report("pure", pure, time.monotonic() - began)
-    outcome = trio.run(besiege, arguments.seed, arguments.inputs // share, arguments.heads // share, _say)
-    tell_outcome(outcome)
-    troubles = [*(["a pure part did not take every input as it must"] if pure.findings else []), *outcome.troubles]
+    inputs, troubles = 0, []
+    for name, attack in _ATTACKS.items():
+        if arguments.only is None or name in arguments.only:
+            more, broken = attack(arguments, SHORT if arguments.short else 1)
+            inputs += more
+            troubles += [f"{name}: {trouble}" for trouble in broken]
     for trouble in troubles:
         print(f"BROKEN: {trouble}", file=sys.stderr)
-    total = pure.inputs + outcome.frames.inputs + outcome.heads.inputs
-    print(f"inputs {total}, broken promises {len(troubles)}, {time.monotonic() - began:.0f} s, seed {arguments.seed}")
+    print(f"inputs {inputs}, broken promises {len(troubles)}, {time.monotonic() - began:.0f} s, seed {arguments.seed}")
     return 1 if troubles else 0
 
 
-def tell_report(name: str, report: Report, took_s: float | None = None) -> None:
+def attack_parts(arguments: argparse.Namespace, share: int) -> tuple[int, list[str]]:
+    """The hunt through the parts."""
+    print(ROW.format(*COLUMNS))
+    names = [name for name in arguments.targets.split(",") if name]
+    parts = hunt_parts(arguments.seed, arguments.inputs // share, tell_tally, names)
+    tell_parts(parts, arguments.seed)
+    return parts.inputs, parts.troubles
+
+
+def attack_with_storm(arguments: argparse.Namespace, share: int) -> tuple[int, list[str]]:
+    """Damaged frames and heads, against running servers."""
+    outcome = trio.run(besiege, arguments.seed, arguments.frames // share, arguments.heads // share, _say)
+    tell_outcome(outcome)
+    return outcome.frames.inputs + outcome.heads.inputs, outcome.troubles
+
+
+_ATTACKS: Final[dict[str, Callable[[argparse.Namespace, int], tuple[int, list[str]]]]] = {
+    "parts": attack_parts,
+    "storm": attack_with_storm,
+}
+
+
+def tell_tally(tally: Tally) -> None:
+    """One part's line."""
+    memory = f"{tally.peak_bytes / 1024:.0f} ({tally.peak_of_bytes} B)"
+    figures = (tally.inputs, tally.behaviours, tally.branches, tally.corpus, f"{tally.slowest_s * 1e6:.0f} ({tally.slowest_bytes} B)")
+    print(ROW.format(tally.name, *figures, memory, tally.grown_bytes // 1024, f"{tally.took_s:.0f}", tally.broken), flush=True)
+
+
+def tell_parts(parts: Parts, seed: int) -> None:
+    """The sums, and the findings."""
+    took_s = sum(tally.took_s for tally in parts.tallies)
+    kept = sum(tally.kept for tally in parts.tallies)
+    print(f"parts: {parts.inputs} inputs in {took_s:.0f} s of CPU time, seed {seed}; {kept} of them showed something new", end="")
+    if parts.whole is not None:
+        print(
+            f"; {parts.whole.taken} of {parts.whole.woven} branches taken; at most {parts.whole.cost:.1f} bytes of memory per byte of bomb",
+            end="",
+        )
+    print(f"; {sum(tally.broken for tally in parts.tallies) + len(parts.deaths)} findings")
+    for finding in parts.findings[:SHOWN_MAX]:
+        print(f"FINDING in {finding}", file=sys.stderr)
+
+
+def tell_report(name: str, report: Report) -> None:
     """Prints what was sent, what came of it, and the findings."""
-    took = "" if took_s is None else f" in {took_s:.0f} s"
-    print(f"{name}: {report.inputs} inputs{took}, {report.outcomes.get('FINDING', 0)} findings")
+    print(f"{name}: {report.inputs} inputs, {report.outcomes.get('FINDING', 0)} findings")
     print("  sent      " + ", ".join(f"{kind} {count}" for kind, count in sorted(report.kinds.items())))
     print("  came back " + ", ".join(f"{what} {count}" for what, count in sorted(report.outcomes.items())))
     for finding in report.findings[:SHOWN_MAX]:
@@ -62,7 +124,7 @@ def tell_report(name: str, report: Report, took_s: float | None = None) -> None:
 
 
 def tell_outcome(outcome: Outcome) -> None:
-    """Prints what the siege was like, for the attackers, the neighbours and the gateway."""
+    """Prints what the storm was like, for the attackers, the neighbours and the gateway."""
     tell_report("frames", outcome.frames)
     tell_report("heads", outcome.heads)
     figures = outcome.figures

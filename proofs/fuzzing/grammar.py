@@ -46,6 +46,11 @@ class Terrain(Struct, frozen=True):
     users: tuple[int, ...]
     token: str = ""
     device: int = 1
+    ticket: bytes = b""
+
+
+TERRAIN: Final = Terrain((1, 2, 3, 2**53 - 1), (1, 2), (1, 2))
+"""For the parts that know of no streams at all."""
 
 
 def encode_tree(tree: Tree) -> bytes:
@@ -75,13 +80,14 @@ class Grammar:
             "space": lambda: chance.choice(terrain.spaces),
             "user": lambda: chance.choice(terrain.users),
             "users": lambda: [chance.choice(terrain.users) for _ in range(chance.randint(1, 3))],
+            "ticket": lambda: terrain.ticket or chance.randbytes(31),
             "token": lambda: terrain.token or "a.b.c",
             "device": lambda: terrain.device,
             "version": lambda: 1,
             "id": lambda: chance.randint(1, 40),
             "number": lambda: self.number,
             "fields": self.fields,
-            "changes": lambda: [self._struct(_shape(ChangeItem)) for _ in range(chance.choice((1, 2, 20)))],
+            "changes": self.changes,
             "settings": lambda: chance.choice(("{}", '{"theme":"dark"}', '{"a":[1,2,{"b":null}]}')),
         }
 
@@ -103,6 +109,10 @@ class Grammar:
     def operation(self) -> list[Tree]:
         """Any operation."""
         return self._struct(self._chance.choice(_shapes(AnyOperation)))
+
+    def changes(self) -> list[Tree]:
+        """Items of a run in a chunk."""
+        return [self._struct(_shape(ChangeItem)) for _ in range(self._chance.choice((1, 2, 20)))]
 
     def fields(self) -> Tree:
         """Fields of some entity, of any schema."""
@@ -157,7 +167,8 @@ class Grammar:
             case inspect.StructType():
                 return self._struct(shape)
             case inspect.BytesType():
-                return chance.randbytes(chance.choice((0, 1, 40)))
+                least, most = shape.min_length or 0, shape.max_length or 40
+                return chance.randbytes(chance.choice((least, most, chance.randint(least, most))))
             case inspect.RawType():
                 return self.operation()
             case _:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from gateway import rfc6455
-from proofs.fuzzing.grammar import Tree
+from proofs.fuzzing.grammar import Grammar, Tree, encode_tree
 
 NUMBERS: Final = (-1, 0, 1, 127, 128, 255, 256, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1)
 NEGATIVE: Final = (-(2**31) - 1, -(2**53), -(2**63))
@@ -109,7 +109,8 @@ def mutate_bytes(chance: Random, data: bytes, other: bytes) -> tuple[bytes, str]
         case 4:
             return data[:at] + chance.choice(DECLARATIONS) + data[at:], "bytes:declare"
         case 5:
-            return data[:at] + bytes((chance.randrange(256),)) * chance.choice((1, 2, 16, 300)) + data[at:], "bytes:repeat"
+            byte = data[at] if chance.random() < 0.5 else chance.randrange(256)
+            return data[:at] + bytes((byte,)) * chance.choice((1, 2, 16, 300, 4_000)) + data[at:], "bytes:repeat"
         case 6:
             return data[:at] + chance.choice(ODD) + data[at:], "bytes:odd"
         case _:
@@ -141,6 +142,27 @@ def bombs(chance: Random) -> tuple[bytes, str]:
         (b"\x91\x90", "bomb:empty frame"),
     )
     return chance.choice(choices)
+
+
+def any_message(chance: Random, grammar: Grammar) -> tuple[bytes, str]:
+    """One binary message: damaged, bombed, and sometimes whole."""
+    drawn = chance.random()
+    if drawn < 0.08:
+        return bombs(chance)
+    tree = grammar.mutate() if chance.random() < 0.3 else grammar.command()
+    if drawn < 0.5:
+        tree, kind = mutate_tree(chance, tree)
+    else:
+        kind = "valid:one"
+    if chance.random() < 0.15:
+        tree, kind = [tree, *(grammar.command() for _ in range(chance.choice((1, 2, 15, 40))))], kind + " in a batch"
+    try:
+        data = encode_tree(tree)
+    except (OverflowError, RecursionError):
+        return b"\xc1", "tree:unencodable"
+    if 0.5 <= drawn < 0.9:
+        return mutate_bytes(chance, data, encode_tree(grammar.command()))
+    return data, kind
 
 
 def mutate_wire(chance: Random, payload: bytes) -> tuple[bytes, str]:

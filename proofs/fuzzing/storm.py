@@ -23,8 +23,7 @@ from gateway import rfc6455
 from gateway.tokens import KeySet
 from proofs.fuzzing.grammar import Grammar, Terrain, encode_tree
 from proofs.fuzzing.line import Conversation, Line, Silent
-from proofs.fuzzing.mutation import mutate_bytes, mutate_tree, mutate_wire
-from proofs.fuzzing.targets import any_message
+from proofs.fuzzing.mutation import any_message, mutate_bytes, mutate_tree, mutate_wire
 from proofs.fuzzing.verdict import Impossible, Report, ends_well, name_of
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, split
 from protocol.codes import Code

@@ -5,6 +5,8 @@ refusal ─▶ Goodbye · Failed · Refused with a code of the table        end 
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections import Counter
 from typing import Final
 
@@ -16,20 +18,27 @@ from protocol.frames import AnyFrame
 
 TRANSPORT_CODES: Final = frozenset((1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009, 1011, 1012, 1013))
 """What RFC 6455 has a server say about framing; everything above 4000 is the table's."""
-SHOWN_BYTES: Final = 2_000
+PLAIN_BYTES_MAX: Final = 400
+"""An input up to this is shown as it is; a longer one is compressed, and so still whole."""
 FINDINGS_MAX: Final = 50
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """An input that the server did not take as it must. `data` is what was sent, cut to `SHOWN_BYTES`."""
+    """An input that was not taken as it must be."""
 
     kind: str
     what: str
     data: bytes
 
     def __str__(self) -> str:
-        cut = " (cut)" if len(self.data) == SHOWN_BYTES else ""
-        return f"{self.what}\n  kind: {self.kind}\n  hex{cut}: {self.data.hex()}"
+        return f"{self.what}\n  kind: {self.kind}\n  data = {as_source(self.data)}  # {len(self.data)} bytes"
+
+
+def as_source(data: bytes) -> str:
+    """A Python expression for `data`, which a test can hold."""
+    if len(data) <= PLAIN_BYTES_MAX:
+        return f'bytes.fromhex("{data.hex()}")'
+    return f'zlib.decompress(base64.b85decode("{base64.b85encode(zlib.compress(data, 9)).decode()}"))'
 
 
 class Report(msgspec.Struct):
@@ -53,7 +62,7 @@ class Report(msgspec.Struct):
         """One more finding; beyond `FINDINGS_MAX` only the number grows."""
         self.saw("FINDING")
         if len(self.findings) < FINDINGS_MAX:
-            self.findings.append(Finding(kind, what, data[:SHOWN_BYTES]))
+            self.findings.append(Finding(kind, what, data))
 
     def add(self, other: Report) -> None:
         self.inputs += other.inputs
