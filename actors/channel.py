@@ -46,6 +46,7 @@ from actors.neighbourhood import Neighbourhood
 from actors.socket_port import Batch, Outlet
 from actors.storage import Answered, Audience, CheckAudience, Denied, Events, Head, Heads, ReadAfter, ReadHeads, Row, Store
 from actors.tail import Tail
+from actors.tracing import Trace
 from protocol.codec import encode, encode_event, join
 from protocol.codes import Code
 from protocol.entities import SCHEMA
@@ -145,6 +146,7 @@ class Channel:
         "space",
         "stale",
         "tail",
+        "traced",
         "typists",
         "waiting",
         "whispers",
@@ -193,6 +195,8 @@ class Channel:
         self.retry: Timer | None = None
         self.space = 0
         self.typists: dict[int, float] = {}
+        self.traced: dict[int, tuple[Trace, float]] | None = None
+        """Events that somebody follows and that wait for their flush, by number: since when."""
         self.greetings: deque[Greeting] | None = None
         """Of followers that are live by them, until they are said: before anything goes to the live ones."""
 
@@ -233,7 +237,7 @@ class Channel:
 
     def stopped(self) -> None:
         self._link.unsubscribe(self._stream)
-        self._near.followed.discard(self._stream)
+        self._near.followed.pop(self._stream, None)
         community = self._near.communities.find(self.space) if self.space else None
         if community is not None:
             community.tell_control(ChannelAway(self._stream))
@@ -245,10 +249,16 @@ class Channel:
             follower.outlet.send(encode(Lagged(self._stream)))
             follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
 
+    def has_reached(self, head: int, audience_version: int) -> bool:
+        """See `actors.neighbourhood.Reached`."""
+        return self.tail.head is not None and head <= self.tail.head and audience_version <= self.audience_version
+
     # What comes in
 
     def _heard(self, event: Heard) -> None:
         self._learn_version(event.audience_version)
+        if event.trace is not None and self.live:
+            self.traced = {**(self.traced or {}), event.seq: (event.trace, self._ctx.now())}
         self._ready(self.tail.hear(event.seq, event.frame))
         self._mind_the_gap()
 
@@ -381,7 +391,7 @@ class Channel:
             self._send_frames(follower, frames)
         self.live[follower.key] = follower
         self.older += follower.schema < SCHEMA
-        self._near.followed.add(self._stream)
+        self._near.followed[self._stream] = self
         self._answer(follower, head, live=True)
         if self.space:
             self._near.communities.get(self.space).tell(Present(follower.user, 1))
@@ -391,7 +401,7 @@ class Channel:
         if follower is not None:
             self.older -= follower.schema < SCHEMA
         if not self.live:
-            self._near.followed.discard(self._stream)
+            self._near.followed.pop(self._stream, None)
         if follower is not None and self.space:
             self._near.communities.get(self.space).tell(Present(follower.user, -1))
         ticket = self.asking.pop(session_key, 0)
@@ -558,6 +568,17 @@ class Channel:
                 self._forget(follower.key)
                 follower.outlet.send(encode(Lagged(self._stream)))
                 follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=True))
+        if self.traced:
+            self._say_flushed(len(frames))
+
+    def _say_flushed(self, events: int) -> None:
+        """Tells who follows them that events have left for the sockets; what is missing one before it has not."""
+        traced, tracer, head = self.traced or {}, self._near.tracer, self.tail.head or 0
+        self.traced = {seq: waiting for seq, waiting in traced.items() if seq > head} or None
+        for seq, (trace, since) in traced.items():
+            if seq <= head and tracer is not None:
+                ago_s = self._ctx.now() - since
+                tracer.ended("flush", trace, ago_s, stream=self._stream, seq=seq, followers=len(self.live), events=events)
 
     def _count(self, events: int) -> None:
         """What is about to leave, for those who watch; once a flush."""

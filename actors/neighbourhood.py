@@ -7,24 +7,36 @@ one `Neighbourhood`, builds the pools, and calls `settle`. Until then nothing ma
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from actors.cell import Pool
 from actors.messages import ChannelMessage, CommunityMessage, DeviceMessage, SessionMessage, UserMessage
 from actors.tallies import Farewell, Tallies, ignore
+from actors.tracing import Tracer
+
+
+class Reached(Protocol):
+    """How far a followed stream is here. Anybody may look, since looking changes nothing and there is one thread."""
+
+    def has_reached(self, head: int, audience_version: int) -> bool:
+        """Whether the stream's end and audience, as somebody read them, are no news here."""
+        ...
 
 
 class Neighbourhood:
     """The pools of one gateway, by what they hold."""
 
-    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "sessions", "tallies", "users")
+    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "sessions", "tallies", "tracer", "users")
 
     def __init__(self) -> None:
-        self.followed: set[int] = set()
+        self.followed: dict[int, Reached] = {}
         """The streams with a live follower here, kept by their channels. Fewer than the channels: those are made for whatever stream a
         client names, also one that it may not read or that does not exist, and stay for a minute."""
         self.tallies = Tallies()
         self.farewell: Callable[[Farewell], None] = ignore
         """Told of every session that ends."""
+        self.tracer: Tracer | None = None
+        """Follows some of the commands; None: nobody does."""
 
     sessions: Pool[int, SessionMessage]
     devices: Pool[int, DeviceMessage]

@@ -133,6 +133,26 @@ def test_a_lost_last_event_is_found_by_comparing_heads() -> None:
     assert seqs(line) == [1]
 
 
+def test_a_comparison_of_heads_disturbs_only_channels_to_which_it_is_news() -> None:
+    stage = Stage()
+    line = follower(stage, head=3, version=2)
+    turns = stage.turns.pools["channel"].counts
+    before = turns.handled
+    for head, version in ((3, 2), (2, 2), (3, 1)):
+        stage.exchange.heads_are(Heads((Head(STREAM, head, version),)))
+        stage.run()
+    assert turns.handled == before
+    stage.exchange.heads_are(Heads((Head(STREAM, 3, 3),)))
+    stage.run()
+    assert stage.asked(CheckAudience), "the same end, but not the same audience"
+    stage.answer(CheckAudience, Audience(3, frozenset({1})))
+    stage.exchange.heads_are(Heads((Head(STREAM, 4, 3),)))
+    stage.run()
+    stage.answer(ReadAfter, Events(SPACE, 4, 3, rows(4, 4), False))
+    stage.wait(0.001)
+    assert seqs(line) == [4]
+
+
 def test_without_a_link_heads_are_compared_four_times_a_second() -> None:
     stage = Stage()
     stage.exchange.up()
