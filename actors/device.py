@@ -83,7 +83,7 @@ def make_entry(user: int, device: int, generation: int, submit: Submit) -> Entry
     # Of what nobody can read, the bytes depend on how the chunk was cut, and a retry may be cut otherwise: it has the digest of nothing.
     digest = digest_of(b"" if submit.unreadable else submit.operation)
     operation = read_operation(submit.operation, submit.unreadable)
-    return Entry(user, device, generation, submit.number, digest, operation, submit.skew_s)
+    return Entry(user, device, generation, submit.number, digest, operation, submit.skew_s, submit.trace)
 
 
 def takeover_payload(device: int, generation: int) -> bytes:

@@ -16,6 +16,7 @@ from actors.cell import Ref
 from actors.greeting import Greeting
 from actors.socket_port import Outlet
 from actors.storage import Answered, Attached, Decided
+from actors.tracing import Trace
 from protocol.codes import Code
 from protocol.entities import SCHEMA
 from protocol.values import LinkQuality
@@ -145,6 +146,7 @@ class Submit(Struct, frozen=True, gc=False):
     operation: bytes
     skew_s: int = 0
     unreadable: str = ""
+    trace: Trace | None = None
 
 
 class TakenOver(Struct, frozen=True, gc=False):
@@ -211,6 +213,7 @@ class Heard(Struct, frozen=True, gc=False):
     seq: int
     audience_version: int
     frame: bytes
+    trace: Trace | None = None
 
 
 class Ephemeral(Struct, frozen=True, gc=False):

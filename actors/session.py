@@ -572,7 +572,9 @@ class Session:
 
     def _submit(self, number: int, operation: bytes, unreadable: str = "") -> None:
         assert self.claims is not None
-        submit = Submit(self._key, number, operation, self.skew_s or 0, unreadable)
+        tracer = self._near.tracer
+        trace = None if tracer is None else tracer.sample()
+        submit = Submit(self._key, number, operation, self.skew_s or 0, unreadable, trace)
         if not self._near.devices.get(self.claims.device).tell(submit, len(operation)):
             self._reply(Refused(number, Code.BUSY, "too many mutations at once", 250))
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from actors.cell import Ref
+from actors.tracing import Trace
 from protocol.codes import Code
 from protocol.events import RecordItem
 from protocol.frames import Conflict, Invitation, KeptVersion, Member, Settlement, SpaceState, UnappliedItem
@@ -43,6 +44,8 @@ class Entry(Struct, frozen=True):
     digest: int
     operation: AnyOperation | Refusal
     skew_s: int = 0
+    trace: Trace | None = None
+    """What is followed on its way (`actors.tracing`); of no concern to its outcome."""
 
 
 class Decided(Struct, frozen=True):
@@ -73,6 +76,7 @@ class Fact(Struct, frozen=True):
     at: int
     body: bytes
     audience_version: int
+    trace: Trace | None = None
 
 
 class Journal(Protocol):

@@ -32,6 +32,7 @@ import trio
 
 from actors.histogram import SECONDS, Histogram
 from actors.storage_port import Busy, StorageError, Unavailable
+from actors.tracing import BATCH, Tracer
 from persistence.far_side import Call, FarSide
 from persistence.lanes import Isolation, LaneOptions, Work
 
@@ -190,6 +191,8 @@ class Bridge:
         self._outbound_scheduled = False
         self._broken: outcome.Error | None = None
         self._wake = trio.Event()
+        self.tracer: Tracer | None = None
+        """Told of calls whose context has a `BATCH`."""
 
     @property
     def pooled(self) -> bool:
@@ -330,6 +333,11 @@ class Bridge:
         lane, on_done = entry
         lane.calls -= 1
         lane.counts.note(call, answer)
+        if self.tracer is not None and (batch := call.context.get(BATCH)) is not None:
+            waited_s = (call.progress.begun_s or call.asked_s) - call.asked_s
+            fault = type(answer.error).__name__ if isinstance(answer, outcome.Error) else ""
+            asked_ago_s = time.monotonic() - call.asked_s
+            self.tracer.ended("postgres.call", batch, asked_ago_s, lane=lane.options.name, waited_ms=round(waited_s * 1000, 3), fault=fault)
         told = outcome.capture(on_done, answer)
         if isinstance(told, outcome.Error):
             # Raised here it would end trio itself; `serve` raises it instead, to its supervisor.

@@ -39,6 +39,7 @@ from actors.storage import Decided, Entry, Fact, Herald, Refusal
 from actors.storage_port import Busy, OutcomeUnknown, StorageError, Unavailable
 from persistence.append import AUTHORITY_MOVED, recall, recall_heads
 from persistence.bridge import Bridge, LanePort
+from persistence.followed import Followed
 from persistence.lanes import Isolation
 from persistence.operations.hot import HOT, Columns, Numbers
 from persistence.operations.merging import Merges, goes_the_merge_way, payload_of
@@ -179,6 +180,8 @@ class Journal:
         self._merge_pace = Pace()
         self.troubled = False
         """Postgres could not be asked the last time."""
+        self.followed: Followed | None = None
+        """Tells of sampled entries; None: nobody asks."""
         self._waits_since_s = 0.0
         """When the first of the queue came."""
         self.stats = JournalStats()
@@ -208,6 +211,8 @@ class Journal:
         self._queued.set()
         if len(self._queue) >= options.batch_items_max:
             self._full.set()
+        if entry.trace is not None and self.followed is not None:
+            self.followed.queued(entry.trace)
         return True
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -301,6 +306,7 @@ class Journal:
     async def _commit(self, items: Sequence[_Item], way: _Way) -> None:
         """Makes a batch durable; where it cannot be, its halves."""
         began_s = trio.current_time()
+        followed = self.followed.begin([item.entry for item in items]) if self.followed is not None else None
         try:
             batch = way.batch([item.entry for item in items])
             appended, lost = await self._send(batch, way, is_alone=len(items) == 1)
@@ -325,6 +331,8 @@ class Journal:
         decided, facts = batch.read(appended)
         if lost:
             facts = await self._recall(items, decided) + facts
+        if followed is not None and self.followed is not None:
+            facts = self.followed.committed(followed, [item.entry for item in items], decided, facts)
         if facts:
             self._herald.committed(facts)
         if batch.fills_outbox(appended):
@@ -413,6 +421,7 @@ class Journal:
             return carry_out(tx, entry)
 
         self.stats.operations += 1
+        followed = self.followed.begin([entry]) if self.followed is not None else None
         try:
             outcome, lost = await self._until_known(partial(self._bridge.run, work, deadline_s=self._options.call_s), is_alone=True)
         except (Unavailable, Busy) as error:
@@ -425,7 +434,9 @@ class Journal:
             return
         self._note("")
         decided = Decided(entry.number, outcome.code, outcome.value, outcome.detail, outcome.replayed, entry.generation)
-        facts = await self._recall([item], [decided]) if lost and outcome.replayed else outcome.facts
+        facts = await self._recall([item], [decided]) if lost and outcome.replayed else list(outcome.facts)
+        if followed is not None and self.followed is not None:
+            facts = self.followed.committed(followed, [entry], [decided], facts)
         if facts:
             self._herald.committed(facts)
         if outcome.fills_outbox:
@@ -514,6 +525,8 @@ class Journal:
             self.stats.queued_bytes -= item.size_bytes
             self.stats.entries += 1
             self._count(item.entry.operation, decided)
+            if item.entry.trace is not None and self.followed is not None:
+                self.followed.answered(item.entry, decided)
             item.reply_to.tell_control(decided)
 
     def _count(self, operation: object, decided: Decided) -> None:
