@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"{kind.name:20} {kind.what}")
         return 0
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1_000_000)
-    light = max(0, arguments.devices - arguments.real)
+    light = max(0, arguments.devices - arguments.real - arguments.poor)
     options = Options(
         arguments.rounds,
         seed,
@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
         arguments.gateways,
         arguments.real,
         light,
+        arguments.poor,
         communities=max(2, arguments.devices // 20),
         rate_per_s=arguments.rate,
         only=arguments.only,
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--devices", type=int, default=300)
     parser.add_argument("--real", type=int, default=30, help="how many of them are the real Python client")
+    parser.add_argument("--poor", type=int, default=6, help="how many are behind a 2G link of 50 kbit/s, 800 ms and 2 %% loss")
     parser.add_argument("--rate", type=float, default=30.0, help="posts a second, of all devices together")
     parser.add_argument("--only", type=_kinds, default=(), help="kinds of faults to draw from, with commas; all if not given")
     parser.add_argument("--list", action="store_true", help="the kinds of faults")

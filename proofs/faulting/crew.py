@@ -67,15 +67,17 @@ class Window(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """One thing to do; see the module. `heads`: where every stream ends, to be told who is behind."""
+    """One thing to do; see the module. `heads`: where every stream ends, to be told who is behind. `flood`: the one stream in which all is
+    said from now on, at length; 0: any. `spans`: times, for each of which the latencies of its events are told apart."""
 
     enter: Entry | None = None
     talk_per_s: float | None = None
-    long_share: float | None = None
+    flood: int | None = None
     look: bool = False
     heads: dict[int, int] | None = None
     truth: tuple[Truth, ...] | None = None
     windows: tuple[Window, ...] = ()
+    spans: tuple[tuple[float, float], ...] = ()
     deaf_s: float = 0.0
     act: str = ""
     devices: tuple[int, ...] = ()
@@ -107,7 +109,8 @@ class Answer(Struct):
     compared: int = 0
     late: list[Late] = []
     latencies_ms: list[int] = []
-    """From sending to arriving, of this crew's own posts and others', unsorted."""
+    """From the acknowledgement to arriving, unsorted."""
+    spans_ms: list[list[int]] = []
     ends: dict[int, int] = {}
     offline: list[int] = []
 
@@ -150,18 +153,18 @@ class Crew:
         self._chance = Random()
         self._number = 0
         self._rate_per_s = 0.0
-        self._long_share = 0.0
+        self._flood = 0
         self._rate_changed = trio.Event()
         self._untold: list[Post] = []
         self._stalled: set[int] = set()
         self._transport = httpx.AsyncHTTPTransport(verify=False)
 
     async def obey(self, order: Order) -> Answer:
-        answer = Answer(posts=[], faults=[], behind=[], differing=[], late=[], latencies_ms=[], ends={}, offline=[])
+        answer = Answer(posts=[], faults=[], behind=[], differing=[], late=[], latencies_ms=[], ends={}, offline=[], spans_ms=[])
         if order.enter is not None:
             self._enter(order.enter)
-        if order.long_share is not None:
-            self._long_share = order.long_share
+        if order.flood is not None:
+            self._flood = order.flood
         if order.talk_per_s is not None:
             self._rate_per_s = order.talk_per_s
             self._rate_changed.set()
@@ -212,11 +215,14 @@ class Crew:
                 self.say_something()
 
     def say_something(self) -> None:
-        number = self._chance.choice(self._talkers)
+        talkers = [number for number in self._talkers if self._flood in self._channels[number]] if self._flood else self._talkers
+        if not talkers:
+            return
+        number = self._chance.choice(talkers)
         device = self._devices[number]
-        stream = self._chance.choice(self._channels[number])
+        stream = self._flood or self._chance.choice(self._channels[number])
         text = f"{self._number}: said by {number}"
-        if self._chance.random() < self._long_share:
+        if self._flood:
             text = f"{text} {LONG_TEXT}"[:4000]
         post = Post(self._number, number, device.badge.user, stream, text, time.monotonic(), device.place)
         self._number += 1
@@ -269,6 +275,7 @@ class Crew:
     def _compare(self, order: Order, answer: Answer) -> None:
         assert order.truth is not None
         by_stream = {truth.stream: truth for truth in order.truth}
+        answer.spans_ms = [[] for _ in order.spans]
         for number, device in self._devices.items():
             for stream, copy in device.copies.items():
                 arrivals = copy.take()
@@ -292,7 +299,11 @@ class Crew:
             acknowledged = truth.acknowledged[place] if 0 <= place < len(truth.acknowledged) else 0.0
             if not acknowledged:
                 continue
-            answer.latencies_ms.append(int(1000 * max(0.0, arrival.at - acknowledged)))
+            latency_ms = int(1000 * max(0.0, arrival.at - acknowledged))
+            answer.latencies_ms.append(latency_ms)
+            for span, (begin, end) in zip(answer.spans_ms, order.spans, strict=True):
+                if begin <= acknowledged < end:
+                    span.append(latency_ms)
             late_s = lateness_s(acknowledged, arrival, order.windows)
             if order.deaf_s and late_s > order.deaf_s and len(answer.late) < SHOWN_MAX:
                 answer.late.append(Late(number, stream, arrival.seq, arrival.gateway, round(late_s, 1)))

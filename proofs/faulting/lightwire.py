@@ -125,7 +125,7 @@ async def open_light(host: str, port: int) -> LightLink:
             link = LightLink(trio.SocketStream(here))
             await link.shake_hands()
             return link
-    except (OSError, trio.TooSlowError, LinkClosed) as error:
+    except (OSError, trio.TooSlowError, trio.BrokenResourceError, LinkClosed) as error:
         here.close()
         raise Unreachable(f"{host}:{port}: {error!r}") from None
     except BaseException:

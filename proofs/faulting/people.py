@@ -36,7 +36,8 @@ class Numbers(Struct, frozen=True):
 
 
 async def make_members(numbers: Numbers, urls: Sequence[str], chance: Random) -> list[Member]:
-    """Registers, founds and joins. The first `numbers.real` are to be real clients, the last `numbers.poor` to be on the poor link."""
+    """Registers, founds and joins. The first `numbers.real` are to be real clients, and so
+    is every second of the last `numbers.poor`, which are to be on the poor link."""
     users = max(2, numbers.devices // USERS_PART)
     plan = Plan(users, numbers.devices, numbers.communities)
     with trio.fail_after(SETTING_S):
@@ -50,8 +51,11 @@ async def make_members(numbers: Numbers, urls: Sequence[str], chance: Random) ->
     faults = [fault for person in people for fault in person.faults]
     if faults:
         raise AssertionError(f"before anything was broken: {faults[:3]}")
-    members = [_member(device, people[number % users], number < numbers.real) for number, device in enumerate(devices)]
-    return members
+    first_poor = numbers.real + numbers.light
+    return [
+        _member(device, people[number % users], number < numbers.real or (number >= first_poor and number % 2 == 0))
+        for number, device in enumerate(devices)
+    ]
 
 
 def _member(device: Device, person: Device, real: bool) -> Member:

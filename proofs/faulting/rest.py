@@ -17,14 +17,17 @@ import psutil
 import trio
 from msgspec import Struct
 
-from persistence.bridge import Bridge
 from proofs.faulting.stage import Stage
 
-ACTORS_REST_S = 45.0
+SOCKETS_REST_S = 45.0
+"""A client that vanished without a word is missed after a heartbeat and its patience, 25 s."""
+ACTORS_REST_S = 120.0
+"""Actors leave memory after a minute of idling, a quarter of it late at most; and some hold others."""
 FDS_SLACK = 12
 """Connections to Postgres come and go with load: a pool of ten, and one that is being opened."""
 METRIC = re.compile(r"^(\w+)(?:\{(\w+)=\"([^\"]+)\"\})? ([0-9.e+]+)$", re.MULTILINE)
 POOLS_AT_REST = ("session",)
+POOLS_AT_LONG_REST = ("session", "device", "user", "channel", "community")
 
 
 class Rest(Struct, frozen=True):
@@ -47,13 +50,13 @@ class Rest(Struct, frozen=True):
         )
 
 
-async def look_at_rest(stage: Stage, bridge: Bridge, like: Sequence[Rest] = ()) -> list[Rest]:
-    """Every gateway, as soon as it holds nothing, or after a while as it is."""
+async def look_at_rest(stage: Stage, like: Sequence[Rest] = (), *, thorough: bool = False) -> list[Rest]:
+    """Every gateway, as soon as it holds nothing, or after a while as it is. `thorough`: the actors are given the time to go, too."""
     found: list[Rest] = []
-    with trio.move_on_after(ACTORS_REST_S):
+    with trio.move_on_after(ACTORS_REST_S if thorough else SOCKETS_REST_S):
         while True:
             found = [await _look(stage, number) for number in range(stage.gateways)]
-            if not leaks(like or found, found):
+            if not leaks(like or found, found, thorough=thorough):
                 return found
             await trio.sleep(0.5)
     return found
@@ -83,17 +86,16 @@ async def _look(stage: Stage, number: int) -> Rest:
     )
 
 
-def leaks(before: Sequence[Rest], after: Sequence[Rest]) -> list[str]:
+def leaks(before: Sequence[Rest], after: Sequence[Rest], *, thorough: bool = False) -> list[str]:
     """What is there that should not be."""
     wrong = []
+    pools = POOLS_AT_LONG_REST if thorough else POOLS_AT_REST
     fds = max(rest.fds for rest in before)
     for rest in after:
         if rest.sockets:
             wrong.append(f"leak: gateway {rest.gateway + 1} still has {rest.sockets} sockets")
         wrong += [
-            f"leak: gateway {rest.gateway + 1} still has {rest.actors[pool]} {pool} actors"
-            for pool in POOLS_AT_REST
-            if rest.actors.get(pool)
+            f"leak: gateway {rest.gateway + 1} still has {rest.actors[pool]} {pool} actors" for pool in pools if rest.actors.get(pool)
         ]
         if rest.fds > fds + FDS_SLACK:
             wrong.append(f"leak: gateway {rest.gateway + 1} has {rest.fds} descriptors; before anybody came there were {fds}")

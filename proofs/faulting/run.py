@@ -9,6 +9,7 @@ Choices follow the seed; what they meet is the real world's.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ from proofs.faulting import crew
 from proofs.faulting.catalogue import Strike, draw
 from proofs.faulting.copies import Post, digest_raw
 from proofs.faulting.people import Numbers, make_members
+from proofs.faulting.poor import Poor, open_poor
 from proofs.faulting.rest import leaks, look_at_rest
 from proofs.faulting.stage import HEARTBEAT_S, Stage, open_bridge, open_stage
 from proofs.faulting.steering import helper
@@ -36,11 +38,18 @@ CONVERGE_S = 10.0
 PATIENCE_S = 40.0
 """How long a run waits to see whether what is late comes at all."""
 DEAF_S = 5.0
-NEIGHBOUR_P99_S = 1.0
+NEIGHBOUR_MS = 250
+NEIGHBOUR_RATIO = 3
+"""How much later, at p99, an event may come to those who read while others do not: this much, or so many times what it took before."""
+LONG_REST_ROUNDS = 20
+"""From so many rounds on actors are given the time to be passivated, too."""
 PROBE_S = 1.0
 LOOK_S = 0.1
 READ_S = 30.0
 NUMBERS_A_CREW = 10_000_000
+WRONG_SHOWN_MAX = 10
+ROOM_MIN = 10
+"""Who follow a room that is worth a flood."""
 
 
 class Options(Struct, frozen=True):
@@ -51,8 +60,8 @@ class Options(Struct, frozen=True):
     first: int = 1
     gateways: int = 2
     real: int = 30
-    light: int = 270
-    poor: int = 0
+    light: int = 264
+    poor: int = 6
     communities: int = 15
     rate_per_s: float = 30.0
     only: tuple[str, ...] = ()
@@ -71,7 +80,8 @@ class Outcome(Struct):
     slowest_s: float = 0.0
     slowest: str = ""
     p99_ms: int = 0
-    neighbours_ms: int = -1
+    neighbours_ms: tuple[int, int] | None = None
+    """p99 in a flood that everybody reads, and in one that some do not."""
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
@@ -96,64 +106,81 @@ Say = Callable[[str], None]
 async def run_all(options: Options, folder: Path, say: Say) -> Result:
     """The whole run, with everything in `folder`, which is to be empty."""
     chance = Random(options.seed)
-    numbers = Numbers(options.real, options.light, options.poor, options.communities)
     result = Result()
     async with open_stage(folder, options.gateways, verbose=options.verbose) as stage, AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge(stage.dsn))
-        say(f"the house stands: {options.gateways} gateways, heartbeat {HEARTBEAT_S} s" + ("" if stage.has_disk else "; no disk to fill"))
+        poor = await stack.enter_async_context(open_poor(stage.poor_doors, folder, options.seed)) if options.poor else "not asked for"
+        without = ([] if stage.has_disk else ["no disk that may be filled"]) + ([f"no poor link: {poor}"] if isinstance(poor, str) else [])
+        say("; ".join((f"the house stands: {options.gateways} gateways, heartbeat {HEARTBEAT_S} s", *without)))
         urls = [f"http://{host}:{port}" for host, port in stage.places]
+        lines = options.poor if isinstance(poor, Poor) else 0
+        numbers = Numbers(options.real, options.light + options.poor - lines, lines, options.communities)
         members = await make_members(numbers, urls, chance)
-        before = await look_at_rest(stage, bridge)
-        crews = []
-        shares = (members[: options.real], members[options.real : options.real + options.light])
-        for number, share in enumerate(shares):
-            if share:
-                name = ("real", "light")[number]
-                one: Crew = await stack.enter_async_context(helper(name, "proofs.faulting.crew", crew.Answer, folder))
-                first = (number + 1) * NUMBERS_A_CREW
-                await one.ask(crew.Order(enter=crew.Entry(tuple(share), stage.places, HEARTBEAT_S, chance.randrange(1 << 30), first)))
-                crews.append(one)
-        have = frozenset({"disk"} if stage.has_disk else ())
-        rounds = Rounds(options, stage, crews, members, bridge, have)
+        before = await look_at_rest(stage)
+        parties = [
+            Party("real", members[: numbers.real], stage.places),
+            Party("light", members[numbers.real : numbers.real + numbers.light], stage.places),
+        ]
+        if isinstance(poor, Poor):
+            parties.append(Party("poor", members[numbers.real + numbers.light :], poor.places, poor.before))
+        crews = [await _enter(party, number, folder, chance, stack) for number, party in enumerate(parties, 1) if party.members]
+        rounds = Rounds(options, stage, crews, parties, bridge, poor if isinstance(poor, Poor) else None)
         await rounds.gather()
-        say(f"{len(members)} devices are in, {options.real} of them the real client")
+        counts = ", ".join(f"{len(party.members)} {party.name}" for party in parties)
+        say(f"{len(members)} devices are in: {counts}")
         for number in range(options.first, options.first + options.rounds):
             outcome = await rounds.play(number)
             result.rounds.append(outcome)
             say(line(outcome))
-            for wrong in outcome.wrong:
+            for wrong in outcome.wrong[:WRONG_SHOWN_MAX]:
                 say(f"  ! {wrong}")
             if outcome.slowest_s < 0:
                 say(f"  a run cannot go on from here; again: --seed {options.seed} --from {number} --rounds 1")
                 break
         result.posts = rounds.ledger.acknowledged
-        await _leave(crews)
-        after = await look_at_rest(stage, bridge, like=before)
-        result.wrong += leaks(before, after)
+        for one in crews:
+            await one.ask(crew.Order(act="stop"))
+        thorough = len(result.rounds) >= LONG_REST_ROUNDS
+        after = await look_at_rest(stage, like=before, thorough=thorough)
+        result.wrong += leaks(before, after, thorough=thorough)
         result.rest = [str(rest) for rest in after]
     return result
 
 
-async def _leave(crews: Sequence[Crew]) -> None:
-    for one in crews:
-        await one.ask(crew.Order(act="stop"))
+class Party(Struct, frozen=True):
+    """Devices of one kind, in a process of their own. `before`: what its command begins with."""
+
+    name: str
+    members: list[crew.Member]
+    places: tuple[tuple[str, int], ...]
+    before: list[str] = []
+
+
+async def _enter(party: Party, number: int, folder: Path, chance: Random, stack: AsyncExitStack) -> Crew:
+    one: Crew = await stack.enter_async_context(helper(party.name, "proofs.faulting.crew", crew.Answer, folder, before=party.before))
+    entry = crew.Entry(tuple(party.members), party.places, HEARTBEAT_S, chance.randrange(1 << 30), number * NUMBERS_A_CREW)
+    await one.ask(crew.Order(enter=entry))
+    return one
 
 
 class Rounds:
     """What is known from round to round."""
 
     def __init__(
-        self, options: Options, stage: Stage, crews: Sequence[Crew], members: Sequence[crew.Member], bridge: Bridge, have: frozenset[str]
+        self, options: Options, stage: Stage, crews: Sequence[Crew], parties: Sequence[Party], bridge: Bridge, poor: Poor | None
     ) -> None:
         self._options = options
         self._stage = stage
         self._crews = crews
+        self._parties = [party for party in parties if party.members]
         self._bridge = bridge
-        self._have = have
+        self._have = frozenset(name for name, has in (("disk", stage.has_disk), ("poor", poor is not None)) if has)
         self.ledger = Ledger()
+        members = [member for party in parties for member in party.members]
         self._streams = sorted({stream for member in members for stream in member.streams})
         self._read = dict.fromkeys(self._streams, 0)
-        self.hand = Hand(stage, crews, [member.login.device for member in members], bridge)
+        devices = [member.login.device for party in parties if party.name != "poor" for member in party.members]
+        self.hand = Hand(stage, crews, _rooms(parties), devices, bridge, poor.cut if poor is not None else None)
         self._faults: list[str] = []
         self._latest_posts: list[Post] = []
 
@@ -180,14 +207,12 @@ class Rounds:
         await self._converge(outcome, healed_at)
         windows = tuple(self.hand.windows)
         if outcome.slowest_s >= 0:
-            probe_at = time.monotonic()
             await self._talk(options.rate_per_s)
             await trio.sleep(PROBE_S)
             await self._talk(0.0)
             probe = Outcome(number, (), [])
             await self._converge(probe, time.monotonic(), DEAF_S)
             outcome.wrong += [f"after healing: {wrong}" for wrong in probe.wrong]
-            assert probe_at
         await self._judge(outcome, windows)
         outcome.seconds = time.monotonic() - began
         return outcome
@@ -269,10 +294,13 @@ class Rounds:
         outcome.wrong += self.ledger.judge()
         if outcome.slowest_s >= 0:
             outcome.wrong += self.ledger.strangers(0)
-        order = crew.Order(truth=tuple(truths.values()), windows=windows, deaf_s=DEAF_S)
+        whole = tuple(truths.values())
         latencies: list[int] = []
-        neighbours: list[int] = []
-        for answer in await self._tell(order):
+        spans: list[list[int]] = [[] for _ in self.hand.spans]
+        for party, one in zip(self._parties, self._crews, strict=True):
+            poor = party.name == "poor"  # what comes late there is late on its own line
+            deaf_s = 0.0 if poor else DEAF_S
+            answer = await one.ask(crew.Order(truth=whole, windows=windows, deaf_s=deaf_s, spans=tuple(self.hand.spans)))
             outcome.copies += answer.compared
             outcome.wrong += [f"differs: {difference}" for difference in answer.differing]
             outcome.wrong += [
@@ -280,13 +308,18 @@ class Rounds:
                 f" {late.late_s} s after anything was in its way"
                 for late in answer.late
             ]
+            if poor:
+                continue
             latencies += answer.latencies_ms
-            neighbours += answer.latencies_ms
+            for span, more in zip(spans, answer.spans_ms, strict=True):
+                span += more
         outcome.p99_ms = _p99(latencies)
-        if self.hand.quiet_windows:
-            outcome.neighbours_ms = _p99(neighbours)
-            if outcome.neighbours_ms > NEIGHBOUR_P99_S * 1000:
-                outcome.wrong.append(f"waited: p99 of those who read is {outcome.neighbours_ms} ms while others did not")
+        if spans:
+            before_ms, meanwhile_ms = outcome.neighbours_ms = _p99(spans[0]), _p99(spans[1])
+            if meanwhile_ms > max(NEIGHBOUR_MS, NEIGHBOUR_RATIO * before_ms):
+                outcome.wrong.append(
+                    f"waited: p99 of those who read is {meanwhile_ms} ms while others do not, and was {before_ms} ms before"
+                )
         outcome.wrong += self._faults
         self._faults = []
         self._latest_posts = []
@@ -303,6 +336,18 @@ class Rounds:
         return [tuple(row) for row in await self._bridge.run(work, deadline_s=READ_S, readonly=True)]
 
 
+def _rooms(parties: Sequence[Party]) -> dict[int, list[int]]:
+    """Channels that bear a flood, by who follows them and can be told to stop reading: none that a poor line would have to carry."""
+    poor = {stream for party in parties if party.name == "poor" for member in party.members for stream in member.streams}
+    rooms: defaultdict[int, list[int]] = defaultdict(list)
+    for party in parties:
+        for member in party.members:
+            for channel in member.channels:
+                if channel not in poor and not member.real:
+                    rooms[channel].append(member.login.device)
+    return {room: devices for room, devices in rooms.items() if len(devices) >= ROOM_MIN} or dict(rooms)
+
+
 def _p99(values: list[int]) -> int:
     return sorted(values)[int(0.99 * len(values))] if values else 0
 
@@ -312,7 +357,7 @@ def line(outcome: Outcome) -> str:
     notes = "; ".join(f"{mark.strike}" + (f" ({mark.note})" if mark.note else "") for mark in outcome.marks)
     healed = f"whole after {outcome.slowest_s:.1f} s" if outcome.slowest_s >= 0 else "NEVER whole"
     waited = f" (last: {outcome.slowest})" if outcome.slowest else ""
-    neighbours = f", neighbours' p99 {outcome.neighbours_ms} ms" if outcome.neighbours_ms >= 0 else ""
+    neighbours = ", p99 of those who read {} ms, before {} ms".format(*reversed(outcome.neighbours_ms)) if outcome.neighbours_ms else ""
     counts = f"{outcome.posts} posts, {outcome.events} events, {outcome.copies} copies compared"
     verdict = "ok" if not outcome.wrong else f"{len(outcome.wrong)} VIOLATIONS"
     times = f"{healed}{waited}, p99 {outcome.p99_ms} ms{neighbours} │ {outcome.seconds:.0f} s"

@@ -105,6 +105,11 @@ class Stage:
     def _door(self, name: str) -> Path:
         return self.folder / "seams" / name
 
+    @property
+    def poor_doors(self) -> list[Path]:
+        """Unix sockets that lead to the gateways, for who has no way to this machine's loopback."""
+        return [self._door(name) / "client" for name in self.names]
+
     async def open(self) -> None:
         """Makes seams and clocks, and starts the house."""
         for clock in self._clocks:

@@ -21,6 +21,7 @@ Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 ANSWER_S = 60.0
 STOP_S = 5.0
+LAST_WORDS = 3000
 LINE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -31,8 +32,9 @@ class HelperEnded(Exception):
 class Helper(Generic[Asked, Answered]):
     """The near side."""
 
-    def __init__(self, name: str, process: trio.Process, answers: type[Answered]) -> None:
+    def __init__(self, name: str, process: trio.Process, answers: type[Answered], log: Path) -> None:
         self.name = name
+        self._log = log
         self._process = process
         self._decoder = msgspec.json.Decoder(answers)
         self._pending = bytearray()
@@ -52,15 +54,18 @@ class Helper(Generic[Asked, Answered]):
                         await self._process.stdin.send_all(msgspec.json.encode(order) + b"\n")
                         return self._decoder.decode(await self._line())
                 except (trio.BrokenResourceError, trio.TooSlowError) as error:
-                    raise HelperEnded(f"{self.name}: {error!r}") from error
+                    raise self._ended(repr(error)) from error
             raise AssertionError("behind a shield nothing is cancelled")
+
+    def _ended(self, what: str) -> HelperEnded:
+        return HelperEnded(f"{self.name}: {what}; its last words:\n{self._log.read_text(errors='replace')[-LAST_WORDS:]}")
 
     async def _line(self) -> bytes:
         assert self._process.stdout is not None
         while (end := self._pending.find(b"\n")) < 0:
             some = await self._process.stdout.receive_some(1 << 20)
             if not some:
-                raise HelperEnded(f"{self.name} has ended")
+                raise self._ended("it has ended")
             self._pending += some
         line = bytes(self._pending[:end])
         del self._pending[: end + 1]
@@ -80,7 +85,7 @@ async def helper(
     with _log(folder / f"{name}.log") as log:
         process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     try:
-        yield Helper(name, process, answers)
+        yield Helper(name, process, answers, folder / f"{name}.log")
     finally:
         with trio.CancelScope(shield=True):
             assert process.stdin is not None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from random import Random
 
@@ -35,7 +35,8 @@ LOOK_S = 0.02
 HELD = Conditions(held=True)
 TERMINATE_EVERY_S = 0.4
 STALLED_SHARE = 0.1
-FLOOD_PER_S = 150.0
+FLOOD_PER_S = 40.0
+"""Posts of 4,000 characters into one room: 160 kB/s for each who follows it, so that one that does not read is full within a second."""
 JUNK_BYTES = 256 * 1024
 EVERYWHERE = -1
 
@@ -53,26 +54,33 @@ class Mark(Struct, frozen=True):
 class Hand:
     """See the module. `windows`: when nothing was promised of a gateway's deliveries; `stalled`: the devices that did not read."""
 
-    def __init__(self, stage: Stage, crews: Sequence[Crew], devices: Sequence[int], bridge: Bridge) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        crews: Sequence[Crew],
+        rooms: Mapping[int, Sequence[int]],
+        devices: Sequence[int],
+        bridge: Bridge,
+        cut_poor: Callable[[bool], Awaitable[None]] | None = None,
+    ) -> None:
+        """`rooms`: channels that bear a flood, and who follows them. `cut_poor(True)` takes the poor link away, `cut_poor(False)` gives it
+        back."""
         self._stage = stage
         self._crews = crews
+        self._rooms = rooms
         self._devices = devices
         self._bridge = bridge
         self.windows: list[crew.Window] = []
         self.marks: list[Mark] = []
-        self.quiet_windows: list[tuple[float, float]] = []
-        """When some clients did not read, and nothing else was wrong."""
-        self._poor: Callable[[bool], Awaitable[None]] | None = None
-
-    def poor_link(self, cut: Callable[[bool], Awaitable[None]]) -> None:
-        """`cut(True)` cuts the poor link in silence, `cut(False)` brings it back."""
-        self._poor = cut
+        self.spans: list[tuple[float, float]] = []
+        """A flood that everybody read, and then the same while some did not."""
+        self._poor = cut_poor
 
     async def play(self, strikes: Sequence[Strike], chance: Random) -> float:
         """All strikes of a round, each at its time. Returns when the last was healed."""
         self.windows.clear()
         self.marks.clear()
-        self.quiet_windows.clear()
+        self.spans.clear()
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for strike in strikes:
@@ -368,17 +376,22 @@ class Hand:
         return f"{cut} at once"
 
     async def _stop_reading(self, strike: Strike, chance: Random) -> str:
-        stalled = tuple(chance.sample(list(self._devices), max(1, int(len(self._devices) * STALLED_SHARE))))
-        await self._tell(crew.Order(act="stall", devices=stalled))
+        """First a flood that all of a room read, then the same flood while some of them do not: the others are not to notice."""
+        room = chance.choice(sorted(self._rooms))
+        stalled = tuple(chance.sample(sorted(self._rooms[room]), max(1, int(len(self._rooms[room]) * STALLED_SHARE))))
         begin = time.monotonic()
         try:
-            await self._tell(crew.Order(talk_per_s=FLOOD_PER_S / len(self._crews), long_share=0.5))
+            await self._tell(crew.Order(talk_per_s=FLOOD_PER_S / len(self._crews), flood=room))
+            await trio.sleep(strike.for_s / 2)
+            self.spans.append((begin, time.monotonic()))
+            await self._tell(crew.Order(act="stall", devices=stalled))
+            begin = time.monotonic()
             await trio.sleep(strike.for_s)
-            self.quiet_windows.append((begin, time.monotonic()))
+            self.spans.append((begin, time.monotonic()))
         finally:
             with trio.CancelScope(shield=True):
-                await self._tell(crew.Order(act="go_on", devices=stalled, long_share=0.0, talk_per_s=0.0))
-        return f"{len(stalled)} of {len(self._devices)}"
+                await self._tell(crew.Order(act="go_on", devices=stalled, flood=0, talk_per_s=0.0))
+        return f"{len(stalled)} of {len(self._rooms[room])} in room {room}"
 
     # Tools
 
