@@ -148,11 +148,13 @@ async def open_stage(*, servers: int, people: int, peers: bool, others: Sequence
 
 
 @asynccontextmanager
-async def open_loads(stage: Stage, rooms: Sequence[Room], *, connect: int | None = None) -> AsyncIterator[list[Load]]:
-    """A generator for each system, with the first `connect` of its seats (all, by default) taken."""
+async def open_loads(
+    stage: Stage, rooms: Sequence[Room], *, connect: int | None = None, systems: Sequence[System] | None = None
+) -> AsyncIterator[list[Load]]:
+    """A generator for each of the `systems` (all, by default), with the first `connect` of its seats (all, by default) taken."""
     async with AsyncExitStack() as stack:
         loads = []
-        for system in stage.systems:
+        for system in stage.systems if systems is None else systems:
             plan = await system.plan(rooms)
             generator = await stack.enter_async_context(open_generator(plan, stage.folder))
             await generator.connect(len(plan.seats) if connect is None else connect)
