@@ -26,7 +26,7 @@ from typing import Final
 import structlog
 import trio
 
-from bench import fanout, inbound, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import byte_rows, fanout, inbound, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -45,6 +45,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "inbound": inbound.measure,
     "memory": memory.measure,
     "wire": wire.measure,
+    "bytes": byte_rows.measure,
     "posts": posts.measure,
     "posts_two": posts_two.measure,
     "storm": storm.measure,

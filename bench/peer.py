@@ -125,14 +125,14 @@ def install(folder: Path = PEERS) -> None:
 
 
 @asynccontextmanager
-async def open_socketio(folder: Path, *, nodes: int, keys: Path) -> AsyncIterator[SocketIo]:
+async def open_socketio(folder: Path, *, nodes: int, keys: Path, ping_ms: int = PING_MS) -> AsyncIterator[SocketIo]:
     """The peer on free ports, with a Valkey of its own, for the length of the block. `keys` are ours. Raises `PeerMissing`."""
     await trio.to_thread.run_sync(install)
     public = folder / "public.pem"
     public.write_text(public_pem(load_pem(keys)))
     valkey = start_valkey(ValkeyOptions(folder / "peer-valkey"))
     try:
-        options = json.dumps({"redis": str(valkey.address.socket_path), "keys": str(public), "pingMs": PING_MS})
+        options = json.dumps({"redis": str(valkey.address.socket_path), "keys": str(public), "pingMs": ping_ms})
         async with AsyncExitStack() as stack:
             running = [await stack.enter_async_context(_open_node(options)) for _ in range(nodes)]
             yield SocketIo(running, valkey.address)

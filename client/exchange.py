@@ -93,6 +93,7 @@ class Exchange:
         self._in_step = False
         self._typing: list[int] = []
         self._limits: Limits | None = None
+        self._welcome: Welcome | None = None
         self._open_max = STREAMS_OPEN_MAX
         self._last_number = 0
         self._doubt: Doubt | None = None
@@ -184,6 +185,7 @@ class Exchange:
 
         Raises `DeviceCopied` when the server knows of numbers that this store never gave.
         """
+        self._welcome = welcome
         last_number = welcome.last_number
         if 0 < self.mutations.given < last_number:
             raise DeviceCopied(f"the server has decided {last_number} mutations, and this store has numbered {self.mutations.given}")
@@ -222,6 +224,11 @@ class Exchange:
         self.wake()
         self._change()
 
+    def take_ticket(self) -> None:
+        """Asks for a ticket to come back with, if a socket is open."""
+        if self._welcome is not None:
+            self.tickets.ask(self.questions, self.device, self._welcome)
+
     def cut(self) -> None:
         """The socket is gone."""
         self.succeed()
@@ -229,7 +236,7 @@ class Exchange:
             self._in_step = False
         self.later = None
         self._doubt = None
-        self._limits = None
+        self._limits = self._welcome = None
         self.mutations.cut()
         self.streams.cut()
         self.questions.cut()

@@ -40,8 +40,6 @@ from protocol.frames import (
     Hello,
     Resume,
     Resumed,
-    TakeTicket,
-    Ticket,
     Welcome,
 )
 from protocol.values import Cursor, LinkQuality
@@ -350,7 +348,7 @@ class Socket:
             if isinstance(frame, Welcome):
                 self._ticket = None
                 self._open(frame, frame, link)
-                self._take_ticket()
+                self._exchange.take_ticket()
             elif isinstance(frame, Resumed):
                 self._go_on(frame, link)
             elif isinstance(frame, Failed) and frame.code is Code.TICKET and self._welcome is None:
@@ -374,17 +372,6 @@ class Socket:
         for place, cursor in enumerate(self._cursors):
             if place not in rest:
                 self._exchange.hear(Followed(0, cursor.stream, cursor.seq, True))
-
-    def _take_ticket(self) -> None:
-        """Asks for a ticket to come back with. An older server has none."""
-        device, welcome = self._grant.device, self._welcome
-        assert welcome is not None
-
-        def hear(answer: AnyFrame) -> None:
-            if isinstance(answer, Ticket):
-                self._exchange.tickets.keep(Kept(answer.ticket, answer.expires, device, replace(welcome, expires=answer.expires)))
-
-        self._exchange.questions.wonder(TakeTicket, hear)
 
     def _open(self, welcome: Welcome, heard: Welcome | Resumed, link: Link) -> None:
         self._welcome = welcome
@@ -437,7 +424,7 @@ class Socket:
         failures = 0
         assert self._welcome is not None
         if self._ticket is not None and self._welcome.expires < int(self._grant.expires_at) and not await self._put_token():
-            return  # a ticket of the token before this one: the socket would end with that
+            return  # a ticket of the token before this one: the socket would end with that one
         while True:
             left_s = self._grant.expires_at - self._world.wall() - self._session.link.clock_ahead_s
             early_s = RENEW_AHEAD_S + 60 * self._world.spread()
@@ -455,11 +442,8 @@ class Socket:
                 failures += 1
 
     async def _put_token(self) -> bool:
-        """Puts the present token on the socket, and takes a ticket for it. False if the socket is gone."""
+        """Puts the present token on the socket. False if the socket is gone."""
         try:
-            if not await self._session.put_token(self._grant.access_token):
-                return False
+            return await self._session.put_token(self._grant.access_token)
         except SessionEnded:
             return False
-        self._take_ticket()
-        return True

@@ -178,7 +178,10 @@ class Session(Recording):
     async def put_token(self, token: str) -> bool:
         """Puts a newer token on the live socket; False if the socket was cut before the answer (the next one gets it anyway)."""
         asked = await self._ask_once(lambda id: Refresh(id, token), socket_bound=True)
-        return isinstance(asked.answer, Granted)
+        if not isinstance(asked.answer, Granted):
+            return False
+        self._exchange.take_ticket()
+        return True
 
     def measured(self, round_trip_s: float, server_ms: int, wall_s: float) -> None:
         """Takes a sample of the link: the server's clock was read half a round trip ago. The shortest one is the most exact."""

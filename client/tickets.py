@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from client.questions import Questions
 from client.store import Store
 from protocol.codes import Code
-from protocol.frames import Welcome
+from protocol.frames import AnyFrame, TakeTicket, Ticket, Welcome
 
 TICKET = "ticket"
 LEFT_S_MIN = 5.0
@@ -49,6 +51,15 @@ class Tickets:
         if kept is None or kept.device != device or kept.welcome.epoch != epoch or kept.expires - now_s < LEFT_S_MIN:
             return None
         return kept
+
+    def ask(self, questions: Questions, device: int, welcome: Welcome) -> None:
+        """Asks for one, on this socket. An older server has none, and then there is none."""
+
+        def hear(answer: AnyFrame) -> None:
+            if isinstance(answer, Ticket):
+                self.keep(Kept(answer.ticket, answer.expires, device, replace(welcome, expires=answer.expires)))
+
+        questions.wonder(TakeTicket, hear)
 
     def keep(self, kept: Kept) -> None:
         """There is a newer one."""
