@@ -74,7 +74,9 @@ HORIZON_S = 90 * 86_400
 class Database:
     """See the module. `now` is Unix time in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcomes_kept: int = OUTCOMES_KEPT) -> None:
+        """`outcomes_kept`: of each device, the newest; no device may have as many unanswered."""
+        self._outcomes_kept = outcomes_kept
         self.tables = Tables()
         control = self.tables.create_space(SpaceKind.PERSONAL, "control")
         self.create_stream(control, StreamKind.CONTROL, "control", 0, 0)
@@ -238,7 +240,7 @@ class Database:
             self._keep_refused(entry, refused, now)
         device.last_number = number
         device.outcomes[number] = outcome
-        device.outcomes.pop(number - OUTCOMES_KEPT, None)
+        device.outcomes.pop(number - self._outcomes_kept, None)
         return answer(outcome.code, outcome.value, outcome.detail)
 
     def _carry_out(self, entry: Entry, device: DeviceRow, now: int, facts: list[Fact]) -> int:

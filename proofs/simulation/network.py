@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from actors.socket_port import Batch, Inlet, Peer
 from proofs.simulation.faults import Faults
-from proofs.simulation.telling import describe_message, is_last_word
+from proofs.simulation.telling import describe_message, is_draining, is_last_word
 from proofs.simulation.world import World
 from protocol.codes import Code
 
@@ -66,7 +66,13 @@ class SimulatedSocket:
 
     @property
     def is_over(self) -> bool:
+        """The server knows that there is nobody any more."""
         return self._server_told
+
+    @property
+    def is_closing(self) -> bool:
+        """Nothing more is sent from the server's end, or nothing arrives."""
+        return self._closing or self._cut
 
     def push(self, batch: Batch) -> bool:
         if self._closing or self.queued_bytes + len(batch.payload) > SOFT_BYTES:
@@ -127,6 +133,14 @@ class SimulatedSocket:
                 self._draw_down(payload, sent_at, lost=True)
                 return
             self._draw_down(payload, sent_at)
+            self._hear(payload)
+            if is_draining(payload) and self._world.happens(self._faults.says_twice):
+                self._world.after(self._world.between(0.0, 3.0), lambda: self._say_again(payload))
+
+    def _say_again(self, payload: bytes) -> None:
+        """As a server of a later version may, whose delay has changed."""
+        if not self._cut and not self._client_told:
+            self._draw_down(payload, self._world.now)
             self._hear(payload)
 
     def _client_delay_s(self) -> float:

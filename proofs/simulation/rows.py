@@ -24,6 +24,8 @@ from protocol.values import Choice, ConflictState, KeptAs, Role, Roles, SpaceKin
 
 NEVER = 2**40
 """Unix time in seconds at which a session ends that is to outlast the simulation."""
+EPOCH = 7
+"""Of a database that was never restored."""
 STAFF = (Role.OWNER, Role.MODERATOR)
 Place = tuple[int, int, int]
 """Names a record: its stream, entity and key."""
@@ -184,7 +186,7 @@ class Refused(Exception):
 class Tables:
     """All rows."""
 
-    epoch: int = 7
+    epoch: int = EPOCH
     spaces: dict[int, Space] = field(default_factory=dict)
     streams: dict[int, Stream] = field(default_factory=dict)
     devices: dict[int, DeviceRow] = field(default_factory=dict)

@@ -1,21 +1,20 @@
-"""The simulator: seeds run clean, a seed is repeatable, and each fault we could make in the code is found by it."""
+"""The simulator: seeds run clean, a seed is repeatable in any process, its story can be read, and what is covered is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
 
 import pytest
 
-from actors.channel import Channel
-from actors.device import Device
-from actors.exchange import Exchange
-from actors.messages import Heard
-from actors.storage import Decided
-from actors.tail import Tail
-from proofs.simulation.database import Database
-from proofs.simulation.run import Run, Tally
+from proofs.simulation.coverage import EXCUSED, Coverage, client_rows, code_rows, message_rows, report, server_rows
+from proofs.simulation.mutants import MUTANTS, Mutant, seeds_to_find
+from proofs.simulation.run import Run
+from proofs.simulation.story import WIDTH, Wanted, draw, draw_around
+from proofs.simulation.world import Told, Violation
 
-SABOTAGE_SEEDS = 40
+SEED = 7
 
 
 @pytest.mark.parametrize("seed", range(1001, 1013))
@@ -24,79 +23,121 @@ def test_a_storm_heals_with_every_copy_equal_and_nothing_acknowledged_lost(seed:
     assert tally.acknowledged > 0
 
 
-def test_a_seed_is_a_run() -> None:
-    first, second = Run(7, tell=True), Run(7, tell=True)
+def test_a_seed_is_a_run_whether_it_is_told_or_not() -> None:
+    first, second = Run(SEED, tell=True), Run(SEED)
     assert first.play() == second.play()
-    assert first.world.story == second.world.story
+    assert {name: dict(counts) for name, counts in vars(first.coverage).items()} == {
+        name: dict(counts) for name, counts in vars(second.coverage).items()
+    }
 
 
-def deliver_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hear(self: Tail, seq: int, frame: bytes) -> list[bytes]:
-        self.head = max(self.head or 0, seq)
-        return [frame]
-
-    monkeypatch.setattr(Tail, "hear", hear)
-
-
-def ignore_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Channel, "_mind_the_gap", lambda self: None)
-    monkeypatch.setattr(Channel, "_head_is", lambda self, head, version: self.tail.head is None and self.tail.start(head))
+def test_a_seed_has_the_same_story_in_every_process_whatever_the_seed_of_its_hashes() -> None:
+    stories = []
+    for hashes in ("0", "4711"):
+        environment = {**os.environ, "PYTHONHASHSEED": hashes}
+        command = [sys.executable, "-m", "proofs", "simulate", "--story", str(SEED)]
+        stories.append(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
+    assert len(stories[0]) > 100_000
+    assert stories[0] == stories[1]
 
 
-def deliver_before_the_audience_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    def heard(self: Channel, event: Heard) -> None:
-        self._ready(self.tail.hear(event.seq, event.frame))
-        self._mind_the_gap()
-
-    monkeypatch.setattr(Channel, "_heard", heard)
-    monkeypatch.setattr(Channel, "_learn_version", lambda self, version: None)
+# The story
 
 
-def acknowledge_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    submit = Device._submit
-
-    def early(self: Device, message) -> None:  # type: ignore[no-untyped-def]
-        submit(self, message)
-        if self.in_flight and message.number in self.in_flight:
-            self._decided(Decided(message.number, code=0, value=1, generation=self.generation))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Device, "_submit", early)
+def told_by(seed: int) -> list[Told]:
+    run = Run(seed, tell=True)
+    run.play()
+    assert run.world.story
+    return run.world.story
 
 
-def forget_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    decide = Database._decide
-
-    def forgetful(self: Database, entry, now, facts):  # type: ignore[no-untyped-def]
-        device = self.devices[entry.device]
-        if entry.number == device.last_number and device.generation == entry.generation:
-            device.last_number -= 1
-        return decide(self, entry, now, facts)
-
-    monkeypatch.setattr(Database, "_decide", forgetful)
+def test_no_line_of_a_story_is_wider_than_a_page_and_time_only_goes_on() -> None:
+    lines = draw(told_by(SEED))
+    assert max(map(len, lines)) <= WIDTH
+    times = [float(line[1:].split()[0]) for line in lines if not line.lstrip().startswith("ms")]
+    assert len(times) > 1_000 and times == sorted(times)
 
 
-def ignore_revocations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Exchange, "controlled", lambda self, facts: None)
-    monkeypatch.setattr(Exchange, "generations_are", lambda self, result: None)
+def test_a_story_shows_a_message_from_its_hello_to_its_acknowledgement_and_its_fan_out() -> None:
+    told = told_by(SEED)
+    said = next(one for one in told if one.to.startswith("g") and one.what.startswith("Mutate") and "Say" in one.what and not one.lost)
+    assert any(one.who == said.who and one.to == said.to and one.what.startswith("Hello") and one.at < said.at for one in told)
+    after = [one for one in told if one.at >= said.at]
+    commit = next(one for one in after if one.to == "pg" and "commits" in one.what and said.streams[0] in one.streams)
+    assert commit.who == said.to
+    assert any(one.to == said.who and ("Done" in one.what or "Refused" in one.what) for one in after)
+    assert any(one.to[:1] == "d" and f"Event {said.streams[0]}#" in one.what for one in after)
 
 
-@pytest.mark.parametrize(
-    "sabotage",
-    [
-        ignore_revocations,
-        deliver_out_of_order,
-        ignore_gaps,
-        deliver_before_the_audience_is_known,
-        acknowledge_before_the_commit,
-        forget_outcomes,
-    ],
-)
-def test_the_simulator_finds(sabotage: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    sabotage(monkeypatch)
-    tally = Tally()
-    for seed in range(1, SABOTAGE_SEEDS + 1):
-        try:
-            tally.add(Run(seed).play())
-        except Exception:  # noqa: BLE001 - whichever way it shows, it was found
-            return
-    pytest.fail(f"{SABOTAGE_SEEDS} seeds ran clean: {tally}")
+def test_a_part_of_a_story_is_about_what_was_asked_for() -> None:
+    told = told_by(SEED)
+    d1 = draw(told, Wanted(columns=("d1",)))
+    assert {name for name in d1[0].split() if name.startswith("d")} == {"d1"}
+    window = draw(told, Wanted(from_ms=5_000, to_ms=6_000))
+    times = [float(line[1:].split()[0]) for line in window if not line.lstrip().startswith("ms")]
+    assert times and min(times) >= 5_000 and max(times) <= 6_000
+    stream = next(one.streams[0] for one in told if one.streams)
+    assert 0 < len(draw(told, Wanted(streams=(stream,)))) < len(draw(told))
+
+
+def test_an_arrow_ends_where_the_message_arrived_and_a_lost_one_before_it() -> None:
+    told = [
+        Told(0.001, "d1", "g1", "Hello", under_way_s=0.0),
+        Told(0.002, "g1", "d1", "Welcome", lost=True, under_way_s=0.025),
+        Told(0.003, "", "", "the world heals"),
+        Told(0.004, "g1", "", "is killed", fault=True),
+    ]
+    assert draw(told) == [
+        "         ms       d1          g1",
+        "        1.0        ├───────────▶      Hello",
+        "        2.0        │╳──────────┤      Welcome  +25",
+        "        3.0        │           │      the world heals",
+        "!       4.0        │           █      is killed",
+    ]
+
+
+def test_a_violation_is_told_with_what_concerns_it_and_what_was_done_meanwhile() -> None:
+    told = told_by(SEED)
+    lines = draw_around(told, Violation("device 1 differs", device=1))
+    assert {name for name in lines[0].split() if name.startswith("d")} == {"d1"}
+
+
+# What is covered
+
+
+def test_a_row_that_is_never_taken_is_complained_of_and_so_is_one_that_stands_in_no_table_or_needs_no_excuse() -> None:
+    coverage = Coverage()
+    for counts, rows in (
+        (coverage.server, server_rows()),
+        (coverage.client, client_rows()),
+        (coverage.messages, message_rows()),
+        (coverage.codes, [row for row in code_rows() if row not in EXCUSED]),
+    ):
+        counts.update(rows)
+    text, wrong = report(coverage)
+    assert wrong == [] and all(row in text for row in server_rows())
+    missing = server_rows()[3]
+    del coverage.server[missing]
+    coverage.client["NOWHERE ─Nothing▶ NOWHERE"] = 1
+    coverage.codes[next(iter(EXCUSED))] = 1
+    _, wrong = report(coverage)
+    assert len(wrong) == 3 and missing in wrong[0]
+
+
+def test_a_dozen_seeds_meet_more_than_half_of_every_table() -> None:
+    coverage = Coverage()
+    for seed in range(1, 13):
+        run = Run(seed)
+        run.play()
+        coverage.add(run.coverage)
+    for counts, rows in ((coverage.server, server_rows()), (coverage.client, client_rows()), (coverage.messages, message_rows())):
+        assert sum(1 for row in rows if counts[row]) > 0.5 * len(rows)
+
+
+# What it finds
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
+def test_the_simulator_finds(mutant: Mutant) -> None:
+    count, what = seeds_to_find(mutant)
+    assert count, what
