@@ -66,6 +66,7 @@ bench: install
 lock:
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.lock
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --extra traces pyproject.toml -o requirements/traces.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -37,6 +37,7 @@ from actors.neighbourhood import Neighbourhood
 from actors.pace import Rate
 from actors.session import SessionLimits
 from actors.storage_port import StorageError
+from actors.tracing import TRACE_TOPIC
 from gateway.admission import Gates
 from gateway.client_address import Trust
 from gateway.connection import Bounds
@@ -60,6 +61,7 @@ from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
 from persistence.epoch import read_epoch
+from persistence.followed import Followed
 from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
 from persistence.outbox import Outbox
@@ -73,6 +75,7 @@ from supervisors.housekeeping import Housekeeping
 from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
 from supervisors.settings import DAY_S, Settings
+from supervisors.tracing import OtlpTracer
 from supervisors.tree import Tree
 from supervisors.troubles import Troubles
 
@@ -114,7 +117,7 @@ class Node:
             way,
             self.exchange,
             origin=self.number,
-            topics=(*TOPICS, SESSIONS_TOPIC),
+            topics=(*TOPICS, SESSIONS_TOPIC, *((TRACE_TOPIC,) if settings.traces.endpoint else ())),
             random=random.random,
             options=msgspec.convert(settings.redis, LinkOptions, from_attributes=True),
         )
@@ -134,6 +137,10 @@ class Node:
         self.accounts = PostgresAccounts(
             self.bridge, self.exchange, SessionRules(refresh_s=settings.tokens.refresh_s, grace_s=settings.tokens.grace_s)
         )
+        self.tracer = OtlpTracer(settings.traces.endpoint, settings.traces.share, self.number) if settings.traces.endpoint else None
+        if self.tracer is not None:
+            near.tracer = self.bridge.tracer = self.tracer
+            self.journal.followed = Followed(self.tracer)
         self.pulse = Pulse()
         self.troubles = Troubles(time.time)
         self.tree: Tree | None = None

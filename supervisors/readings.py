@@ -66,6 +66,10 @@ def _process_metrics(node: Node) -> tuple[Metric, ...]:
     def pauses() -> dict[Labels, Histogram]:
         return {(str(generation),): paused_s for generation, paused_s in node.pulse.pauses_s.items()}
 
+    def spans() -> dict[Labels, float]:
+        tracer = node.tracer
+        return {} if tracer is None else {("exported",): tracer.exported, ("dropped",): tracer.dropped, ("failed",): tracer.failed}
+
     child = ("child",)
     return (
         Metric("educonnect_up", "Whether what this process depends on is well: 1, or 0.", "gauge", states, ("dependency",)),
@@ -79,5 +83,6 @@ def _process_metrics(node: Node) -> tuple[Metric, ...]:
             pauses,
             ("generation",),
         ),
+        Metric("educonnect_trace_spans", "Spans of followed commands, by what became of them.", "counter", spans, ("outcome",)),
         Metric("educonnect_epoch", "The database's history that is served.", "gauge", lambda: float(node.epoch)),
     )

@@ -106,6 +106,8 @@ async def serve(settings: Settings, role: str, *, name: str = "", portholes: Pat
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, nursery.cancel_scope)
         await nursery.start(node.pulse.run)
+        if node.tracer is not None:
+            await nursery.start(node.tracer.serve)
         await nursery.start(serve_view, portholes, name or role, view)
         try:
             await tree.run(task_status=Told(ready))

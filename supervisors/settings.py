@@ -355,6 +355,18 @@ class Log(Section, frozen=True):
     format: Annotated[Literal["console", "json"], Meta(description="for people, or one JSON object a line")] = "console"
 
 
+class Traces(Section, frozen=True):
+    """Following single commands over all processes, with OpenTelemetry. Off where no endpoint is named."""
+
+    endpoint: Annotated[
+        str,
+        Meta(pattern="^(https?://.+)?$", description="the collector's base, such as `http://collector:4318` (OTLP over HTTP); empty: none"),
+    ] = ""
+    share: Annotated[
+        float, Meta(ge=0, le=1, description="of all commands, those that are followed; a gateway also follows what another one began")
+    ] = 0.001
+
+
 class Drain(Section, frozen=True):
     """Going away politely."""
 
@@ -420,5 +432,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat: Heartbeat = Heartbeat()
     limits: Limits = Limits()
     log: Log = Log()
+    traces: Traces = Traces()
     drain: Drain = Drain()
     sync: Sync = Sync()

@@ -65,6 +65,8 @@ async def gateways(settings: Settings, folder: Path, count: int = 1) -> AsyncIte
     async with trio.open_nursery() as nursery:
         for number, house in enumerate(houses, 1):
             await nursery.start(house.node.pulse.run)
+            if house.node.tracer is not None:
+                await nursery.start(house.node.tracer.serve)
             await nursery.start(serve_view, folder, f"gateway-{number}", house.view)
             up = trio.Event()
             nursery.start_soon(house.run, up)
