@@ -68,9 +68,7 @@ class Multiplexer:
         shared = self._shared
         shared.corks -= 1
         if shared.corks == 0 and shared.corked:
-            corked, shared.corked = shared.corked, []
-            for connection in corked:
-                connection.flush_corked()
+            shared.flush_corked()
 
     def announce_drain(self, grace_s: float) -> None:
         """Tells every session that its socket will be closed in `grace_s` seconds."""
