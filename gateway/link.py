@@ -26,6 +26,7 @@ from actors.link_port import LinkListener
 from gateway.redis_connection import (
     NOT_YET,
     Connection,
+    ConnectionLost,
     RedisError,
     RedisRefused,
     Reply,
@@ -92,8 +93,11 @@ class RedisLink:
         topics: Iterable[str],
         random: Callable[[], float],
         options: LinkOptions | None = None,
+        before_batch: Callable[[], None] = lambda: None,
+        after_batch: Callable[[], None] = lambda: None,
     ) -> None:
-        """`origin` is this gateway's number (32 bits, another one in every process); `topics` are the announcements it listens to."""
+        """`origin` is this gateway's number (32 bits, another one in every process); `topics` are the announcements it listens to.
+        `before_batch` and `after_batch` enclose what the listener is told in one go."""
         self.counts = LinkCounts()
         self.options = options or LinkOptions()
         self._commands = commands
@@ -102,6 +106,7 @@ class RedisLink:
         self._origin = ORIGIN.pack(origin)
         self._origin_number = origin
         self._random = random
+        self._before_batch, self._after_batch = before_batch, after_batch
         prefix = "S" if self.options.sharded else ""
         self._publish, self._subscribe, self._unsubscribe = prefix + "PUBLISH", prefix + "SUBSCRIBE", prefix + "UNSUBSCRIBE"
         self._message = (prefix + "message").lower().encode()
@@ -178,18 +183,27 @@ class RedisLink:
 
     async def _read(self, connection: Connection) -> None:
         """Tells the listener what is heard, a batch at a time."""
-        gets, message, wanted, own = connection.gets, self._message, self._wanted, self._origin
-        counts, heard = self.counts, self._listener.heard
-        unpack, header_bytes = HEADER.unpack_from, HEADER.size
         while True:
             await connection.feed()
             self._unanswered = 0
-            left = self.options.batch_max
-            while (reply := gets()) is not NOT_YET:
+            while self._tell_batch(connection.gets):
+                await trio.lowlevel.checkpoint()
+
+    def _tell_batch(self, gets: Callable[[], Reply]) -> bool:
+        """Tells what was fed; true if more may be left for the next batch. Raises ConnectionLost where Redis refused."""
+        message, wanted, own = self._message, self._wanted, self._origin
+        counts, heard = self.counts, self._listener.heard
+        unpack, header_bytes = HEADER.unpack_from, HEADER.size
+        self._before_batch()
+        try:
+            for _ in range(self.options.batch_max):
+                reply = gets()
+                if reply is NOT_YET:
+                    return False
                 if type(reply) is not list:
                     if isinstance(reply, RedisRefused):  # may not subscribe, or the wrong node of a cluster
                         counts.refused += 1
-                        return
+                        raise ConnectionLost(str(reply))
                 elif reply[0] == message and (stream := wanted.get(reply[1])) is not None:
                     payload = reply[2]
                     if payload.startswith(own):
@@ -202,10 +216,9 @@ class RedisLink:
                         heard(stream, origin, seq, audience_version, payload[header_bytes:])
                 else:
                     self._read_aside(reply)
-                left -= 1
-                if not left:
-                    await trio.lowlevel.checkpoint()
-                    left = self.options.batch_max
+            return True
+        finally:
+            self._after_batch()
 
     def _read_aside(self, reply: list[Reply]) -> None:
         """Everything but a stream's frames: confirmations, heartbeats, announcements."""

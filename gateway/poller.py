@@ -27,7 +27,9 @@ HUNG_UP: Final = select.EPOLLHUP | select.EPOLLERR
 HALF_CLOSED: Final = select.EPOLLRDHUP
 
 EVENTS_PER_ROUND_MAX: Final = 256
-"""After so many events other tasks get a turn; one event takes some µs, so a round stays near a millisecond."""
+ROUNDS_S: Final = 0.001
+"""After so many events, or so long, other tasks get a turn: one event takes some µs, but the actors' turns at the end of a round may take
+a millisecond."""
 
 
 class Watched(Protocol):
@@ -62,9 +64,9 @@ class Poller:
         return len(self._watched)
 
     def each_round(self, start: Callable[[], None], end: Callable[[], None]) -> None:
-        """Has `start` and `end` called around the events of every round."""
+        """Has `start` and `end` called around the events of every round; of several pairs, the later ones inside the earlier ones."""
         self._at_round_start.append(start)
-        self._at_round_end.append(end)
+        self._at_round_end.insert(0, end)
 
     def each_tick(self, call: Callable[[], None]) -> None:
         self._at_tick.append(call)
@@ -114,6 +116,7 @@ class Poller:
     def serve_ready(self) -> None:
         """Calls everybody for whom the kernel has something, without waiting for more."""
         left = EVENTS_PER_ROUND_MAX
+        until = self.now + ROUNDS_S
         # What becomes ready while we work is served too: looking again costs 1 µs, coming back through trio 11.
         while left > 0 and (events := self._epoll.poll(0, left)):
             left -= len(events)
@@ -125,6 +128,8 @@ class Poller:
                 if found is not None:
                     found.ready(mask)
             self._end_round()
+            if trio.current_time() > until:
+                break
 
     def _end_round(self) -> None:
         for call in self._at_round_end:

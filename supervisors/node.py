@@ -120,6 +120,8 @@ class Node:
             topics=(*TOPICS, SESSIONS_TOPIC, *((TRACE_TOPIC,) if settings.traces.endpoint else ())),
             random=random.random,
             options=msgspec.convert(settings.redis, LinkOptions, from_attributes=True),
+            before_batch=lambda: self.dispatcher.hold(),
+            after_batch=lambda: self.dispatcher.release(),
         )
         self.outbox = Outbox(self.bridge, self.exchange)
         self.journal = Journal(
@@ -231,6 +233,7 @@ class Node:
             ),
             tls=_tls(listen.tls_certificate, listen.tls_key),
         )
+        listener.poller.each_round(self.dispatcher.hold, self.dispatcher.release)
         async with trio.open_nursery() as nursery:
             addresses = await nursery.start(listener.run)
             self._port = int(addresses[0].rpartition(":")[2])

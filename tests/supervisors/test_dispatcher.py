@@ -17,6 +17,7 @@ from actors.cell import Context, Ref
 from actors.child import Supervisor, Worker
 from supervisors.dispatcher import ROUND_MAX, AskRefused, AskTimeout, Dispatcher, PoolFailed
 from supervisors.tree import running
+from supervisors.turns import TURN_MAX
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,93 @@ async def test_other_tasks_run_while_actors_keep_each_other_busy() -> None:
         # Two tasks take turns in trio, in either order within a batch.
         assert ROUND_MAX < handled <= 22 * ROUND_MAX
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_told_between_hold_and_release_is_handled_at_the_release() -> None:
+    dispatcher = silent_dispatcher()
+    pool = dispatcher.pool("oracle", Oracle)
+    handled: list[str] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.serve)
+        await trio.testing.wait_all_tasks_blocked()
+        dispatcher.hold()
+        pool.get("ann").tell(Do(lambda: pool.get("ben").tell(Do(lambda: handled.append("ben")))))
+        pool.get("ann").tell(Do(lambda: handled.append("ann")))
+        assert handled == []
+        dispatcher.release()
+        assert handled == ["ann", "ben"], "without a checkpoint, and what they tell others too"
+        pool.get("ann").tell(Do(lambda: handled.append("later")))
+        await trio.testing.wait_all_tasks_blocked()
+        assert handled[-1] == "later", "the serving task is woken as ever afterwards"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_release_gives_one_round_and_leaves_the_rest_to_the_serving_task() -> None:
+    dispatcher = silent_dispatcher()
+    pool = dispatcher.pool("oracle", Oracle)
+    handled = 0
+
+    def again() -> None:
+        nonlocal handled
+        handled += 1
+        pool.get("ann").tell(Do(again))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.serve)
+        await trio.testing.wait_all_tasks_blocked()
+        dispatcher.hold()
+        pool.get("ann").tell(Do(again))
+        dispatcher.release()
+        assert handled <= ROUND_MAX + TURN_MAX
+        for _ in range(5):
+            await trio.lowlevel.checkpoint()
+        assert handled > ROUND_MAX + TURN_MAX
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_timer_set_in_a_release_is_kept(autojump_clock: trio.testing.MockClock) -> None:
+    dispatcher = silent_dispatcher()
+    pool = dispatcher.pool("oracle", Oracle)
+    answers: list[str] = []
+
+    class Listener:
+        def tell(self, message: str, size_bytes: int = 0) -> bool:
+            answers.append(message)
+            return True
+
+        def tell_control(self, message: str) -> None:
+            self.tell(message)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.serve)
+        await trio.testing.wait_all_tasks_blocked()
+        dispatcher.hold()
+        pool.get("ann").tell(Ask("later", Listener()))
+        dispatcher.release()
+        await trio.sleep(4.9)
+        assert answers == []
+        await trio.sleep(0.2)
+        assert answers == ["at last"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_pool_that_fails_in_a_release_fails_the_dispatcher_and_not_the_caller(autojump_clock: trio.testing.MockClock) -> None:
+    dispatcher = silent_dispatcher()
+    pool = dispatcher.pool("oracle", Oracle, pool_intensity=0)
+    ref = pool.get("ann")
+
+    def fail() -> None:
+        raise RuntimeError("what all of them depend on is gone")
+
+    spec = Supervisor("root", (Worker("actors", dispatcher.serve, hosts=("oracle",)),))
+    async with running(spec, report=lambda *_: None) as tree:
+        await trio.testing.wait_all_tasks_blocked()
+        dispatcher.hold()
+        ref.tell(Do(fail))
+        dispatcher.release()
+        await trio.sleep(1.0)
+        assert tree.state().children[0].restarts == 1
+        assert await dispatcher.ask(ref, partial(Ask, "why"), deadline_s=1.0) == "ann: why"
 
 
 async def test_another_thread_can_tell_an_actor() -> None:
