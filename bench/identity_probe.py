@@ -36,6 +36,8 @@ LOGINS = 100
 REFRESHES = 500
 SIGNATURES = 2000
 PASSWORD = "correct horse battery"
+TERMS = bytes(13)
+"""As long as what a gateway offers, in bytes."""
 
 
 class Silence:
@@ -97,11 +99,15 @@ def main() -> None:
 
 
 def tokens() -> None:
-    keys = KeySet(generate_pem())
+    keys = KeySet(generate_pem(), epoch=lambda: 1)
     issued: list[str] = []
     report("issue a token", SIGNATURES, lambda number: issued.append(keys.issue(number + 1, 1, 1, 1000)[0]))
     report("verify a token, first time", SIGNATURES, lambda number: keys.verify(issued[number], 1001))
     report("verify a token, remembered", SIGNATURES, lambda number: keys.verify(issued[number], 1001))
+    tickets: list[bytes] = []
+    claims = [Claims(1_000_000 + number, 2_000_000 + number, 3_000_000 + number, 0, 1_900) for number in range(SIGNATURES)]
+    report("seal a ticket", SIGNATURES, lambda number: tickets.append(keys.seal(claims[number], 1, TERMS)))
+    report("unseal a ticket", SIGNATURES, lambda number: keys.unseal(tickets[number], TERMS, 1001))
 
 
 def report(what: str, count: int, work: Callable[[int], object]) -> None:

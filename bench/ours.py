@@ -20,6 +20,7 @@ import trio
 from bench.generator import Plan, Seat
 from bench.population import TOKEN_LIFETIME_S, Person, Room, heads, make_people, make_rooms
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.lanes import Isolation
 from protocol.codec import encode
 from protocol.frames import VERSION, Hello
 from protocol.values import Cursor
@@ -105,9 +106,9 @@ class Ours:
     async def settle(self) -> None:
         """Nothing to ask of it before its memory is read."""
 
-    async def ask(self, work: Callable[[asyncpg.Connection], Awaitable[R]]) -> R:
+    async def ask(self, work: Callable[[asyncpg.Connection], Awaitable[R]], *, isolation: Isolation = "read_committed") -> R:
         """Does something in the system's own database, beside the system."""
-        return await self._bridge.run(work, deadline_s=PREPARE_S)
+        return await self._bridge.run(work, deadline_s=PREPARE_S, isolation=isolation)
 
 
 def _hello(person: Person, stream: int, head: int, follows: bool) -> bytes:

@@ -1,4 +1,4 @@
-"""Bars for what was measured beside somebody: one SVG file a measure, drawn from the results alone.
+"""Bars for what was measured beside somebody, curves for what grew: one SVG file a measure, drawn from the results alone.
 
     fan-out, 1 room × 1,000, ephemeral (µs server CPU a delivery)        goal 4.7
     ours              ██████┊██ 5.6
@@ -20,19 +20,22 @@ from typing import Final
 
 import msgspec
 
+from bench.curves import WIDTH, Curve, curves, draw_curve
+from bench.curves import height as curve_height
 from bench.figures import Figure, show
 
 PLOTS: Final = Path(__file__).parent.parent / "docs" / "plots"
-WIDTH, LEFT, RIGHT, BAR, STEP, TITLE, GAP = 840, 260, 90, 14, 20, 24, 18
+LEFT, RIGHT, BAR, STEP, TITLE, GAP = 260, 90, 14, 20, 24, 18
 NAME_MAX: Final = 34
 VALUE: Final = 56  # as wide as a value is written
 FULL: Final = WIDTH - LEFT - RIGHT
 STYLE: Final = """
-  .paper { fill: #ffffff } text { fill: #1f2328; font: 12px system-ui, sans-serif } .title { font-weight: 600 }
+  .line { fill: none !important; stroke-width: 2 } .ours.line { stroke: #0969da } .peer.line { stroke: #8c959f; stroke-dasharray: 6 3 }
+  .axis { stroke: #8c959f } .paper { fill: #ffffff } text { fill: #1f2328; font: 12px system-ui, sans-serif } .title { font-weight: 600 }
   .ours { fill: #0969da } .peer { fill: #8c959f } .goal { stroke: #cf222e; stroke-width: 2; stroke-dasharray: 4 3 } .bound { fill: #cf222e }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117 } text { fill: #e6edf3 } .ours { fill: #4493f8 } .peer { fill: #6e7681 }
-    .goal { stroke: #ff7b72 } .bound { fill: #ff7b72 }
+    .ours.line { stroke: #4493f8 } .peer.line { stroke: #8b949e } .goal { stroke: #ff7b72 } .bound { fill: #ff7b72 }
   }
 """
 
@@ -47,12 +50,15 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def plots(figures: Sequence[Figure]) -> dict[str, str]:
-    """SVG by file name, for each measure that was beside anybody."""
+    """SVG by file name, for each measure that was beside anybody, or at several sizes."""
     drawn = {}
     for measure in dict.fromkeys(figure.measure for figure in figures):
-        found = list(groups([figure for figure in figures if figure.measure == measure]))
-        if found:
-            drawn[f"{measure}.svg"] = draw(measure, found)
+        rows = [figure for figure in figures if figure.measure == measure]
+        grown = curves(rows)
+        shown = {id(row) for _, points in grown for row in points}
+        found = list(groups([row for row in rows if id(row) not in shown]))
+        if found or grown:
+            drawn[f"{measure}.svg"] = draw(measure, found, [curve for curve, _ in grown])
     return drawn
 
 
@@ -77,9 +83,9 @@ def _bound(row: Figure) -> float | None:
     return min(bounds, default=None)
 
 
-def draw(title: str, found: Sequence[Group]) -> str:
-    """One picture, group under group."""
-    height = sum(TITLE + STEP * len(group.bars) + GAP for group in found) + GAP
+def draw(title: str, found: Sequence[Group], grown: Sequence[Curve] = ()) -> str:
+    """One picture, group under group, and curves below them."""
+    height = sum(TITLE + STEP * len(group.bars) + GAP for group in found) + sum(curve_height(curve) for curve in grown) + GAP
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title>",
@@ -90,6 +96,9 @@ def draw(title: str, found: Sequence[Group]) -> str:
     for group in found:
         lines += _draw_group(group, top)
         top += TITLE + STEP * len(group.bars) + GAP
+    for curve in grown:
+        lines += draw_curve(curve, top)
+        top += curve_height(curve)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 

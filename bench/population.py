@@ -18,6 +18,8 @@ import asyncpg
 import msgspec
 
 from gateway.tokens import KeySet, load_pem
+from protocol.codec import encode
+from protocol.events import Said
 from protocol.values import Role, SpaceKind, StreamKind
 
 TOKEN_LIFETIME_S: Final = 3600
@@ -81,6 +83,26 @@ async def inboxes(connection: asyncpg.Connection, people: list[Person]) -> dict[
     return {row["id"]: row["inbox"] for row in rows}
 
 
+async def count_log(connection: asyncpg.Connection) -> int:
+    """How many events are stored, in all streams."""
+    counted: int = await connection.fetchval("select count(*) from log")
+    return counted
+
+
+async def fill_log(connection: asyncpg.Connection, rooms: list[Room], events: int) -> None:
+    """Appends `events` in all to these rooms' streams, the same number to each, as the journal would have stored them."""
+    streams, authors = [room.stream for room in rooms], [room.people[0].user for room in rooms]
+    body = encode(Said("something that somebody said a while ago"))
+    await connection.execute(_EVENTS, streams, authors, -(-events // len(rooms)), body, int(time.time()))
+
+
+async def tidy_log(connection: asyncpg.Connection) -> None:
+    """What autovacuum and the checkpointer would soon have done."""
+    await connection.execute("vacuum (analyze) log")
+    await connection.execute("vacuum (analyze) streams")
+    await connection.execute("checkpoint")
+
+
 _PEOPLE: Final = """
 with made as materialized (
     select a.user_id from generate_series(1, $1::integer) n
@@ -102,3 +124,13 @@ insert into streams (space_id, kind, name, placement) select id, $5, 'general', 
 _MEMBERS: Final = """
 insert into members (space_id, user_id, role)
 select s.space_id, q.user_id, $3 from unnest($1::bigint[], $2::bigint[]) q (stream, user_id) join streams s on s.id = q.stream"""
+
+_EVENTS: Final = """
+with stream as (
+    select s.id, s.head, q.author from unnest($1::bigint[], $2::bigint[]) q (id, author) join streams s on s.id = q.id
+),
+stored as (
+    insert into log (stream_id, seq, kind, author, at, body)
+    select id, head + n, 1, author, $5, $4 from stream cross join generate_series(1, $3::integer) n order by n, id
+)
+update streams s set head = stream.head + $3 from stream where s.id = stream.id"""
