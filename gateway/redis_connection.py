@@ -24,7 +24,7 @@ import msgspec
 import structlog
 import trio
 
-LOG = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 READ_BYTES = 65_536
 """One read: some hundred messages, so that a busy connection is read in batches and not one wake-up (11 µs) a message."""
@@ -249,17 +249,17 @@ async def keep_connected(way: Way, random: Callable[[], float], serve: Callable[
         except RedisAway as error:
             if not away:  # once, not once an attempt
                 away = True
-                LOG.warning("redis_unreachable", connection=way.name, reason=str(error))
+                log.warning("redis_not_reached", connection=way.name, reason=str(error))
             await trio.sleep(backoff.next_s())
             continue
         away = False
         began = trio.current_time()
-        LOG.info("redis_connected", connection=way.name, address=str(way.address))
+        log.info("redis_connected", connection=way.name, address=str(way.address))
         try:
             await serve(connection)
         finally:
             held_s = trio.current_time() - began
             await connection.close()
-        LOG.warning("redis_connection_lost", connection=way.name, held_s=round(held_s, 3))
+        log.warning("redis_connection_lost", connection=way.name, held_s=round(held_s, 3))
         backoff.held(held_s)
         await trio.sleep(backoff.next_s())

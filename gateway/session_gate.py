@@ -93,7 +93,7 @@ class SessionGate:
                 try:
                     ended = (session,) if session else await self._sessions_of(user)
                 except StorageError as error:
-                    log.info("revocation_waits", user=user, error=str(error))
+                    log.info("revocation_delayed", user=user, error=str(error))
                     await trio.sleep(RETRY_S)
                     continue
                 for one in ended:

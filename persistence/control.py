@@ -80,7 +80,7 @@ class ControlReader:
             except StorageError as error:
                 more = False
                 if trio.current_time() - silent_since_s >= self._options.silent_s and not told:
-                    log.error("control_silent", seconds=round(trio.current_time() - silent_since_s, 1), error=str(error))
+                    log.error("control_fell_silent", seconds=round(trio.current_time() - silent_since_s, 1), error=str(error))
                     told = True
             else:
                 silent_since_s, told = trio.current_time(), False

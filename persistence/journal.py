@@ -510,9 +510,9 @@ class Journal:
         if bool(trouble) is not self.troubled:
             self.troubled = bool(trouble)
             if trouble:
-                log.warning("journal_unavailable", error=trouble)
+                log.warning("journal_lost", error=trouble)
             else:
-                log.info("journal_available")
+                log.info("journal_recovered")
 
     def _give_up(self, item: _Item, why: str) -> None:
         self.stats.unavailable += 1

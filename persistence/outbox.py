@@ -114,7 +114,7 @@ class Outbox:
             try:
                 claimed = await self._deliver(size)
             except StorageError as error:
-                log.info("outbox_waits", error=str(error))
+                log.info("outbox_delayed", error=str(error))
                 return
             except POISON as error:
                 raise_if_ours(error)

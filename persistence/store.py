@@ -236,9 +236,9 @@ class Store:
         if bool(trouble) is not self.troubled:
             self.troubled = bool(trouble)
             if trouble:
-                log.warning("store_unavailable", error=trouble)
+                log.warning("store_lost", error=trouble)
             else:
-                log.info("store_available")
+                log.info("store_recovered")
 
     async def _expire(self) -> None:
         """Answers what waited too long for a worker; all the queues are in order of their deadlines."""

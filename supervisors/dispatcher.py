@@ -221,4 +221,4 @@ def log_crash(pool: str, key: Hashable, cause: Exception) -> None:
 
 def _log_dead_letter(pool: str, key: Hashable, message: object, count: int) -> None:
     # Nothing to be alarmed about: an answer to a session that has gone. The metrics count them.
-    log.info("message_undeliverable", pool=pool, key=str(key), message=type(message).__name__, count=count)
+    log.info("message_undelivered", pool=pool, key=str(key), message=type(message).__name__, count=count)

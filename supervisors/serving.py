@@ -101,7 +101,7 @@ async def serve(settings: Settings, role: str, *, name: str = "", portholes: Pat
         calm_collector()
         if ready_fd is not None:
             os.write(ready_fd, (" ".join(addresses) + "\n").encode())
-        log.info("node_ready", role=role, number=f"{node.number:08x}", addresses=addresses)
+        log.info("node_started", role=role, number=f"{node.number:08x}", addresses=addresses)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, nursery.cancel_scope)
