@@ -15,13 +15,16 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import trio
 
+from proofs.fuzzing import sieges
 from proofs.fuzzing.hunting import Tally
 from proofs.fuzzing.parts import Parts, hunt_parts
 from proofs.fuzzing.siege import GROWTH_MAX_MIB, Outcome, besiege
+from proofs.fuzzing.sieges import GOOD, besiege_all
 from proofs.fuzzing.verdict import Report
 from supervisors.serving import set_up_log
 
@@ -30,6 +33,8 @@ FRAMES: Final = 100_000
 HEADS: Final = 10_000
 SHORT: Final = 50
 """The short form is this much smaller."""
+SHORT_SIEGE: Final = 0.02
+SHORT_GOOD: Final = 100
 SHOWN_MAX: Final = 20
 COLUMNS: Final = (
     "part",
@@ -53,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--heads", type=int, default=HEADS, help="malformed handshakes and HTTP heads for it")
     parser.add_argument("--only", choices=tuple(_ATTACKS), action="append", help="one of the attacks; several may be named")
     parser.add_argument("--targets", default="", help="of the parts, only these, with commas between")
+    parser.add_argument("--sieges", default="", help="of the sieges, only these, with commas between")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--short", action="store_true", help=f"a {SHORT}th of everything")
     arguments = parser.parse_args(argv)
@@ -86,9 +92,19 @@ def attack_with_storm(arguments: argparse.Namespace, share: int) -> tuple[int, l
     return outcome.frames.inputs + outcome.heads.inputs, outcome.troubles
 
 
+def attack_with_sieges(arguments: argparse.Namespace, share: int) -> tuple[int, list[str]]:
+    """Every siege, one after the other, while good clients chat."""
+    short = share > 1
+    names = tuple(name for name in arguments.sieges.split(",") if name)
+    outcome = trio.run(partial(besiege_all, _say, share=SHORT_SIEGE if short else 1.0, good=SHORT_GOOD if short else GOOD, names=names))
+    tell_sieges(outcome)
+    return len(outcome.sieges), outcome.troubles
+
+
 _ATTACKS: Final[dict[str, Callable[[argparse.Namespace, int], tuple[int, list[str]]]]] = {
     "parts": attack_parts,
     "storm": attack_with_storm,
+    "sieges": attack_with_sieges,
 }
 
 
@@ -112,6 +128,17 @@ def tell_parts(parts: Parts, seed: int) -> None:
     print(f"; {sum(tally.broken for tally in parts.tallies) + len(parts.deaths)} findings")
     for finding in parts.findings[:SHOWN_MAX]:
         print(f"FINDING in {finding}", file=sys.stderr)
+
+
+def tell_sieges(outcome: sieges.Outcome) -> None:
+    """What the good clients lived through, attack by attack."""
+    form = "{:<13}{:>7}{:>8}{:>9}{:>10}{:>10}{:>10}{:>14}{:>7}{:>8}"
+    print(form.format("siege", "s", "said", "heard", "p50 ms", "p99 ms", "worst ms", "ack p99 ms", "lost", "broken"))
+    for siege in outcome.sieges:
+        window = siege.window
+        times = (f"{ms:.0f}" for ms in (window.p50_ms, window.p99_ms, window.worst_ms, window.acknowledged_p99_ms))
+        print(form.format(siege.name, f"{siege.took_s:.0f}", window.said, window.heard, *times, window.lost, len(siege.troubles)))
+    print(f"{outcome.good} good clients; the gateway ended {outcome.restarts} times")
 
 
 def tell_report(name: str, report: Report) -> None:

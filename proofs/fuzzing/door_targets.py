@@ -10,11 +10,11 @@ import base64
 import json
 from collections.abc import Awaitable, Hashable, Iterable
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 import gateway.web_auth
@@ -155,11 +155,10 @@ class TokenTarget(Target):
             case 0:
                 return jwt.encode(claims, "", algorithm="none", headers=header).encode(), "tokens:none"
             case 1:
-                # PyJWT itself refuses to sign with what looks like a public key, so this is done by hand.
-                head = _base64(json.dumps(header | {"alg": "HS256"}).encode()) + "." + _base64(json.dumps(claims).encode())
-                secret = chance.choice((self._public.encode(), load_pem_public_key(self._public.encode()).public_bytes_raw()))  # type: ignore[union-attr]
-                signed = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
-                return f"{head}.{_base64(signed.sign(head.encode(), secret))}".encode(), "tokens:public key as a secret"
+                raw = cast(Ed25519PublicKey, load_pem_public_key(self._public.encode())).public_bytes_raw()
+                return sign_with_secret(
+                    claims, header, chance.choice((self._public.encode(), raw))
+                ).encode(), "tokens:public key as a secret"
             case 2:
                 return jwt.encode(claims, self._foreign, algorithm=ALGORITHM, headers=header).encode(), "tokens:foreign"
             case 3:
@@ -193,6 +192,13 @@ class TokenTarget(Target):
         except jwt.PyJWTError:
             return False
         return True
+
+
+def sign_with_secret(claims: dict[str, Any], header: dict[str, Any], secret: bytes) -> str:
+    """A token under HS256. PyJWT refuses to sign with what looks like a public key, which is why this is done by hand."""
+    head = _base64(json.dumps(header | {"alg": "HS256"}).encode()) + "." + _base64(json.dumps(claims).encode())
+    signed = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    return f"{head}.{_base64(signed.sign(head.encode(), secret))}"
 
 
 def _damaged(chance: Random, text: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from gateway.handshake import Elsewhere, Head, Policy, Refusal, Upgrade, decide,
 from proofs.fuzzing.grammar import TERRAIN, Grammar
 from proofs.fuzzing.heads import HEAD_BYTES_MAX, any_head
 from proofs.fuzzing.mutation import any_message, mutate_bytes, mutate_wire
-from proofs.fuzzing.target import Target, Wrong
+from proofs.fuzzing.target import Target, Wrong, plain
 
 CUTS: Final = (1, 2, 7, 64, 4096)
 MESSAGE_MAX: Final = 8_192
@@ -73,7 +73,8 @@ class ReaderTarget(Target):
             raise Wrong(f"a violation with {ends[0].code}")
         _compare(whole, wire)
         kinds = [type(event).__name__ for event in whole]
-        return [(*kinds[-2:], getattr(ends[0], "code", 0), getattr(ends[0], "reason", "")[:20]) if ends else tuple(kinds[-3:])]
+        reason = plain(ends[0].reason) if ends and isinstance(ends[0], rfc6455.Violation) else ""
+        return [(*kinds[-2:], ends[0].code if ends else 0, reason), min(len(whole), 8)]
 
 
 def _compare(ours: list[rfc6455.Event], wire: bytes) -> None:
@@ -148,7 +149,7 @@ class HeadTarget(Target):
         head = parse_head(data[: end + 4] if end >= 0 else data + b"\r\n\r\n")
         if isinstance(head, Refusal):
             return [_answered(head)]
-        told = [("head", head.method if len(head.method) < 8 else "", head.version, min(len(head.fields), 20))]
+        told = [("head", head.method == "GET", head.version, min(len(head.fields), 20))]
         decision = decide(head, POLICY)
         match decision:
             case Refusal():
