@@ -45,7 +45,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "inbound": inbound.measure,
     "memory": memory.measure,
     "wire": wire.measure,
-    "bytes": byte_rows.measure,
+    "byte_rows": byte_rows.measure,
     "posts": posts.measure,
     "posts_two": posts_two.measure,
     "storm": storm.measure,

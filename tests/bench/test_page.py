@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import MEASURES, main
+from bench.curves import curves
 from bench.figures import Figure, Goal, Measured, keep, load, merge, table, tally
 from bench.page import PAGE, describe, render
 from bench.plots import FULL, PLOTS, groups, plots
@@ -90,6 +91,20 @@ def test_rows_that_name_their_peer_are_bars_of_one_group() -> None:
     ]
     (group,) = groups(keep("sync", rows, "python -m bench", "2026-01-01", "a machine", {}))
     assert (group.name, group.bars, group.bound) == ("a day, median", (("ours", 5.0), ("JSON", 9.0)), 6.0)
+
+
+def test_what_was_measured_at_several_sizes_is_a_curve_over_them() -> None:
+    sizes = {10: 4.0, 1_000: 6.0, 10_000: 5.0}
+    rows = [Measured(f"a post at 500/s, {size:,} rooms", cost, "µs", "floor", cost / 2, 2.0) for size, cost in sizes.items()]
+    rows += [Measured(f"waited at {rate:,}/s, p{part}", 1.0, "ms") for rate in (1_000, 2_000, 3_000) for part in (50, 99)]
+    figures = keep("growth", rows, "python -m bench", "2026-01-01", "a machine", {})
+    ((grown, shown), *others) = curves(figures)
+    assert grown.name == "a post at 500/s, … rooms" and len(shown) == 3
+    assert grown.points == tuple(sizes.items()) and grown.peers == (("floor", ((10, 2.0), (1_000, 3.0), (10_000, 2.5))),)
+    assert [curve.name for curve, _ in others] == ["waited at …/s, p50", "waited at …/s, p99"]
+    root = ElementTree.fromstring(plots(figures)["growth.svg"])
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 4
+    assert len([bar for bar in root.iter("{http://www.w3.org/2000/svg}rect") if bar.get("class") == "peer"]) == 0
 
 
 @pytest.mark.parametrize("name", MEASURES)
