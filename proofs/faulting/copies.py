@@ -11,13 +11,17 @@ Invariant: a copy only grows, by one event at a time, and never forgets in what 
 
 from __future__ import annotations
 
+import time
 from array import array
+from collections import deque
 from hashlib import blake2b
 
 from msgspec import Struct
 
 from protocol.codec import decode_body, encode
 from protocol.events import AnyBody
+
+DIARY_MAX = 24
 
 
 class Post(Struct):
@@ -42,6 +46,22 @@ class Arrival(Struct, frozen=True, array_like=True):
     at: float
     gateway: int
     open_since: float
+
+
+class Diary:
+    """What happened to a device lately, for the story of a violation. Times are the machine's."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[float, str]] = deque(maxlen=DIARY_MAX)
+
+    def note(self, what: str) -> None:
+        self._lines.append((time.monotonic(), what))
+
+    def since(self, at: float) -> list[str]:
+        """The lines, with their seconds after `at`."""
+        return [f"{when - at:+.1f} s {what}" for when, what in self._lines]
 
 
 class Copy:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from client import Account, Credentials
 from client.account import TIMEOUT_S, Login
-from proofs.faulting.copies import Arrival, Copy, Post
+from proofs.faulting.copies import Arrival, Copy, Diary, Post
 from proofs.faulting.light import LightDevice
 from proofs.faulting.real import RealDevice
 from proofs.faulting.steering import serve
@@ -113,6 +113,9 @@ class Answer(Struct):
     spans_ms: list[list[int]] = []
     ends: dict[int, int] = {}
     offline: list[int] = []
+    open_devices: list[int] = []
+    lags: int = 0
+    stories: list[str] = []
 
 
 class Device(Protocol):
@@ -121,6 +124,8 @@ class Device(Protocol):
     copies: dict[int, Copy]
     faults: list[str]
     clock_offset_s: float
+    diary: Diary
+    lags: int
 
     @property
     def device(self) -> int: ...
@@ -160,7 +165,19 @@ class Crew:
         self._transport = httpx.AsyncHTTPTransport(verify=False)
 
     async def obey(self, order: Order) -> Answer:
-        answer = Answer(posts=[], faults=[], behind=[], differing=[], late=[], latencies_ms=[], ends={}, offline=[], spans_ms=[])
+        answer = Answer(
+            posts=[],
+            faults=[],
+            behind=[],
+            differing=[],
+            late=[],
+            latencies_ms=[],
+            ends={},
+            offline=[],
+            spans_ms=[],
+            open_devices=[],
+            stories=[],
+        )
         if order.enter is not None:
             self._enter(order.enter)
         if order.flood is not None:
@@ -169,7 +186,7 @@ class Crew:
             self._rate_per_s = order.talk_per_s
             self._rate_changed.set()
         if order.act:
-            await self._act(order)
+            await self._act(order, answer)
         if order.look:
             self._look(answer)
         if order.heads is not None:
@@ -229,7 +246,7 @@ class Crew:
         self._untold.append(post)
         device.say(post)
 
-    async def _act(self, order: Order) -> None:
+    async def _act(self, order: Order, answer: Answer) -> None:
         chosen = [self._devices[number] for number in order.devices if number in self._devices] or list(self._devices.values())
         for device in chosen:
             match order.act:
@@ -242,6 +259,12 @@ class Crew:
                     device.drop()
                 case "clock":
                     device.clock_offset_s = order.value
+                case "story":
+                    if device.device in order.devices:
+                        lines = "; ".join(device.diary.since(order.value))
+                        answer.stories.append(f"device {device.device} ({type(device).__name__}): {lines}")
+                case "lags":
+                    answer.lags += device.lags
                 case "stop":
                     device.stop()
                 case _:
@@ -253,6 +276,8 @@ class Crew:
         for device in self._devices.values():
             answer.online += device.online
             answer.open_posts += device.open_posts
+            if device.open_posts and len(answer.open_devices) < SHOWN_MAX:
+                answer.open_devices.append(device.device)
             if not device.online and len(answer.offline) < SHOWN_MAX:
                 answer.offline.append(device.device)
             answer.faults += [f"device {device.device}: {fault}" for fault in device.faults]

@@ -3,7 +3,8 @@
     machine ─Connect─▶ wire, Hello ─▶ frames ─▶ positions ─▶ copies
     say ─▶ ledger ─Mutate─▶ ·· Done ─▶ the post's outcome
 
-What the library would silently mend is written down here: an event that skips a number on a stream that is live, or comes twice.
+Every second one comes back by ticket, the others by their token. What the library would silently mend is written down here: an event that
+skips a number on a stream that is live, or comes twice.
 
 Invariant: a post is in the ledger until the server has decided it; a copy grows by the next number alone.
 """
@@ -23,13 +24,15 @@ from client.errors import LinkClosed
 from client.ledger import Entry, Ledger
 from client.positions import Heard, Phase, Positions, Verdict
 from client.runner import ANSWER_S, GREETING_S, HEARTBEAT_DEFAULT_S, PATIENCE, PONG_S
-from proofs.faulting.copies import Copy, Post, digest
+from client.tickets import VOID
+from proofs.faulting.copies import Copy, Diary, Post, digest
 from proofs.faulting.lightwire import LightLink, open_light
 from proofs.rehearsal.device import Badge
 from protocol import client_session as machine
 from protocol.client_session import State, backoff_ms
 from protocol.codec import decode_frame, encode, join, split
 from protocol.codes import TABLE, Code, Retry
+from protocol.cursors import pack
 from protocol.entities import SCHEMA
 from protocol.frames import (
     VERSION,
@@ -47,10 +50,15 @@ from protocol.frames import (
     Mutate,
     Ping,
     Refused,
+    Resume,
+    Resumed,
+    TakeTicket,
+    Ticket,
     Unfollowed,
     Welcome,
 )
 from protocol.operations import Say
+from protocol.values import Cursor
 
 WINDOW = 16
 """Mutations under way."""
@@ -85,12 +93,19 @@ class LightDevice:
         self._nursery: trio.Nursery | None = None
         self._leaving = False
         self._draining_at = 0.0
+        self._asks_ticket = False
+        self._ticket: Ticket | None = None
+        self._by_ticket = chance.random() < 0.5
+        self._cursors: tuple[Cursor, ...] = ()
         self._next_place = chance.randrange(len(places))
         """Where no gateway answers the next is tried, as a balancer would; otherwise any."""
         self.place = -1
         self.open_since = 0.0
         self.clock_offset_s = 0.0
         self.faults: list[str] = []
+        self.diary = Diary()
+        self.lags = 0
+        """Times that a gateway told it that it was too slow."""
         self.ends: dict[int, int] = {}
         """Ends of sockets, by code."""
 
@@ -151,6 +166,7 @@ class LightDevice:
                     case machine.Connect():
                         await self._connect()
                     case machine.Wait(ms):
+                        self.diary.note(f"waits {ms / 1000:.1f} s")
                         await trio.sleep(ms / 1000)
                         self._feed(machine.Waited())
                     case machine.Renew():
@@ -199,6 +215,7 @@ class LightDevice:
         try:
             link = await open_light(*self._places[place])
         except Unreachable as error:
+            self.diary.note(f"gateway {place + 1} is unreachable: {error}")
             self._feed(machine.ConnectFailed(str(error)))
             return
         self._next_place = self._chance.randrange(len(self._places))
@@ -206,6 +223,7 @@ class LightDevice:
         self._leaving = False
         self._draining_at = 0.0
         self._link = link
+        self.diary.note(f"connected to gateway {place + 1}")
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -218,6 +236,9 @@ class LightDevice:
             self._ledger.cut()
             self._hold_ms = 0
         self.ends[self._cut.code] = self.ends.get(self._cut.code, 0) + 1
+        self.diary.note(f"cut: {self._cut.code} {self._cut.detail}")
+        if self._cut.code in VOID:
+            self._ticket = None
         self._feed(self._cut)
 
     def _end(self, code: int, detail: str) -> None:
@@ -233,10 +254,14 @@ class LightDevice:
 
     async def _read(self, link: LightLink, place: int) -> None:
         try:
-            self._feed(machine.Connected())
+            resuming = self._by_ticket and self._ticket is not None
+            self._feed(machine.Connected(resuming))
             with trio.fail_after(GREETING_S):
-                await link.send(encode(self._hello()))
+                await link.send(encode(self._resume() if resuming else self._hello()))
                 self._hear(await link.receive(), link, place)
+                if resuming and self._ticket is None:
+                    await link.send(encode(self._hello()))
+                    self._hear(await link.receive(), link, place)
             while True:
                 self._hear(await link.receive(), link, place)
         except LinkClosed as closed:
@@ -260,12 +285,32 @@ class LightDevice:
             schema=SCHEMA,
         )
 
+    def _resume(self) -> Resume:
+        assert self._ticket is not None
+        self._cursors = self._positions.hello()
+        left_ms = int(1000 * (self._ticket.expires - time.time() - self.clock_offset_s))
+        return Resume(self._ticket.ticket, left_ms, pack(self._cursors), heartbeat_s=self._heartbeat_s, schema=SCHEMA)
+
     def _hear(self, message: bytes, link: LightLink, place: int) -> None:
         for raw in split(message):
             frame = decode_frame(raw)
             match frame:
                 case Welcome():
-                    self._welcome(frame, link, place)
+                    if self._machine.epoch not in (0, frame.epoch):
+                        self.faults.append(f"another epoch, {frame.epoch} after {self._machine.epoch}, although nothing was restored")
+                    self._open(frame, link, place)
+                    if self._by_ticket:
+                        self._asks_ticket = True
+                case Resumed():
+                    self._open(frame, link, place)
+                    for number, cursor in enumerate(self._cursors):
+                        if number not in frame.rest:
+                            self._positions.followed(cursor.stream, 0, cursor.seq, True)
+                case Ticket():
+                    self._ticket = frame
+                case Failed(code=Code.TICKET) if not self.online:
+                    self._ticket = None
+                    self._feed(machine.TicketRefused())
                 case Draining() | Goodbye():
                     self._feed(frame)
                 case Event(stream, seq, author, at, body):
@@ -280,8 +325,11 @@ class LightDevice:
                 case Followed(id, stream, upto, live):
                     if self._positions.followed(stream, id, upto, live) is Heard.STALLED:
                         self.faults.append(f"stream {stream} is said to have more, and nothing comes")
+                    if not self._positions.missing():
+                        self.diary.note("every stream is live")
                     self._wake.set()
                 case Lagged(stream):
+                    self.lags += 1
                     self._positions.lagged(stream)
                     self._wake.set()
                 case Unfollowed(stream, code):
@@ -291,10 +339,9 @@ class LightDevice:
                 case _:
                     pass
 
-    def _welcome(self, welcome: Welcome, link: LightLink, place: int) -> None:
-        if self._machine.epoch not in (0, welcome.epoch):
-            self.faults.append(f"another epoch, {welcome.epoch} after {self._machine.epoch}, although nothing was restored")
+    def _open(self, welcome: Welcome | Resumed, link: LightLink, place: int) -> None:
         self._feed(welcome)
+        self.diary.note(type(welcome).__name__)
         self._ledger.welcomed(welcome.last_number)
         self._heartbeat = float(welcome.heartbeat_s or HEARTBEAT_DEFAULT_S)
         self.place = place
@@ -329,10 +376,13 @@ class LightDevice:
             return
         post = self._posts.pop(entry.key)
         post.seq, post.acknowledged_at = value, time.monotonic()
+        if not self._posts:
+            self.diary.note("every post has its outcome")
         self._answered()
 
     def _refuse(self, refused: Refused) -> None:
         retry = TABLE[refused.code].retry
+        self.diary.note(f"number {refused.number}: {refused.code.name} {refused.detail}")
         if retry is Retry.NO:
             entry = self._ledger.settle(refused.number)
             if entry is not None:
@@ -357,6 +407,7 @@ class LightDevice:
             self._wake.set()
 
     def _failed(self, id: int, stream: int, code: Code, detail: str, wait_ms: int) -> None:
+        self.diary.note(f"stream {stream}: {code.name} {detail}")
         if not self._positions.failed(stream, id):
             return
         if TABLE[code].retry in (Retry.LATER, Retry.SAME):
@@ -390,6 +441,10 @@ class LightDevice:
 
     def _collect(self) -> list[bytes]:
         frames = []
+        if self._asks_ticket:
+            self._asks_ticket = False
+            self._question += 1
+            frames.append(encode(TakeTicket(self._question)))
         asking = sum(self._positions.phase(stream) is Phase.ASKED for stream in self.copies)
         for stream in self._positions.unasked()[: max(0, FOLLOWS_OPEN_MAX - asking)]:
             self._question += 1

@@ -20,7 +20,7 @@ from client.link import Link
 from client.settings import Settings
 from client.subscription import Item
 from client.websocket import WebSocketTransport
-from proofs.faulting.copies import Copy, Post, digest
+from proofs.faulting.copies import Copy, Diary, Post, digest
 from proofs.rehearsal.device import Badge
 from protocol.codec import UnknownEvent
 from protocol.frames import Event
@@ -84,6 +84,8 @@ class RealDevice:
         self._stopping = trio.Event()
         self.clock_offset_s = 0.0
         self.faults: list[str] = []
+        self.diary = Diary()
+        self.lags = 0
 
     @property
     def device(self) -> int:
@@ -147,12 +149,18 @@ class RealDevice:
                     for stream in self.copies:
                         session.follow(stream)
                     outcomes.start_soon(self._take_all, session)
+                    outcomes.start_soon(self._keep_diary, session)
                     await self._stopping.wait()
                 outcomes.cancel_scope.cancel()
         except* SessionEnded as ended:
             self.faults.append(f"its session ended for good: {ended.exceptions}")
         finally:
             self._session = None
+
+    async def _keep_diary(self, session: Session) -> None:
+        async for status in session.statuses():
+            where = f" at gateway {self._wire.place + 1}" if status.state == "online" else ""
+            self.diary.note(f"{status.state}{where} {status.wait_s:.1f} s {status.code} {status.detail}")
 
     async def _take_all(self, session: Session) -> None:
         with session.events() as events:

@@ -86,6 +86,16 @@ class Outcome(Struct):
     wrong: list[str] = field(default_factory=list)
 
 
+class Missing(Struct, frozen=True):
+    """What keeps a run from being whole, and who."""
+
+    what: str
+    devices: list[int] = []
+
+    def __str__(self) -> str:
+        return f"{self.what}, device {', '.join(map(str, self.devices[:3]))}" if self.devices else self.what
+
+
 class Result(Struct):
     """All of it."""
 
@@ -211,7 +221,7 @@ class Rounds:
             await trio.sleep(PROBE_S)
             await self._talk(0.0)
             probe = Outcome(number, (), [])
-            await self._converge(probe, time.monotonic(), DEAF_S)
+            await self._converge(probe, time.monotonic())
             outcome.wrong += [f"after healing: {wrong}" for wrong in probe.wrong]
         await self._judge(outcome, windows)
         outcome.seconds = time.monotonic() - began
@@ -223,41 +233,46 @@ class Rounds:
     async def _tell(self, order: crew.Order) -> list[crew.Answer]:
         return [await one.ask(order) for one in self._crews]
 
-    async def _converge(self, outcome: Outcome, healed_at: float, allowed_s: float = CONVERGE_S) -> None:
+    async def _converge(self, outcome: Outcome, healed_at: float) -> None:
         """Waits until everybody has everything; notes how long that took and who was last."""
-        last = ""
+        last = Missing("")
         while time.monotonic() < healed_at + PATIENCE_S:
             missing = await self._whole()
             if not missing:
                 outcome.slowest_s = max(0.0, time.monotonic() - healed_at)
-                outcome.slowest = last
+                outcome.slowest = str(last)
                 break
             last = missing
             await trio.sleep(LOOK_S)
         else:
             outcome.slowest_s = -1.0
-            outcome.slowest = last
-        if not 0 <= outcome.slowest_s <= allowed_s:
+            outcome.slowest = str(last)
+        if not 0 <= outcome.slowest_s <= CONVERGE_S:
             took = f"{outcome.slowest_s:.1f} s" if outcome.slowest_s >= 0 else f"more than {PATIENCE_S:.0f} s"
             outcome.wrong.append(f"late: it took {took} after healing until every client had everything; last: {last}")
+            for answer in await self._tell(crew.Order(act="story", devices=tuple(last.devices[:3]), value=healed_at)):
+                outcome.wrong += [f"  {story}" for story in answer.stories]
 
-    async def _whole(self) -> str:
-        """What is still missing; empty if nothing is."""
+    async def _whole(self) -> Missing | None:
+        """What is still missing, if anything is."""
         answers = await self._tell(crew.Order(look=True))
         for answer in answers:
             self._take(answer)
         for answer in answers:
             if answer.online < answer.members:
-                return f"{answer.members - answer.online} devices are offline, such as {answer.offline[:3]}"
+                return Missing(f"{answer.members - answer.online} devices are offline", answer.offline)
             if answer.open_posts:
-                return f"{answer.open_posts} posts without an outcome"
+                return Missing(f"{answer.open_posts} posts without an outcome", answer.open_devices)
         heads = await self._heads()
         if heads is None:
-            return "Postgres does not answer"
+            return Missing("Postgres does not answer")
         for answer in await self._tell(crew.Order(heads=heads)):
             if answer.behind_count:
-                return f"{answer.behind_count} copies are behind, such as (device, stream, has, of) {answer.behind[:2]}"
-        return ""
+                _, stream, has, head = answer.behind[0]
+                devices = list(dict.fromkeys(behind[0] for behind in answer.behind))
+                what = f"{answer.behind_count} copies are behind, such as that of stream {stream} with {has} of {head}"
+                return Missing(what, devices)
+        return None
 
     def _take(self, answer: crew.Answer) -> None:
         self.ledger.said(answer.posts)

@@ -121,12 +121,12 @@ class Gate:
         self.pairs: set[Pair] = set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        ear = await _listen(self.seam.listen)
-        async with trio.open_nursery() as nursery:
-            task_status.started()
-            while True:
-                near, _ = await ear.accept()
-                nursery.start_soon(self._carry, trio.SocketStream(near))
+        with await _listen(self.seam.listen) as ear:
+            async with trio.open_nursery() as nursery:
+                task_status.started()
+                while True:
+                    near, _ = await ear.accept()
+                    nursery.start_soon(self._carry, trio.SocketStream(near))
 
     def cut(self) -> int:
         count = len(self.pairs)

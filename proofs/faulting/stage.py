@@ -113,7 +113,7 @@ class Stage:
     async def open(self) -> None:
         """Makes seams and clocks, and starts the house."""
         for clock in self._clocks:
-            clock.write_bytes(struct.pack("<d", 0.0))
+            set_offset(clock, 0.0)
         made = []
         for number, name in enumerate(self.names):
             self._door(name).mkdir(parents=True)
@@ -271,8 +271,7 @@ class Stage:
 
     def set_clock(self, number: int, offset_s: float) -> None:
         """Moves the wall clock of one gateway."""
-        with self._clocks[number].open("r+b") as file:
-            file.write(struct.pack("<d", offset_s))
+        set_offset(self._clocks[number], offset_s)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
@@ -309,6 +308,12 @@ async def open_stage(folder: Path, gateways: int, *, verbose: bool = False) -> A
             await trio.to_thread.run_sync(_unmount, folder / "house" / "postgres")
         if not verbose:
             shutil.rmtree(folder / "house", ignore_errors=True)
+
+
+def set_offset(clock: Path, offset_s: float) -> None:
+    """Moves the wall clock of the processes that were told of this file."""
+    with clock.open("r+b" if clock.exists() else "wb") as file:
+        file.write(struct.pack("<d", offset_s))
 
 
 def _mount(place: Path) -> bool:

@@ -380,6 +380,7 @@ class Hand:
         room = chance.choice(sorted(self._rooms))
         stalled = tuple(chance.sample(sorted(self._rooms[room]), max(1, int(len(self._rooms[room]) * STALLED_SHARE))))
         begin = time.monotonic()
+        lags = await self._lags()
         try:
             await self._tell(crew.Order(talk_per_s=FLOOD_PER_S / len(self._crews), flood=room))
             await trio.sleep(strike.for_s / 2)
@@ -391,7 +392,12 @@ class Hand:
         finally:
             with trio.CancelScope(shield=True):
                 await self._tell(crew.Order(act="go_on", devices=stalled, flood=0, talk_per_s=0.0))
-        return f"{len(stalled)} of {len(self._rooms[room])} in room {room}"
+        await trio.sleep(LOOK_S)
+        lagged = await self._lags() - lags
+        return f"{len(stalled)} of {len(self._rooms[room])} in room {room}, told {lagged} times that they were too slow"
+
+    async def _lags(self) -> int:
+        return sum([(await one.ask(crew.Order(act="lags"))).lags for one in self._crews])
 
     # Tools
 
