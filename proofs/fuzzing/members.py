@@ -115,7 +115,7 @@ async def caps(field: Field) -> Verdict:
     verdict = Verdict()
 
     async def over(name: str, make: Callable[[int], list[bytes]], *codes: Code, allowed: int) -> None:
-        """At most `allowed` of these, made from the next number on, may be anything but refused with one of `codes`; FLOOD ends them all."""
+        """At most `allowed` of these, made from the next number on, may not be refused with one of `codes`; FLOOD ends them all."""
         async with field.member(field.rogues[0], "127.9.9.1") as (talk, welcome):
             frames = make(welcome.last_number + 1)
             at = 0

@@ -6,6 +6,7 @@ half_open · slow_heads · origins · tokens · flood        each returns a Verd
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -36,6 +37,8 @@ DRIP_S: Final = 0.5
 SLACK_S: Final = 10.0
 FLOOD_S: Final = 20.0
 FLOODING: Final = 60
+NICE: Final = 10
+"""An attacker brings a machine of its own; here it shares the server's, and must not win by taking its cores."""
 
 
 async def half_open(field: Field) -> Verdict:
@@ -65,9 +68,8 @@ async def half_open(field: Field) -> Verdict:
         for sock in socks:
             sock.close()
     verdict.figures |= {"connections": count, "held at most": most, "an honest newcomer took at most, ms": round(1000 * max(honest_s))}
-    verdict.demand(
-        most <= GATES.half_open_max + FILES_SLACK, f"{most} half-open connections were held; at most {GATES.half_open_max} may be"
-    )
+    bound = GATES.half_open_max
+    verdict.demand(most <= bound + FILES_SLACK, f"{most} half-open connections were held; at most {bound} may be")
     with trio.move_on_after(HEAD_S + SLACK_S):
         while field.files() > before + FILES_SLACK:  # noqa: ASYNC110 - another process's descriptors tell nobody
             await trio.sleep(0.1)
@@ -141,27 +143,18 @@ async def tokens(field: Field) -> Verdict:
     rogue = field.rogues[0]
     now = int(time.time())
     claims = field.claims(rogue)
-    said = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": str(claims.user),
-        "did": claims.device,
-        "sid": claims.session,
-        "iat": now,
-        "exp": now + 900,
-    }
+    who = {"sub": str(claims.user), "did": claims.device, "sid": claims.session}
+    said = {"iss": ISSUER, "aud": AUDIENCE, **who, "iat": now, "exp": now + 900}
     header = {"kid": field.keys.signing_kid, "typ": "JWT"}
     foreign = KeySet(generate_pem())
-    own = field.keys._signing
-    assert own is not None
+    own, theirs = field.keys._signing, foreign._signing
+    assert own is not None and theirs is not None
     public = public_pem(field.pem)
     forged = {
         "none": jwt.encode(said, "", algorithm="none", headers=header),
         "HS256 with the public key": sign_with_secret(said, header, public.encode()),
         "a foreign key": foreign.issue(claims.user, claims.device, claims.session, now)[0],
-        "a foreign key under our name": jwt.encode(said, foreign._signing[1], algorithm=ALGORITHM, headers=header)
-        if foreign._signing
-        else "",
+        "a foreign key under our name": jwt.encode(said, theirs[1], algorithm=ALGORITHM, headers=header),
         "expired": jwt.encode(said | {"iat": now - 2_000, "exp": now - 1_000}, own[1], algorithm=ALGORITHM, headers=header),
         "future": jwt.encode(said | {"iat": now + 3_600, "exp": now + 7_200}, own[1], algorithm=ALGORITHM, headers=header),
         "another audience": jwt.encode(said | {"aud": "elsewhere"}, own[1], algorithm=ALGORITHM, headers=header),
@@ -211,6 +204,7 @@ def _flood(port: int, hellos: list[bytes], seconds: float) -> dict[str, int]:
 
 
 async def _flood_for(port: int, hellos: list[bytes], seconds: float) -> dict[str, int]:
+    os.nice(NICE)
     figures: dict[str, int] = {"connections": 0, "heads": 0, "messages": 0, "refused": 0}
     source = "127.9.6.1"
 
