@@ -1,4 +1,4 @@
-"""Tickets: an access token in thirty bytes, for whoever comes back. Checked in two microseconds, where a signature takes 160.
+"""Tickets: an access token in thirty bytes, for whoever comes back. Checked in six microseconds, where a signature takes 190.
 
     claims ─seal─▶ hint · expires · user · device · session · MAC ─unseal─▶ claims, or None
             1       4         1 to 8 bytes each              12

@@ -97,6 +97,7 @@ LIFE: Final = """\
 * `Draining` announces that this server goes away: come back after `delay_ms`, which differs for each client so that not all come
   at once.
 * `Goodbye` is the last frame of a socket.
+* A socket may begin with `Resume` in place of `Hello`: see "Tickets".
 """
 
 STREAMS: Final = """\
@@ -215,6 +216,32 @@ never less than the `wait_ms` or `delay_ms` that the server gave. Begin again at
 mere handshake. When the system says that the network is back, try at once.
 """
 
+TICKETS: Final = """\
+    client                                        server
+      │── Resume(ticket, left_ms, cursors, …) ───────▶│   in place of Hello; may be followed at once, like it
+      │◀─ Resumed(last_number, ahead_ms, …, rest) ────│   every cursor is live, but for those in rest
+      │◀─ Event … Followed(id 0, stream, upto, live) ─│   for each of those
+  or  │◀─ Failed(id 0, TICKET) ───────────────────────│   say Hello, on this socket
+
+A token takes 320 bytes, and a signature to check; a ticket takes thirty, and stands for it while it is good. With five cursors and
+nothing missed a reconnect is two messages of less than 100 bytes together.
+
+* **Having one.** Send `TakeTicket` with or after `Hello`, and again after each `Refresh`. `Ticket` brings it. Store it with the `Welcome`
+  of its session, whose limits, inbox, epoch and identifiers hold on when it is taken; it is as secret as a token. A server that
+  answers `Failed` with `UNKNOWN` is older than tickets: never send it `Resume`.
+* **Showing it.** Only for the device, and with cursors of the epoch, that it was given in, and some seconds before `expires`. The
+  cursors are pairs in one array: each stream as the difference to the one before it, then the position: (300, 41), (302, 7) is
+  `[300, 41, 2, 7]`. A cursor whose stream has missed nothing is live when `Resumed` is there: as if `Followed` had come for it. The
+  places that stand in `rest` are answered as by `Hello`. `Resumed` comes before everything else.
+* **When it is refused.** `Failed` with id 0 and `TICKET` as the first answer: the ticket is forged, or its time or its key, the database's
+  epoch or the server's limits are others. Drop it and send `Hello` on the same socket. Everything that was sent behind `Resume`
+  is passed over then: send it again after `Welcome`. A socket takes one ticket; a `BAD_FRAME` in answer to it means a server that is older
+  than tickets: begin the next socket with `Hello`.
+* **What it does not do.** It prolongs nothing: it expires when its token does, and a resumed socket ends when the token's would have
+  (`TOKEN_EXPIRED`), unless a newer token is put on it with `Refresh`. It brings back no session that has ended (`REVOKED`), takes over
+  the device like any other socket, and opens nothing over HTTP.
+"""
+
 GROWING: Final = """\
 Within one major version:
 
@@ -242,8 +269,8 @@ WRITING: Final = """\
 4. Ask for `Overview`, follow the streams that are shown, and apply events by the three-line rule of "Streams and cursors".
 5. Put mutations into a durable queue: number, bytes, state. Send from it, at most `in_flight_max` at a time; remove what is
    answered for good.
-6. Add the heartbeat and the reconnect rule. Now cut the connection at every point you can think of: nothing should need another
-   line of code.
+6. Add the heartbeat and the reconnect rule, and then tickets. Now cut the connection at every point you can think of: nothing should
+   need another line of code.
 
 A client is right when it survives these:
 
@@ -255,5 +282,6 @@ A client is right when it survives these:
 | `Refused` in the middle of the queue | the ones behind it are delivered |
 | the device sleeps for a week | the cursors bring everything, page by page |
 | an unknown frame or body arrives | it is passed over, and the cursor moves |
+| the server refuses the ticket | the token is shown on the same socket; nothing is lost or doubled |
 | a second copy of the program starts | the first one ends and stays away |
 """

@@ -17,7 +17,7 @@ import msgspec
 
 from protocol import codec, guide
 from protocol.events import Said
-from protocol.frames import Command, Done, Event, Follow, Frame, Hello, Mutate, Typing
+from protocol.frames import Command, Done, Event, Follow, Frame, Hello, Mutate, Resume, Resumed, Typing
 from protocol.operations import Say
 from protocol.schema import (
     ArrayShape,
@@ -78,6 +78,8 @@ def render() -> str:
         guide.FLOW,
         "## Ends and returns",
         guide.RECONNECT,
+        "## Tickets",
+        guide.TICKETS,
         "## Growing",
         guide.GROWING,
         "## Writing a client",
@@ -112,7 +114,7 @@ def render() -> str:
 def _contents() -> str:
     titles = (
         "Transport · Tokens · Messages and frames · The life of a session · Streams and cursors · Mutations · Records · Epoch · "
-        "Heartbeat · Flow · Ends and returns · Growing · Writing a client · Codes · Limits · Values · Enumerations · Commands · "
+        "Heartbeat · Flow · Ends and returns · Tickets · Growing · Writing a client · Codes · Limits · Values · Enumerations · Commands · "
         "Operations · Frames · Event bodies · Parts"
     )
     return " · ".join(f"[{title}](#{title.lower().replace(' ', '-')})" for title in titles.split(" · "))
@@ -128,6 +130,8 @@ def _examples() -> str:
         ("What everybody who follows gets", (Event(300, 42, 12, 1_790_000_000, Said("good morning")),)),
         ("Two frames in one message", (Typing(300), say)),
         ("Hello with one cursor; the later fields have their defaults", (Hello(1, "eyJ…", 5, (Cursor(300, 41),)),)),
+        ("Resume with two cursors: (300, 41) and (302, 7)", (Resume(bytes(range(8)), 600_000, (300, 41, 2, 7)),)),
+        ("The answer: nothing was missed", (Resumed(7, 120, 45),)),
     ]
     lines = ["In bytes:", "", "| what | message |", "| --- | --- |"]
     for caption, frames in rows:

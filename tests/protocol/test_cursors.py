@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +13,24 @@ from protocol.codes import Code
 from protocol.cursors import pack, unpack
 from protocol.frames import CURSORS_MAX, Resume
 from protocol.values import ID_MAX, Cursor
+from tests.protocol.test_vectors import VECTORS
 
 CURSORS = st.lists(
     st.builds(Cursor, st.integers(1, ID_MAX), st.integers(0, ID_MAX)), max_size=CURSORS_MAX, unique_by=lambda cursor: cursor.stream
 ).map(tuple)
+
+
+@pytest.mark.parametrize("vector", VECTORS["cursors"], ids=lambda vector: vector["name"])
+def test_the_vectors_of_cursors_are_packed_and_unpacked_alike(vector: dict[str, Any]) -> None:
+    cursors = tuple(Cursor(*cursor) for cursor in vector["cursors"])
+    assert (pack(cursors), unpack(vector["packed"])) == (tuple(vector["packed"]), cursors)
+
+
+@pytest.mark.parametrize("vector", VECTORS["bad_cursors"], ids=lambda vector: vector["name"])
+def test_the_vectors_of_bad_cursors_are_refused(vector: dict[str, Any]) -> None:
+    with pytest.raises(BadFrame) as refused:
+        unpack(vector["packed"])
+    assert refused.value.code.name == vector["code"]
 
 
 @given(CURSORS)
