@@ -15,7 +15,7 @@ from typing import Protocol
 
 import httpx
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from client import Account, Credentials
 from client.account import TIMEOUT_S, Login
@@ -95,27 +95,27 @@ class Late(Struct, frozen=True):
 
 
 class Answer(Struct):
-    """What the order asks for; the rest stays empty."""
+    """What the order asks for; the rest stays empty. `offline`, `open_devices`: some of the devices that are, or have posts open."""
 
     members: int = 0
     online: int = 0
+    offline: list[int] = field(default_factory=list)
     open_posts: int = 0
-    posts: list[Post] = []
-    faults: list[str] = []
-    behind: list[tuple[int, int, int, int]] = []
+    open_devices: list[int] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+    behind: list[tuple[int, int, int, int]] = field(default_factory=list)
     """Device, stream, how many events it has, how many there are."""
     behind_count: int = 0
-    differing: list[str] = []
+    differing: list[str] = field(default_factory=list)
     compared: int = 0
-    late: list[Late] = []
-    latencies_ms: list[int] = []
+    late: list[Late] = field(default_factory=list)
+    latencies_ms: list[int] = field(default_factory=list)
     """From the acknowledgement to arriving, unsorted."""
-    spans_ms: list[list[int]] = []
-    ends: dict[int, int] = {}
-    offline: list[int] = []
-    open_devices: list[int] = []
+    spans_ms: list[list[int]] = field(default_factory=list)
     lags: int = 0
-    stories: list[str] = []
+    stories: list[str] = field(default_factory=list)
 
 
 class Device(Protocol):
@@ -165,19 +165,7 @@ class Crew:
         self._transport = httpx.AsyncHTTPTransport(verify=False)
 
     async def obey(self, order: Order) -> Answer:
-        answer = Answer(
-            posts=[],
-            faults=[],
-            behind=[],
-            differing=[],
-            late=[],
-            latencies_ms=[],
-            ends={},
-            offline=[],
-            spans_ms=[],
-            open_devices=[],
-            stories=[],
-        )
+        answer = Answer()
         if order.enter is not None:
             self._enter(order.enter)
         if order.flood is not None:
