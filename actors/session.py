@@ -237,7 +237,7 @@ class Session:
         """Commands that came, and how often (`lags`) it was too slow for a stream: for its line in the log."""
         self.lags = 0
         self.code = 0
-        """With which the socket closed."""
+        """With which it ended, as this session or else the line says."""
         self.timer: Timer | None = ctx.after(limits.hello_s, HELLO_LATE)
 
     def receive(self, message: SessionMessage) -> None:
@@ -267,7 +267,7 @@ class Session:
             case DrainSoon():
                 self._drain(message.grace_s)
             case LineClosed():
-                self.code = message.code
+                self.code = self.code or message.code
                 self.state = step(self.state, Signal.CLOSE)
                 self._ctx.stop()
             case _:
@@ -519,6 +519,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         self._flush()
+        self.code = int(code)
         self.state = step(self.state, Signal.CLOSE)
         if code is not Code.BYE:
             self._outlet.send(encode(Goodbye(code, detail, wait_ms)))
