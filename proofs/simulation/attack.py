@@ -218,7 +218,7 @@ class Attack:
         """On every gateway, within a second or little more, unless the gateway or Postgres cannot do anything now, or was disturbed."""
         world = self._world
         line = device.line
-        if line is None:
+        if line is None or not device.online:  # who is not welcome yet has no session here, perhaps
             return
         gateway, socket = line
         quiet_since = max(gateway.disturbed_at, self._faults.stalled_until_s - REVOKED_WITHIN_S)

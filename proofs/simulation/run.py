@@ -51,7 +51,7 @@ class Run:
         self.curiosity = chance.choice((0.0, 0.2, 1.0))
         self._habits = Habits(
             token_life_s=chance.choice((900.0, 900.0, SHORT_TOKEN_S)),
-            forgetful=chance.choice((0.0, 0.3)),
+            forgetful=chance.choice((0.0, 0.3, 1.0)),
             spoiled=chance.choice((0.0, 0.0, 0.1)),
             eager=chance.choice((0.0, 0.3, 1.0)),
             renewal_fails=lambda: world.happens(self.faults.renewal_fails),
