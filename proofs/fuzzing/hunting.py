@@ -183,7 +183,7 @@ class Hunt:
             self._weigh(data, kind)
 
     def _time(self, data: bytes, kind: str, took_s: float) -> None:
-        """Perhaps the slowest input. The best of three more times counts, and no more than its CPU time: a busy machine makes anything slow."""
+        """Perhaps the slowest input. The best of four times counts, and CPU time alone: a busy machine makes anything slow."""
         for _ in range(3):
             began_s, began_cpu_s = time.perf_counter(), time.process_time()
             list(self._target.take(data))

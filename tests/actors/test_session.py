@@ -31,6 +31,7 @@ from protocol.frames import (
     Search,
     Spaces,
     Typing,
+    Watch,
     Welcome,
 )
 from protocol.operations import Say
@@ -255,6 +256,15 @@ def test_streams_followed_at_once_are_bounded() -> None:
     line.say(Follow(1, 50, 0), Follow(2, 51, 0), Follow(3, 52, 0))
     (failed,) = line.hear()
     assert isinstance(failed, Failed) and (failed.code, failed.stream) == (Code.LIMIT, 52)
+
+
+def test_spaces_watched_at_once_are_bounded() -> None:
+    stage = Stage(CastLimits(session=SessionLimits(watches_max=2)))
+    line = stage.connect()
+    line.hear()
+    line.say(Watch(1, 9, True), Watch(2, 10, True), Watch(3, 11, True))
+    (failed,) = line.hear()
+    assert isinstance(failed, Failed) and (failed.id, failed.code) == (3, Code.LIMIT)
 
 
 def test_cursors_of_another_epoch_are_not_followed() -> None:

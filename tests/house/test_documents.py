@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from proofs.fuzzing.sieges import SIEGES
 from supervisors.generated import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -70,6 +71,29 @@ def test_nothing_is_left_for_later_and_no_exception_is_swallowed_whole(path: Pat
     text = path.read_text("utf-8")
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
     assert not re.search(r"^\s*except\s*:", text, re.MULTILINE)
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    defined = {name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text("utf-8"))}
+    for document in DOCUMENTS:
+        named_here = set(re.findall(r"`(test_\w+)`", document.read_text("utf-8")))
+        assert named_here - defined == set(), document
+
+
+def test_every_siege_is_on_the_page_on_security_and_nothing_else_is() -> None:
+    page = (ROOT / "docs/security.md").read_text("utf-8")
+    table = page.partition("## Sieges")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(SIEGES)
+
+
+def test_every_attack_on_the_page_on_security_says_what_happens_and_which_test_holds_it() -> None:
+    page = (ROOT / "docs/security.md").read_text("utf-8").partition("## Sieges")[0]
+    rows = [
+        line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| attack"))
+    ]
+    assert len(rows) > 40
+    for row in rows:
+        assert len(row) == 3 and row[0] and row[1] and "`test_" in row[2], row
 
 
 def test_the_product_imports_only_what_it_declares() -> None:

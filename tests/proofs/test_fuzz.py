@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from proofs.fuzzing.mutation import any_message
 from proofs.fuzzing.parts import hunt_parts
 from proofs.fuzzing.session_target import SessionTarget
 from proofs.fuzzing.siege import besiege
+from proofs.fuzzing.sieges import SIEGES, besiege_all
 from proofs.fuzzing.target import Target, Wrong
 from proofs.fuzzing.targets import all_targets
 from proofs.fuzzing.verdict import as_source
@@ -35,7 +35,6 @@ from protocol import codec
 from protocol.codec import decode_command, decode_operation
 from protocol.frames import Ping
 
-ROOT = Path(__file__).resolve().parents[2]
 INPUTS = 3_000
 SABOTAGE_INPUTS = 4_000
 
@@ -72,6 +71,14 @@ async def test_a_running_server_takes_every_input_as_it_must_and_its_neighbours_
     assert outcome.frames.outcomes["good mutations done"] > 0
     assert outcome.heads.inputs >= 60
     assert outcome.figures.acknowledged > 0
+
+
+async def test_every_siege_holds_and_the_good_clients_hear_everything() -> None:
+    outcome = await besiege_all(lambda line: None, share=0.02, good=60)
+    assert outcome.troubles == []
+    assert [siege.name for siege in outcome.sieges] == ["rest", *SIEGES]
+    assert sum(siege.window.said for siege in outcome.sieges) > 0
+    assert all(siege.window.heard >= siege.window.acknowledged for siege in outcome.sieges)
 
 
 def test_inputs_follow_from_the_seed() -> None:
@@ -262,10 +269,3 @@ def test_weaving_changes_nothing_but_that_branches_are_seen() -> None:
         seen.append(sum(marks))
         marks[:] = bytes(len(marks))
     assert seen == [2, 6]
-
-
-def test_every_test_that_the_page_on_security_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/security.md").read_text("utf-8")))
-    defined = {name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text("utf-8"))}
-    assert named
-    assert named - defined == set()
