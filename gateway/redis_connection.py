@@ -254,7 +254,7 @@ async def keep_connected(way: Way, random: Callable[[], float], serve: Callable[
             continue
         away = False
         began = trio.current_time()
-        log.info("redis_connected", connection=way.name, address=str(way.address))
+        log.info("redis_connected", connection=way.name, server=str(way.address))
         try:
             await serve(connection)
         finally:

@@ -1,0 +1,77 @@
+"""Every event that a process writes to its log, with what it means to whoever reads it. `docs/operating.md` lists them.
+
+    log.warning("journal_lost", error=…) ─▶ one line: time, level, event, fields
+
+Names are in the past tense and each is written in one place. `error` means that somebody is woken.
+
+Invariant: a test compares this table with what the source writes; no field holds a secret, a name of a person or a word of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Level = Literal["info", "warning", "error"]
+
+
+class LogEvent(Struct, frozen=True):
+    """One kind of line. `level`: the highest that it is written with."""
+
+    level: Level
+    meaning: str
+
+
+EVENTS: Final[Mapping[str, LogEvent]] = {
+    # The process
+    "node_started": LogEvent("info", "everything of this process is up; `number` is how other gateways name it"),
+    "node_gave_up": LogEvent("error", "its tree had more crashes than it may: the process ends with status 1"),
+    "stop_asked": LogEvent("info", "a signal came; the second one ends it at once"),
+    "port_opened": LogEvent("info", "connections are taken"),
+    "drain_began": LogEvent("info", "no more connections; clients are told their moment to leave"),
+    "database_awaited": LogEvent("warning", "the process cannot begin before it knows which history the database is"),
+    # The tree
+    "child_started": LogEvent("info", "a service runs, for the first time or again"),
+    "child_stopped": LogEvent("info", "a service was asked to stop and did; with a cause where it crashed on the way"),
+    "child_ended": LogEvent("error", "a service that may end did; with a cause where that was a crash"),
+    "child_crashed": LogEvent("error", "a service crashed and will be started again, with those that stand on it"),
+    "child_start_failed": LogEvent("error", "a service could not be started at all: its supervisor gives up"),
+    "child_close_failed": LogEvent("error", "a service crashed when it was asked to close"),
+    "child_stuck": LogEvent("error", "a service does not stop: the process cannot end by itself"),
+    # Actors
+    "actor_crashed": LogEvent("error", "a fault of ours in one actor; it was built anew, others noticed nothing"),
+    "hook_failed": LogEvent("error", "a fault of ours while an actor was being put away"),
+    "message_undelivered": LogEvent("info", "a message to an actor that had gone, at the 1st, 2nd, 4th, 8th …"),
+    "session_ended": LogEvent("info", "one socket's life in sums: bytes, commands, seconds, code, link, how often it lagged"),
+    # Postgres
+    "journal_lost": LogEvent("warning", "nothing can be committed; clients keep what they sent and ask again"),
+    "journal_recovered": LogEvent("info", "commits go through again"),
+    "store_lost": LogEvent("warning", "nothing can be read"),
+    "store_recovered": LogEvent("info", "reads are answered again"),
+    "control_fell_silent": LogEvent("error", "revocations have not been looked for as often as promised"),
+    "control_rewound": LogEvent("error", "the control stream is shorter than it was: the database is another one"),
+    "entry_poisoned": LogEvent("warning", "the database cannot take one mutation; it was refused by itself"),
+    "entry_not_kept": LogEvent("warning", "what was refused could not even be kept for a person to look at"),
+    "entry_undecided": LogEvent("warning", "it could be neither stored nor refused; its client asks again"),
+    "query_poisoned": LogEvent("warning", "one question that the database cannot answer; the others of its batch were answered"),
+    "outbox_delayed": LogEvent("info", "mentions and notes wait for the database"),
+    "sweep_failed": LogEvent("warning", "housekeeping tries again later"),
+    # Redis and sessions
+    "redis_connected": LogEvent("info", "a connection holds"),
+    "redis_not_reached": LogEvent("warning", "said once, not at each attempt"),
+    "redis_connection_lost": LogEvent("warning", "it will be opened again; gateways poll meanwhile"),
+    "revocation_delayed": LogEvent("info", "sessions to end wait for the database; nobody is let in meanwhile"),
+    # HTTP
+    "http_request_crashed": LogEvent("error", "a fault of ours; its caller was answered 500"),
+    "http_connection_crashed": LogEvent("error", "a fault of ours below the application; one connection ended"),
+    "http_storage_failed": LogEvent("warning", "a request was answered 503 because of the database"),
+    # Traces
+    "spans_refused": LogEvent("warning", "the exporter raised; what it was to send is lost and counted"),
+    # `educonnect dev`
+    "migrations_applied": LogEvent("info", "the schema was brought up to date"),
+    "demo_made": LogEvent("info", "the demo community is there"),
+    "demo_failed": LogEvent("error", "it is not; everything else runs"),
+    "dev_gave_up": LogEvent("error", "as `node_gave_up`"),
+}
