@@ -26,7 +26,7 @@ from typing import Final
 import structlog
 import trio
 
-from bench import byte_rows, fanout, inbound, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import byte_rows, crowd, fanout, growth, inbound, latency, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -49,6 +49,9 @@ MEASURES: Final[dict[str, Measure]] = {
     "posts": posts.measure,
     "posts_two": posts_two.measure,
     "storm": storm.measure,
+    "latency": latency.measure,
+    "growth": growth.measure,
+    "crowd": crowd.measure,
     "sync_link": sync_link.measure,
     "sync_load": sync_load.measure,
 }

@@ -82,12 +82,12 @@ async def hold(size: Size, say: Callable[[str], None]) -> list[Measured]:
             less_kib = free_kib - _available_kib()
             each_us = took_s / size.sockets * 1e6
             say(
-                f"crowd: {size.sockets:,} sockets at {size.gateways} gateways, connected in {wall_s:.0f} s, {each_us:.0f} µs server CPU each; "
+                f"crowd: {size.sockets:,} sockets at {size.gateways} gateways in {wall_s:.0f} s, {each_us:.0f} µs server CPU each; "
                 f"resident {_each(resident, size)}; the machine has {less_kib / 2**20:.2f} GiB less, generators included"
             )
             await crowd.beats()
             idle, beats = await _watch(ours, crowd, size.idle_s)
-            due = size.sockets * size.idle_s / size.beat_s
+            due = size.sockets * (size.idle_s // size.beat_s)
             if beats.total < 0.9 * due:
                 raise GeneratorFailed(f"{beats.total:,} beats in {size.idle_s:g} s, where {due:,.0f} were due")
             percent = sum(idle.values()) / size.idle_s * 100
