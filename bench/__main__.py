@@ -26,7 +26,8 @@ from typing import Final
 import structlog
 import trio
 
-from bench import byte_rows, crowd, fanout, growth, inbound, latency, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import bytes as byte_rows
+from bench import crowd, fanout, growth, inbound, latency, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -45,7 +46,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "inbound": inbound.measure,
     "memory": memory.measure,
     "wire": wire.measure,
-    "byte_rows": byte_rows.measure,
+    "bytes": byte_rows.measure,
     "posts": posts.measure,
     "posts_two": posts_two.measure,
     "storm": storm.measure,

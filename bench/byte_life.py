@@ -26,7 +26,7 @@ from client.link import Link
 from client.runner import RENEW_AHEAD_S
 from client.websocket import WebSocketTransport
 from persistence.bridge import Bridge, BridgeOptions
-from protocol.operations import CreateCommunity, Invite, Join
+from protocol.operations import CreateCommunity, Invite, Join, Say
 from protocol.values import Role
 from supervisors.dev import Installation
 
@@ -112,26 +112,36 @@ class OverheardLink:
         return self._link.heard_at()
 
 
-async def cross(relay: Relay, messages: list[Message], come: Callable[[], Awaitable[object]]) -> Crossing:
+class Pace(msgspec.Struct, frozen=True):
+    """How long is long enough."""
+
+    silence_s: float = SILENCE_S
+    """After which a connection has said what it had to."""
+    beats: int = 4
+    heartbeat_s: int = 0
+    """The client's wish; 0: none."""
+
+
+async def cross(relay: Relay, messages: list[Message], come: Callable[[], Awaitable[object]], pace: Pace) -> Crossing:
     """Everything that crosses from now on until it has been silent for a while after `come`."""
-    await relay.quiet(SILENCE_S)
+    await relay.quiet(pace.silence_s)
     messages.clear()
     before = relay.read()
     await come()
-    after = await relay.quiet(SILENCE_S)
+    after = await relay.quiet(pace.silence_s)
     return Crossing(tuple(messages), after.since(before))
 
 
-async def idle(relay: Relay, beats: int) -> tuple[float, float]:
-    """Bytes a minute, and with TCP's and IP's headers, over so many beats of the heart."""
+async def idle(relay: Relay, pace: Pace) -> tuple[float, float]:
+    """Bytes a minute, and with TCP's and IP's headers, over some beats of the heart."""
 
     await relay.wait_crossing()
     began = ended = trio.current_time()
-    first = last = await relay.quiet(SILENCE_S)
-    for _ in range(beats):
+    first = last = await relay.quiet(pace.silence_s)
+    for _ in range(pace.beats):
         await relay.wait_crossing()
         ended = trio.current_time()
-        last = await relay.quiet(SILENCE_S)
+        last = await relay.quiet(pace.silence_s)
     counted, minutes = last.since(first), (ended - began) / 60
     return counted.both_bytes / minutes, counted.ip_bytes / minutes
 
@@ -153,13 +163,13 @@ async def age(installation: Installation) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def live(installation: Installation, heartbeat_s: int, beats: int) -> Life:
-    """A reader of five streams; `heartbeat_s` is a wish of the client's (0: none)."""
+async def live(installation: Installation, pace: Pace) -> Life:
+    """A reader of five streams."""
     here, there = installation.urls
     async with open_relay(int(here.rpartition(":")[2])) as relay, Account(there) as account, Account(relay.url) as counted_account:
         owner, reader = await account.register("owner", PASSWORD), await counted_account.register("reader", PASSWORD)
         transport = Overheard(relay.url)
-        settings = Settings(heartbeat_s=heartbeat_s, records=False)
+        settings = Settings(heartbeat_s=pace.heartbeat_s, records=False)
         async with connect(there, owner) as author, connect(transport, reader, settings=settings) as session:
             with session.events() as events, trio.fail_after(WAIT_S):
                 await session.online()
@@ -179,10 +189,10 @@ async def live(installation: Installation, heartbeat_s: int, beats: int) -> Life
 
             with session.events():
                 session._exchange.tickets.drop()
-                first = await cross(relay, transport.messages, back)
-                again = await cross(relay, transport.messages, back)
-                each = await idle(relay, beats)
-                renewal = await cross(relay, transport.messages, lambda: _renew(session, reader))
+                first = await cross(relay, transport.messages, back, pace)
+                again = await cross(relay, transport.messages, back, pace)
+                each = await idle(relay, pace)
+                renewal = await cross(relay, transport.messages, lambda: _renew(session, reader), pace)
             return Life(first, again, *each, renewal.counted.both_bytes * 60 / (TOKEN_S - EARLIER_S))
 
 
@@ -194,7 +204,8 @@ async def _make_school(author: Session, reader: Session) -> list[int]:
     here = next(one for one in (await author.overview()).spaces if one.space == space)
     general = next(one.stream for one in here.streams if one.name == "general")
     for number in range(POSTS):
-        await author.say(general, f"post {number}")
+        author.submit(Say(general, f"post {number}"))
+    await author.settled()
     others = [one.stream for one in here.streams if one.stream != general]
     return [general, *others[: CURSORS - 2]]
 
@@ -208,7 +219,7 @@ async def _renew(session: Session, reader: Credentials) -> None:
 # Socket.IO
 
 
-async def live_socketio(port: int, token: str, beats: int) -> Life:
+async def live_socketio(port: int, token: str, pace: Pace) -> Life:
     """The same for the peer, as its client speaks: it joins a room, and answers pings."""
     messages: list[Message] = []
     opening = "40" + json.dumps({"token": token, "room": FIRST_ID}, separators=(",", ":"))
@@ -238,8 +249,8 @@ async def live_socketio(port: int, token: str, beats: int) -> Life:
                 nursery.start_soon(converse, ready)
                 await ready.wait()
 
-            first = await cross(relay, messages, come)
-            again = await cross(relay, messages, come)
-            each = await idle(relay, beats)
+            first = await cross(relay, messages, come, pace)
+            again = await cross(relay, messages, come, pace)
+            each = await idle(relay, pace)
             nursery.cancel_scope.cancel()
     return Life(first, again, *each)

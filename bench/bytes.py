@@ -20,7 +20,7 @@ from typing import Final
 
 import trio
 
-from bench.byte_life import CURSORS, PASSWORD, Life, age, live, live_socketio
+from bench.byte_life import CURSORS, PASSWORD, Life, Pace, age, live, live_socketio
 from bench.figures import Goal, Measured
 from bench.peer import open_socketio, version
 from bench.stage import Options
@@ -30,16 +30,14 @@ from supervisors.tree import running
 
 RESUME_GOAL: Final = Goal(figure_max=100)
 IDLE_GOAL: Final = Goal(figure_max=12)
-BEATS: Final = 4
-QUICK_BEATS: Final = 2
-QUICK_HEARTBEAT_S: Final = 5
+QUICK: Final = Pace(silence_s=0.4, beats=1, heartbeat_s=5)
 SOCKETIO_PING_MS: Final = 25_000
 """Its default."""
 
 
 async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
     """Payload to come and to come back, and bytes of an idle minute; with those of TCP and IP beside."""
-    beats = QUICK_BEATS if options.quick else BEATS
+    pace = QUICK if options.quick else Pace()
     found: dict[str, Life] = {}
     with tempfile.TemporaryDirectory(prefix="educonnect-bench-") as name:
         folder = Path(name)
@@ -49,17 +47,17 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
             await age(installation)
             peer_port = token = None
             if options.peers:
-                ping_ms = QUICK_HEARTBEAT_S * 1000 if options.quick else SOCKETIO_PING_MS
+                ping_ms = QUICK.heartbeat_s * 1000 if options.quick else SOCKETIO_PING_MS
                 peer = await stack.enter_async_context(open_socketio(folder, nodes=1, keys=installation.key_file, ping_ms=ping_ms))
                 (peer_port,) = peer.ports
                 async with Account(installation.urls[0]) as account:
                     token = (await account.register("reader2", PASSWORD)).access_token
 
             async def ours() -> None:
-                found["ours"] = await live(installation, QUICK_HEARTBEAT_S if options.quick else 0, beats)
+                found["ours"] = await live(installation, pace)
 
             async def theirs(port: int, token: str) -> None:
-                found["socketio"] = await live_socketio(port, token, beats)
+                found["socketio"] = await live_socketio(port, token, pace)
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ours)
