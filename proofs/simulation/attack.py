@@ -53,6 +53,7 @@ class Tally(Struct):
     copies: int = 0
     restores: int = 0
     silences: int = 0
+    passivations: int = 0
     visits: int = 0
     strangers: int = 0
     steps: int = 0
@@ -142,7 +143,8 @@ class Attack:
         if world.happens(self.copying) and tally.copies < COPIES_MAX and not device.ended:
             tally.copies += 1
             self._copy(device)
-        if world.happens(self.visiting) and not device.ended:
+        visiting = 0.5 if device.notebook.copied else self.visiting  # two of a store meet on every door
+        if world.happens(visiting) and not device.ended:
             self._visits.begin(device, world.chance.choice(self._gateways))
 
     def _strike_gateway(self, gateway: SimulatedGateway) -> None:

@@ -2,7 +2,7 @@
 
     server_session.TABLE ─┐
     client_session.RULES ─┼▶ what there is ─ Coverage counts ─▶ table ─▶ never taken ─▶ exit 1, or a reason that stands in EXCUSED
-    actors' unions, Code ─┘
+    unions, Code ─────────┘
 
 What there is comes from the tables themselves: a row that is added tomorrow is one that has to be reached.
 
@@ -22,6 +22,7 @@ from actors.messages import ChannelMessage, CommunityMessage, DeviceMessage, Ses
 from actors.watch import WatchMessage
 from protocol import client_session, server_session
 from protocol.codes import Code
+from protocol.frames import AnyFrame
 
 SEEDS_FOR_ALL = 500
 """In so many seeds, from any first one, every row is taken. The rarest is taken several times in them."""
@@ -52,6 +53,7 @@ class Coverage:
         self.server: Counter[str] = Counter()
         self.client: Counter[str] = Counter()
         self.messages: Counter[str] = Counter()
+        self.frames: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
 
     def add(self, other: Coverage) -> None:
@@ -148,6 +150,10 @@ def message_rows() -> list[str]:
     return [f"{pool} ◀ {kind.__name__}" for pool, union in ACTORS.items() for kind in get_args(union)]
 
 
+def frame_rows() -> list[str]:
+    return [kind.__name__ for kind in get_args(AnyFrame)]
+
+
 def code_rows() -> list[str]:
     return [code.name for code in Code]
 
@@ -162,6 +168,7 @@ def report(coverage: Coverage) -> tuple[str, list[str]]:
         ("server session", coverage.server, server_rows()),
         ("client session", coverage.client, client_rows()),
         ("messages of actors", coverage.messages, message_rows()),
+        ("frames that a client was sent", coverage.frames, frame_rows()),
         ("codes that a client was told", coverage.codes, code_rows()),
     ):
         taken = sum(1 for row in rows if counts[row])

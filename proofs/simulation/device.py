@@ -34,7 +34,6 @@ from protocol.frames import (
     Command,
     Done,
     DoneRun,
-    Draining,
     Failed,
     Follow,
     Frame,
@@ -48,13 +47,12 @@ from protocol.frames import (
     Ticket,
     Typing,
     Unfollowed,
-    Welcome,
 )
 from protocol.operations import Operation
 from protocol.values import Cursor, LinkQuality
 
 WINDOW = 16
-RENEW_S = 0.2
+RENEW_MAX_S = 2.0
 CLOCK_SLACK_S = 5.0
 """As the client library has it: a token with less left is renewed before it is shown."""
 RENEW_AHEAD_S = 8.0
@@ -106,7 +104,8 @@ class SimulatedDevice:
         self._socket: SimulatedSocket | None = None
         self._gateway: SimulatedGateway | None = None
         self._line = 0
-        self._welcomed_at = 0.0
+        self._welcomed_at: float | None = None
+        """On the present socket."""
         self._drained_at = 0.0
         self._ticket: tuple[Ticket, int] | None = None
         """And of which epoch it is."""
@@ -230,7 +229,7 @@ class SimulatedDevice:
                 if self._socket is not None:
                     self._socket.cut()
             case machine.Renew():
-                self._world.after(RENEW_S, self._renew)
+                self._world.after(self._world.between(0.0, RENEW_MAX_S), self._renew)
             case _:
                 raise AssertionError(action)
 
@@ -306,7 +305,7 @@ class SimulatedDevice:
         if self._token_until - self._world.wall() < CLOCK_SLACK_S:
             failed = self._renewal_fails()
             if failed is not None:
-                self._world.after(RENEW_S, lambda: self._feed(failed) if self.session.state is State.CONNECTING else None)
+                self._world.after(RENEW_MAX_S, lambda: self._feed(failed) if self.session.state is State.CONNECTING else None)
                 return
         gateway = self._world.chance.choice(self._gateways)
         self._line += 1
@@ -343,7 +342,8 @@ class SimulatedDevice:
         self._world.tell(self.column, f"has lost its socket: {name_of_end(code)}")
         waited_ms = int((self._world.now - self._drained_at) * 1000) if self._drained_at else 0
         self._drained_at = 0.0
-        online_ms = int((self._world.now - self._welcomed_at) * 1000)
+        online_ms = int((self._world.now - self._welcomed_at) * 1000) if self._welcomed_at is not None else 0
+        self._welcomed_at = None
         self._feed(machine.Cut(code, online_ms=online_ms, waited_ms=waited_ms))
 
     # Frames
@@ -380,13 +380,14 @@ class SimulatedDevice:
                 self._feed(machine.Broken(Code.NUMBER_REUSED))
 
     def count(self, frame: Frame) -> None:
-        """Which codes there are in it."""
+        """What it is, and which code is in it."""
+        self._coverage.frames[type(frame).__name__] += 1
         match frame:
             case Refused() | Failed() | Goodbye() | Unfollowed():
                 self._coverage.heard(frame.code)
             case Done() | DoneRun():
                 self._coverage.heard(Code.OK)
-            case Welcome() | Draining():
+            case _:
                 pass
 
     def send_due(self) -> None:

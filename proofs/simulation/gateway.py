@@ -99,6 +99,7 @@ class SimulatedGateway:
         self.sockets: list[SimulatedSocket] = []
         self.life = 0
         self._poisoned = 0
+        self._passivated = 0
         self._asleep_until = 0.0
         self.disturbed_at = 0.0
         """When one of its actors was last made to crash, or it stood still."""
@@ -146,11 +147,20 @@ class SimulatedGateway:
             return
         self.up = False
         self._world.tell(self.column, what, fault=True)
+        self._passivated += self._passivated_in_this_life()
         self.journal.dead = self.store.dead = True
         self.link.close()
         for socket in self.sockets:
             socket.gateway_died()
         self.sockets.clear()
+
+    @property
+    def passivated(self) -> int:
+        """How many actors left memory because nobody needed them."""
+        return self._passivated + (self._passivated_in_this_life() if self.up else 0)
+
+    def _passivated_in_this_life(self) -> int:
+        return sum(pool.counts.passivations for pool in self.turns.pools.values())
 
     def drain(self, grace_s: float) -> None:
         """SIGTERM: nobody new comes in, those who are here are told, and after the grace this process is gone."""

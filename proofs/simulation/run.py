@@ -50,7 +50,7 @@ class Run:
         self.life = Life(world, self.database, communities, lost)
         self.curiosity = chance.choice((0.0, 0.2, 1.0))
         self._habits = Habits(
-            token_life_s=chance.choice((900.0, 900.0, SHORT_TOKEN_S)),
+            token_life_s=chance.choice((900.0, SHORT_TOKEN_S)),
             forgetful=chance.choice((0.0, 0.3, 1.0)),
             spoiled=chance.choice((0.0, 0.0, 0.1)),
             eager=chance.choice((0.0, 0.3, 1.0)),
@@ -104,6 +104,7 @@ class Run:
             if self._quiet():
                 break
         self.tally.steps = world.steps
+        self.tally.passivations = sum(gateway.passivated for gateway in self.gateways)
         self.tally.visits = self._visits.count
         check(self.devices, self.database, self.life, self.attack.written, f"{HEAL_S:g} s after healing")
         self.tally.acknowledged = sum(len(device.notebook.acknowledged) for device in self.devices)

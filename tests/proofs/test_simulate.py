@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from proofs.simulation.coverage import EXCUSED, Coverage, client_rows, code_rows, message_rows, report, server_rows
+from proofs.simulation.coverage import EXCUSED, Coverage, client_rows, code_rows, frame_rows, message_rows, report, server_rows
 from proofs.simulation.mutants import MUTANTS, Mutant, seeds_to_find
 from proofs.simulation.run import Run
 from proofs.simulation.story import WIDTH, Wanted, draw, draw_around
@@ -111,6 +111,7 @@ def test_a_row_that_is_never_taken_is_complained_of_and_so_is_one_that_stands_in
         (coverage.server, server_rows()),
         (coverage.client, client_rows()),
         (coverage.messages, message_rows()),
+        (coverage.frames, frame_rows()),
         (coverage.codes, [row for row in code_rows() if row not in EXCUSED]),
     ):
         counts.update(rows)
