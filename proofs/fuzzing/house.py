@@ -27,10 +27,12 @@ from proofs.fuzzing.verdict import Impossible, read_frames
 from proofs.simulation.database import Database
 from proofs.simulation.faults import Faults
 from proofs.simulation.link import Hub, SimulatedLink
+from proofs.simulation.rows import EPOCH
 from proofs.simulation.storage import SimulatedJournal, SimulatedStore
 from proofs.simulation.world import START_WALL_S, World
 from protocol.codec import encode
-from protocol.frames import AnyFrame, Hello
+from protocol.cursors import pack
+from protocol.frames import AnyFrame, Hello, Resume
 from protocol.operations import Say
 from protocol.values import Cursor, Role
 from supervisors.cast import CastLimits, Ports, assemble
@@ -39,7 +41,9 @@ from supervisors.turns import Turns
 SETTLE_S: Final = 0.2
 """How long one exchange may take in simulated time: a disk, a link and a flush, each of some milliseconds."""
 SEED: Final = 1
-KEYS: Final = KeySet(generate_pem())
+_EPOCH_NOW: Final = [EPOCH]
+"""Of the house that is in use: one at a time."""
+KEYS: Final = KeySet(generate_pem(), epoch=lambda: _EPOCH_NOW[0])
 QUEUE_BYTES: Final = 64 * 1024
 
 
@@ -107,6 +111,7 @@ class House:
 
     def __init__(self) -> None:
         self.crashes: list[str] = []
+        _EPOCH_NOW[0] = EPOCH
         world = self._world = World(SEED)
         faults = self._faults = Faults()
         database = self._database = Database()
@@ -132,6 +137,8 @@ class House:
             token=self.token,
             device=self.device.id,
         )
+        self.ticket = b""
+        """The last that the server gave."""
 
     @property
     def sessions(self) -> int:
@@ -152,6 +159,24 @@ class House:
         cursors = tuple(Cursor(stream, 0) for stream in self.terrain.streams) if choice & 1 else ()
         epoch = (0, 1, 7)[choice >> 1 & 3] if choice >> 1 & 3 < 3 else 0
         return encode(Hello(1, self.token, self.device.id, cursors, epoch, heartbeat_s=choice >> 3 & 7, schema=1 + (choice >> 6)))
+
+    def resume(self, choice: int) -> bytes:
+        """A Resume with the last ticket; the bits of `choice` say what is wrong with it, and what it asks for."""
+        ticket = self.ticket or bytes(31)
+        match choice & 7:
+            case 5:
+                ticket = ticket[:-1] + bytes((ticket[-1] ^ 1,))
+            case 6:
+                ticket = ticket[: 1 + choice % len(ticket)]
+            case 7:
+                ticket += b"\0"
+        cursors = pack(Cursor(stream, choice >> 5) for stream in self.terrain.streams) if choice & 8 else ()
+        return encode(Resume(ticket, 60_000 if choice & 16 else -60_000, cursors))
+
+    def restore(self) -> None:
+        """The database begins another history; the gateway knows it."""
+        self._database.tables.epoch += 1
+        _EPOCH_NOW[0] = self._database.tables.epoch
 
     def neighbour_says(self, times: int) -> None:
         """Somebody else writes to `talk`, through another gateway's journal as far as this one can tell."""

@@ -25,7 +25,7 @@ from proofs.fuzzing.target import Target, Wrong
 from proofs.fuzzing.verdict import ends_well
 from protocol.codec import encode
 from protocol.codes import Code
-from protocol.frames import AnyFrame, Done, DoneRun, Failed, Goodbye, Mutate, Refused
+from protocol.frames import AnyFrame, Done, DoneRun, Failed, Goodbye, Mutate, Refused, TakeTicket, Ticket
 from protocol.operations import Say
 
 STEPS_MAX: Final = 32
@@ -46,9 +46,12 @@ class Op(IntEnum):
     OTHER = 7
     NEIGHBOUR = 8
     WEATHER = 9
+    TICKET = 10
+    RESUME = 11
+    RESTORE = 12
 
 
-_OFTEN: Final = (Op.RAW,) * 8 + (Op.MUTATE,) * 5 + (Op.CHUNK,) * 2 + (Op.HELLO,) * 2 + tuple(Op)[4:]
+_OFTEN: Final = (Op.RAW,) * 8 + (Op.TICKET, Op.RESUME) + (Op.MUTATE,) * 5 + (Op.CHUNK,) * 2 + (Op.HELLO,) * 2 + tuple(Op)[4:]
 
 
 class SessionTarget(Target):
@@ -119,6 +122,8 @@ class SessionTarget(Target):
                 house.neighbour_says(choice)
             elif op is Op.WEATHER:
                 house.weather(choice)
+            elif op is Op.RESTORE:
+                house.restore()
             elif op is Op.PAUSE:
                 house.pass_time(PAUSES_S[choice % len(PAUSES_S)])
             else:
@@ -138,6 +143,10 @@ class SessionTarget(Target):
         number = house.device.last_number + 1
         if op is Op.HELLO:
             line.inlet.received(house.hello(choice))
+        elif op is Op.TICKET:
+            line.inlet.received(encode(TakeTicket(9)))
+        elif op is Op.RESUME:
+            line.inlet.received(house.resume(choice))
         elif op is Op.MUTATE:
             line.inlet.received(b"\x93\x06" + encode_tree(number) + (payload or b"\xc0"))
         elif op is Op.CHUNK:
@@ -169,6 +178,8 @@ class SessionTarget(Target):
         for frame in line.hear():
             if isinstance(frame, Failed | Refused) and frame.code is Code.OK:
                 raise Wrong(f"a refusal that says OK: {frame}")
+            if isinstance(frame, Ticket):
+                house.ticket = frame.ticket
             said.add((type(frame).__name__, int(getattr(frame, "code", 0))))
         closed = line.outlet.closed
         if closed:

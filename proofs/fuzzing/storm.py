@@ -27,7 +27,7 @@ from proofs.fuzzing.mutation import any_message, mutate_bytes, mutate_tree, muta
 from proofs.fuzzing.verdict import Impossible, Report, ends_well, name_of
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, decode_command, encode, split
 from protocol.codes import Code
-from protocol.frames import Bye, Done, DoneRun, Failed, Hello, Mutate, Ping, Pong, Refused, Sync, Welcome
+from protocol.frames import Bye, Done, DoneRun, Failed, Hello, Mutate, Ping, Pong, Refused, Resume, Sync, Welcome
 from protocol.operations import Rename
 
 BURSTS: Final = 6
@@ -267,7 +267,7 @@ def is_answered(payload: bytes) -> bool:
         return False
     for raw in frames:
         try:
-            if isinstance(decode_command(raw), Hello | Bye | Sync):
+            if isinstance(decode_command(raw), Hello | Resume | Bye | Sync):
                 return False
         except BadFrame as bad:
             if not bad.id:
