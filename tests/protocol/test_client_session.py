@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from protocol import client_session as m
 from protocol.client_session import RULES, IllegalInput, Session, State, step
 from protocol.codes import TABLE, Code, Reconnect
-from protocol.frames import Draining, Followed, Goodbye, Limits, Welcome
+from protocol.frames import Draining, Followed, Goodbye, Limits, Resumed, Welcome
 
 WELCOME = Welcome(1, 1, 1, 1001, 5, 7, 0, 60, 0, Limits(65_536, 16, 64))
 ENDINGS = [code for code in Code if TABLE[code].reconnect is not None]
 SPREAD = st.floats(0, 1, exclude_max=True)
 INPUTS = st.one_of(
     st.just(m.Began()),
-    st.just(m.Connected()),
+    st.builds(m.Connected, st.booleans()),
+    st.just(m.TicketRefused()),
     st.just(m.ConnectFailed("no route")),
     st.just(m.Traffic()),
     st.builds(
@@ -33,6 +34,7 @@ INPUTS = st.one_of(
     st.just(m.Broken(Code.NUMBER_REUSED)),
     st.just(m.Stopped()),
     st.just(WELCOME),
+    st.just(Resumed(5, 0, 60)),
     st.builds(Draining, st.integers(-1, 60_000)),
     st.builds(Goodbye, st.sampled_from(ENDINGS), st.just(""), st.integers(-1, 60_000)),
 )
@@ -173,6 +175,30 @@ def test_another_epoch_than_the_known_one_voids_the_cursors(known: int, reset: b
     opened = step(Session(state=State.GREETING, epoch=known), WELCOME)
     assert opened.actions == (m.Resume(5, reset),)
     assert opened.session.epoch == 7
+
+
+def test_a_ticket_is_shown_where_there_is_one_and_nothing_was_reset_when_it_is_taken() -> None:
+    connecting = Session(state=State.CONNECTING, epoch=7, renewals=2)
+    assert step(connecting, m.Connected()).actions == (m.Greet(),)
+    shown = step(connecting, m.Connected(ticket=True))
+    assert (shown.session.state, shown.actions) == (State.RESUMING, (m.ShowTicket(),))
+    resumed = step(shown.session, Resumed(5, 0, 60))
+    assert (resumed.session.state, resumed.session.epoch, resumed.session.renewals) == (State.ONLINE, 7, 0)
+    assert resumed.actions == (m.Resume(5, False),)
+
+
+def test_a_ticket_that_is_refused_is_followed_by_hello_on_the_same_socket() -> None:
+    refused = step(Session(state=State.RESUMING, epoch=7), m.TicketRefused())
+    assert (refused.session.state, refused.actions) == (State.GREETING, (m.Greet(),))
+    for answer in (Resumed(5, 0, 60), m.TicketRefused()):
+        with pytest.raises(IllegalInput):
+            step(refused.session, answer)
+
+
+def test_a_socket_that_is_cut_while_a_ticket_is_shown_is_weather_like_any_other() -> None:
+    for state in (State.GREETING, State.RESUMING):
+        lost = step(Session(state=state), m.Cut(1006), 0.5)
+        assert lost.session.state is State.WAITING and lost.actions == step(online(), m.Cut(1006), 0.5).actions
 
 
 def test_a_draining_server_is_left_when_its_delay_is_over_and_the_next_socket_opened_at_once() -> None:
