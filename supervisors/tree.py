@@ -139,7 +139,7 @@ class _Node:
         self.restarts = 0
         self.last_cause: Exception | None = None
         self.crashes_in_a_row = 0
-        self.due_s = 0.0  # when a backoff is over
+        self.due_s = 0.0  # when a backoff is over, or the time to start
         # Of the present run:
         self.scope = trio.CancelScope()
         self.over = True
@@ -228,7 +228,9 @@ class _Supervision:
             task_status.started()
         while verdict is None and not self.stopping():
             await self._wait_for_work()
-            verdict = await self._mourn() or await self._restart_due(nursery)
+            verdict = await self._mourn()
+            if verdict is None and not self.stopping():
+                self._restart_due(nursery)
         await self._stop(self._nodes)
         for node in self._nodes:
             if node.phase in (Phase.WAITING, Phase.BACKOFF):
@@ -259,24 +261,30 @@ class _Supervision:
         """
         if self.stopping():
             return None
-        node.launch()
-        nursery.start_soon(self._run_child, node, name=node.path)
-        start_s = node.spec.start_s if isinstance(node.spec, Worker) else float("inf")
-        with trio.move_on_after(start_s):
+        self._begin(nursery, node)
+        with trio.move_on_at(node.due_s):
             await self._until(lambda: node.started or node.over or self.stopping())
-        if node.started:
-            self._outside.report("child_started", node.path, None)
+        if node.started or (self.stopping() and not node.over):
             return None
-        if node.over:
-            node.phase = Phase.FAILED
-            return node.cause or ChildEnded(f"{node.path} returned before it started")
-        if self.stopping():
-            return None
-        return StartTimeout(f"{node.path} had not started after {start_s:g} s")
+        return self._why_not_started(node)
+
+    def _begin(self, nursery: trio.Nursery, node: _Node) -> None:
+        """Starts one child, without waiting for it: until `due_s`, it is `STARTING`."""
+        node.launch()
+        node.due_s = trio.current_time() + (node.spec.start_s if isinstance(node.spec, Worker) else float("inf"))
+        nursery.start_soon(self._run_child, node, name=node.path)
+
+    def _why_not_started(self, node: _Node) -> Exception:
+        if not node.over:
+            assert isinstance(node.spec, Worker)
+            return StartTimeout(f"{node.path} had not started after {node.spec.start_s:g} s")
+        node.phase = Phase.FAILED
+        return node.cause or ChildEnded(f"{node.path} returned before it started")
 
     async def _run_child(self, node: _Node) -> None:
         def started() -> None:
             node.running()
+            self._outside.report("child_started", node.path, None)
             self._ring()
 
         status = _Status(started)
@@ -297,14 +305,36 @@ class _Supervision:
     # Ends and restarts.
 
     async def _wait_for_work(self) -> None:
-        due_s = min((node.due_s for node in self._nodes if node.phase is Phase.BACKOFF), default=float("inf"))
-        with trio.move_on_at(due_s):
-            await self._until(lambda: self.stopping() or any(map(_just_ended, self._nodes)))
+        """Until a child has ended, one that backs off may be started, or one that starts has taken too long."""
+        while not (self.stopping() or any(_just_ended(node) or self._is_due(node) for node in self._nodes)):
+            due_s = min((node.due_s for node in self._nodes if node.phase is Phase.STARTING or self._may_start(node)), default=float("inf"))
+            bell = self._bell
+            with trio.move_on_at(due_s):
+                await bell.wait()
+
+    def _may_start(self, node: _Node) -> bool:
+        """Whether nothing but its backoff keeps a child from starting again: what a group's member is built on has to stand first."""
+        if node.phase is not Phase.BACKOFF:
+            return False
+        if self._spec.strategy is Strategy.ONE_FOR_ONE:
+            return True
+        before = self._nodes[: self._nodes.index(node)]
+        return not any(other.phase in (Phase.BACKOFF, Phase.STARTING) for other in before)
+
+    def _is_due(self, node: _Node) -> bool:
+        return (node.phase is Phase.STARTING or self._may_start(node)) and node.due_s <= trio.current_time()
 
     async def _mourn(self) -> SupervisorGaveUp | None:
-        """Deals with every child that ended; one by one, since stopping a group may end others."""
+        """Deals with every child that ended, or takes too long to start; one by one, since stopping a group may end others."""
         for node in self._nodes:
-            if not _just_ended(node) or self.stopping():
+            if self.stopping():
+                return None
+            if node.phase is Phase.STARTING:
+                if node.over or self._is_due(node):
+                    if verdict := await self._crashed(node, self._why_not_started(node)):
+                        return verdict
+                continue
+            if not _just_ended(node):
                 continue
             restart, cause = node.spec.restart, node.cause
             if restart is Restart.TEMPORARY or (restart is Restart.TRANSIENT and cause is None):
@@ -346,17 +376,13 @@ class _Supervision:
             return self._nodes
         return self._nodes[self._nodes.index(node) :]
 
-    async def _restart_due(self, nursery: trio.Nursery) -> SupervisorGaveUp | None:
+    def _restart_due(self, nursery: trio.Nursery) -> None:
+        """Starts again whose backoff is over. Not awaited: a child that takes long, such as a database whose disk is full, would keep its
+        siblings' crashes from being seen."""
         for node in self._nodes:
-            if node.phase is not Phase.BACKOFF or node.due_s > trio.current_time():
-                continue
-            node.restarts += 1
-            cause = await self._start(nursery, node)
-            if self.stopping():
-                break
-            if cause is not None:
-                return await self._crashed(node, cause)
-        return None
+            if self._may_start(node) and self._is_due(node):
+                node.restarts += 1
+                self._begin(nursery, node)
 
     # Stopping.
 
@@ -414,7 +440,7 @@ class _Supervision:
 
 
 def _just_ended(node: _Node) -> bool:
-    return node.over and node.phase is Phase.RUNNING
+    return node.over and node.phase in (Phase.STARTING, Phase.RUNNING)
 
 
 def log_event(event: str, path: str, cause: Exception | None) -> None:

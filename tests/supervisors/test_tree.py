@@ -304,6 +304,70 @@ async def test_a_backoff_of_one_child_does_not_delay_the_restart_of_another(
         assert quick_runs == [0.0, 1.0]
 
 
+def slow_again(start_s: float, crash_after_s: float) -> tuple[Run, list[tuple[str, float]]]:
+    """A service that starts at once, crashes, and from then on takes `start_s` to start; and its diary."""
+    diary: list[tuple[str, float]] = []
+
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        first = not diary
+        diary.append(("+", trio.current_time()))
+        try:
+            await trio.sleep(0.0 if first else start_s)
+            task_status.started()
+            diary.append(("up", trio.current_time()))
+            await trio.sleep(crash_after_s if first else float("inf"))
+            raise Boom
+        finally:
+            diary.append(("-", trio.current_time()))
+
+    return run, diary
+
+
+async def test_a_child_slow_to_start_again_does_not_delay_the_restart_of_another(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A database whose disk is full takes its whole time to fail to start; the other server was killed meanwhile."""
+    slow, slow_diary = slow_again(start_s=30.0, crash_after_s=1.0)
+    quick, quick_runs = crashing(times=1, after_s=2.0)
+    spec = Supervisor("root", (Worker("slow", slow, backoff=NOW), Worker("quick", quick, backoff=NOW)))
+    async with running(spec, report=Theatre().report) as tree:
+        await trio.sleep(3.0)
+        assert phases(tree.state()) == [Phase.STARTING, Phase.RUNNING]
+        await trio.sleep(97.0)
+        assert quick_runs == [0.0, 2.0]
+        assert slow_diary == [("+", 0.0), ("up", 0.0), ("-", 1.0), ("+", 1.0), ("up", 31.0)]
+
+
+async def test_what_a_child_slow_to_start_again_is_built_on_may_crash_meanwhile(autojump_clock: trio.testing.MockClock) -> None:
+    upper, upper_diary = slow_again(start_s=30.0, crash_after_s=1.0)
+    ground, ground_runs = crashing(times=1, after_s=11.0)
+    last: list[float] = []
+
+    async def top(*, task_status: trio.TaskStatus[None]) -> None:
+        last.append(trio.current_time())
+        task_status.started()
+        await trio.sleep_forever()
+
+    children = (Worker("ground", ground, backoff=NOW), Worker("upper", upper, backoff=NOW), Worker("top", top, backoff=NOW))
+    async with running(Supervisor("root", children, strategy=Strategy.REST_FOR_ONE), report=Theatre().report) as tree:
+        await trio.sleep(20.0)
+        assert phases(tree.state()) == [Phase.RUNNING, Phase.STARTING, Phase.BACKOFF], "what is built on it waits for it"
+        await trio.sleep(80.0)
+        assert ground_runs == [0.0, 11.0]
+        assert upper_diary == [("+", 0.0), ("up", 0.0), ("-", 1.0), ("+", 1.0), ("-", 11.0), ("+", 11.0), ("up", 41.0)]
+        assert last == [0.0, 41.0]
+        assert phases(tree.state()) == [Phase.RUNNING] * 3
+
+
+async def test_a_stop_does_not_wait_for_a_child_that_starts_again(autojump_clock: trio.testing.MockClock) -> None:
+    slow, diary = slow_again(start_s=30.0, crash_after_s=1.0)
+    async with running(Supervisor("root", (Worker("slow", slow, backoff=NOW),)), report=Theatre().report) as tree:
+        await trio.sleep(5.0)
+    assert trio.current_time() == 5.0
+    assert diary[-1] == ("-", 5.0)
+    assert phases(tree.state()) == [Phase.STOPPED]
+
+
 async def test_a_stop_does_not_wait_for_a_backoff(autojump_clock: trio.testing.MockClock) -> None:
     run, _ = crashing(times=1)
     spec = Supervisor("root", (Worker("w", run, backoff=Backoff(first_s=60.0, max_s=60.0)),))
