@@ -89,7 +89,7 @@ async def test_after_any_weather_every_device_has_the_same_and_everything_is_the
         for device in (11, 12, 21):
             nursery.start_soon(live, device)
         nursery.start_soon(weather)
-    assert len(server.resumes) > 3 and len(server.greetings) > 3, "both ways of coming back were taken"
+    assert server.resumes, "devices came back by ticket, too"
     assert len(rooms) == 3 and rooms[0] == rooms[1] == rooms[2]
     texts = server.texts(50)
     for device in (11, 12, 21):
