@@ -69,6 +69,9 @@ class StoreOptions(Struct, frozen=True):
     batch_max: int = 500
     batch_wide_max: int = 50
     """Of queries whose answers are large (overviews, pages of events)."""
+    batch_bytes_max: int = 8 << 20
+    """What the pages of one batch may hold together, as they are asked for (or one page that is larger): an answer stands in memory as a
+    whole, in Postgres and here, once for each worker. 256 whole pages of catch-up; in a storm most are short."""
     workers: int = 3
     deadline_s: float = 5.0
 
@@ -93,6 +96,8 @@ class _Kind:
         self.waiting: deque[_Asked] = deque()
 
 
+PAGES: Final = (ReadAfter, ReadBefore, ReadRecords)
+"""Queries that say how large their answer may be."""
 EXPIRE_EVERY_S: Final = 0.25
 WAITING_SHARE: Final = 0.6
 """Of a query's time may go by while it waits for a worker; the rest belongs to the database. A batch has the time that its oldest query
@@ -189,8 +194,13 @@ class Store:
     def _take(self, kind: _Kind) -> list[_Asked]:
         batch: list[_Asked] = []
         devices: set[int] = set()
+        left_bytes = self._options.batch_bytes_max
         while kind.waiting and len(batch) < kind.batch_max:
             query = kind.waiting[0].query
+            if isinstance(query, PAGES):
+                left_bytes -= query.bytes_max
+                if left_bytes < 0 and batch:
+                    break
             if isinstance(query, Attach):
                 # Two sockets of one device in one batch: the second takes over from the first, in the next batch.
                 if query.device in devices:
