@@ -17,6 +17,10 @@ from supervisors.cast import POOLS
 PATIENT: Final = Backoff(first_s=0.2, max_s=4.0)
 """For what depends on the world: retried for ever, a few seconds apart. Its supervisor's intensity is made to outlast it (`_patient`)."""
 
+UNTIL_THERE_S: Final = float("inf")
+"""For what has started when the database has answered: a process that gave up would be started again ever later by whoever minds it, and
+be away when the database is back."""
+
 GROUND: Final = ("bridge", "commands", "link", "journal", "store", "control", "outbox", "sessions", "epoch", "actors")
 """The services of every node; those of a role come on top."""
 
@@ -30,12 +34,12 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
         "storage",
         Worker("journal", runs["journal"]),
         Worker("store", runs["store"]),
-        Worker("control", runs["control"], backoff=PATIENT),
+        Worker("control", runs["control"], start_s=UNTIL_THERE_S, backoff=PATIENT),
         Worker("outbox", runs["outbox"]),
         Worker("sessions", runs["sessions"]),
     )
     # It ends when the database is restored: what is above it then remembers a history that is no more, and is built anew.
-    epoch = Worker("epoch", runs["epoch"], backoff=PATIENT)
+    epoch = Worker("epoch", runs["epoch"], start_s=UNTIL_THERE_S, backoff=PATIENT)
     ground = (Worker("bridge", runs["bridge"]), redis, storage, epoch, Worker("actors", runs["actors"], hosts=POOLS))
     if role == "jobs":
         top: tuple[Worker, ...] = (Worker("housekeeping", runs["housekeeping"]),)

@@ -253,12 +253,14 @@ class Node:
         """
         self.epoch = 0
         self._history_over = False
+        awaited = False
         while True:
             self._epoch_doubted = trio.Event()
             try:
                 epoch = await self.bridge.run(read_epoch, deadline_s=5.0, readonly=True)
             except StorageError as error:
-                if not self.epoch:
+                if not self.epoch and not awaited:  # once, not once an attempt
+                    awaited = True
                     log.warning("database_awaited", error=str(error))
             else:
                 if epoch is not None and not self.epoch:

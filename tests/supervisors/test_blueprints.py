@@ -1,0 +1,36 @@
+"""Claims about the trees as they are wired: what outlasts what."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from actors.child import Run, walk
+from supervisors.blueprints import blueprint, node_tree
+from supervisors.tree import running
+from supervisors.tree_state import Phase
+
+
+def service(start_s: float) -> Run:
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep(start_s)
+        task_status.started()
+        await trio.sleep_forever()
+
+    return run
+
+
+@pytest.mark.parametrize("role", ["gateway", "jobs"])
+@pytest.mark.parametrize("waiting", ["control", "epoch"])
+async def test_a_node_waits_for_its_database_for_as_long_as_that_is_away(
+    role: str, waiting: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A process that gave up would be started again ever later by whoever minds it, and be away when the database is back."""
+    away_s = 3600.0
+    names = [path.rpartition("/")[2] for path, _ in walk(blueprint(role))]
+    runs = {name: service(away_s if name == waiting else 0.0) for name in names}
+    with trio.fail_after(away_s + 1):
+        async with running(node_tree(role, runs), report=lambda *_: None) as tree:
+            assert trio.current_time() == pytest.approx(away_s)
+            assert tree.state().phase is Phase.RUNNING
