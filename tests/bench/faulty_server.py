@@ -20,7 +20,7 @@ from protocol.events import Said
 from protocol.frames import Done, Followed, Hello, IsTyping, Limits, Mutate, Ping, Pong, Typing, Welcome
 from protocol.operations import Say
 
-Fault = Literal["none", "loses", "doubles", "alters", "swaps", "misattributes", "acknowledges nothing", "answers another"]
+Fault = Literal["none", "loses", "doubles", "alters", "swaps", "misattributes", "misdelivers", "acknowledges nothing", "answers another"]
 STREAM = 7
 FAULTY_MESSAGE = 3
 """The fault befalls this message, on its way to the last socket."""
@@ -159,6 +159,8 @@ class FaultyServer:
                 self._held = right
             case "misattributes":
                 await self._send(last, foreign)
+            case "misdelivers":
+                await self._send(self._sockets[0][0], right)
             case _:
                 await self._send(last, right)
 

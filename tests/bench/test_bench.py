@@ -27,7 +27,7 @@ MESSAGES = 6
 DIALECTS: Final[tuple[Dialect, ...]] = ("educonnect", "socketio")
 TYPED: Final[tuple[Dialect, ...]] = ("educonnect", "plain", "nats")
 TYPED_WRONGLY: Final[list[tuple[Dialect, Fault]]] = [
-    *((dialect, fault) for dialect in TYPED for fault in ("loses", "doubles", "misattributes")),
+    *((dialect, fault) for dialect in TYPED for fault in ("loses", "doubles", "misattributes", "misdelivers")),
     *((dialect, "swaps") for dialect in TYPED if dialect != "nats"),  # it promises no order between two authors
 ]
 ASKED: Final[tuple[Dialect, ...]] = ("educonnect", "plain")
@@ -37,6 +37,7 @@ FOUND: Final[dict[Fault, str]] = {
     "alters": "was due",
     "swaps": "was due",
     "misattributes": "a message of",
+    "misdelivers": "was due|twice",
     "acknowledges nothing": "no progress",
 }
 
