@@ -84,6 +84,11 @@ class Context(Protocol[M_contra]):
         """Uniform in [0, 1): jitter and sampling."""
         ...
 
+    def ticket(self) -> int:
+        """A number that no actor of this process was given before: names a question to a port, so that an answer to an actor which has
+        crashed or gone since is none to the one in its place."""
+        ...
+
     def after(self, delay_s: float, message: M_contra) -> Timer:
         """Tells `message` to this actor (control lane) once `delay_s` has passed; forgotten when the actor is rebuilt or stops."""
         ...

@@ -130,7 +130,6 @@ class Channel:
         "_near",
         "_store",
         "_stream",
-        "_ticket",
         "asking",
         "audience_version",
         "behind_since",
@@ -167,7 +166,6 @@ class Channel:
         self._link = link
         self._near = near
         self._limits = limits
-        self._ticket = 0
         self.tail = Tail()
         self.live: dict[int, Follower] = {}
         self.older = 0
@@ -223,7 +221,7 @@ class Channel:
             case Alarm():
                 self._alarm(message)
             case Linked():
-                self._store.ask(ReadHeads((self._stream,)), self._next_ticket(), self._ctx.self)
+                self._store.ask(ReadHeads((self._stream,)), self._ctx.ticket(), self._ctx.self)
             case HeadIs():
                 self._head_is(message.head, message.audience_version)
             case Recheck():
@@ -327,7 +325,7 @@ class Channel:
     def _read_missing(self) -> None:
         if self.reading or self.tail.head is None:
             return
-        self.reading = self._next_ticket()
+        self.reading = self._ctx.ticket()
         limits = self._limits
         query = ReadAfter(self._stream, SYSTEM, self.tail.head, limits.page_events_max, limits.page_bytes_max)
         self._store.ask(query, self.reading, self._ctx.self)
@@ -343,7 +341,7 @@ class Channel:
         self._read_for(follower)
 
     def _read_for(self, follower: Follower) -> None:
-        ticket = self._next_ticket()
+        ticket = self._ctx.ticket()
         self.joining[ticket] = follower
         self.asking[follower.key] = ticket
         limits = self._limits
@@ -443,7 +441,7 @@ class Channel:
     def _check_audience(self) -> None:
         self.stale = True
         self._fall_behind()
-        self.checking = self._next_ticket()
+        self.checking = self._ctx.ticket()
         users = tuple({follower.user for follower in (*self.live.values(), *self.waiting)})
         self._store.ask(CheckAudience(self._stream, users), self.checking, self._ctx.self)
 
@@ -725,7 +723,3 @@ class Channel:
         wait_ms = 500 if code in (Code.BUSY, Code.UNAVAILABLE) else 0
         follower.outlet.send(encode(Failed(follower.id, code, detail, wait_ms, self._stream)))
         follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
-
-    def _next_ticket(self) -> int:
-        self._ticket += 1
-        return self._ticket

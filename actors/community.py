@@ -93,7 +93,6 @@ class Community:
         "_link",
         "_space",
         "_store",
-        "_ticket",
         "changed",
         "channels",
         "elsewhere",
@@ -112,7 +111,6 @@ class Community:
         self._link = link
         self._gateway = gateway
         self._limits = limits
-        self._ticket = 0
         self._asked: dict[int, WatchOn] = {}
         self.channels: dict[int, Ref[ChannelMessage]] = {}
         self.present: dict[int, int] = {}
@@ -192,9 +190,9 @@ class Community:
             self.elsewhere.clear()
 
     def _ask(self, watcher: WatchOn) -> None:
-        self._ticket += 1
-        self._asked[self._ticket] = watcher
-        self._store.ask(ListMembers(self._space, watcher.user, 0, 1), self._ticket, self._ctx.self)
+        ticket = self._ctx.ticket()
+        self._asked[ticket] = watcher
+        self._store.ask(ListMembers(self._space, watcher.user, 0, 1), ticket, self._ctx.self)
 
     def _answered(self, message: Answered) -> None:
         watcher = self._asked.pop(message.ticket, None)

@@ -44,10 +44,13 @@ class Watch:
         self._compare = compare
         self._interval_s = interval_s
         self._to_ask: list[int] = []
+        self._ticket = 0
         ctx.after(interval_s(), LOOK)
 
     def receive(self, message: WatchMessage) -> None:
         if isinstance(message, Answered):
+            if message.ticket != self._ticket:
+                return  # asked before a crash: two rounds side by side would never end
             self._compare(message.result)
             self._ctx.after(self._interval_s(), LOOK)
             return
@@ -56,7 +59,8 @@ class Watch:
             self._to_ask = list(self._keys())
         asked, self._to_ask = self._to_ask[:KEYS_MAX], self._to_ask[KEYS_MAX:]
         if asked:
-            self._store.ask(self._ask(tuple(asked)), 1, self._ctx.self)
+            self._ticket = self._ctx.ticket()
+            self._store.ask(self._ask(tuple(asked)), self._ticket, self._ctx.self)
         else:
             self._ctx.after(self._interval_s(), LOOK)
 

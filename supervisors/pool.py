@@ -89,6 +89,7 @@ class Floor(Protocol):
     clock: Callable[[], float]
     wall: Callable[[], float]
     random: Callable[[], float]
+    tickets: Iterator[int]
     alarms: AlarmClock
     closed: bool
     """While everything is being stopped, every message is a dead letter."""
@@ -200,6 +201,9 @@ class Cell(Generic[K, M]):
 
     def random(self) -> float:
         return self.pool.floor.random()
+
+    def ticket(self) -> int:
+        return next(self.pool.floor.tickets)
 
     def after(self, delay_s: float, message: M) -> Timer:
         timer = self.pool.floor.arm(delay_s, self, message)

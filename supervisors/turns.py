@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from itertools import count
 from typing import Any, TypeVar
 
 from actors.cell import Factory, Timer
@@ -49,6 +50,7 @@ class Turns:
         self.clock = clock
         self.wall = wall
         self.random = random
+        self.tickets = count(1)
         self.alarms = AlarmClock()
         self.closed = False
         self.pools: dict[str, CellPool[Any, Any]] = {}

@@ -377,6 +377,23 @@ def test_a_socket_that_is_gone_is_sent_nothing_and_the_channel_leaves_memory() -
     assert STREAM not in stage.link.subscribed
 
 
+def test_an_answer_to_a_channel_that_crashed_is_none_to_whoever_asks_the_one_in_its_place() -> None:
+    stage = Stage()
+    member, stranger = stage.connect(1, 11), stage.connect(2, 12)
+    member.say(Follow(7, STREAM, 0))
+    channel = stage.near.channels.find(STREAM)
+    assert channel is not None
+    channel.tell("nonsense")  # type: ignore[arg-type]
+    stage.run()
+    stranger.hear()
+    stranger.say(Follow(8, STREAM, 0))
+    stage.answer(ReadAfter, Events(SPACE, 3, 1, rows(1, 3), False))  # what the member had asked for
+    assert not stranger.hear() and len(stage.crashes) == 1
+    stage.answer(ReadAfter, Denied(Code.FORBIDDEN))
+    (failed,) = stranger.hear()
+    assert isinstance(failed, Failed) and (failed.id, failed.code) == (8, Code.FORBIDDEN)
+
+
 def test_a_channel_that_crashes_sends_its_followers_back_to_their_cursors() -> None:
     stage = Stage()
     line = follower(stage)
