@@ -1,6 +1,7 @@
 """`python -m proofs simulate`: whole installations under faults, each from a seed.
 
     --seeds N [--first S] [--workers W]      runs so many; what was covered, and a line for the lot; exit status 1 if a promise was broken
+              [--into FILE --minutes M]      the same in pieces: each goes on where the one before it stopped
     --story SEED [--only device=3] [--stream 5] [--from MS] [--to MS]      one seed as a sequence diagram in text
     --mutants                                faults put into the product on purpose, and after how many seeds each is found
 
@@ -11,50 +12,20 @@ tables and every message of an actor's has to be met, or the exit status is 1 to
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
-from msgspec import Struct
-
-from proofs.simulation.attack import Tally
-from proofs.simulation.coverage import SEEDS_FOR_ALL, Coverage, report
+from proofs.simulation.lot import Lot, play
 from proofs.simulation.run import Run
 from proofs.simulation.story import Wanted, draw, draw_around
 from proofs.simulation.world import Violation
 
-COLLECT_EVERY = 16
 CHUNK = 8
-"""Seeds that a worker is given at once."""
-
-
-class Played(Struct):
-    """One seed's run, and what went wrong, if something did."""
-
-    seed: int
-    tally: Tally
-    coverage: Coverage
-    cpu_s: float
-    trouble: str = ""
-
-
-def play(seed: int) -> Played:
-    """One seed."""
-    # The collector finds nothing in a run but what goes with it, and takes an eighth of its time.
-    gc.disable()
-    if seed % COLLECT_EVERY == 0:
-        gc.collect()
-    began = time.process_time()
-    run = Run(seed)
-    trouble = ""
-    try:
-        run.play()
-    except Exception as error:  # noqa: BLE001 - any failure of any kind is the finding, and the next seed is still wanted
-        trouble = "".join(traceback.format_exception(error)[-4:])
-    return Played(seed, run.tally, run.coverage, time.process_time() - began, trouble)
+"""Seeds that a worker is given at once, and after which a lot is saved."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--workers", type=int, default=1, help="processes at once")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="go on with the lot that is kept there, and keep it")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, with what was run by then")
     parser.add_argument("--quiet", action="store_true", help="without the tables of what was covered")
     parser.add_argument("--story", type=int, metavar="SEED", help="run this one and draw what happened")
     parser.add_argument("--only", action="append", default=[], metavar="device=3", help="these columns: device=N, gateway=N, pg, redis")
@@ -77,33 +50,30 @@ def main(argv: Sequence[str]) -> int:
     if arguments.story is not None:
         columns = tuple(one.replace("device=", "d").replace("gateway=", "g") for one in arguments.only)
         return tell(arguments.story, Wanted(columns, tuple(arguments.stream), arguments.from_ms, arguments.to_ms))
-    return run_many(arguments.first, arguments.seeds, arguments.workers, quiet=arguments.quiet)
+    lot = Lot.load(arguments.into, arguments.first) if arguments.into else Lot(arguments.first)
+    last = arguments.first + arguments.seeds - 1
+    return run_many(lot, last, arguments.workers, minutes=arguments.minutes, into=arguments.into, quiet=arguments.quiet)
 
 
-def run_many(first: int, count: int, workers: int, *, quiet: bool) -> int:
-    """Runs them and prints what there is to know of the lot."""
-    tally, coverage, failed, cpu_s = Tally(), Coverage(), 0, 0.0
-    seeds = range(first, first + count)
+def run_many(lot: Lot, last: int, workers: int, *, minutes: float, into: Path | None, quiet: bool) -> int:
+    """Runs what is left up to the seed `last`, or as many as the minutes allow, and prints what there is to know of the lot."""
+    until = time.monotonic() + minutes * 60.0
     with ProcessPoolExecutor(workers) as pool:
-        for played in pool.map(play, seeds, chunksize=CHUNK) if workers > 1 else map(play, seeds):
-            tally.add(played.tally)
-            coverage.add(played.coverage)
-            cpu_s += played.cpu_s
-            if played.trouble:
-                failed += 1
-                print(f"seed {played.seed}: {played.trouble}", file=sys.stderr)
-                tell_last(played.seed)
-    happened = ", ".join(f"{name} {getattr(tally, name)}" for name in tally.__struct_fields__)
-    text, uncovered = report(coverage)
-    if not quiet:
-        print(text)
-    print(f"seeds {first} to {first + count - 1}: violations {failed}; {cpu_s / count:.3f} s of CPU each; {happened}")
-    if count < SEEDS_FOR_ALL:
-        print(f"{len(uncovered)} rows were not met; they have to be in {SEEDS_FOR_ALL} seeds or more")
-        uncovered = []
-    for line in uncovered:
+        while lot.first + lot.count <= last and time.monotonic() < until:
+            next_seed = lot.first + lot.count
+            seeds = range(next_seed, min(last + 1, next_seed + CHUNK * workers))
+            for played in pool.map(play, seeds) if workers > 1 else map(play, seeds):
+                lot.add(played)
+                if played.trouble:
+                    print(f"seed {played.seed}: {played.trouble}", file=sys.stderr)
+                    tell_last(played.seed)
+            if into is not None:
+                lot.save(into)
+    lines, unmet = lot.tell(quiet=quiet)
+    print("\n".join(lines))
+    for line in unmet:
         print(line, file=sys.stderr)
-    return 1 if failed or uncovered else 0
+    return 1 if lot.broken or unmet else 0
 
 
 def _told(seed: int) -> tuple[Run, Exception | None]:
