@@ -122,6 +122,7 @@ async def test_a_store_of_the_program_is_its_owners_alone(web: FakeWeb, terminal
 async def test_tokens_that_no_longer_do_are_followed_by_the_password(terminal: Terminal, web: FakeWeb, server: FakeServer) -> None:
     await terminal("now")
     server.tokens.clear()
+    server.tickets = {}
     web.refresh_tokens.clear()
     assert await terminal("put", "profile", "about=late") == 1
     assert await terminal("now") == 0
