@@ -11,7 +11,7 @@ Invariant: a cell is in `ready` at most once, and no actor runs except inside `r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from itertools import count
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ class Turns:
         self.clock = clock
         self.wall = wall
         self.random = random
-        self.tickets = count(1)
+        self.tickets: Iterator[int] = count(1)
         self.alarms = AlarmClock()
         self.closed = False
         self.pools: dict[str, CellPool[Any, Any]] = {}

@@ -230,6 +230,8 @@ def test_a_watch_that_was_looked_into_when_the_community_crashed_is_answered_all
     assert community is not None
     community.tell("nonsense")  # type: ignore[arg-type]
     stage.run()
+    stage.answer(ListMembers, MemberList((), False))  # what the crashed one had asked
+    assert not line.hear()
     stage.answer(ListMembers, MemberList((), False))
     assert line.hear() == [Granted(7)]
 
