@@ -59,7 +59,7 @@ MEASURES: Final[dict[str, Measure]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns the exit status: 0 measured, 1 a delivery was wrong, 2 something is missing here."""
+    """Returns the exit status: 0 measured, 1 a delivery was wrong, 2 something is missing here, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*MEASURES, []], metavar="NAME", help=f"{', '.join(MEASURES)} (all, by default)")
     parser.add_argument(
@@ -85,7 +85,11 @@ def main(arguments: Sequence[str]) -> int:
     machine = describe_machine()
     print(header(command, machine, options))
     run = Run(options, command, machine)
-    trio.run(run.measure_all, asked.names or list(MEASURES))
+    try:
+        trio.run(run.measure_all, asked.names or list(MEASURES))
+    except* KeyboardInterrupt:
+        run.failures.append("interrupted: what was measured until then is kept")
+        run.status = 130
     print(f"\n{table(run.measured)}\n\n{tally(run.measured)}")
     for line in run.failures:
         print(line, file=sys.stderr)
