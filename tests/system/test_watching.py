@@ -11,9 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 import trio
+import trio.testing
+from prometheus_client.parser import text_string_to_metric_families
 
 from actors.messages import Enter, UserMessage
 from actors.user import User
@@ -28,14 +31,22 @@ from supervisors.live import frame, render, render_json, see
 from supervisors.settings import Sockets
 from tests.fixtures_postgres import database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
+from tests.needs import require
 from tests.system.inside import gateways, settings_for, views
-from tests.system.running import community, register
+from tests.system.running import community, register, texts
 
 __all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
 
 RECEIVE_BYTES = 4096
+
+
 QUEUE_BYTES = 16 * 1024
 LONG = "x" * 4000
+
+
+@pytest.fixture
+def promtool() -> str:
+    return require("promtool", "checks metrics, alert rules and queries")
 
 
 @asynccontextmanager
@@ -124,6 +135,42 @@ async def _read(session: Session, *streams: int) -> None:
 async def _chatter(session: Session, stream: int) -> None:
     while True:
         await session.say(stream, "and so on")
+
+
+async def test_a_gateway_that_works_has_metrics_that_promtool_accepts_and_that_count_what_happened(
+    database: str, valkey: TestValkey, tmp_path: Path, promtool: str
+) -> None:
+    async with gateways(settings_for(database, valkey.url, tmp_path), tmp_path / "run", 2) as [first, second]:
+        async with connect(second.url, await register(second.url)) as far, community(first.url, (far, Role.LEARNER)) as (owner, _, general):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(texts, far, general, "the last")
+                with trio.fail_after(20):
+                    while general not in second.node.cast.near.followed:
+                        await trio.testing.wait_all_tasks_blocked(0.01)
+                for text in ("one", "two", "the last"):
+                    await owner.say(general, text)
+            async with httpx.AsyncClient(trust_env=False) as http:
+                here, there = [(await http.get(f"{gateway.url}/metrics")).text for gateway in (first, second)]
+    figures = [
+        {(s.name, *sorted(s.labels.values())): s.value for family in text_string_to_metric_families(text) for s in family.samples}
+        for text in (here, there)
+    ]
+    assert figures[0]["educonnect_mutations_total", "OK", "Say", "no"] == 3
+    assert figures[0]["educonnect_journal_batch_entries_sum",] >= 3 and figures[0]["educonnect_journal_commit_seconds_count",] >= 3
+    assert figures[1]["educonnect_link_heard_total",] >= 3 and figures[1]["educonnect_fanout_events_total",] >= 3
+    assert figures[1]["educonnect_fanout_deliveries_total",] >= 1
+    assert figures[1]["educonnect_sessions", str(SCHEMA), "unknown"] == 1
+    assert figures[0]["educonnect_http_requests_total", "/api/v1/auth/register", "201", "POST"] == 1
+    assert figures[0]["educonnect_postgres_call_seconds_count", "journal"] >= 1
+    assert figures[0]["educonnect_up", "database"] == figures[0]["educonnect_up", "link"] == 1
+    assert figures[0]["educonnect_turn_delay_seconds_count",] > 0
+    assert figures[0]["educonnect_child_uptime_seconds", "gateway/storage/journal"] > 0
+    for text in (here, there):
+        own = "".join(line for line in text.splitlines(keepends=True) if "process_" not in line)
+        done = await trio.run_process(
+            [promtool, "check", "metrics"], stdin=own.encode(), capture_stdout=True, capture_stderr=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def test_an_actor_that_crashes_is_named_with_its_cause(
