@@ -29,8 +29,8 @@ HEAD: Final = """# Benchmarks
 `make bench` starts our servers and their peers, drives them in the same run, round by round in turn, and writes this page. Costs are CPU
 time, user and system, of every process of a system: ours are the gateways, the jobs, Postgres and Valkey; Socket.IO's its node processes
 and their Valkey. The load generator (`bench/generator.c`) is a process of its own, is not counted, and checks every delivery's content and
-order, for all sides alike; a run in which anything is missing, doubled or out of order prints no figure, nor does one in which the
-generator cost more than the server. How each measure is made stands at the top of its module.
+order, for all sides alike; a run in which anything is missing, doubled or out of order prints no figure, nor does a system beside which
+the generator cost more than itself (fan-out, pairs and commands). How each measure is made stands at the top of its module.
 
 Our side is the whole product: authenticated sockets, actors, durable streams in Postgres with fsync on, gateways over Valkey. The peers,
 all installed by the measurement itself from lock files:
