@@ -1,7 +1,7 @@
 """Two gateways that post into the same streams, beside one that does all of it at the same rate: server CPU a post, and deadlocks.
 
-    100 posters, 1 stream        ─ 3,000 a second ─▶ all through one gateway │ half through each
-    1,000 posters, 1,000 streams ─ 3,000 a second ─▶ likewise
+    100 posters, 1 stream        ─ 3,000 a second, and as fast as may be ─▶ all through one gateway │ half through each
+    1,000 posters, 1,000 streams ─ likewise
 
 Each gateway has a journal of its own, and their batches meet in Postgres: at the rows of the same streams where everybody posts into one,
 and in what a batch costs whatever its size. Nobody follows. A gateway that is not posted through idles beside, and its time is not counted.
@@ -11,7 +11,7 @@ Invariant: Postgres counted no deadlock between the first post and the last, or 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
 from typing import Final
@@ -29,7 +29,9 @@ from bench.usage import cpu_s
 
 RATE_PER_S: Final = 3_000
 RATE_S: Final = 5.0
-WARM_S: Final = 2.0
+FAST: Final = 30_000
+"""Posts of a run as fast as may be."""
+OUTSTANDING: Final = 8
 GOAL: Final = Goal(ratio_max=1.2)
 COUNTED_S: Final = 1.5
 """Postgres publishes its counters a second after a transaction, at the latest."""
@@ -58,23 +60,38 @@ class Turn(msgspec.Struct, frozen=True):
         return sum(self.parts_s.values()) / self.report.messages * 1e6
 
 
+class Load(msgspec.Struct, frozen=True):
+    """How they post."""
+
+    name: str
+    run: Callable[[Generator], Awaitable[Report]]
+
+
+def loads(quick: bool) -> list[Load]:
+    share = 10 if quick else 1
+    return [
+        Load(f"{RATE_PER_S:,}/s in all", lambda generator: generator.post_at(RATE_PER_S, RATE_S / share)),
+        Load("full speed", lambda generator: generator.post(FAST // share, OUTSTANDING)),
+    ]
+
+
 async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
-    """Both layouts. The peer of two gateways is one."""
+    """Both layouts, both ways. The peer of two gateways is one."""
     shapes = QUICK if options.quick else SHAPES
-    rate_s = RATE_S / 5 if options.quick else RATE_S
     measured: list[Measured] = []
     async with open_stage(servers=2, people=2 * max(shape.streams * shape.posters for shape in shapes), peers=False) as stage:
         begun = await stage.ours.ask(deadlocks)
         for shape in shapes:
             rooms = await stage.ours.rooms(2 * shape.streams, shape.posters)
             async with _open(stage, rooms[: shape.streams], 1) as one, _open(stage, rooms[shape.streams :], 2) as two:
-                turns: dict[int, list[Turn]] = {1: [], 2: []}
-                for number in range(-1, options.rounds):
-                    for gateways, generator in ((1, one), (2, two))[:: 1 if number % 2 else -1]:
-                        turn = await _turn(stage.ours, gateways, generator, rate_s if number >= 0 else min(rate_s, WARM_S))
-                        if number >= 0:
-                            turns[gateways].append(turn)
-            measured.append(_summarise(shape, turns, None if options.quick else GOAL, say))
+                for load in loads(options.quick):
+                    turns: dict[int, list[Turn]] = {1: [], 2: []}
+                    for number in range(-1, options.rounds):
+                        for gateways, generator in ((1, one), (2, two))[:: 1 if number % 2 else -1]:
+                            turn = await _turn(stage.ours, gateways, generator, load)
+                            if number >= 0:  # the first one only warms up
+                                turns[gateways].append(turn)
+                    measured.append(_summarise(shape, load, turns, None if options.quick else GOAL, say))
         await trio.sleep(COUNTED_S)
         found = await stage.ours.ask(deadlocks) - begun
         say(f"posts_two: {found} deadlocks")
@@ -99,26 +116,27 @@ async def _open(stage: Stage, rooms: Sequence[Room], gateways: int) -> AsyncIter
         yield generator
 
 
-async def _turn(ours: Ours, gateways: int, generator: Generator, seconds: float) -> Turn:
+async def _turn(ours: Ours, gateways: int, generator: Generator, load: Load) -> Turn:
     parts = ours.parts()
     parts["gateways"] = parts["gateways"][:gateways]
     before = {part: cpu_s(pids) for part, pids in parts.items()}
-    report = await generator.post_at(RATE_PER_S, seconds)
+    report = await load.run(generator)
     return Turn(report, {part: cpu_s(pids) - before[part] for part, pids in parts.items()})
 
 
-def _summarise(shape: Shape, turns: dict[int, list[Turn]], goal: Goal | None, say: Callable[[str], None]) -> Measured:
+def _summarise(shape: Shape, load: Load, turns: dict[int, list[Turn]], goal: Goal | None, say: Callable[[str], None]) -> Measured:
     for gateways, its in turns.items():
         whole_s = sum(sum(turn.parts_s.values()) for turn in its)
         shares = ", ".join(f"{part} {sum(turn.parts_s[part] for turn in its) / whole_s:.0%}" for part in its[0].parts_s)
         costs = " ".join(f"{turn.cost_us:.0f}" for turn in its)
         say(
-            f"posts_two: {shape.name}, {RATE_PER_S:,} a second through {gateways}: {costs} µs each ({shares}); "
+            f"posts_two: {shape.name}, {load.name}, through {gateways}: {costs} µs each ({shares}); "
+            f"{median(turn.report.messages / turn.report.wall_s for turn in its):,.0f}/s, "
             f"p50 {median(turn.report.p50_ms for turn in its):.1f} ms, p99 {median(turn.report.p99_ms for turn in its):.1f} ms"
         )
     one, two = ([turn.cost_us for turn in turns[gateways]] for gateways in (1, 2))
     return Measured(
-        f"two gateways posting into {shape.name}, {RATE_PER_S:,}/s in all",
+        f"two gateways posting into {shape.name}, {load.name}",
         median(two),
         "µs server CPU a post",
         "one gateway, all posts",
