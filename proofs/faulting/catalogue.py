@@ -4,7 +4,7 @@
 
 The first strike of a round walks through all kinds in an order of the seed, so that every kind comes; others join it by chance.
 
-Invariant: every strike is over `ROUND_S` seconds after the round began.
+Invariant: every strike is over `ROUND_S` seconds after the round began, but for those that are alone.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ KINDS = (
     Kind("cut-poor", "the 2G link is cut in silence", (2.0, 4.0), needs="poor"),
     Kind("jump-gateway", "a gateway's wall clock jumps, and back", (1.0, 4.0), places=True),
     Kind("jump-clients", "the wall clocks of a third of the clients jump, and back", (1.0, 4.0)),
-    Kind("stop-reading", "some clients stop reading while their rooms are flooded", (3.0, 4.0), alone=True),
+    Kind("stop-reading", "some clients stop reading while their room is flooded", (4.0, 5.0), alone=True),
     Kind("storm", "every client loses its connection at once"),
     Kind("roll", "every gateway is drained and restarted, one after the other", alone=True),
 )

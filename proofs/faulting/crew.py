@@ -105,6 +105,8 @@ class Answer(Struct):
     posts: list[Post] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
+    places: dict[int, int] = field(default_factory=dict)
+    """Sockets, by gateway."""
     behind: list[tuple[int, int, int, int]] = field(default_factory=list)
     """Device, stream, how many events it has, how many there are."""
     behind_count: int = 0
@@ -270,6 +272,8 @@ class Crew:
                 answer.offline.append(device.device)
             answer.faults += [f"device {device.device}: {fault}" for fault in device.faults]
             device.faults.clear()
+            if device.place >= 0:
+                answer.places[device.place] = answer.places.get(device.place, 0) + 1
             for code, count in device.ends.items():
                 answer.ends[code] = answer.ends.get(code, 0) + count
         told = [post for post in self._untold if post.seq or post.refusal]

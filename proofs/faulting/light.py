@@ -376,8 +376,6 @@ class LightDevice:
             return
         post = self._posts.pop(entry.key)
         post.seq, post.acknowledged_at = value, time.monotonic()
-        if not self._posts:
-            self.diary.note("every post has its outcome")
         self._answered()
 
     def _refuse(self, refused: Refused) -> None:

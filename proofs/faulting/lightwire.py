@@ -25,6 +25,8 @@ UPGRADE: Final = (
 OPEN_S: Final = 20.0
 """As the library's own transport waits."""
 RECEIVE_BYTES: Final = 64 * 1024
+SEGMENT_BYTES: Final = 1400
+"""As on any network but a loopback, where kernels hold more."""
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
 
 
@@ -119,6 +121,8 @@ class LightLink:
 async def open_light(host: str, port: int) -> LightLink:
     """An open socket at a gateway. Raises `Unreachable`."""
     here = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)  # what is not read is soon felt by who sends it
+    here.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
     try:
         with trio.fail_after(OPEN_S):
             await here.connect((host, port))

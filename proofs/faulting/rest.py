@@ -55,14 +55,15 @@ async def look_at_rest(stage: Stage, like: Sequence[Rest] = (), *, thorough: boo
     found: list[Rest] = []
     with trio.move_on_after(ACTORS_REST_S if thorough else SOCKETS_REST_S):
         while True:
-            found = [await _look(stage, number) for number in range(stage.gateways)]
+            found = [await look(stage, number) for number in range(stage.gateways)]
             if not leaks(like or found, found, thorough=thorough):
                 return found
             await trio.sleep(0.5)
     return found
 
 
-async def _look(stage: Stage, number: int) -> Rest:
+async def look(stage: Stage, number: int) -> Rest:
+    """One gateway as it is now."""
     pid = stage.gateway_pid(number)
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"http://127.0.0.1:{stage.ports[number]}/metrics")).text

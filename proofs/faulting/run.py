@@ -26,11 +26,12 @@ from proofs.faulting.catalogue import Strike, draw
 from proofs.faulting.copies import Post, digest_raw
 from proofs.faulting.people import Numbers, make_members
 from proofs.faulting.poor import Poor, open_poor
-from proofs.faulting.rest import leaks, look_at_rest
+from proofs.faulting.rest import leaks, look, look_at_rest
 from proofs.faulting.stage import HEARTBEAT_S, Stage, open_bridge, open_stage
 from proofs.faulting.steering import helper
 from proofs.faulting.striking import Crew, Hand, Mark
 from proofs.faulting.verdict import Ledger, Row
+from proofs.faulting.witness import SHOWN_FROM, Witness
 from protocol.codec import decode_body
 from protocol.events import Said
 
@@ -41,9 +42,16 @@ DEAF_S = 5.0
 NEIGHBOUR_MS = 250
 NEIGHBOUR_RATIO = 3
 """How much later, at p99, an event may come to those who read while others do not: this much, or so many times what it took before."""
+GROWTH_EVERY = 10
+"""After so many rounds it is said what each gateway holds."""
 LONG_REST_ROUNDS = 20
 """From so many rounds on actors are given the time to be passivated, too."""
 PROBE_S = 1.0
+TAIL_S = 2.0
+"""So long all go on talking after the last fault is healed, or struck where it is a kill; it counts towards their time."""
+SPREAD_S = 1.0
+SPREAD_MIN = 0.25
+"""The share of all sockets that each gateway is to have when a round begins, of what would be even."""
 LOOK_S = 0.1
 READ_S = 30.0
 NUMBERS_A_CREW = 10_000_000
@@ -83,6 +91,7 @@ class Outcome(Struct):
     neighbours_ms: tuple[int, int] | None = None
     """p99 in a flood that everybody reads, and in one that some do not."""
     seconds: float = 0.0
+    others_cores: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -134,7 +143,8 @@ async def run_all(options: Options, folder: Path, say: Say) -> Result:
         if isinstance(poor, Poor):
             parties.append(Party("poor", members[numbers.real + numbers.light :], poor.places, poor.before))
         crews = [await _enter(party, number, folder, chance, stack) for number, party in enumerate(parties, 1) if party.members]
-        rounds = Rounds(options, stage, crews, parties, bridge, poor if isinstance(poor, Poor) else None)
+        background = await stack.enter_async_context(trio.open_nursery())
+        rounds = Rounds(options, stage, crews, parties, bridge, poor if isinstance(poor, Poor) else None, background)
         await rounds.gather()
         counts = ", ".join(f"{len(party.members)} {party.name}" for party in parties)
         say(f"{len(members)} devices are in: {counts}")
@@ -144,6 +154,8 @@ async def run_all(options: Options, folder: Path, say: Say) -> Result:
             say(line(outcome))
             for wrong in outcome.wrong[:WRONG_SHOWN_MAX]:
                 say(f"  ! {wrong}")
+            if number % GROWTH_EVERY == 0:
+                say("      " + "; ".join([str(await look(stage, gateway)) for gateway in range(options.gateways)]))
             if outcome.slowest_s < 0:
                 say(f"  a run cannot go on from here; again: --seed {options.seed} --from {number} --rounds 1")
                 break
@@ -177,7 +189,14 @@ class Rounds:
     """What is known from round to round."""
 
     def __init__(
-        self, options: Options, stage: Stage, crews: Sequence[Crew], parties: Sequence[Party], bridge: Bridge, poor: Poor | None
+        self,
+        options: Options,
+        stage: Stage,
+        crews: Sequence[Crew],
+        parties: Sequence[Party],
+        bridge: Bridge,
+        poor: Poor | None,
+        background: trio.Nursery,
     ) -> None:
         self._options = options
         self._stage = stage
@@ -191,6 +210,7 @@ class Rounds:
         self._read = dict.fromkeys(self._streams, 0)
         devices = [member.login.device for party in parties if party.name != "poor" for member in party.members]
         self.hand = Hand(stage, crews, _rooms(parties), devices, bridge, poor.cut if poor is not None else None)
+        self._background = background
         self._faults: list[str] = []
         self._latest_posts: list[Post] = []
 
@@ -208,13 +228,19 @@ class Rounds:
         """One round."""
         options = self._options
         began = time.monotonic()
+        witness = Witness()
+        witness.begin()
         strikes = draw(options.seed, number, options.gateways, self._have, options.only)
         outcome = Outcome(number, strikes, [])
+        await self._spread(Random(f"{options.seed} spread {number}"))
         await self._talk(options.rate_per_s)
-        healed_at = await self.hand.play(strikes, Random(f"{options.seed} play {number}"))
+        healed_at = await self.hand.play(strikes, Random(f"{options.seed} play {number}"), self._background)
         outcome.marks = list(self.hand.marks)
+        if not self.hand.spans:  # whoever flooded has stopped, and it is to be seen how soon all have everything
+            await trio.sleep(TAIL_S)
         await self._talk(0.0)
         await self._converge(outcome, healed_at)
+        await self.hand.settle()
         windows = tuple(self.hand.windows)
         if outcome.slowest_s >= 0:
             await self._talk(options.rate_per_s)
@@ -225,7 +251,26 @@ class Rounds:
             outcome.wrong += [f"after healing: {wrong}" for wrong in probe.wrong]
         await self._judge(outcome, windows)
         outcome.seconds = time.monotonic() - began
+        outcome.others_cores = witness.others_cores()
         return outcome
+
+    async def _spread(self, chance: Random) -> None:
+        """Where a gateway was away, all are at the others now: half of them lose their lines, and come back anywhere."""
+        answers = await self._tell(crew.Order(look=True))
+        at: defaultdict[int, int] = defaultdict(int)
+        for answer in answers:
+            self._take(answer)
+            for place, count in answer.places.items():
+                at[place] += count
+        even = sum(at.values()) / self._options.gateways
+        if all(at[place] >= SPREAD_MIN * even for place in range(self._options.gateways)):
+            return
+        devices = [member.login.device for party in self._parties for member in party.members if party.name != "poor"]
+        await self._tell(crew.Order(act="drop", devices=tuple(chance.sample(devices, len(devices) // 2))))
+        with trio.move_on_after(PATIENCE_S):
+            await trio.sleep(SPREAD_S)
+            while await self._whole():  # noqa: ASYNC110 (helpers answer, and never call)
+                await trio.sleep(LOOK_S)
 
     async def _talk(self, per_s: float) -> None:
         await self._tell(crew.Order(talk_per_s=per_s / len(self._crews)))
@@ -375,5 +420,6 @@ def line(outcome: Outcome) -> str:
     neighbours = ", p99 of those who read {} ms, before {} ms".format(*reversed(outcome.neighbours_ms)) if outcome.neighbours_ms else ""
     counts = f"{outcome.posts} posts, {outcome.events} events, {outcome.copies} copies compared"
     verdict = "ok" if not outcome.wrong else f"{len(outcome.wrong)} VIOLATIONS"
-    times = f"{healed}{waited}, p99 {outcome.p99_ms} ms{neighbours} │ {outcome.seconds:.0f} s"
+    others = f", others took {outcome.others_cores:.1f} cores" if outcome.others_cores >= SHOWN_FROM else ""
+    times = f"{healed}{waited}, p99 {outcome.p99_ms} ms{neighbours} │ {outcome.seconds:.0f} s{others}"
     return f"{outcome.number:4}  {notes} │ {counts} │ {times} │ {verdict}"

@@ -23,8 +23,10 @@ from msgspec import Struct
 from proofs.faulting.steering import serve
 
 PIECE_BYTES = 64 * 1024
-GATEWAY_BUFFER_BYTES = 64 * 1024
+BUFFER_BYTES = 64 * 1024
 """What the kernel holds of each connection here. Small, so that a reader that stopped is soon felt where it should be."""
+SEGMENT_BYTES = 1400
+"""As on any network but a loopback, whose segments of 64 KiB let a sender's kernel hide megabytes that nobody reads."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CONNECT_S = 10.0
 BACKLOG = 1024
@@ -126,6 +128,7 @@ class Gate:
                 task_status.started()
                 while True:
                     near, _ = await ear.accept()
+                    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
                     nursery.start_soon(self._carry, trio.SocketStream(near))
 
     def cut(self) -> int:
@@ -193,7 +196,8 @@ async def _connect(place: str) -> trio.SocketStream:
         return await trio.open_unix_socket(place)
     host, _, port = place.rpartition(":")
     here = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, GATEWAY_BUFFER_BYTES)  # before connecting, or the window is agreed already
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)  # before connecting, or the window is agreed already
+    here.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
     here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         await here.connect((host, int(port)))

@@ -31,6 +31,8 @@ from proofs.faulting.stage import OPEN, Stage
 from proofs.faulting.steering import Helper
 
 FOUND_S = 10.0
+BACK_S = 30.0
+"""How long a process that was ended may take to be there again before a round goes on without it."""
 LOOK_S = 0.02
 HELD = Conditions(held=True)
 TERMINATE_EVERY_S = 0.4
@@ -73,19 +75,30 @@ class Hand:
         self.windows: list[crew.Window] = []
         self.marks: list[Mark] = []
         self.spans: list[tuple[float, float]] = []
-        """A flood that everybody read, and then the same while some did not."""
+        """A flood that everybody read, the same while some did not, and again with all."""
         self._poor = cut_poor
+        self._healed_events: dict[Strike, trio.Event] = {}
+        self._over_events: dict[Strike, trio.Event] = {}
 
-    async def play(self, strikes: Sequence[Strike], chance: Random) -> float:
-        """All strikes of a round, each at its time. Returns when the last was healed."""
+    async def play(self, strikes: Sequence[Strike], chance: Random, nursery: trio.Nursery) -> float:
+        """All strikes of a round, each at its time, in `nursery`. Returns as soon as the last is healed, and when that was; what was killed
+        may still be on its way back (`settle`)."""
         self.windows.clear()
         self.marks.clear()
         self.spans.clear()
+        self._healed_events = {strike: trio.Event() for strike in strikes}
+        self._over_events = {strike: trio.Event() for strike in strikes}
         began = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            for strike in strikes:
-                nursery.start_soon(self._strike, strike, began, Random(chance.random()))
+        for strike in strikes:
+            nursery.start_soon(self._strike, strike, began, Random(chance.random()))
+        for event in self._healed_events.values():
+            await event.wait()
         return max((mark.healed_at for mark in self.marks), default=time.monotonic())
+
+    async def settle(self) -> None:
+        """Waits until whatever a round has killed is there again."""
+        for event in self._over_events.values():
+            await event.wait()
 
     async def _strike(self, strike: Strike, began: float, chance: Random) -> None:
         await trio.sleep_until(began + strike.at_s)
@@ -119,11 +132,14 @@ class Hand:
             assert seam in ("clients", "redis", "postgres"), strike.kind
             act = self._cut if name == "cut" else self._bend
         note = await act(strike, chance)
-        if not any(mark.strike is strike for mark in self.marks):
-            self._healed(strike, time.monotonic(), note)
+        self._healed(strike, time.monotonic(), note)
+        self._over_events[strike].set()
 
     def _healed(self, strike: Strike, at: float, note: str = "") -> None:
-        self.marks.append(Mark(strike, at, note))
+        """The first time counts."""
+        if not self._healed_events[strike].is_set():
+            self.marks.append(Mark(strike, at, note))
+            self._healed_events[strike].set()
 
     @contextmanager
     def _window(self, gateway: int) -> Iterator[None]:
@@ -137,20 +153,25 @@ class Hand:
     # Gateways
 
     async def _end_gateway(self, strike: Strike, _: Random) -> str:
-        pid = await self._found(lambda: self._stage.gateway_pid(strike.gateway))
+        number = signal.SIGKILL if strike.kind == "kill-gateway" else signal.SIGTERM
+        return await self._restart(strike.gateway, number, lambda: self._healed(strike, time.monotonic()))
+
+    async def _roll(self, _: Strike, __: Random) -> str:
+        began = time.monotonic()
+        for gateway in range(self._stage.gateways):
+            await self._restart(gateway, signal.SIGTERM, lambda: None)
+        return f"it took {time.monotonic() - began:.0f} s"
+
+    async def _restart(self, gateway: int, number: signal.Signals, struck: Callable[[], None]) -> str:
+        """Ends a gateway, and waits until its supervisor has started another."""
+        pid = await self._found(lambda: self._stage.gateway_pid(gateway))
         if not pid:
             return "no such process"
-        with self._window(strike.gateway):
-            os.kill(pid, signal.SIGKILL if strike.kind == "kill-gateway" else signal.SIGTERM)
-            self._healed(strike, time.monotonic())
-            with trio.move_on_after(FOUND_S * 2):
-                await self._stage.wait_gateway(strike.gateway, pid)
-        return ""
-
-    async def _roll(self, strike: Strike, chance: Random) -> str:
-        for number in range(self._stage.gateways):
-            await self._end_gateway(Strike("drain-gateway", 0, 0, number), chance)
-        self._healed(strike, time.monotonic())
+        with self._window(gateway):
+            os.kill(pid, number)
+            struck()
+            with trio.move_on_after(BACK_S):
+                await self._stage.wait_gateway(gateway, pid)
         return ""
 
     async def _stop_gateway(self, strike: Strike, _: Random) -> str:
@@ -376,25 +397,27 @@ class Hand:
         return f"{cut} at once"
 
     async def _stop_reading(self, strike: Strike, chance: Random) -> str:
-        """First a flood that all of a room read, then the same flood while some of them do not: the others are not to notice."""
+        """A flood that all of a room read, the same while some of them do not, and again with all: the others are not to notice."""
         room = chance.choice(sorted(self._rooms))
         stalled = tuple(chance.sample(sorted(self._rooms[room]), max(1, int(len(self._rooms[room]) * STALLED_SHARE))))
-        begin = time.monotonic()
         lags = await self._lags()
         try:
             await self._tell(crew.Order(talk_per_s=FLOOD_PER_S / len(self._crews), flood=room))
-            await trio.sleep(strike.for_s / 2)
-            self.spans.append((begin, time.monotonic()))
+            await self._watch_readers(strike.for_s / 2)
             await self._tell(crew.Order(act="stall", devices=stalled))
-            begin = time.monotonic()
-            await trio.sleep(strike.for_s)
-            self.spans.append((begin, time.monotonic()))
+            await self._watch_readers(strike.for_s)
+            await self._tell(crew.Order(act="go_on", devices=stalled))
+            await self._watch_readers(strike.for_s / 2)
         finally:
             with trio.CancelScope(shield=True):
                 await self._tell(crew.Order(act="go_on", devices=stalled, flood=0, talk_per_s=0.0))
-        await trio.sleep(LOOK_S)
         lagged = await self._lags() - lags
         return f"{len(stalled)} of {len(self._rooms[room])} in room {room}, told {lagged} times that they were too slow"
+
+    async def _watch_readers(self, seconds: float) -> None:
+        begin = time.monotonic()
+        await trio.sleep(seconds)
+        self.spans.append((begin, time.monotonic()))
 
     async def _lags(self) -> int:
         return sum([(await one.ask(crew.Order(act="lags"))).lags for one in self._crews])
