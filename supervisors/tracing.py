@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from actors.tracing import Trace
+from supervisors.settings_source import BadSettings, Fault
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -35,8 +36,11 @@ LAST_S: Final = 2.0
 """For what is left when the process stops."""
 
 
-class TracesMissing(Exception):
+class TracesMissing(BadSettings):
     """`traces.endpoint` is set, and OpenTelemetry is not installed."""
+
+    def __init__(self, endpoint: str, error: ImportError) -> None:
+        super().__init__([Fault("traces.endpoint", endpoint, f"nothing, without OpenTelemetry ({error}): see requirements/traces.lock")])
 
 
 class OtlpTracer:
@@ -48,7 +52,7 @@ class OtlpTracer:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
         except ImportError as error:
-            raise TracesMissing(f"traces.endpoint needs OpenTelemetry ({error}): pip install -r requirements/traces.lock") from None
+            raise TracesMissing(endpoint, error) from None
         self._exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_S)
         instance = f"{gateway:08x}"
         self._resource = Resource.create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from client import connect
 from protocol.values import Role
 from supervisors.settings import Traces
+from supervisors.settings_source import BadSettings
 from supervisors.tracing import BATCH_MAX, OtlpTracer
 from tests.fixtures_postgres import database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
@@ -168,6 +170,12 @@ async def test_the_queue_of_spans_has_a_bound(collector: Collector, monkeypatch:
         nursery.cancel_scope.cancel()
     assert tracer.exported == BATCH_MAX + 1, "what is left when it stops is still sent"
     assert len(collector.spans) == BATCH_MAX + 1
+
+
+def test_an_endpoint_without_the_packages_stops_the_start_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(BadSettings, match=r"traces\.endpoint is http://127.*requirements/traces\.lock"):
+        OtlpTracer("http://127.0.0.1:9", 0.5, 7)
 
 
 def test_no_command_is_followed_where_the_share_is_nothing() -> None:
