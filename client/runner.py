@@ -38,6 +38,7 @@ from protocol.frames import (
     Followed,
     Goodbye,
     Hello,
+    Ping,
     Resume,
     Resumed,
     Welcome,
@@ -52,6 +53,9 @@ PATIENCE = 1.25
 """The server pings at its heartbeat; a quarter more of silence means that its ping is late, not that ours is early."""
 PONG_S = 10.0
 """How long a silent link has to answer: a bad 2G link takes 1.6 s and sometimes loses the first try."""
+NUDGE_S = 1.5
+"""So long after the last word, with an answer due and nothing heard, a `Ping` follows. If the last packet was lost, TCP would notice by a
+time-out alone, which on a 2G link is seconds away and doubles; a packet behind it shows the loss as soon as its acknowledgement is back."""
 ANSWER_S = 60.0
 """Mutations are answered or the socket is given up: the server answers within its own deadlines, which are shorter."""
 RENEW_AHEAD_S = 120.0
@@ -237,6 +241,9 @@ class Socket:
         self._clock_ms = 0
         self._opened_at = 0.0
         self._drain_at = 0.0
+        self._spoke_at = 0.0
+        self._spoken = trio.Event()
+        self._nudging = False
         self._greeted_at = 0.0
         self.cut = machine.Cut()
 
@@ -383,6 +390,7 @@ class Socket:
         assert self._nursery is not None
         self._nursery.start_soon(self._write, link)
         self._nursery.start_soon(self._keep_heart, link, float(welcome.heartbeat_s or HEARTBEAT_DEFAULT_S))
+        self._nursery.start_soon(self._nudge, link)
         self._nursery.start_soon(self._keep_token)
 
     async def _write(self, link: Link) -> None:
@@ -390,6 +398,10 @@ class Socket:
             while True:
                 while frames := self._exchange.collect():
                     await link.send(join(frames))
+                    self._spoke_at = trio.current_time()
+                    if not self._nudging:
+                        self._spoken.set()
+                    self._nudging = False
                 if self._leaving:
                     await link.send(encode(Bye()))
                     self._end(Code.BYE)
@@ -397,6 +409,19 @@ class Socket:
                 await self._exchange.wait_something()
         except LinkClosed as closed:
             self._end(closed.code, closed.detail)
+
+    async def _nudge(self, link: Link) -> None:
+        """Sends something behind what may have been lost, once each time that something was said."""
+        while True:
+            await self._spoken.wait()
+            self._spoken = trio.Event()
+            while self._exchange.is_waiting:
+                left_s = NUDGE_S - (trio.current_time() - max(self._spoke_at, link.heard_at()))
+                if left_s <= 0:
+                    self._nudging = True
+                    self._exchange.questions.wonder(Ping, lambda answer: None)
+                    break
+                await trio.sleep(left_s)
 
     async def _keep_heart(self, link: Link, heartbeat_s: float) -> None:
         """Asks for a sign of life after a silence; gives the socket up when there is none, or when mutations stay unanswered."""

@@ -18,6 +18,7 @@ from client import (
     Unreadable,
     connect,
 )
+from client.runner import NUDGE_S
 from client.session import World
 from client.subscription import Events, Item
 from protocol.codec import encode
@@ -502,3 +503,28 @@ def encode_raw(value: object) -> bytes:
     import msgspec
 
     return msgspec.msgpack.encode(value)
+
+
+async def test_what_is_not_answered_for_a_while_is_followed_by_one_ping_and_silence_without_a_question_by_none(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    def pings() -> int:
+        return sum(isinstance(command, Ping) for command in server.commands)
+
+    async with connect(server.transport(), FakeGrant(server, 11), world=CALM) as session:
+        await session.online()
+        await session.say(50, "answered at once")
+        await trio.sleep(30)
+        assert pings() == 0
+        server.mute = True
+        session.submit(Say(50, "not answered"))
+        await trio.sleep(NUDGE_S - 0.1)
+        assert pings() == 0
+        await trio.sleep(0.2)
+        assert pings() == 1
+        await trio.sleep(10)
+        assert pings() == 1, "a second one would find out nothing that the first does not"
+        session.submit(Say(50, "more"))
+        await trio.sleep(NUDGE_S + 0.1)
+        assert pings() == 2
+        server.mute = False
