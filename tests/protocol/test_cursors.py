@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from protocol.codec import BadFrame, decode_command, encode
 from protocol.codes import Code
 from protocol.cursors import pack, unpack
-from protocol.frames import CURSORS_MAX, Resume
-from protocol.values import ID_MAX, Cursor
+from protocol.frames import CURSORS_MAX, Resume, Resumed
+from protocol.values import ID_MAX, Cursor, LinkQuality
 from tests.protocol.test_vectors import VECTORS
 
 CURSORS = st.lists(
@@ -69,6 +69,14 @@ def test_what_is_no_cursor_is_refused_with_its_place(numbers: tuple[int, ...], d
 def test_five_cursors_of_streams_made_together_take_a_third_less_than_one_by_one() -> None:
     cursors = tuple(Cursor(1_000_000 + n, 1_500 + n) for n in range(5))
     assert len(encode(Resume(b"", 0, pack(cursors)))) - len(encode(Resume(b"", 0))) == 5 + 4 * 1 + 5 * 3
+
+
+def test_a_resume_of_unrelated_streams_of_an_old_and_large_installation_stays_within_100_bytes() -> None:
+    streams = (2_000_000_011, 7_000_003, 1_200_000_007, 400_000_009, 1_900_000_001)
+    cursors = tuple(Cursor(stream, 60_000 + n) for n, stream in enumerate(streams))
+    up = encode(Resume(bytes(32), 899_999, pack(cursors), LinkQuality.TWO_G, 120, 4))
+    down = encode(Resumed(60_000, 30_000, 120))
+    assert len(up) + len(down) <= 100
 
 
 def test_more_cursors_than_a_hello_may_have_are_refused() -> None:
