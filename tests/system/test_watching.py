@@ -157,7 +157,7 @@ async def test_a_gateway_that_works_has_metrics_that_promtool_accepts_and_that_c
     ]
     assert figures[0]["educonnect_mutations_total", "OK", "Say", "no"] == 3
     assert figures[0]["educonnect_journal_batch_entries_sum",] >= 3 and figures[0]["educonnect_journal_commit_seconds_count",] >= 3
-    assert figures[1]["educonnect_link_heard_total",] >= 3 and figures[1]["educonnect_fanout_events_total",] >= 3
+    assert figures[0]["educonnect_link_published_total",] >= 3 and figures[1]["educonnect_fanout_events_total",] >= 3
     assert figures[1]["educonnect_fanout_deliveries_total",] >= 1
     assert figures[1]["educonnect_sessions", str(SCHEMA), "unknown"] == 1
     assert figures[0]["educonnect_http_requests_total", "/api/v1/auth/register", "201", "POST"] == 1
