@@ -78,7 +78,7 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
 
 
 def wide_bytes() -> int:
-    """The same payload where numbers are long: streams that have nothing to do with each other, far positions, a clock half a minute off."""
+    """The same payload where numbers are long: streams that are far from each other, high positions, a clock half a minute off."""
     cursors = (Cursor(stream, 60_000) for stream in (2_000_000_011, 7_000_003, 1_200_000_007, 400_000_009, 1_900_000_001))
     resume = Resume(bytes(32), 899_999, pack(cursors), LinkQuality.TWO_G, 120, SCHEMA)
     return len(encode(resume)) + len(encode(Resumed(60_000, 30_000, 120)))
@@ -96,8 +96,8 @@ def _rows(ours: Life, theirs: Life | None, peer: str) -> list[Measured]:
             f"resume by ticket with {CURSORS} cursors, nothing missed: payload, both ways",
             lambda one: one.again.payload_bytes,
             RESUME_GOAL,
-            f"{wide_bytes()} B for five unrelated streams of an installation with two thousand million of them; the peer, whose Redis adapter "
-            "recovers no connection, connects anew with its token and knows no cursors",
+            f"{wide_bytes()} B for unrelated streams of an installation with two thousand million of them; the peer, whose Redis "
+            "adapter recovers no connection, connects anew with its token and knows no cursors",
         ),
         row("resume by ticket: all bytes of its connection", lambda one: one.again.counted.ip_bytes, None, without_tls),
         row(
