@@ -49,6 +49,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "EDUCONNECT_LOG_LEVEL": "error",
 }
 PREPARE_S: Final = 60.0
+FILL_STEP: Final = 10_000
+"""Accounts made in one transaction, which takes some seconds."""
 
 
 class Ours:
@@ -88,7 +90,9 @@ class Ours:
         return self._installation.key_file
 
     async def fill(self, people: int) -> None:
-        self.people = await self.ask(partial(make_people, keys=self.key_file, count=people))
+        for done in range(0, people, FILL_STEP):
+            count = min(FILL_STEP, people - done)
+            self.people += await self.ask(partial(make_people, keys=self.key_file, count=count, first=done + 1))
 
     async def rooms(self, rooms: int, members: int) -> list[Room]:
         return await self.ask(partial(make_rooms, people=self.people, rooms=rooms, members=members))

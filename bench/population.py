@@ -42,10 +42,10 @@ class Room(msgspec.Struct, frozen=True):
     people: tuple[Person, ...]
 
 
-async def make_people(connection: asyncpg.Connection, keys: Path, count: int) -> list[Person]:
-    """Makes `count` accounts, each with a device and a session."""
+async def make_people(connection: asyncpg.Connection, keys: Path, count: int, first: int = 1) -> list[Person]:
+    """Makes `count` accounts, each with a device and a session; `first` is the number in the first one's name."""
     async with connection.transaction():
-        rows = await connection.fetch(_PEOPLE, count, SESSION_S)
+        rows = await connection.fetch(_PEOPLE, first, first + count - 1, SESSION_S)
     key_set = KeySet(load_pem(keys), lifetime_s=TOKEN_LIFETIME_S)
     now = time.time()
     return [Person(row["user_id"], row["device"], key_set.issue(row["user_id"], row["device"], row["session"], now)[0]) for row in rows]
@@ -105,13 +105,13 @@ async def tidy_log(connection: asyncpg.Connection) -> None:
 
 _PEOPLE: Final = """
 with made as materialized (
-    select a.user_id from generate_series(1, $1::integer) n
+    select a.user_id from generate_series($1::integer, $2::integer) n
     cross join lateral create_account(('bench-' || n)::citext, 'Bench ' || n, 'none: nobody logs in with it') a
 ),
 device as (insert into devices (user_id, name) select user_id, 'bench' from made returning id, user_id),
 opened as (
     insert into sessions (user_id, device_id, expires_at)
-    select user_id, id, now() + make_interval(secs => $2) from device returning id, user_id, device_id
+    select user_id, id, now() + make_interval(secs => $3) from device returning id, user_id, device_id
 )
 select user_id, device_id as device, id as session from opened order by user_id"""
 
