@@ -28,7 +28,6 @@ from proofs.simulation.storage import SimulatedJournal, SimulatedStore
 from proofs.simulation.world import Violation, World, lane_of_gateway
 from protocol.codes import Code
 from supervisors.cast import CastLimits, Ports, assemble
-from supervisors.pool import Cell
 from supervisors.turns import Turns
 
 CONTROL_POLL_S = 0.5
@@ -214,14 +213,11 @@ class SimulatedGateway:
         return socket
 
     def poison(self) -> None:
-        """Crashes one actor: whichever, or one that waits for an answer."""
-        waiting = [cell for cell in self.store.waiting if isinstance(cell, Cell) and cell.pool.name in POOLS_TO_CRASH]
+        """Crashes one actor, whichever."""
         pool = self.turns.pools[self._world.chance.choice(POOLS_TO_CRASH)]
         keys = sorted(pool)
         if self.up and keys:
             cell = pool.find(self._world.chance.choice(keys))
-            if waiting and self._world.happens(0.7):
-                cell = self._world.chance.choice(waiting)
             if cell is not None:
                 self._world.tell(self.column, f"{cell!r} is given a message that crashes it", fault=True)
                 self._poisoned += 1

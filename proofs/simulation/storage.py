@@ -133,11 +133,8 @@ class SimulatedStore:
         self._pump = pump
         self._who = who
         self.dead = False
-        self.waiting: dict[Ref[Answered], int] = {}
-        """Who has asked and was not answered, and how often."""
 
     def ask(self, query: Query, ticket: int, reply_to: Ref[Answered]) -> None:
-        self.waiting[reply_to] = self.waiting.get(reply_to, 0) + 1
         asked_at = self._world.now
         self._world.after(self._world.between(0.0, self._faults.disk_delay_s), lambda: self._look(query, ticket, reply_to, asked_at))
 
@@ -160,9 +157,6 @@ class SimulatedStore:
         world.after(world.between(0.0, self._faults.disk_delay_s), lambda: self._answer(Answered(ticket, result), reply_to))
 
     def _answer(self, answered: Answered, reply_to: Ref[Answered]) -> None:
-        self.waiting[reply_to] -= 1
-        if not self.waiting[reply_to]:
-            del self.waiting[reply_to]
         if not self.dead:
             reply_to.tell_control(answered)
             self._pump()
