@@ -69,7 +69,7 @@ KINDS = (
     Kind("cut-poor", "the 2G link is cut in silence", (2.0, 4.0), needs="poor"),
     Kind("jump-gateway", "a gateway's wall clock jumps, and back", (1.0, 4.0), places=True),
     Kind("jump-clients", "the wall clocks of a third of the clients jump, and back", (1.0, 4.0)),
-    Kind("stop-reading", "some clients stop reading while their room is flooded", (4.0, 5.0), alone=True),
+    Kind("stop-reading", "some clients stop reading while their room is flooded", (6.0, 7.0), alone=True),
     Kind("storm", "every client loses its connection at once"),
     Kind("roll", "every gateway is drained and restarted, one after the other", alone=True),
 )

@@ -375,10 +375,10 @@ class Rounds:
                 span += more
         outcome.p99_ms = _p99(latencies)
         if spans:
-            before_ms, meanwhile_ms = outcome.neighbours_ms = _p99(spans[0]), _p99(spans[1])
-            if meanwhile_ms > max(NEIGHBOUR_MS, NEIGHBOUR_RATIO * before_ms):
+            otherwise_ms, meanwhile_ms = outcome.neighbours_ms = _p99(spans[0] + spans[2]), _p99(spans[1])
+            if meanwhile_ms > max(NEIGHBOUR_MS, NEIGHBOUR_RATIO * otherwise_ms):
                 outcome.wrong.append(
-                    f"waited: p99 of those who read is {meanwhile_ms} ms while others do not, and was {before_ms} ms before"
+                    f"waited: p99 of those who read is {meanwhile_ms} ms while others do not, and {otherwise_ms} ms otherwise"
                 )
         outcome.wrong += self._faults
         self._faults = []
@@ -417,7 +417,7 @@ def line(outcome: Outcome) -> str:
     notes = "; ".join(f"{mark.strike}" + (f" ({mark.note})" if mark.note else "") for mark in outcome.marks)
     healed = f"whole after {outcome.slowest_s:.1f} s" if outcome.slowest_s >= 0 else "NEVER whole"
     waited = f" (last: {outcome.slowest})" if outcome.slowest else ""
-    neighbours = ", p99 of those who read {} ms, before {} ms".format(*reversed(outcome.neighbours_ms)) if outcome.neighbours_ms else ""
+    neighbours = ", p99 of those who read {} ms, otherwise {} ms".format(*reversed(outcome.neighbours_ms)) if outcome.neighbours_ms else ""
     counts = f"{outcome.posts} posts, {outcome.events} events, {outcome.copies} copies compared"
     verdict = "ok" if not outcome.wrong else f"{len(outcome.wrong)} VIOLATIONS"
     others = f", others took {outcome.others_cores:.1f} cores" if outcome.others_cores >= SHOWN_FROM else ""
