@@ -58,7 +58,7 @@ SLOW_READERS: Final = 24
 ASKED: Final = 20_000
 GROWTH_MAX_MIB: Final = 64.0
 STUCK_S: Final = 90.0
-ANSWERS_S: Final = 10.0
+ANSWERS_S: Final = 30.0
 
 
 async def bombs(field: Field) -> Verdict:
