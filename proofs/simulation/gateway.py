@@ -102,7 +102,7 @@ class SimulatedGateway:
         self._passivated = 0
         self._asleep_until = 0.0
         self.disturbed_at = 0.0
-        """When one of its actors was last made to crash, or it stood still."""
+        """When a user's actor was last made to crash, or all of it stood still: revocations come later by that."""
         self._drained_by = 0.0
         self._broken: Violation | None = None
         self.starting = False
@@ -221,7 +221,8 @@ class SimulatedGateway:
             if cell is not None:
                 self._world.tell(self.column, f"{cell!r} is given a message that crashes it", fault=True)
                 self._poisoned += 1
-                self.disturbed_at = self._world.now
+                if cell.pool.name == "user":
+                    self.disturbed_at = self._world.now
                 cell.tell_control(Poison())
                 self.pump()
 

@@ -23,7 +23,6 @@ from actors.messages import HeadIs, Heard, Submit
 from actors.session import Session
 from actors.storage import Audience, CheckAudience, Decided, Entry, Fact
 from actors.tail import Tail
-from actors.user import User
 from actors.watch import Watch
 from proofs.simulation.database import Database
 from proofs.simulation.run import Run
@@ -267,10 +266,6 @@ def _revocations_and_generations_unheard() -> list[Patch]:
     return [(Exchange, "controlled", lambda self, facts: None), (Exchange, "generations_are", lambda self, result: None)]
 
 
-def _user_forgets_after_a_crash() -> list[Patch]:
-    return [(User, "stopped", lambda self: None)]
-
-
 def _device_silent_when_it_crashes() -> list[Patch]:
     return [(Device, "stopped", lambda self: None)]
 
@@ -337,7 +332,6 @@ MUTANTS = (
     Mutant("the append does not check the generation", "authority", _generation_unchecked),
     Mutant("the control stream is not minded", "a revocation in time", _revocations_unheard),
     Mutant("neither control stream nor generations", "revocation", _revocations_and_generations_unheard),
-    Mutant("a user that crashes does not ask again", "a revocation in time", _user_forgets_after_a_crash),
     Mutant("a device that crashes tells nobody", "nothing lost", _device_silent_when_it_crashes),
     Mutant("what came before Welcome is lost", "answered once", _held_commands_lost),
     Mutant("a socket is not told that it was taken over", "takeover", _takeover_kept_secret),
