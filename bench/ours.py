@@ -95,7 +95,13 @@ class Ours:
             self.people += await self.ask(partial(make_people, keys=self.key_file, count=count, first=done + 1))
 
     async def rooms(self, rooms: int, members: int) -> list[Room]:
-        return await self.ask(partial(make_rooms, people=self.people, rooms=rooms, members=members))
+        """Communities with a channel each, filled from the front."""
+        made: list[Room] = []
+        while len(made) < rooms:
+            some = min(rooms - len(made), max(1, FILL_STEP // members))
+            people = self.people[len(made) * members : (len(made) + some) * members]
+            made += await self.ask(partial(make_rooms, people=people, rooms=some, members=members))
+        return made
 
     async def plan(self, rooms: Sequence[Room], *, follows: bool = True) -> Plan:
         """Seats for these rooms' people, taking turns at the gateways, each with a cursor at its stream's end."""
