@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import trio
+
 from actors.histogram import Histogram
 from gateway.metrics import Labels, Metric
 from supervisors.counts import PoolState
@@ -82,6 +84,9 @@ def _process_metrics(node: Node) -> tuple[Metric, ...]:
             "histogram",
             pauses,
             ("generation",),
+        ),
+        Metric(
+            "educonnect_tasks", "Tasks that the event loop has.", "gauge", lambda: float(trio.lowlevel.current_statistics().tasks_living)
         ),
         Metric("educonnect_trace_spans", "Spans of followed commands, by what became of them.", "counter", spans, ("outcome",)),
         Metric("educonnect_epoch", "The database's history that is served.", "gauge", lambda: float(node.epoch)),
