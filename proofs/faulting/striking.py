@@ -38,7 +38,7 @@ HELD = Conditions(held=True)
 TERMINATE_EVERY_S = 0.4
 STALLED_SHARE = 0.1
 FLOOD_PER_S = 40.0
-"""Posts of 4,000 characters into one room: some 120 kB/s for each who follows it, so that one that does not read is full within two seconds."""
+"""Posts of 4,000 characters into one room: some 120 kB/s for each who follows it: one that does not read is full within two seconds."""
 JUNK_BYTES = 256 * 1024
 EVERYWHERE = -1
 
