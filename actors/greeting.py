@@ -2,12 +2,15 @@
 
     channel ── met(stream) ──▶ ┌──────────┐   all of them met, or somebody has to say something ──▶ Resumed(…, rest: those not met)
     channel ── say() ────────▶ │ Greeting │
-    session ── say() ────────▶ └──────────┘   after a moment at the latest
+    session ── say() ────────▶ └──────────┘   after a moment at the latest; drop() where it ends before that
 
 What was missed by nobody needs no answer of its own: five cursors cost one message, and a byte. Shared by a session and its channels
 like their outlet, and called by them in turn, never at once: a frame for the session's client is sent after `say`.
 
-Invariant: it is said exactly once; a stream is either met before that, or answered by its channel after it.
+Channels keep it until they have something to send, which may be never. So it lets go of session and socket as soon as it is said.
+
+Invariant: it is said at most once, and exactly once to a session that lives; a stream is either met before that, or answered by its
+channel after it.
 """
 
 from __future__ import annotations
@@ -22,13 +25,17 @@ from protocol.frames import Frame
 class Greeting:
     """See the module. `make` is given the places, from 0, of the streams that were not met."""
 
-    __slots__ = ("_make", "_outlet", "_places", "said")
+    __slots__ = ("_outlet", "_places", "_unsaid")
 
     def __init__(self, outlet: Outlet, streams: Iterable[int], make: Callable[[tuple[int, ...]], Frame]) -> None:
-        self._outlet = outlet
+        self._outlet: Outlet | None = outlet
         self._places = {stream: place for place, stream in enumerate(streams)}
-        self._make = make
-        self.said = False
+        self._unsaid: Callable[[tuple[int, ...]], Frame] | None = make
+
+    @property
+    def said(self) -> bool:
+        """Or it never will be."""
+        return self._unsaid is None
 
     def met(self, stream: int) -> bool:
         """The stream is live from its cursor on, and nothing of it was missed. False: too late, its channel says so itself."""
@@ -41,6 +48,12 @@ class Greeting:
 
     def say(self) -> None:
         """Now, unless it was said already."""
-        if not self.said:
-            self.said = True
-            self._outlet.send(encode(self._make(tuple(self._places.values()))))
+        make, outlet, rest = self._unsaid, self._outlet, tuple(self._places.values())
+        self.drop()
+        if make is not None and outlet is not None:
+            outlet.send(encode(make(rest)))
+
+    def drop(self) -> None:
+        """There is nobody left to hear it."""
+        self._unsaid = self._outlet = None
+        self._places = {}

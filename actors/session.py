@@ -286,6 +286,8 @@ class Session:
         if self.state is not State.CLOSED:
             self._outlet.send(encode(Goodbye(Code.FAULT, "the server restarts this session", 0)))
         self._outlet.close(int(Code.FAULT), "fault")
+        if self.greeting is not None:
+            self.greeting.drop()
         near = self._near
         for stream in self.follows or ():
             channel = near.channels.find(stream)

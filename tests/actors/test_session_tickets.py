@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.channel import Channel
 from actors.messages import Heard, Recheck, Revoke
 from actors.session import SessionLimits
 from actors.storage import Attach, Audience, CheckAudience, Denied, Events, ListSpaces, ReadAfter, SpaceList
@@ -306,6 +310,31 @@ def test_a_crash_of_a_channel_that_was_met_takes_its_promise_back() -> None:
     stage.near.channels.get(7).tell_control(object())  # type: ignore[arg-type]
     stage.run()
     assert stage.crashes and [type(frame).__name__ for frame in line.hear()] == ["Resumed", "Lagged"]
+
+
+def test_who_leaves_before_the_answer_leaves_nothing_behind_in_the_channels_that_were_met() -> None:
+    stage = Stage()
+    ticket = ticket_for(stage)
+    other = stage.connect(2, 12)
+    other.say(Follow(1, STREAMS[0], 5))
+    read(stage)
+    (channel,) = [actor for _, actor in stage.turns.pools["channel"].actors() if isinstance(actor, Channel)]
+    gone = []
+    for number in range(20):
+        line = resume(stage, ticket, CURSORS[:2])
+        stage.answer(Attach, attached(3 + number))
+        read(stage)
+        assert line.hear() == [], "the second cursor is not read yet"
+        if number % 5:
+            read(stage)
+            assert line.hear()
+        line.drop()
+        stage.store.asked.clear()
+        gone.append(weakref.ref(line))
+        del line
+    gc.collect()
+    assert [ref for ref in gone if ref() is not None] == [], "a quiet channel keeps no socket that is gone"
+    assert len(channel.greetings or ()) <= 1
 
 
 STEPS = st.sampled_from(["read", "read more", "deny", "hear 7", "hear 8", "hear 9", "wait", "ping", "recheck", "audience"])
