@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make dev       start everything on this machine, with nothing installed (ARGS='--gateways 2 --port 8000')"
 	@echo "make test      lint, short proofs, then all tests; says at the end what could not be run here"
-	@echo "make prove     the short proofs alone: simulator, hostile input, late commits, sync, rehearsal with kills"
+	@echo "make prove     the short proofs alone: simulator, hostile input, late commits, sync, faults, rehearsal with kills"
 	@echo "make lint      ruff, mypy, and the rule that imports point down"
 	@echo "make format    let ruff format and sort"
 	@echo "make generate  write the documents and vectors that come from code"
@@ -55,6 +55,7 @@ prove: install
 	! $(BIN)/python -m proofs gap --seconds 2 --serial
 	$(BIN)/python -m proofs sync_model --examples 500
 	$(BIN)/python -m proofs max_write --runs 5
+	$(BIN)/python -m proofs faults --short
 	$(BIN)/python -m proofs rehearse --seconds 20 --users 40 --devices 100 --communities 10 --kill gateway,redis,postgres
 
 generate: install

@@ -21,6 +21,22 @@ from proofs.faulting.catalogue import BY_NAME, KINDS
 from proofs.faulting.run import Options, Result, run_all
 from supervisors.serving import set_up_log
 
+SHORT = (
+    "--rounds",
+    "3",
+    "--devices",
+    "100",
+    "--real",
+    "10",
+    "--poor",
+    "2",
+    "--seed",
+    "3",
+    "--only",
+    "kill-gateway,deaf-postgres,storm,hold-redis",
+)
+"""For everybody's every day: a minute."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs it and prints what came out."""
@@ -29,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
         for kind in KINDS:
             print(f"{kind.name:20} {kind.what}")
         return 0
+    if arguments.short:
+        arguments = _parser().parse_args([*SHORT, *argv])
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1_000_000)
     light = max(0, arguments.devices - arguments.real - arguments.poor)
     options = Options(
@@ -89,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=30.0, help="posts a second, of all devices together")
     parser.add_argument("--only", type=_kinds, default=(), help="kinds of faults to draw from, with commas; all if not given")
     parser.add_argument("--list", action="store_true", help="the kinds of faults")
+    parser.add_argument("--short", action="store_true", help=f"a minute of it: {' '.join(SHORT)}")
     parser.add_argument("--verbose", action="store_true", help="keeps what the processes say")
     return parser
 

@@ -25,6 +25,8 @@ ACTORS_REST_S = 120.0
 """Actors leave memory after a minute of idling, a quarter of it late at most; and some hold others."""
 FDS_SLACK = 12
 """Connections to Postgres come and go with load: a pool of ten, and one that is being opened."""
+TASKS_SLACK = 4
+"""An HTTP request that is being served, such as the one that asks, has some of its own."""
 METRIC = re.compile(r"^(\w+)(?:\{(\w+)=\"([^\"]+)\"\})? ([0-9.e+]+)$", re.MULTILINE)
 POOLS_AT_REST = ("session",)
 POOLS_AT_LONG_REST = ("session", "device", "user", "channel", "community")
@@ -41,12 +43,13 @@ class Rest(Struct, frozen=True):
     sockets: int
     actors: dict[str, int]
     threads: int
+    tasks: int
 
     def __str__(self) -> str:
         actors = ", ".join(f"{count} {name}" for name, count in sorted(self.actors.items()) if count) or "none"
         return (
-            f"gateway {self.gateway + 1}, {self.age_s:.0f} s old: {self.sockets} sockets, {self.fds} descriptors, {self.threads} threads,"
-            f" {self.rss_mib:.0f} MiB, actors: {actors}"
+            f"gateway {self.gateway + 1}, {self.age_s:.0f} s old: {self.sockets} sockets, {self.fds} descriptors, {self.tasks} tasks,"
+            f" {self.threads} threads, {self.rss_mib:.0f} MiB, actors: {actors}"
         )
 
 
@@ -67,10 +70,12 @@ async def look(stage: Stage, number: int) -> Rest:
     pid = stage.gateway_pid(number)
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"http://127.0.0.1:{stage.ports[number]}/metrics")).text
-    sockets, actors = 0, {}
+    sockets, tasks, actors = 0, 0, {}
     for name, _, label, figure in METRIC.findall(text):
         if name == "educonnect_sockets":
             sockets = int(float(figure))
+        elif name == "educonnect_tasks":
+            tasks = int(float(figure))
         elif name == "educonnect_actors":
             actors[label] = int(float(figure))
     await trio.sleep(0.2)
@@ -84,6 +89,7 @@ async def look(stage: Stage, number: int) -> Rest:
         sockets,
         actors,
         process.num_threads(),
+        tasks,
     )
 
 
@@ -91,13 +97,15 @@ def leaks(before: Sequence[Rest], after: Sequence[Rest], *, thorough: bool = Fal
     """What is there that should not be."""
     wrong = []
     pools = POOLS_AT_LONG_REST if thorough else POOLS_AT_REST
-    fds = max(rest.fds for rest in before)
+    fds, tasks = max(rest.fds for rest in before), max(rest.tasks for rest in before)
     for rest in after:
         if rest.sockets:
             wrong.append(f"leak: gateway {rest.gateway + 1} still has {rest.sockets} sockets")
         wrong += [
             f"leak: gateway {rest.gateway + 1} still has {rest.actors[pool]} {pool} actors" for pool in pools if rest.actors.get(pool)
         ]
+        if rest.tasks > tasks + TASKS_SLACK:
+            wrong.append(f"leak: gateway {rest.gateway + 1} has {rest.tasks} tasks; before anybody came there were {tasks}")
         if rest.fds > fds + FDS_SLACK:
             wrong.append(f"leak: gateway {rest.gateway + 1} has {rest.fds} descriptors; before anybody came there were {fds}")
     return wrong

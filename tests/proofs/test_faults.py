@@ -241,7 +241,7 @@ async def test_who_is_whole_too_late_is_a_violation_with_a_name(autojump_clock: 
 
 
 def rest(**changes: object) -> Rest:
-    plain = Rest(0, 1, 10.0, 25, 70.0, 0, {"session": 0, "device": 3}, 2)
+    plain = Rest(0, 1, 10.0, 25, 70.0, 0, {"session": 0, "device": 3}, 2, 30)
     return msgspec.structs.replace(plain, **changes)
 
 
@@ -249,6 +249,7 @@ def test_what_is_left_when_all_have_gone_is_a_leak() -> None:
     before = [rest()]
     assert leaks(before, [rest(fds=25 + FDS_SLACK)]) == []
     assert "descriptors" in leaks(before, [rest(fds=26 + FDS_SLACK)])[0]
+    assert "tasks" in leaks(before, [rest(tasks=40)])[0]
     assert "sockets" in leaks(before, [rest(sockets=1)])[0]
     assert "session" in leaks(before, [rest(actors={"session": 1})])[0]
     assert "device" in leaks(before, [rest()], thorough=True)[0], "actors are given a minute, and then they are to be gone"
