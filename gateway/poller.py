@@ -7,7 +7,7 @@ A task per socket costs 3 KiB and a wake-up of ~11 µs; an entry in an epoll set
 from here, one at a time, and never waits, so the transport has no interleavings to think about.
 
 Invariants: a retired descriptor is closed only at the end of a round, so an event of this round can never meet a new socket that got an
-old number; `now` is the time at which the round began.
+old number; every round that began ends, also one in which somebody failed; `now` is the time at which the round began.
 """
 
 from __future__ import annotations
@@ -123,11 +123,13 @@ class Poller:
             for call in self._at_round_start:
                 call()
             watched = self._watched
-            for number, mask in events:
-                found = watched.get(number)
-                if found is not None:
-                    found.ready(mask)
-            self._end_round()
+            try:
+                for number, mask in events:
+                    found = watched.get(number)
+                    if found is not None:
+                        found.ready(mask)
+            finally:
+                self._end_round()
             if trio.current_time() > until:
                 break
 
@@ -152,8 +154,10 @@ class Poller:
         """Calls everybody whose deadline is before `now`."""
         for call in self._at_round_start:
             call()
-        for call in self._at_tick:
-            call()
-        for watched in self.wheel.turn(self.now):
-            watched.expired()
-        self._end_round()
+        try:
+            for call in self._at_tick:
+                call()
+            for watched in self.wheel.turn(self.now):
+                watched.expired()
+        finally:
+            self._end_round()
