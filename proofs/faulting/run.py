@@ -211,6 +211,8 @@ class Rounds:
         devices = [member.login.device for party in parties if party.name != "poor" for member in party.members]
         self.hand = Hand(stage, crews, _rooms(parties), devices, bridge, poor.cut if poor is not None else None)
         self._background = background
+        self._told: set[str] = set()
+        """What is wrong with the log stays wrong; it is said in the round in which it came to light."""
         self._faults: list[str] = []
         self._latest_posts: list[Post] = []
 
@@ -350,10 +352,11 @@ class Rounds:
             decoded = decode_body(body)
             said.append(Row(stream, seq, author, decoded.text if isinstance(decoded, Said) else ""))
             self._read[stream] = seq
-        outcome.wrong += self.ledger.logged(said)
-        outcome.wrong += self.ledger.judge()
+        found = [*self.ledger.logged(said), *self.ledger.judge()]
         if outcome.slowest_s >= 0:
-            outcome.wrong += self.ledger.strangers(0)
+            found += self.ledger.strangers(0)
+        outcome.wrong += [wrong for wrong in found if wrong not in self._told]
+        self._told.update(found)
         whole = tuple(truths.values())
         latencies: list[int] = []
         spans: list[list[int]] = [[] for _ in self.hand.spans]

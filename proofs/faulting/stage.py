@@ -29,7 +29,7 @@ from proofs.faulting import house, seams
 from proofs.faulting.seams import Conditions, Seam
 from proofs.faulting.steering import Helper, helper
 from proofs.rehearsal.population import ENVIRONMENT
-from supervisors.embedded_postgres import DATABASE, USER
+from supervisors.embedded_postgres import DATABASE, TETHER, USER
 
 HEARTBEAT_S = 5
 UP_S = 60.0
@@ -146,7 +146,8 @@ class Stage:
         return bool(up)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "proofs.faulting.house", msgspec.json.encode(self._plan()).decode()]
+        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(signal.SIGTERM))]
+        command = [*tether, sys.executable, "-m", "proofs.faulting.house", msgspec.json.encode(self._plan()).decode()]
         with open(self.folder / "house.log", "ab") as log:
             return subprocess.Popen(command + ["--verbose"] * self._verbose, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
 
