@@ -1,11 +1,15 @@
 """Commands to Redis from many tasks over one connection, pipelined by themselves.
 
-    call() ─┐                                        ┌─▶ caller wakes with its reply
-    call() ─┼─▶ bytes gathered ─▶ one write a tick ─▶ Redis ─▶ replies in order
-    post() ─┘   bounded                              └─▶ counted, nobody waits
+    call() ─┐                                                ┌─▶ caller wakes with its reply
+    call() ─┼─▶ bytes gathered ─▶ one write a tick or round ─▶ Redis ─▶ replies in order
+    post() ─┘   bounded                                      └─▶ counted, nobody waits
 
 Redis answers in the order of asking, so what is in flight is one deque and a reply belongs to its left end. There is no
 connection pool: a second connection would only buy a second order.
+
+A gateway posts one frame for each event of its members. Waking a task to write it, and another to read an answer that nobody waits for,
+cost more than all else about it, so a round of actors (`cork`, `uncork`) writes by itself, and answers to posts are left lying until
+somebody wants one behind them, there are many, or a while has passed.
 
 Invariant: a command is sent at most once. What was in flight when a connection was lost, or was not answered in time, fails
 as `OutcomeUnknown`; whoever asked knows whether asking again is safe. While there is no connection everything is refused
@@ -17,6 +21,7 @@ Blocking commands (BLPOP, XREAD BLOCK) and subscriptions do not belong here: one
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -37,6 +42,9 @@ from gateway.redis_connection import (
     keep_connected,
     pack,
 )
+
+UNREAD_POSTS_MAX = 1024
+"""Answers to posts that may lie unread: some KiB of the kernel's buffers."""
 
 
 class CommandLimits(msgspec.Struct, frozen=True):
@@ -120,9 +128,15 @@ class Commands:
         # In order of sending: a _Call, or the number of posts in a row, so that a thousand posts cost one integer.
         self._in_flight: deque[_Call | int] = deque()
         self._calls = 0
+        self._posts = 0
+        """Of what is in flight, the posts."""
         self._out: list[bytes] = []
         self._unsent_bytes = 0
+        self._corks = 0
+        self._descriptor: int | None = None
+        """Of a connection that may be written to without its stream: plain, and its writer has nothing under way."""
         self._writer = trio.lowlevel.ParkingLot()
+        self._reader = trio.lowlevel.ParkingLot()
         self._progress_at = 0.0
 
     @property
@@ -156,6 +170,7 @@ class Commands:
         self._in_flight.append(call)
         self._calls += 1
         self.counts.calls += 1
+        self._reader.unpark()
         await trio.lowlevel.wait_task_rescheduled(call.abort)
         if isinstance(call.reply, RedisError):
             raise call.reply
@@ -179,6 +194,32 @@ class Commands:
             in_flight[-1] += commands
         else:
             in_flight.append(commands)
+        self._posts += commands
+        if self._posts >= UNREAD_POSTS_MAX:
+            self._reader.unpark()
+
+    def cork(self) -> None:
+        """From here to `uncork`, which must come before the next checkpoint, commands gather for one write. Nests."""
+        self._corks += 1
+
+    def uncork(self) -> None:
+        """Writes at once what was gathered, as far as the kernel takes it; the writer does the rest."""
+        self._corks -= 1
+        if self._corks or not self._out:
+            return
+        if self._descriptor is not None:
+            data = b"".join(self._out)
+            try:
+                written = os.write(self._descriptor, data)
+            except OSError:
+                written = 0  # full, or broken: the writer finds out which
+            self.counts.writes += 1
+            self._unsent_bytes -= written
+            if written == len(data):
+                self._out.clear()
+                return
+            self._out[:] = [data[written:]]
+        self._writer.unpark()
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keeps the connection, for ever. Starts without one, and never raises for want of one."""
@@ -199,11 +240,13 @@ class Commands:
         while True:
             await connection.feed()
             self._progress_at = trio.current_time()
+            called = self._calls
             while (reply := gets()) is not NOT_YET:
                 first = in_flight[0]
                 if isinstance(first, int):
                     if isinstance(reply, RedisRefused):
                         self.counts.posts_refused += 1
+                    self._posts -= 1
                     if first == 1:
                         in_flight.popleft()
                     else:
@@ -212,11 +255,16 @@ class Commands:
                     in_flight.popleft()
                     self._calls -= 1
                     first.settle(reply)
+            if not called and self._posts < UNREAD_POSTS_MAX:
+                await self._reader.park()  # until a call, many posts, or the next look of `_watch`
 
     async def _write(self, connection: Connection) -> None:
+        stream = connection.stream
         while True:
             if not self._out:
+                self._descriptor = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
                 await self._writer.park()
+                self._descriptor = None
             # Whoever called in this tick is in here; whoever calls during the write is in the next one.
             data = b"".join(self._out)
             self._out.clear()
@@ -231,6 +279,7 @@ class Commands:
             due = trio.current_time() + deadline_s / 4
             await trio.sleep_until(due)
             now = trio.current_time()
+            self._reader.unpark()
             if now - due > deadline_s / 4:
                 continue  # this process itself was stopped: the replies may be here already, unread
             for call in self._in_flight:
@@ -255,12 +304,14 @@ class Commands:
             raise RedisBusy(f"{self._unsent_bytes} bytes are unsent")
         self._unsent_bytes += len(packed)
         self._out.append(packed)
-        self._writer.unpark()
+        if not self._corks:
+            self._writer.unpark()
 
     def _lose(self) -> None:
         self.counts.losses += 1
         in_flight, self._in_flight = self._in_flight, deque()
-        self._calls = 0
+        self._calls = self._posts = 0
+        self._descriptor = None
         self._out.clear()
         self._unsent_bytes = 0
         for call in in_flight:

@@ -196,12 +196,16 @@ class Node:
         return node_tree(role, runs, drain=self._drain, drain_s=drain_s)
 
     def _cork(self) -> None:
-        """What the actors send to one socket in one round leaves together: measured 2.7 µs instead of 8.6 µs an event in fours."""
+        """What the actors send to one socket in one round leaves together: measured 2.7 µs instead of 8.6 µs an event in fours. So does
+        what they tell the other gateways."""
+        self.commands.cork()
         self._corked = self.listener
         if self._corked is not None:
             self._corked.multiplexer.cork()
 
     def _uncork(self) -> None:
+        # Other gateways first: they have a longer way to go.
+        self.commands.uncork()
         if self._corked is not None:
             self._corked.multiplexer.uncork()
 

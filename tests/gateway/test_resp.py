@@ -34,7 +34,7 @@ from gateway.redis_connection import (
     pack,
     parse_address,
 )
-from gateway.resp import CommandLimits, Commands, Script
+from gateway.resp import UNREAD_POSTS_MAX, CommandLimits, Commands, Script
 from supervisors.embedded_valkey import ValkeyExited, ValkeyOptions, serve_valkey
 from tests.fixtures_valkey import TestValkey
 from tests.gateway.faulty_redis import FaultyRedis
@@ -95,6 +95,54 @@ async def test_posts_between_calls_do_not_shift_replies(valkey: TestValkey) -> N
         commands.post(pack(("LPUSH", "posted", 1)))
         assert await commands.call("GET", "posted") == b"%d" % (50 + 2 * 17)
         assert commands.counts.posts_refused == 1
+
+
+async def test_what_a_round_posts_leaves_at_its_end_in_one_write_and_no_task_is_woken_for_it(valkey: TestValkey) -> None:
+    async with running(parse_address(valkey.url)) as commands:
+        await trio.testing.wait_all_tasks_blocked()
+        writes = commands.counts.writes
+        commands.cork()
+        commands.cork()
+        for _ in range(100):
+            commands.post(pack(("INCR", "posted")))
+        commands.uncork()
+        assert commands.unsent_bytes > 0, "the outer round is still open"
+        commands.uncork()
+        assert (commands.unsent_bytes, commands.counts.writes) == (0, writes + 1)
+        assert await commands.call("GET", "posted") == b"100"
+
+
+async def test_a_round_that_the_kernel_does_not_take_whole_is_finished_by_the_writer(valkey: TestValkey) -> None:
+    async with running(parse_address(valkey.url)) as commands:
+        for number in range(5):
+            commands.cork()
+            for _ in range(50):
+                commands.post(pack(("APPEND", "long", bytes([65 + number]) * 20_000)))
+            commands.uncork()
+        long = await commands.call("GET", "long")
+        assert long == b"".join(bytes([65 + number]) * 1_000_000 for number in range(5))
+
+
+async def test_answers_to_posts_may_lie_unread_and_a_call_behind_them_gets_its_own(valkey: TestValkey) -> None:
+    async with running(parse_address(valkey.url), CommandLimits(deadline_s=0.4)) as commands:
+        for number in range(1, 4):
+            for _ in range(UNREAD_POSTS_MAX + 10):
+                commands.post(pack(("INCR", "posted")))
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert await commands.call("GET", "posted") == b"%d" % (number * (UNREAD_POSTS_MAX + 10))
+        assert commands.counts.losses == 0
+
+
+async def test_a_connection_that_ends_while_nobody_reads_is_noticed(valkey: TestValkey) -> None:
+    async with running(parse_address(valkey.url), CommandLimits(deadline_s=0.4)) as commands:
+        identity = await commands.call("CLIENT", "ID")
+        commands.post(pack(("INCR", "posted")))
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        with valkey.client() as client:
+            client.client_kill_filter(_id=str(identity))
+        await commands.wait_down()
+        await commands.wait_up()
+        assert await commands.call("GET", "posted") == b"1"
 
 
 async def test_a_cancelled_caller_does_not_shift_replies(valkey: TestValkey, tmp_path: Path) -> None:
