@@ -23,11 +23,20 @@ SOCKETS_REST_S = 45.0
 """A client that vanished without a word is missed after a heartbeat and its patience, 25 s."""
 ACTORS_REST_S = 120.0
 """Actors leave memory after a minute of idling, a quarter of it late at most; and some hold others."""
+BACK_S = 60.0
 FDS_SLACK = 12
 """Connections to Postgres come and go with load: a pool of ten, and one that is being opened."""
 TASKS_SLACK = 4
 """An HTTP request that is being served, such as the one that asks, has some of its own."""
 METRIC = re.compile(r"^(\w+)(?:\{(\w+)=\"([^\"]+)\"\})? ([0-9.e+]+)$", re.MULTILINE)
+CRASHES = {
+    "educonnect_actor_restarts_total": "crashed actor:",
+    "educonnect_actor_give_ups_total": "actor given up:",
+    "educonnect_hook_failures_total": "crash while an actor was put away",
+    "educonnect_journal_poisoned_total": "entry that the database cannot take",
+    "educonnect_http_crashes_total": "crashed HTTP connection",
+}
+"""Counters of what is always a fault of ours."""
 POOLS_AT_REST = ("session",)
 POOLS_AT_LONG_REST = ("session", "device", "user", "channel", "community")
 
@@ -44,6 +53,8 @@ class Rest(Struct, frozen=True):
     actors: dict[str, int]
     threads: int
     tasks: int
+    crashes: dict[str, int] = {}
+    """By what crashed: actors and entries of the journal, which no fault of the world is to bring down."""
 
     def __str__(self) -> str:
         actors = ", ".join(f"{count} {name}" for name, count in sorted(self.actors.items()) if count) or "none"
@@ -67,15 +78,20 @@ async def look_at_rest(stage: Stage, like: Sequence[Rest] = (), *, thorough: boo
 
 async def look(stage: Stage, number: int) -> Rest:
     """One gateway as it is now."""
+    with trio.fail_after(BACK_S):
+        await stage.wait_gateway(number)
     pid = stage.gateway_pid(number)
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"http://127.0.0.1:{stage.ports[number]}/metrics")).text
     sockets, tasks, actors = 0, 0, {}
+    crashes: dict[str, int] = {}
     for name, _, label, figure in METRIC.findall(text):
         if name == "educonnect_sockets":
             sockets = int(float(figure))
         elif name == "educonnect_tasks":
             tasks = int(float(figure))
+        elif name in CRASHES and float(figure):
+            crashes[f"{CRASHES[name]} {label}".strip()] = int(float(figure))
         elif name == "educonnect_actors":
             actors[label] = int(float(figure))
     await trio.sleep(0.2)
@@ -90,6 +106,7 @@ async def look(stage: Stage, number: int) -> Rest:
         actors,
         process.num_threads(),
         tasks,
+        crashes,
     )
 
 

@@ -211,6 +211,7 @@ class Rounds:
         devices = [member.login.device for party in parties if party.name != "poor" for member in party.members]
         self.hand = Hand(stage, crews, _rooms(parties), devices, bridge, poor.cut if poor is not None else None)
         self._background = background
+        self._crashed: dict[int, dict[str, int]] = {}
         self._told: set[str] = set()
         """What is wrong with the log stays wrong; it is said in the round in which it came to light."""
         self._faults: list[str] = []
@@ -252,6 +253,7 @@ class Rounds:
             await self._converge(probe, time.monotonic())
             outcome.wrong += [f"after healing: {wrong}" for wrong in probe.wrong]
         await self._judge(outcome, windows)
+        outcome.wrong += await self._crashes()
         outcome.seconds = time.monotonic() - began
         outcome.others_cores = witness.others_cores()
         return outcome
@@ -386,6 +388,18 @@ class Rounds:
         outcome.wrong += self._faults
         self._faults = []
         self._latest_posts = []
+
+    async def _crashes(self) -> list[str]:
+        """What crashed in gateways since the last round, though nothing of the world may bring it down."""
+        wrong = []
+        for gateway in range(self._options.gateways):
+            rest = await look(self._stage, gateway)
+            before = self._crashed.get(rest.pid, {})
+            for what, count in rest.crashes.items():
+                if count > before.get(what, 0):
+                    wrong.append(f"crashed: gateway {gateway + 1}: {count - before.get(what, 0)} × {what}")
+            self._crashed[rest.pid] = rest.crashes
+        return wrong
 
     async def _log(self) -> list[tuple[int, int, int, int, bytes]]:
         async def work(connection: asyncpg.Connection) -> list[asyncpg.Record]:
