@@ -70,6 +70,8 @@ ARRAY_BYTES = 3
 REPAIR = Alarm("repair")
 RETRY = Alarm("retry")
 SYSTEM = 0
+TRACED_MAX = 256
+"""Followed events that wait for their flush, of one channel; of more than these nothing is told."""
 
 
 class ChannelLimits(Struct, frozen=True):
@@ -261,8 +263,8 @@ class Channel:
 
     def _heard(self, event: Heard) -> None:
         self._learn_version(event.audience_version)
-        if event.trace is not None and self.live:
-            self.traced = {**(self.traced or {}), event.seq: (event.trace, self._ctx.now())}
+        if event.trace is not None:
+            self._note_trace(event.seq, event.trace)
         self._ready(self.tail.hear(event.seq, event.frame))
         self._mind_the_gap()
 
@@ -293,7 +295,7 @@ class Channel:
         self.held_bytes += sum(map(len, frames))
         if self.held_bytes <= self._limits.held_bytes_max:
             return
-        self.outgoing, self.held_bytes = [], 0
+        self.outgoing, self.held_bytes, self.traced = [], 0, None
         self._near.tallies.audience_held += len(self.live)
         self._greet()
         for follower in list(self.live.values()):
@@ -576,6 +578,14 @@ class Channel:
                 follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=True))
         if self.traced:
             self._say_flushed(len(frames))
+
+    def _note_trace(self, seq: int, trace: Trace) -> None:
+        """Somebody follows an event that is about to leave; one that left before it was heard, in a page that was read, is no news."""
+        if self.live and (self.tail.head is None or seq > self.tail.head):
+            if self.traced is None:
+                self.traced = {}
+            if len(self.traced) < TRACED_MAX:
+                self.traced[seq] = (trace, self._ctx.now())
 
     def _say_flushed(self, events: int) -> None:
         """Tells who follows them that events have left for the sockets; what is missing one before it has not."""
