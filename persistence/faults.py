@@ -39,7 +39,7 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Rea
     ((asyncpg.IdleInTransactionSessionTimeoutError, asyncpg.PostgresConnectionError), "lost"),
     ((asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError), "timeout"),
     (asyncpg.TransactionRollbackError, "conflict"),
-    (asyncpg.InsufficientResourcesError, "exhausted"),
+    ((asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError), "exhausted"),  # a disk that is full, or broken
     (asyncpg.ReadOnlySQLTransactionError, "read only"),
     (ConnectionError, "lost"),
 )

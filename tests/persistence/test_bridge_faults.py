@@ -179,3 +179,12 @@ def test_only_a_loss_while_committing_a_change_is_unknown(phase: Phase, readonly
 )
 def test_what_the_work_itself_raised_is_left_alone(error: Exception) -> None:
     assert translate(error, Phase.WORKING, readonly=False, connection_closed=False) is error
+
+
+@pytest.mark.parametrize("phase", [Phase.WORKING, Phase.COMMITTING])
+@pytest.mark.parametrize("error", [asyncpg.DiskFullError("no space left"), asyncpg.PostgresIOError("could not read block 7")])
+def test_a_full_or_broken_disk_is_the_worlds_fault_and_not_the_entrys(error: Exception, phase: Phase) -> None:
+    """Taken for the entry's own, it would be refused for good, and its author told that it cannot be stored."""
+    told = translate(error, phase, readonly=False, connection_closed=False)
+    assert isinstance(told, Unavailable)
+    assert told.reason == "exhausted"
