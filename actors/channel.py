@@ -186,7 +186,7 @@ class Channel:
         self.flushing = False
         self.flushed_at = 0.0
         self.since = 0.0
-        """When the first of what waits for a flush came."""
+        """When the first event that waits for a flush came."""
         self.events = 0
         """Flushed since this actor was built; and `pushed`, to how many followers each."""
         self.pushed = 0
@@ -282,6 +282,8 @@ class Channel:
         if not frames:
             return
         if self.live:
+            if not self.outgoing:
+                self.since = self._ctx.now()
             self.outgoing.extend(frames)
             if self.stale:
                 self._hold(frames)
@@ -290,8 +292,6 @@ class Channel:
         self._meet_waiting()
 
     def _hold(self, frames: Sequence[bytes]) -> None:
-        if not self.held_bytes:
-            self.since = self._ctx.now()
         self.held_bytes += sum(map(len, frames))
         if self.held_bytes <= self._limits.held_bytes_max:
             return
@@ -537,9 +537,8 @@ class Channel:
         """After what waits in the inbox now, so that one burst of events is one message to each follower; later while it is busy."""
         if self.flushing:
             return
-        self.since = self._ctx.now()
         cost_s = len(self.live) * FLUSH_COST_S
-        busy = self.since - self.flushed_at < BUSY_FLUSHES * cost_s
+        busy = self._ctx.now() - self.flushed_at < BUSY_FLUSHES * cost_s
         wait_s = min(HOLD_FLUSHES * cost_s, HOLD_MAX_S) if busy else 0.0
         if wait_s > 0.0:
             self.flushing = True

@@ -166,3 +166,25 @@ def test_who_never_said_hello_is_nobody_in_the_farewell_and_in_the_counts() -> N
     Line(stage).drop()
     assert [(farewell.user, farewell.device, farewell.frames_in) for farewell in told] == [(0, 0, 0)]
     assert not any(stage.near.tallies.sessions.values())
+
+
+def test_a_wait_is_that_of_the_event_that_came_first_and_not_of_one_that_left_before() -> None:
+    """Who joins a busy channel makes leave what is held: what comes next waits from its own coming on."""
+    stage = Stage()
+    for user in range(1, 101):
+        follower(stage, user, user + 10)
+    for seq in (1, 2):
+        stage.exchange.heard(STREAM, 99, seq, 0, frame(seq))
+        stage.run()
+    stage.wait(0.0014)
+    late = stage.connect(200, 210, cursors=[Cursor(STREAM, 2)])
+    stage.answer(ReadAfter, Events(SPACE, 2, 0, (), False))
+    late.hear()
+    before = stage.near.tallies.flush_wait_s.sum
+    assert before == pytest.approx(0.0014)
+    stage.wait(0.0006)
+    stage.exchange.heard(STREAM, 99, 3, 0, frame(3))
+    stage.run()
+    stage.wait(0.0005)
+    assert len(late.hear()) == 1, "the third has left, when the second would have"
+    assert stage.near.tallies.flush_wait_s.sum - before == pytest.approx(0.0004)
