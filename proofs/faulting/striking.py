@@ -300,11 +300,25 @@ class Hand:
     async def _fill_disk(self, strike: Strike, _: Random) -> str:
         with self._window(EVERYWHERE):
             with self._stage.full_disk():
-                await trio.sleep(strike.for_s)
-            self._healed(strike, time.monotonic())
+                ends = trio.current_time() + strike.for_s
+                refused = await self._wants_room()
+                await trio.sleep_until(ends)
+            self._healed(strike, time.monotonic(), refused)
             with trio.move_on_after(FOUND_S):
                 await self._answers()
         return ""
+
+    async def _wants_room(self) -> str:
+        """What Postgres says to who wants more than what it has reserved."""
+
+        async def work(connection: asyncpg.Connection) -> None:
+            await connection.execute("create temp table room on commit drop as select repeat(n::text, 500) from generate_series(1, 9999) n")
+
+        try:
+            await self._bridge.run(work, deadline_s=2.0)
+        except StorageError as error:
+            return f"Postgres said: {str(error).splitlines()[0]}"
+        return "Postgres found room"
 
     async def _answers(self) -> None:
         """Waits until Postgres writes again."""
