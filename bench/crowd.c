@@ -6,7 +6,8 @@
  * Several of these processes make one crowd, each with whole rooms and with a loopback address of its own, so that neither descriptors nor
  * ports run out. All members of a room are here, so that the time from a post to each delivery is read from one clock.
  *
- * rate: posts at a rate, whatever is unanswered; times count from when each was due. POSTERS members, spread evenly, take turns.
+ * rate: posts at a rate, whatever is unanswered; times count from when each was due. POSTERS members, spread evenly, take turns, each
+ *       in another room than the one before.
  * say:  N posts with W of them under way at any time, room after room, so that the load is the same however many rooms there are.
  *
  * Invariant: every delivery is checked. A post counts when each member of its room has got it exactly once, byte for byte, at the same
@@ -64,7 +65,7 @@ static unsigned char buffer[RECEIVE_BYTES];
 static double stall_s = 20, run_began, cpu_began, progressed, rate_per_s;
 static enum mode mode;
 static bool told_ready = true;
-static uint32_t run_number, posters;
+static uint32_t run_number, posters, poster_step;
 static uint64_t total_target, total_sent, total_done, deliveries, deliveries_room, answered, bytes_in, bytes_out;
 
 static void put(struct member *m, int opcode, const void *payload, size_t length) { bytes_out += put_frame(m->fd, opcode, payload, length); }
@@ -107,9 +108,10 @@ static void post_due(void) {
     while (total_sent < total_target) {
         double due = run_began + total_sent / rate_per_s;
         if (due > now) { set_timer(due); return; }
-        post_as((uint64_t)(total_sent % posters) * connected / posters, due);
+        post_as((total_sent * poster_step % posters) * connected / posters, due);
     }
 }
+static uint32_t common_divisor(uint32_t a, uint32_t b) { return b ? common_divisor(b, a % b) : a; }
 static void check_done(struct post *post) {
     progressed = now_s();
     if (!post->answered || post->delivered != rooms[members[post->sender].room].count) return;
@@ -351,6 +353,8 @@ static void obey(const char *line) {
     } else if (sscanf(line, "rate %lf %lf %u", &rate_per_s, &seconds, &posters) == 3) {
         begin(RATE, rate_per_s * seconds);
         if (!posters || (int)posters > connected) fail("%u posters wanted of %d", posters, connected);
+        /* From one to the next by the golden section, so that they come from all rooms and not from one after the other. */
+        for (poster_step = posters * 0.618 + 1; common_divisor(poster_step, posters) != 1;) poster_step++;
         post_due();
     } else if (sscanf(line, "say %llu %u", &count, &window) == 2) {
         begin(SAY, count);
