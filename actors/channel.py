@@ -143,6 +143,7 @@ class Channel:
         "held_bytes",
         "joining",
         "live",
+        "meeting",
         "older",
         "outgoing",
         "pushed",
@@ -178,6 +179,8 @@ class Channel:
         """Those tickets, by session."""
         self.waiting: list[Follower] = []
         """Those whose page reached beyond this gateway's tail, or came while the audience is not known: live as soon as may be."""
+        self.meeting: Sequence[Follower] = ()
+        """Those of them that are being met now, so that a crash over one is told to all."""
         self.outgoing: list[bytes] = []
         self.held_bytes = 0
         """Of `outgoing`, what came while it could not go."""
@@ -250,7 +253,7 @@ class Channel:
             for follower in self.live.values():
                 community.tell(Present(follower.user, -1))
         self._greet()
-        for follower in (*self.live.values(), *self.joining.values(), *self.waiting):
+        for follower in dict.fromkeys((*self.live.values(), *self.joining.values(), *self.meeting, *self.waiting)):
             self._greet_first(follower)
             follower.outlet.send(encode(Lagged(self._stream)))
             follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
@@ -305,9 +308,10 @@ class Channel:
 
     def _meet_waiting(self) -> None:
         if self.waiting and not self.stale:
-            waiting, self.waiting = self.waiting, []
-            for follower in waiting:
+            self.meeting, self.waiting = self.waiting, []
+            for follower in self.meeting:
                 self._meet(follower, follower.after)
+            self.meeting = ()
 
     def _mind_the_gap(self) -> None:
         if self.tail.gap and self.repair is None and not self.reading and self.tail.head is not None:
@@ -464,25 +468,27 @@ class Channel:
 
     def _admit(self, audience: Audience) -> None:
         """Those who came while the audience was not known: the ones it was asked about are let in or not, later ones are read for again."""
-        waiting, self.waiting = self.waiting, []
-        for follower in waiting:
+        self.meeting, self.waiting = self.waiting, []
+        for follower in self.meeting:
             if follower.user in audience.users:
                 self._meet(follower, follower.after)
             else:
                 self._read_for(follower)
+        self.meeting = ()
 
     # What Postgres answers
 
     def _answered(self, message: Answered) -> None:
         ticket, result = message.ticket, message.result
         if ticket in self.joining:
-            follower = self.joining.pop(ticket)
+            follower = self.joining[ticket]
             del self.asking[follower.key]
             if isinstance(result, Events):
                 self._joined(follower, result)
             else:
                 assert isinstance(result, Denied)
                 self._fail(follower, result.code, result.detail)
+            del self.joining[ticket]  # not before: a crash over its page sends this one back to its cursor, too
         elif ticket == self.reading:
             self.reading = 0
             self._repaired(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.channel import HOLD_MAX_S, ChannelLimits
+from actors.channel import HOLD_MAX_S, Channel, ChannelLimits, Follower
 from actors.storage import Audience, CheckAudience, Denied, Events, Fact, Head, Heads, ReadAfter, ReadHeads, Row
 from protocol.codec import encode, encode_event
 from protocol.codes import Code
@@ -407,6 +407,40 @@ def test_a_channel_that_crashes_sends_its_followers_back_to_their_cursors() -> N
     assert seqs(line) == [1]
     hear(stage, 2)
     assert seqs(line) == [2]
+
+
+def test_a_crash_over_a_page_sends_also_whose_page_it_was_back_to_the_cursor() -> None:
+    stage = Stage()
+    line = follower(stage)
+    joining = stage.connect(2, 12, cursors=[Cursor(STREAM, 0)])
+    joining.hear()
+    stage.answer(ReadAfter, Events(SPACE, 1, 0, (Row(1, 9, 1, None),), False))  # type: ignore[arg-type]
+    assert len(stage.crashes) == 1
+    assert line.hear() == joining.hear() == [Lagged(STREAM)]
+    joining.say(Follow(2, STREAM, 0))
+    stage.answer(ReadAfter, Events(SPACE, 1, 0, rows(1, 1), False))
+    assert seqs(joining) == [1]
+
+
+def test_a_crash_over_one_of_those_who_wait_sends_all_of_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    line = follower(stage, version=1)
+    hear(stage, 1, version=2)
+    waiting = [stage.connect(user, user + 10, cursors=[Cursor(STREAM, 1)]) for user in (2, 3, 4)]
+    for other in waiting:
+        stage.answer(ReadAfter, Events(SPACE, 1, 2, (), False))
+        other.hear()
+    met: list[int] = []
+
+    def answer(channel: Channel, follower: Follower, upto: int, *, live: bool) -> None:
+        met.append(follower.user)
+        raise RuntimeError("over the first of them")
+
+    monkeypatch.setattr(Channel, "_answer", answer)
+    stage.answer(CheckAudience, Audience(2, frozenset({1, 2, 3, 4})))
+    assert met == [2] and len(stage.crashes) == 1
+    assert [type(frame) for frame in line.hear()] == [Event, Lagged]
+    assert [other.hear() for other in waiting] == [[Lagged(STREAM)]] * 3
 
 
 @pytest.mark.parametrize(("quality", "told"), [(LinkQuality.GOOD, True), (LinkQuality.TWO_G, False)])
