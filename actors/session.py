@@ -118,6 +118,8 @@ class SessionLimits(Struct, frozen=True):
     held_frames_max: int = 128
     """Commands that wait while the device attaches: a client may send before it is welcomed. As many are passed over behind a ticket that
     was not taken."""
+    held_bytes_max: int = 2 * MESSAGE_BYTES_MAX
+    """Of those that wait: what was read of a message keeps all of it in memory, and it may be long until the database answers."""
     greeting_s: float = 0.1
     """How long a resumed session's cursors may take to be read, for one message to answer them all. A read takes a few milliseconds."""
     asks_max: int = 16
@@ -178,6 +180,7 @@ class Session:
         "frames",
         "greeting",
         "held",
+        "held_bytes",
         "lags",
         "opened_s",
         "opening",
@@ -218,6 +221,8 @@ class Session:
         self.greeting: Greeting | None = None
         """What a resumed session's client is to be told before anything else."""
         self.held: list[AnyCommand] | None = None
+        """What was sent before it is open, and (`held_bytes`) how long that was."""
+        self.held_bytes = 0
         self.follows: dict[int, int] | None = None
         """The streams that are followed, each by which `Follow`."""
         self.watches: set[int] | None = None
@@ -328,7 +333,7 @@ class Session:
             return
         for raw in frames:
             try:
-                self._command(decode_command(raw))
+                self._command(decode_command(raw), len(raw))
             except BadFrame as bad:
                 self._bad(bad)
             except Illegal as illegal:
@@ -350,7 +355,7 @@ class Session:
         else:
             self._end(Code.BAD_FRAME, bad.detail)
 
-    def _command(self, command: AnyCommand) -> None:
+    def _command(self, command: AnyCommand, size_bytes: int) -> None:
         self.frames += 1
         self.state, before = step(self.state, type(command)), self.state
         if isinstance(command, Hello):
@@ -361,17 +366,20 @@ class Session:
             self.state = before
             self._end(Code.BYE, "")
         elif before in (State.ATTACHING, State.RESUMING):
-            self._hold(command)
+            self._hold(command, size_bytes)
         elif before is State.TURNED:
             self._pass_over()
         else:
             self._work(command)
 
-    def _hold(self, command: AnyCommand) -> None:
+    def _hold(self, command: AnyCommand, size_bytes: int) -> None:
+        limits = self._limits
         if self.held is None:
             self.held = []
-        if len(self.held) >= self._limits.held_frames_max:
-            self._end(Code.FLOOD, f"at most {self._limits.held_frames_max} frames may be sent before Welcome")
+        self.held_bytes += size_bytes
+        if len(self.held) >= limits.held_frames_max or self.held_bytes > limits.held_bytes_max:
+            detail = f"at most {limits.held_frames_max} frames of {limits.held_bytes_max} bytes together may be sent before Welcome"
+            self._end(Code.FLOOD, detail)
             return
         self.held.append(command)
 

@@ -135,6 +135,18 @@ def test_what_is_held_before_the_welcome_is_bounded() -> None:
     assert goodbye(line).code is Code.FLOOD
 
 
+def test_what_is_held_before_the_welcome_is_bounded_in_bytes_too() -> None:
+    """What is read of a message keeps all of it: two hundred sockets that wait for the database would hold a gigabyte and a half."""
+    stage = Stage(CastLimits(session=SessionLimits(held_bytes_max=10_000)))
+    line = Line(stage)
+    line.say(Hello(1, stage.token(1, 11), 11))
+    for number in range(1, 4):
+        line.mutate(number, Say(7, "x" * 3000))
+    assert line.closed is None
+    line.mutate(4, Say(7, "x" * 3000))
+    assert goodbye(line).code is Code.FLOOD
+
+
 def test_a_second_hello_is_illegal() -> None:
     stage = Stage()
     line = stage.connect()
