@@ -9,8 +9,10 @@ else raises `GeneratorFailed`.
 from __future__ import annotations
 
 import subprocess
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -100,10 +102,15 @@ class Beats(msgspec.Struct, frozen=True):
 class _Process:
     """One running generator. One order at a time."""
 
-    def __init__(self, process: trio.Process, seats: int) -> None:
+    def __init__(self, process: trio.Process, rooms: Sequence[CrowdRoom]) -> None:
         self._process = process
         self._unread = b""
-        self.seats = seats
+        self._ends = list(accumulate(len(room.seats) for room in rooms))
+        self.seats = self._ends[-1]
+
+    def whole_rooms(self, seats: int) -> int:
+        """The first so many seats, and the rest of the last one's room."""
+        return self._ends[bisect_left(self._ends, seats)] if seats else 0
 
     async def order(self, order: str, answer: type[T], patience_s: float) -> T:
         assert self._process.stdin is not None
@@ -140,12 +147,14 @@ class Crowd:
     def seats(self) -> int:
         return sum(process.seats for process in self._processes)
 
-    async def connect(self, count: int, patience_s: float = ANSWER_S) -> None:
-        """Opens sockets until there are `count`, each process its share, and waits until all are welcomed and live."""
-        share = [count * process.seats // self.seats for process in self._processes]
-        share[0] += count - sum(share)
-        orders = [f"connect {min(some, process.seats)}" for some, process in zip(share, self._processes, strict=True)]
-        await self._all(orders, _Answer, patience_s)
+    async def connect(self, count: int, patience_s: float = ANSWER_S) -> int:
+        """Opens sockets until there are `count`, each process its share, and waits until all are welcomed and live.
+
+        Returns how many there are: a room is filled at once, since who came later would be sent what was posted meanwhile.
+        """
+        counts = [process.whole_rooms(-(-count * process.seats // self.seats)) for process in self._processes]
+        await self._all([f"connect {some}" for some in counts], _Answer, patience_s)
+        return sum(counts)
 
     async def beats(self) -> Beats:
         """Pings answered since this was last asked."""
@@ -245,7 +254,7 @@ async def open_crowd(
             path = folder / f"crowd-{number}"
             write_plan(part, ports, f"127.0.0.{FIRST_ADDRESS + number}", stall_s, path)
             process = await stack.enter_async_context(_opened(program, path))
-            processes.append(_Process(process, sum(len(room.seats) for room in part)))
+            processes.append(_Process(process, part))
         yield Crowd(processes)
 
 

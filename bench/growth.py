@@ -85,13 +85,14 @@ async def _sockets(size: Size, options: Options, say: Say) -> list[Measured]:
         rooms = await stage.ours.rooms(most // MEMBERS, MEMBERS)
         async with seated(stage.ours, rooms, stage.folder, inbox=False) as crowd, floors.seated(rooms, stage.folder) as beneath:
             for sockets in size.sockets:
-                await crowd.connect(sockets, CONNECT_S)
-                await beneath.connect(sockets, CONNECT_S)
+                here = await crowd.connect(sockets, CONNECT_S)
+                below = await beneath.connect(sockets, CONNECT_S)
+                assert here == below, "the same rooms are at both"
                 rounds = [await _round(stage, crowd, floors.pids, beneath, size.posts) for _ in range(-1, options.rounds)][1:]
                 ours_us, floor_us = (median(pair[n] for pair in rounds) for n in (0, 1))
                 ratios.append(median(mine / its for mine, its in rounds))
                 say(
-                    f"growth: {sockets:,} sockets: {' '.join(f'{mine:.2f}' for mine, _ in rounds)} µs a delivery, "
+                    f"growth: {here:,} sockets: {' '.join(f'{mine:.2f}' for mine, _ in rounds)} µs a delivery, "
                     f"{' '.join(f'{its:.2f}' for _, its in rounds)} of the floor: {ratios[-1]:.2f} times"
                 )
                 name = f"durable fan-out at {sockets:,} sockets, rooms of {MEMBERS}"

@@ -57,6 +57,15 @@ async def test_a_crowd_with_one_fault_yields_no_figure(fault: Fault, tmp_path: P
             await generators.say(6, 2)
 
 
+async def test_a_crowd_that_grows_takes_in_whole_rooms(tmp_path: Path) -> None:
+    rooms = [Room(stream, tuple(Person(n, stream * 10 + n, "") for n in range(MEMBERS))) for stream in (50, 51, 52)]
+    async with open_floors(1) as floors, floors.seated(rooms, tmp_path) as generators:
+        assert await generators.connect(MEMBERS + 1) == 2 * MEMBERS
+        assert (await generators.say(4, 2)).deliveries == 4 * MEMBERS
+        assert await generators.connect(3 * MEMBERS) == 3 * MEMBERS
+        assert (await generators.say(6, 2)).deliveries == 6 * MEMBERS
+
+
 async def test_the_floor_delivers_to_each_process_of_a_crowd_and_what_it_delivers_is_checked(tmp_path: Path) -> None:
     rooms = [Room(stream, tuple(Person(n, stream * 10 + n, "") for n in range(MEMBERS))) for stream in (50, 51, 52)]
     async with open_floors(2) as floors, floors.seated(rooms, tmp_path) as generators:
