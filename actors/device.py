@@ -105,6 +105,7 @@ class Device:
     __slots__ = (
         "_ctx",
         "_gateway",
+        "_held",
         "_id",
         "_journal",
         "_limits",
@@ -118,8 +119,17 @@ class Device:
     )
 
     def __init__(
-        self, id: int, ctx: Context[DeviceMessage], store: Store, journal: Journal, link: Link, gateway: int, limits: DeviceLimits
+        self,
+        id: int,
+        ctx: Context[DeviceMessage],
+        store: Store,
+        journal: Journal,
+        link: Link,
+        gateway: int,
+        limits: DeviceLimits,
+        held: dict[int, int],
     ) -> None:
+        """`held` is `Neighbourhood.held`."""
         self._id = id
         self._ctx = ctx
         self._store = store
@@ -127,6 +137,7 @@ class Device:
         self._link = link
         self._gateway = gateway
         self._limits = limits
+        self._held = held
         self.generation = 0
         self.overtaken = 0
         """The highest generation heard of from elsewhere: an attachment whose answer comes after that news may be older than it."""
@@ -155,6 +166,7 @@ class Device:
         return self.holder is None and not self.asking and not self.in_flight
 
     def stopped(self) -> None:
+        self._held.pop(self._id, None)
         for holder in (*self.asking, *((self.holder,) if self.holder else ())):
             holder.session.tell_control(Kick(Code.FAULT, "the server restarts this device's part", 0))
 
@@ -174,7 +186,7 @@ class Device:
                 if self.holder is not None:
                     self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
                 self.holder = asked
-                self.generation = attached.generation
+                self.generation = self._held[self._id] = attached.generation
                 self.in_flight = None
                 if attached.previous_gateway not in (0, self._gateway):
                     self._link.announce(TAKEOVER_TOPIC, takeover_payload(self._id, attached.generation))
@@ -197,12 +209,16 @@ class Device:
             self._link.announce(TAKEOVER_TOPIC, takeover_payload(self._id, result.generation))
         if self.holder is not None:
             self.holder.session.tell_control(Kick(Code.OVERLOAD, "another socket of this device attached late; come back", BUSY_WAIT_MS))
-            self.holder = None
+            self._let_go()
 
     def _detach(self, session_key: int) -> None:
         self.asking = tuple(holder for holder in self.asking if holder.key != session_key)
         if self.holder is not None and self.holder.key == session_key:
-            self.holder = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.holder = None
+        self._held.pop(self._id, None)
 
     def _taken_over(self, generation: int) -> None:
         if generation <= self.generation:
@@ -210,7 +226,7 @@ class Device:
         self.overtaken = max(self.overtaken, generation)
         if self.holder is not None:
             self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
-            self.holder = None
+            self._let_go()
 
     def _submit(self, message: Submit) -> None:
         holder = self.holder

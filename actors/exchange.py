@@ -212,9 +212,12 @@ class Exchange:
                     channel.tell_control(HeadIs(head.head, head.audience_version))
 
     def generations_are(self, result: Result) -> None:
-        """Whose devices these are by now."""
+        """Whose devices these are by now; almost always still whose they were."""
         if isinstance(result, Generations):
+            held = self._near.held
             for id, generation in result.generations:
+                if generation <= held.get(id, -1):
+                    continue
                 device = self._near.devices.find(id)
                 if device is not None:
                     device.tell_control(TakenOver(generation))

@@ -26,12 +26,14 @@ class Reached(Protocol):
 class Neighbourhood:
     """The pools of one gateway, by what they hold."""
 
-    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "sessions", "tallies", "tracer", "users")
+    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "held", "sessions", "tallies", "tracer", "users")
 
     def __init__(self) -> None:
         self.followed: dict[int, Reached] = {}
         """The streams with a live follower here, kept by their channels. Fewer than the channels: those are made for whatever stream a
         client names, also one that it may not read or that does not exist, and stay for a minute."""
+        self.held: dict[int, int] = {}
+        """The devices with a socket here, each with the generation that its socket was given; kept by the devices."""
         self.tallies = Tallies()
         self.farewell: Callable[[Farewell], None] = ignore
         """Told of every session that ends."""

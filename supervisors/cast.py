@@ -87,7 +87,7 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
         return Session(key, ctx, outlet, ports.store, ports.tokens, near, limits.session, exchange.overtake)
 
     def device(key: int, ctx: Context[DeviceMessage]) -> Actor[DeviceMessage]:
-        return Device(key, ctx, ports.store, ports.journal, ports.link, ports.gateway, limits.device)
+        return Device(key, ctx, ports.store, ports.journal, ports.link, ports.gateway, limits.device, near.held)
 
     def user(key: int, ctx: Context[UserMessage]) -> Actor[UserMessage]:
         return User()
@@ -126,7 +126,7 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
         return Watch(
             ctx,
             ports.store,
-            keys=lambda: tuple(devices),
+            keys=lambda: tuple(near.held),
             ask=ReadGenerations,
             compare=exchange.generations_are,
             interval_s=interval_s(limits.device_interval_s, limits.device_interval_alone_s),

@@ -73,6 +73,39 @@ def test_a_takeover_elsewhere_that_nobody_announced_is_found_by_comparing_genera
     assert line.closed is not None and line.closed[0] == Code.TAKEN_OVER
 
 
+def test_a_comparison_of_generations_disturbs_only_devices_to_which_it_is_news() -> None:
+    stage = Stage()
+    line = stage.connect(generation=3)
+    turns = stage.turns.pools["device"].counts
+    before = turns.handled
+    stage.exchange.generations_are(Generations(((11, 3), (11, 2))))
+    stage.run()
+    assert turns.handled == before
+    stage.exchange.generations_are(Generations(((11, 4),)))
+    stage.run()
+    assert line.closed is not None and line.closed[0] == Code.TAKEN_OVER
+
+
+def test_only_devices_that_have_a_socket_here_are_compared() -> None:
+    stage = Stage()
+    stage.exchange.up()
+    stage.cast.wake()
+    first, second, third = (stage.connect(user, user + 10, generation=3) for user in (1, 2, 3))
+    first.drop()
+    stage.exchange.generations_are(Generations(((12, 4),)))
+    stage.run()
+    assert second.closed is not None and third.closed is None
+    stage.wait(10.1)
+    assert stage.asked(ReadGenerations) == [ReadGenerations((13,))]
+    stage.answer(ReadGenerations, Generations(((13, 3),)))
+    device = stage.near.devices.find(13)
+    assert device is not None
+    device.tell("nonsense")  # type: ignore[arg-type]
+    stage.run()
+    stage.wait(30)
+    assert not stage.asked(ReadGenerations), "a device that crashed holds no socket"
+
+
 def test_an_append_that_finds_a_newer_generation_ends_the_socket() -> None:
     stage = Stage()
     line = stage.connect()
