@@ -9,7 +9,7 @@ import pytest
 
 from actors.cell import Context, Pool, Ref, Timer
 from actors.inbox import InboxSpec, Overflow
-from supervisors.pool import ControlFlood, PoolFailed
+from supervisors.pool import SWEEP_SLICE_MAX, ControlFlood, PoolFailed
 from supervisors.timers import COMPACTION_LEAST
 from tests.supervisors.stage import Act, Player, Scripted, Stage, crash, stop, tell
 
@@ -477,7 +477,7 @@ def test_a_crash_in_passivate_is_a_crash_like_any_other() -> None:
 def test_sweeping_looks_at_a_slice_at_a_time_and_still_reaches_everyone() -> None:
     stage = Stage()
     pool = stage.pool(passivate_after_s=60.0)
-    for number in range(1000):
+    for number in range(4 * SWEEP_SLICE_MAX):
         pool.get(str(number))
     stage.run()
     largest, before = 0, len(pool)
@@ -485,7 +485,7 @@ def test_sweeping_looks_at_a_slice_at_a_time_and_still_reaches_everyone() -> Non
         stage.time_s = stage.turns.next_deadline_s()
         stage.turns.advance()
         largest, before = max(largest, before - len(pool)), len(pool)
-    assert 0 < largest <= 256
+    assert 0 < largest <= SWEEP_SLICE_MAX
     assert stage.time_s <= 1000.0 + 60.0 * 1.6
     assert stage.turns.next_deadline_s() == float("inf"), "nothing wakes an empty pool"
 
