@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.channel import Channel
+from actors.channel import Channel, ChannelLimits
 from actors.messages import Heard, Recheck, Revoke
 from actors.session import SessionLimits
 from actors.storage import Attach, Audience, CheckAudience, Denied, Events, ListSpaces, ReadAfter, SpaceList
@@ -29,6 +29,7 @@ from protocol.frames import (
     Goodbye,
     Granted,
     Hello,
+    Lagged,
     Overview,
     Ping,
     Pong,
@@ -38,6 +39,7 @@ from protocol.frames import (
     Spaces,
     TakeTicket,
     Ticket,
+    Unfollowed,
     Welcome,
 )
 from protocol.operations import Say
@@ -310,6 +312,34 @@ def test_a_crash_of_a_channel_that_was_met_takes_its_promise_back() -> None:
     stage.near.channels.get(7).tell_control(object())  # type: ignore[arg-type]
     stage.run()
     assert stage.crashes and [type(frame).__name__ for frame in line.hear()] == ["Resumed", "Lagged"]
+
+
+def test_a_crash_of_a_channel_that_still_reads_is_told_behind_the_answer() -> None:
+    stage = Stage()
+    line = resume(stage, ticket_for(stage), CURSORS[:2])
+    stage.answer(Attach, attached(2))
+    stage.near.channels.get(7).tell_control(object())  # type: ignore[arg-type]
+    stage.run()
+    assert line.hear() == [Resumed(0, -300_000, 45, (0, 1)), Lagged(7)]
+
+
+@pytest.mark.parametrize("end", ["may not read it any more", "too much waits for the audience"])
+def test_who_is_live_by_the_answer_and_is_not_before_it_came_hears_both_in_order(end: str) -> None:
+    stage = Stage(CastLimits(channel=ChannelLimits(held_bytes_max=1)))
+    line = resume(stage, ticket_for(stage), CURSORS[:2])
+    stage.answer(Attach, attached(2))
+    read(stage)
+    assert line.hear() == []
+    if end == "may not read it any more":
+        stage.near.channels.get(7).tell_control(Recheck(1))
+        stage.run()
+        stage.answer(CheckAudience, Audience(1, frozenset()))
+        last: Frame = Unfollowed(7, Code.FORBIDDEN)
+    else:
+        stage.near.channels.get(7).tell(Heard(6, 1, encode_event(7, 6, 9, 1, encode(Said("held")))))
+        stage.run()
+        last = Lagged(7)
+    assert line.hear() == [Resumed(0, -300_000, 45, (1,)), last]
 
 
 def test_who_leaves_before_the_answer_leaves_nothing_behind_in_the_channels_that_were_met() -> None:
