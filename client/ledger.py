@@ -11,7 +11,9 @@ undecided for good, and may be numbered anew without a gap: that happens when a 
 
 The window has two bounds, in mutations and in bytes: after a cut at any point no more than that is sent again.
 
-Invariant: what is sent at once is a run of consecutive numbers that begins at the lowest unanswered one, no longer than the window.
+Invariant: what is sent at once is in order and lies in a run of consecutive numbers that begins at the lowest unanswered one and is no
+longer than the window. Some of the run may have been answered: the run counts all the same, for the server keeps the outcomes of the
+newest numbers, and one number that comes back again and again must not be left behind by those after it.
 """
 
 from __future__ import annotations
@@ -112,10 +114,13 @@ class Ledger:
         """Every mutation without an outcome, in order."""
         return [*self._sent.values(), *self._waiting]
 
-    def put_in_front(self, forgotten: Iterable[Entry]) -> None:
-        """Mutations that were settled and that a restored database has forgotten: they are older than all that waits."""
+    def put_back(self, forgotten: Iterable[Entry]) -> None:
+        """Mutations that were settled and that a restored database has forgotten wait again, in the order in which all were asked for.
+
+        They may be younger than some that wait: one that came back unconsumed does not hold up the outcomes of those behind it.
+        """
         assert not self._sent, "only between sockets"
-        self._waiting.extendleft(reversed(list(forgotten)))
+        self._waiting = deque(sorted((*forgotten, *self._waiting), key=lambda entry: entry.key))
 
     def drop(self, entries: Iterable[Entry]) -> None:
         """These will not be sent."""
@@ -140,8 +145,8 @@ class Ledger:
         self._next_number = number
 
     def take(self, window: int, bytes_max: int, entries_max: int, window_bytes: int = ANY_BYTES, weigh: Weigh = weigh_alone) -> list[Entry]:
-        """What goes into the next message, in order; new ones get their numbers here. Not more than `window` are unanswered afterwards,
-        and they do not weigh more than `window_bytes`.
+        """What goes into the next message, in order; new ones get their numbers here. Afterwards no number is sent that is `window` or
+        more above the lowest unanswered one, and what is unanswered does not weigh more than `window_bytes`.
 
         One entry is taken even if it alone has more than `bytes_max`, unless that is below zero: the bound is a goal for messages. One
         that alone weighs more than `window_bytes` is sent when nothing else is unanswered.
@@ -149,8 +154,13 @@ class Ledger:
         assert self._next_number, "nothing is sent before Welcome"
         taken: list[Entry] = []
         before: Entry | None = None
-        while self._waiting and bytes_max >= 0 and not self.holding and len(self._sent) < window and len(taken) < entries_max:
+        lowest = next(iter(self._sent), 0)
+        while self._waiting and bytes_max >= 0 and not self.holding and len(taken) < entries_max:
             entry = self._waiting[0]
+            number = entry.number or self._next_number
+            lowest = lowest or number
+            if number >= lowest + window:
+                break
             weight = weigh(entry, before)
             bytes_max -= weight
             if taken and bytes_max < 0:
@@ -159,7 +169,7 @@ class Ledger:
                 break
             self._waiting.popleft()
             if entry.number == 0:
-                entry.number = self._next_number
+                entry.number = number
                 self._next_number += 1
             entry.weight = weight
             self._sent[entry.number] = entry

@@ -172,7 +172,7 @@ class Mutations:
         """The database is back at an earlier time, when `last_number` was the last one decided. To be called before the store is told of
         the new epoch: whoever is killed in between comes here again.
 
-        What was settled since is asked for again, in front and in order. What is undecided is frozen anew, changes with base 0: their
+        What was settled since is asked for again, in the order of asking. What is undecided is frozen anew, changes with base 0: their
         bases are versions of another history. Of a change that was settled under a device before this one nobody can say when that was:
         it is asked for again, too, and is a value that stands there already, or one that has lost and is kept. What names a conflict or a
         refused change by its number is refused here: that number may be another one's now, and a text would go to another record.
@@ -184,7 +184,7 @@ class Mutations:
             self._pendings[kept.key] = Pending(kept.key, kept.operation)
             self._bytes += len(kept.operation)
         entries = [Entry(kept.key, kept.operation) for kept in forgotten]
-        self._ledger.put_in_front(entries)
+        self._ledger.put_back(entries)
         refrozen: list[tuple[int, bytes]] = []
         nameless: list[Entry] = []
         for entry in self._ledger.entries():

@@ -1,4 +1,7 @@
-"""The ledger against a model of the server: contiguous numbers, refusals, cuts; every mutation takes effect once and in order."""
+"""The ledger against a model of the server: contiguous numbers, refusals, cuts; every mutation takes effect once and in order.
+
+The model keeps no more outcomes than a window has mutations: no retry may find its outcome gone.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +45,12 @@ class LedgerAndServer(RuleBasedStateMachine):
     @rule(busy=st.booleans())
     def decide(self, busy: bool) -> None:
         number, key = self.wire.pop(0)
-        if number <= self.last_number:
+        if number > self.last_number + 1 or busy:  # whatever it is: nobody has looked yet whether it was decided
+            self.answers.append((number, False))
+        elif number <= self.last_number:
+            assert number > self.last_number - WINDOW, "the outcome of a retry is gone"
             assert self.outcomes[number] == key, "one number, two mutations"
             self.answers.append((number, True))
-        elif number > self.last_number + 1 or busy:
-            self.answers.append((number, False))
         else:
             self.last_number = number
             self.outcomes[number] = key
@@ -65,6 +69,18 @@ class LedgerAndServer(RuleBasedStateMachine):
             self.ledger.bounce(number)
         if self.ledger.may_rewind:
             self.ledger.rewind()
+
+    @rule(busy=st.lists(st.booleans(), min_size=WINDOW, max_size=WINDOW), lost=st.booleans())
+    def exchange(self, busy: list[bool], lost: bool) -> None:
+        """A whole window, and its answers or none of them."""
+        self.send(1000, WINDOW)
+        for one in busy:
+            if self.wire:
+                self.decide(one)
+        while self.answers and not lost:
+            self.hear()
+        if lost:
+            self.cut()
 
     @rule()
     def cut(self) -> None:
@@ -103,7 +119,7 @@ class LedgerAndServer(RuleBasedStateMachine):
         self.ledger.cut()
         settled = [key for key in forgotten if key in self.settled]
         self.settled = [key for key in self.settled if key not in settled]
-        self.ledger.put_in_front([Entry(key, b"x" * (key % 7)) for key in settled])
+        self.ledger.put_back([Entry(key, b"x" * (key % 7)) for key in settled])
         self.ledger.welcomed(self.last_number)
 
     def teardown(self) -> None:
@@ -122,6 +138,23 @@ class LedgerAndServer(RuleBasedStateMachine):
 TestLedgerAndServer = LedgerAndServer.TestCase
 
 
+def test_no_number_is_sent_a_window_beyond_the_lowest_unanswered_one() -> None:
+    """Numbers that were decided are sent again, one of them comes back for want of room, and the others are answered: the outcome of the
+    one that is left would be gone with the next whole window."""
+    ledger = Ledger(Entry(key, b"x", key if key <= WINDOW else 0) for key in range(1, 3 * WINDOW))
+    ledger.welcomed(WINDOW)
+    assert [entry.number for entry in ledger.take(WINDOW, 1000, 10)] == [1, 2, 3, 4]
+    ledger.bounce(2)
+    for number in (1, 3, 4):
+        ledger.settle(number)
+    ledger.rewind()
+    assert [entry.number for entry in ledger.take(WINDOW, 1000, 10)] == [2, 5]
+    ledger.settle(5)
+    assert ledger.take(WINDOW, 1000, 10) == []
+    ledger.settle(2)
+    assert [entry.number for entry in ledger.take(WINDOW, 1000, 10)] == [6, 7, 8, 9]
+
+
 def test_a_mutation_longer_than_the_window_is_sent_alone() -> None:
     ledger = Ledger(Entry(key, b"x" * size) for key, size in ((1, 5), (2, 500), (3, 5)))
     ledger.welcomed(0)
@@ -136,6 +169,14 @@ def test_numbers_behind_one_that_lost_its_own_are_given_anew() -> None:
     ledger = Ledger([Entry(1, b"", 2), Entry(2, b""), Entry(3, b"", 9)])
     ledger.welcomed(2)
     assert [(entry.key, entry.number) for entry in ledger.take(10, 1000, 10)] == [(1, 2), (2, 3), (3, 4)]
+
+
+def test_what_a_restored_database_forgot_is_asked_for_where_it_stood() -> None:
+    """The one that has no outcome was decided before all of them: it is not left behind, and what follows it stays behind it."""
+    ledger = Ledger([Entry(2, b"", 2), Entry(8, b"")])
+    ledger.put_back([Entry(key, b"") for key in (3, 4, 5)])
+    ledger.welcomed(2)
+    assert [(entry.key, entry.number) for entry in ledger.take(10, 1000, 10)] == [(2, 2), (3, 3), (4, 4), (5, 5), (8, 6)]
 
 
 def test_a_full_ledger_says_so_before_anything_is_stored() -> None:
