@@ -144,7 +144,8 @@ A mutation has an effect that lasts, and it has it exactly once, however often i
 * `Refused` means: it has no effect. The table of codes says whether the number is consumed. With `retry` **no** it is: report it
   to the person, and go on with the next number; nothing behind it is blocked. With **same** or **later** it is not: send the same
   number again, at once or after `wait_ms`.
-* At most `Welcome.limits.in_flight_max` mutations may be unanswered at a time; the others wait in the client's queue.
+* Send no number that is `Welcome.limits.in_flight_max` or more above the lowest unanswered one, however many between them have been
+  answered; the others wait in the client's queue. The outcome of the lowest one could be gone otherwise when it is asked for again.
 * After a reconnect send everything unanswered again, in order. Numbers up to `Welcome.last_number` have been decided: they are
   answered with their stored outcome. The server keeps a bounded number of outcomes per device, never fewer than may be in flight;
   older ones are `TOO_OLD`.
@@ -267,8 +268,8 @@ WRITING: Final = """\
    `tests/vectors/sync.json` too: its scenarios say step by step what a client sends, keeps and shows.
 3. Log in over HTTP, open the socket, send `Hello` with the inbox at cursor 0, and wait for `Welcome`.
 4. Ask for `Overview`, follow the streams that are shown, and apply events by the three-line rule of "Streams and cursors".
-5. Put mutations into a durable queue: number, bytes, state. Send from it, at most `in_flight_max` at a time; remove what is
-   answered for good.
+5. Put mutations into a durable queue: number, bytes, state. Send from it, no number `in_flight_max` above the lowest unanswered
+   one; remove what is answered for good.
 6. Add the heartbeat and the reconnect rule, and then tickets. Now cut the connection at every point you can think of: nothing should
    need another line of code.
 
