@@ -257,6 +257,21 @@ def test_what_comes_close_together_in_a_busy_channel_leaves_together() -> None:
     assert seqs(lines[0]) == list(range(1, 12))
 
 
+@pytest.mark.parametrize(("after_s", "held"), [(0.0007, True), (0.0078, True), (0.0082, False), (1.0, False)])
+def test_a_channel_is_busy_for_ten_times_what_its_last_flush_cost(after_s: float, held: bool) -> None:
+    stage = Stage()
+    lines = [follower(stage, user, user + 10) for user in range(1, 101)]
+    hear(stage, 1)
+    stage.wait(1.0)
+    stage.exchange.heard(STREAM, 99, 2, 0, frame(2))
+    stage.run()
+    assert seqs(lines[0]) == [1, 2]
+    stage.wait(after_s)  # 100 followers at 8 µs
+    stage.exchange.heard(STREAM, 99, 3, 0, frame(3))
+    stage.run()
+    assert seqs(lines[0]) == ([] if held else [3])
+
+
 def test_nothing_is_held_for_longer_than_the_bound_however_many_follow() -> None:
     stage = Stage()
     lines = [follower(stage, user, user + 10) for user in range(1, 1501)]

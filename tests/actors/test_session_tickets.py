@@ -13,6 +13,7 @@ from actors.channel import Channel, ChannelLimits
 from actors.messages import Heard, Recheck, Revoke
 from actors.session import SessionLimits
 from actors.storage import Attach, Audience, CheckAudience, Denied, Events, ListSpaces, ReadAfter, SpaceList
+from actors.tail import RECENT_EVENTS_MAX
 from protocol.codec import encode, encode_event
 from protocol.codes import Code
 from protocol.cursors import pack
@@ -20,6 +21,7 @@ from protocol.entities import SCHEMA
 from protocol.events import Said
 from protocol.frames import (
     Bye,
+    Command,
     Draining,
     Event,
     Failed,
@@ -39,7 +41,10 @@ from protocol.frames import (
     Spaces,
     TakeTicket,
     Ticket,
+    Typing,
+    Unfollow,
     Unfollowed,
+    Watch,
     Welcome,
 )
 from protocol.operations import Say
@@ -234,6 +239,26 @@ def test_a_stranger_shows_one_ticket_and_has_ten_seconds_for_a_token() -> None:
     assert late.closed is not None and late.closed[0] == Code.HELLO_LATE
 
 
+def test_a_stranger_who_shows_a_token_late_has_the_time_that_attaching_takes() -> None:
+    stage = Stage()
+    line = resume(stage, b"nonsense|")
+    stage.wait(9.9)
+    line.hear()
+    line.say(Hello(1, stage.token(1, 11), 11))
+    stage.wait(1.0)
+    stage.answer(Attach, attached(1))
+    assert line.closed is None and isinstance(line.hear()[0], Welcome)
+
+
+def test_by_a_resumed_devices_clock_is_judged_when_something_was_written() -> None:
+    stage = Stage()
+    line = resume(stage, ticket_for(stage))
+    stage.answer(Attach, attached(2))
+    line.mutate(1, Say(7, "by a clock that is five minutes ahead"))
+    ((entry, _),) = stage.journal.entries
+    assert entry.skew_s == -300
+
+
 def test_what_a_stranger_says_behind_a_bad_ticket_is_bounded_and_kept_by_nobody() -> None:
     stage = Stage(CastLimits(session=SessionLimits(held_frames_max=4)))
     line = resume(stage, b"nonsense|", (), Ping(1), Ping(2), Ping(3))
@@ -312,6 +337,40 @@ def test_a_crash_of_a_channel_that_was_met_takes_its_promise_back() -> None:
     stage.near.channels.get(7).tell_control(object())  # type: ignore[arg-type]
     stage.run()
     assert stage.crashes and [type(frame).__name__ for frame in line.hear()] == ["Resumed", "Lagged"]
+
+
+def test_a_cursor_with_a_long_way_to_go_is_brought_behind_the_answer_page_by_page() -> None:
+    stage = Stage()
+    line = resume(stage, ticket_for(stage), CURSORS[:2])
+    stage.answer(Attach, attached(2))
+    stage.answer(ReadAfter, Events(SPACE, 9, 0, rows(6, 7), True))
+    resumed, *events, followed = line.hear()
+    assert resumed == Resumed(0, -300_000, 45, (0, 1)) and followed == Followed(0, 7, 7, False)
+    assert [frame.seq for frame in events if isinstance(frame, Event)] == [6, 7]
+
+
+def test_a_cursor_that_fell_behind_while_it_was_read_is_answered_behind_the_answer() -> None:
+    stage = Stage()
+    other = stage.connect(2, 12, cursors=[CURSORS[0]])
+    read(stage)
+    line = resume(stage, ticket_for(stage), CURSORS[:2])
+    stage.answer(Attach, attached(2))
+    for seq in range(6, 7 + RECENT_EVENTS_MAX):
+        stage.near.channels.get(7).tell(Heard(seq, 0, encode_event(7, seq, 9, 1, encode(Said("meanwhile")))))
+    stage.run()
+    assert other.hear() and line.hear() == []
+    read(stage)
+    assert line.hear() == [Resumed(0, -300_000, 45, (0, 1)), Followed(0, 7, 5, False)]
+
+
+@pytest.mark.parametrize("command", [Follow(9, 7, 5), Unfollow(9, 7), Typing(7), Watch(9, SPACE, True)])
+def test_a_command_that_needs_no_answer_yet_makes_the_answer_come_before_what_it_brings(command: Command) -> None:
+    """Followed anew, a stream would come by itself: nobody would know any more that something is to be said first."""
+    stage = Stage()
+    line = resume(stage, ticket_for(stage), CURSORS[:2])
+    stage.answer(Attach, attached(2))
+    line.say(command)
+    assert line.hear()[0] == Resumed(0, -300_000, 45, (0, 1))
 
 
 def test_a_crash_of_a_channel_that_still_reads_is_told_behind_the_answer() -> None:
