@@ -55,7 +55,7 @@ def test_no_line_of_a_story_is_wider_than_a_page_and_time_only_goes_on() -> None
     lines = draw(told_by(SEED))
     assert max(map(len, lines)) <= WIDTH
     times = [float(line[1:].split()[0]) for line in lines if not line.lstrip().startswith("ms")]
-    assert len(times) > 1_000 and times == sorted(times)
+    assert len(times) > 500 and times == sorted(times)
 
 
 def test_a_story_shows_a_message_from_its_hello_to_its_acknowledgement_and_its_fan_out() -> None:
