@@ -21,8 +21,8 @@ from proofs.faulting.stage import Stage
 
 SOCKETS_REST_S = 45.0
 """A client that vanished without a word is missed after a heartbeat and its patience, 25 s."""
-ACTORS_REST_S = 120.0
-"""Actors leave memory after a minute of idling, a quarter of it late at most; and some hold others."""
+ACTORS_REST_S = 200.0
+"""Actors leave memory after a minute of idling, a quarter of it late at most; communities only after their channels."""
 BACK_S = 60.0
 FDS_SLACK = 12
 """Connections to Postgres come and go with load: a pool of ten, and one that is being opened."""
