@@ -47,6 +47,10 @@ class Line:
         self.sessions: list[Session] = []
 
     @property
+    def backed_up(self) -> bool:
+        return bool(self.mux.backed_up())
+
+    @property
     def session(self) -> Session:
         return self.sessions[0]
 
@@ -217,3 +221,60 @@ async def test_after_a_refusal_there_is_one_word_that_there_is_room_again(reads:
         line.read_all()
         assert outlet.queued_bytes == 0
         assert line.session.drains == told, "nothing was refused since"
+
+
+async def test_a_round_that_finds_the_kernel_full_keeps_what_it_has() -> None:
+    with open_line() as line:
+        outlet = line.session.outlet
+        pushed = 0
+        while not line.backed_up and pushed < 1000:
+            line.mux.cork()
+            assert outlet.push(Batch(pushed.to_bytes(2, "big")))
+            pushed += 1
+            line.mux.uncork()
+        assert line.counters.queued_bytes == outlet.queued_bytes == 4, "the last one, of which the kernel took nothing"
+        line.read_all()
+        assert line.messages == [number.to_bytes(2, "big") for number in range(pushed)]
+
+
+async def test_what_is_first_in_a_round_counts_against_the_bounds() -> None:
+    with open_line() as line:
+        outlet = line.session.outlet
+        line.mux.cork()
+        assert outlet.push(Batch(bytes(9000)))
+        assert outlet.queued_bytes > 9000
+        taken = 1 + outlet.push(Batch(bytes(9000)))
+        assert outlet.queued_bytes <= BOUNDS.queue_soft_bytes, "both are more than that: the kernel was offered the first"
+        line.mux.uncork()
+        line.read_all()
+        assert line.messages == [bytes(9000)] * taken
+
+
+async def test_a_broken_line_in_a_round_costs_its_neighbours_nothing() -> None:
+    with open_line() as line:
+        near, far = socket.socketpair()
+        with far:
+            near.setblocking(False)
+            line.mux.adopt(near, Peer("pair"), b"", b"")
+            broken, neighbour = line.session.outlet, line.sessions[1].outlet
+            line.mux.cork()
+            for outlet in (broken, neighbour):
+                assert outlet.push(Batch(b"one"))
+            line.far.close()
+            line.mux.uncork()
+            assert [event for event in Reader(Limits(), masked=False).feed(far.recv(100)) if isinstance(event, Message)] != []
+            line.poller.serve_ready()
+            assert [code for code, _ in line.session.ends] == [rfc6455.ABNORMAL] and len(line.mux) == 1
+
+
+async def test_a_line_that_ends_before_its_round_does_leaves_nothing_counted() -> None:
+    with open_line() as line:
+        sends = line.counters.sends
+        line.mux.cork()
+        assert line.session.outlet.push(Batch(b"to nobody"))
+        line.far.close()
+        line.poller.serve_ready()
+        assert [code for code, _ in line.session.ends] == [rfc6455.ABNORMAL]
+        line.mux.uncork()
+        assert line.counters.queued_bytes == line.session.outlet.queued_bytes == 0
+        assert line.counters.sends == sends, "its descriptor is closed, and may be another's by now"
