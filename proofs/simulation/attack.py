@@ -95,6 +95,8 @@ class Attack:
         self.strangers: list[Stranger] = []
         self.written: dict[int, int] = {}
         """How many mutations of a device were decided when its session was ended, in the present history."""
+        self._silent_until_s = 0.0
+        """Until then somebody may wait for an answer of Postgres', also when it was healed before."""
         chance = world.chance
         self.restless = chance.choice((0.0, 0.02, 0.2))
         self.stalling = chance.choice((0.0, 0.01, 0.05))
@@ -198,7 +200,7 @@ class Attack:
             self._database.pass_horizon(int(world.wall()), HORIZON_S)
         if world.happens(self.silencing) and world.now >= faults.stalled_until_s:
             self._tally.silences += 1
-            faults.stalled_until_s = world.now + world.between(1.0, 14.0)
+            faults.stalled_until_s = self._silent_until_s = world.now + world.between(1.0, 14.0)
             world.tell(POSTGRES, f"is silent for {faults.stalled_until_s - world.now:.1f} s", fault=True)
 
     def revoke(self, device: SimulatedDevice) -> None:
@@ -223,12 +225,11 @@ class Attack:
         if line is None or not device.online:  # who is not welcome yet has no session here, perhaps
             return
         gateway, socket = line
-        quiet_since = max(gateway.disturbed_at, self._faults.stalled_until_s - REVOKED_WITHIN_S)
-        revoked_at = world.now
+        disturbed_at, revoked_at = gateway.disturbed_at, world.now
 
         def look() -> None:
-            disturbed = max(gateway.disturbed_at, self._faults.stalled_until_s - REVOKED_WITHIN_S) > quiet_since
-            awake = gateway.up and not gateway.asleep and revoked_at >= self._faults.stalled_until_s
+            disturbed = gateway.disturbed_at > disturbed_at or self._silent_until_s > revoked_at
+            awake = gateway.up and not gateway.asleep
             if awake and not disturbed and not socket.is_closing and device.row.revoked:
                 raise Violation(f"{device.name} goes on {REVOKED_WITHIN_S:g} s after its session was ended", device=device.id)
 

@@ -75,7 +75,7 @@ class Database:
     """See the module. `now` is Unix time in seconds."""
 
     def __init__(self, outcomes_kept: int = OUTCOMES_KEPT) -> None:
-        """`outcomes_kept`: of each device, the newest; no device may have as many unanswered."""
+        """`outcomes_kept`: of each device, the newest: no device sends a number so far above one that is unanswered."""
         self._outcomes_kept = outcomes_kept
         self.tables = Tables()
         control = self.tables.create_space(SpaceKind.PERSONAL, "control")

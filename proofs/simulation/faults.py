@@ -16,6 +16,8 @@ class Faults:
     link_delay_s: float = 0.01
     link_away: bool = False
     store_away: float = 0.0
+    journal_full: float = 0.0
+    """It has no room for a mutation, and for the next one it may have."""
     journal_refuses: float = 0.0
     """The transaction does not happen, and everybody in it is told so."""
     journal_unsure: float = 0.0
@@ -45,6 +47,7 @@ class Faults:
             link_double=level(0.3),
             link_delay_s=world.chance.choice((0.002, 0.02, 0.5)),
             store_away=level(0.2),
+            journal_full=level(0.2),
             journal_refuses=level(0.2),
             journal_unsure=level(0.2),
             disk_delay_s=world.chance.choice((0.0005, 0.005, 0.1)),
@@ -58,6 +61,6 @@ class Faults:
     def heal(self) -> None:
         """From here on the world is kind."""
         self.link_drop = self.link_double = self.store_away = 0.0
-        self.journal_refuses = self.journal_unsure = self.slow_reader = 0.0
+        self.journal_full = self.journal_refuses = self.journal_unsure = self.slow_reader = 0.0
         self.last_word_lost = self.says_twice = self.renewal_fails = self.stalled_until_s = 0.0
         self.link_away = False

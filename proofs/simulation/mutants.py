@@ -24,6 +24,8 @@ from actors.session import Session
 from actors.storage import Audience, CheckAudience, Decided, Entry, Fact
 from actors.tail import Tail
 from actors.watch import Watch
+from client.ledger import Entry as Asked
+from client.ledger import Ledger
 from proofs.simulation.database import Database
 from proofs.simulation.run import Run
 from proofs.simulation.storage import SimulatedJournal
@@ -34,6 +36,7 @@ from protocol.frames import IsTyping, Lagged
 SEEDS_MAX = 100
 """A mutant that so many seeds in a row do not find has not been found."""
 
+ANY_NUMBER = 10**6
 Patch = tuple[Any, str, Any]
 """Whose attribute becomes what."""
 
@@ -231,6 +234,15 @@ def _numbers_taken_out_of_turn() -> list[Patch]:
     return [(Database, "_decide", leap)]
 
 
+def _window_counts_what_is_unanswered() -> list[Patch]:
+    take = Ledger.take
+
+    def count(self: Ledger, window: int, bytes_max: int, entries_max: int, **more: Any) -> list[Asked]:
+        return take(self, ANY_NUMBER, bytes_max, min(entries_max, window - self.in_flight), **more)
+
+    return [(Ledger, "take", count)]
+
+
 def _runs_of_answers_unbroken() -> list[Patch]:
     def done(self: Answers, number: int, value: int) -> None:
         if not self._values:
@@ -327,6 +339,7 @@ MUTANTS = (
     Mutant("acknowledged before the commit", "durability", _acknowledged_before_commit),
     Mutant("published before the commit", "durability", _published_before_commit),
     Mutant("the last outcome is forgotten", "once", _outcomes_forgotten),
+    Mutant("a device counts what is unanswered", "outcomes", _window_counts_what_is_unanswered),
     Mutant("numbers may leave gaps", "nothing lost", _numbers_taken_out_of_turn),
     Mutant("a run of answers is not broken by a number", "outcomes", _runs_of_answers_unbroken),
     Mutant("the append does not check the generation", "authority", _generation_unchecked),

@@ -43,7 +43,7 @@ class SimulatedJournal:
         self.dead = False
 
     def submit(self, entry: Entry, reply_to: Ref[Decided]) -> bool:
-        if len(self._queue) >= QUEUE_MAX:
+        if len(self._queue) >= QUEUE_MAX or self._world.happens(self._faults.journal_full):
             return False
         self._queue.append((entry, reply_to))
         if not self._busy:
