@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,6 +71,25 @@ def silent_dispatcher() -> Dispatcher:
         on_crash=lambda pool, key, cause: None,
         on_dead_letter=lambda pool, key, message, count: None,
     )
+
+
+@asynccontextmanager
+async def serving_until_it_fails(dispatcher: Dispatcher) -> AsyncIterator[None]:
+    """A dispatcher that is parked within, and whose pools fail before the end."""
+    failures: list[PoolFailed] = []
+
+    async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await dispatcher.serve(task_status=task_status)
+        except PoolFailed as failed:
+            failures.append(failed)
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve)
+            await trio.testing.wait_all_tasks_blocked()
+            yield
+    assert len(failures) == 1
 
 
 async def test_a_parked_dispatcher_wakes_when_something_is_told(autojump_clock: trio.testing.MockClock) -> None:
@@ -253,6 +273,64 @@ async def test_a_pool_that_fails_in_a_release_fails_the_dispatcher_and_not_the_c
         await trio.sleep(1.0)
         assert tree.state().children[0].restarts == 1
         assert await dispatcher.ask(ref, partial(Ask, "why"), deadline_s=1.0) == "ann: why"
+
+
+@pytest.mark.parametrize("intensity", [0, 3])
+async def test_a_release_that_failed_wakes_the_serving_task_also_where_nobody_else_waits_for_a_turn(intensity: int) -> None:
+    dispatcher = silent_dispatcher()
+    ref = dispatcher.pool("oracle", Oracle, intensity=intensity, pool_intensity=0).get("ann")
+
+    def fail() -> None:
+        raise RuntimeError("what all of them depend on is gone")
+
+    async with serving_until_it_fails(dispatcher):
+        dispatcher.hold()
+        ref.tell(Do(fail))
+        dispatcher.release()
+
+
+async def test_while_nobody_serves_a_release_gives_no_turns() -> None:
+    dispatcher = silent_dispatcher()
+    pool = dispatcher.pool("oracle", Oracle)
+    handled: list[str] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.serve)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    dispatcher.hold()
+    pool.get("ann").tell(Do(lambda: handled.append("told to nobody's dispatcher")))
+    dispatcher.release()
+    assert handled == []
+
+
+async def test_every_round_is_enclosed_whoever_gives_it_and_however_it_ends() -> None:
+    calls: list[str] = []
+    dispatcher = Dispatcher(
+        clock=trio.current_time,
+        wall=time.time,
+        random=random.Random(7).random,
+        on_crash=lambda pool, key, cause: calls.append("crash"),
+        before_round=lambda: calls.append("("),
+        after_round=lambda: calls.append(")"),
+    )
+    ref = dispatcher.pool("oracle", Oracle, pool_intensity=1).get("ann")
+
+    def fail() -> None:
+        raise RuntimeError("gone")
+
+    async with serving_until_it_fails(dispatcher):
+        ref.tell(Do(lambda: calls.append("served")))
+        await trio.testing.wait_all_tasks_blocked()
+        dispatcher.hold()
+        ref.tell(Do(lambda: calls.append("released")))
+        dispatcher.release()
+        ref.tell(Do(fail))
+        await trio.testing.wait_all_tasks_blocked()
+        dispatcher.hold()
+        ref.tell(Do(fail))
+        dispatcher.release()
+    rounds = "".join(calls).replace("()", "")
+    assert rounds == "(served)(released)(crash)(crash)"
 
 
 async def test_another_thread_can_tell_an_actor() -> None:
