@@ -312,6 +312,8 @@ class LightDevice:
                     self._ticket = None
                     self._feed(machine.TicketRefused())
                 case Draining() | Goodbye():
+                    if isinstance(frame, Draining):  # no balancer sends anybody there now
+                        self._next_place = (place + 1) % len(self._places)
                     self._feed(frame)
                 case Event(stream, seq, author, at, body):
                     self._take(stream, seq, digest(author, at, body))

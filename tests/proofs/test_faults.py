@@ -213,8 +213,10 @@ async def test_a_deaf_gateway_is_found_by_what_came_too_late_over_it() -> None:
     assert [(late.seq, late.late_s) for late in answer.late] == [(2, 12.0)]
 
 
-class Steps:
-    """Rounds whose world is made of answers."""
+class Steps(Rounds):
+    """Rounds whose world is made of answers, one a look, and whose time is trio's."""
+
+    now = staticmethod(trio.current_time)
 
     def __init__(self, missing: list[Missing]) -> None:
         self.missing = missing
@@ -226,10 +228,15 @@ class Steps:
         return [crew.Answer(stories=[f"device {device} was asleep" for device in order.devices])]
 
 
-@pytest.mark.parametrize(("healed_ago_s", "late"), [(0.0, False), (20.0, True)])
-async def test_who_is_whole_too_late_is_a_violation_with_a_name(autojump_clock: object, healed_ago_s: float, late: bool) -> None:
-    rounds, outcome = Steps([Missing("1 copies are behind", [2])]), Outcome(1, (), [])
-    await Rounds._converge(cast(Rounds, rounds), outcome, time.monotonic() - healed_ago_s)
+@pytest.mark.parametrize(
+    ("looks", "poor", "late"),
+    [(90, False, False), (120, False, True), (120, True, False), (250, True, True), (500, False, True)],
+    ids=["in time", "late", "behind a poor line in time", "behind a poor line late", "never"],
+)
+async def test_who_is_whole_too_late_is_a_violation_with_a_name(autojump_clock: object, looks: int, poor: bool, late: bool) -> None:
+    """Looks are a tenth of a second apart."""
+    outcome = Outcome(1, (), [])
+    await Steps([Missing("1 copies are behind", [2], poor)] * looks)._converge(outcome, trio.current_time())
     assert bool(outcome.wrong) is late
     if late:
         assert "device 2" in outcome.wrong[0]
