@@ -738,3 +738,12 @@ class Channel:
         wait_ms = 500 if code in (Code.BUSY, Code.UNAVAILABLE) else 0
         follower.outlet.send(encode(Failed(follower.id, code, detail, wait_ms, self._stream)))
         follower.session.tell_control(FollowEnded(self._stream, follower.id, lagged=False))
+
+
+def refuse_follow(stream: int, message: ChannelMessage) -> None:
+    """Answers a question that no channel will: it was given up while the question waited for it."""
+    if isinstance(message, Subscribe):
+        if message.greeting is not None:
+            message.greeting.say()
+        message.outlet.send(encode(Failed(message.id, Code.BUSY, "this stream is out of order for a while", 500, stream)))
+        message.session.tell_control(FollowEnded(stream, message.id, lagged=False))

@@ -270,3 +270,9 @@ class Community:
         count = Batch(encode(Presence(self._space, online)))
         for watcher in self.watchers.values():
             watcher.outlet.push(full if watcher.quality < LinkQuality.POOR else count)
+
+
+def refuse_watch(space: int, message: CommunityMessage) -> None:
+    """Answers a request that no community will: it was given up while the request waited for it."""
+    if isinstance(message, WatchOn):
+        message.session.tell_control(WatchAnswered(message.id, space, Code.BUSY))

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from actors.accounts import Tokens
 from actors.cell import Actor, Context
-from actors.channel import Channel, ChannelLimits
-from actors.community import Community, CommunityLimits
+from actors.channel import Channel, ChannelLimits, refuse_follow
+from actors.community import Community, CommunityLimits, refuse_watch
 from actors.device import Device, DeviceLimits
 from actors.exchange import Entrance, Exchange
 from actors.inbox import InboxSpec, Overflow
@@ -99,14 +99,14 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
         return Community(key, ctx, ports.store, ports.link, ports.gateway, limits.community)
 
     entrance = Entrance(near, open_session)
-    channels = turns.pool("channel", channel, inbox=CHANNEL_INBOX, passivate_after_s=limits.idle_s)
+    channels = turns.pool("channel", channel, inbox=CHANNEL_INBOX, passivate_after_s=limits.idle_s, on_lost=refuse_follow)
     devices = turns.pool("device", device, inbox=DEVICE_INBOX, passivate_after_s=limits.idle_s)
     near.settle(
         sessions=turns.pool("session", entrance.build, inbox=SESSION_INBOX),
         devices=devices,
         users=turns.pool("user", user, inbox=USER_INBOX, passivate_after_s=limits.idle_s),
         channels=channels,
-        communities=turns.pool("community", community, inbox=COMMUNITY_INBOX, passivate_after_s=limits.idle_s),
+        communities=turns.pool("community", community, inbox=COMMUNITY_INBOX, passivate_after_s=limits.idle_s, on_lost=refuse_watch),
     )
 
     def interval_s(linked_s: float, alone_s: float) -> Callable[[], float]:

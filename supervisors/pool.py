@@ -228,6 +228,7 @@ class CellPool(Generic[K, M]):
         inbox: InboxSpec,
         policy: Policy,
         on_give_up: Callable[[K, Exception], None] | None,
+        on_lost: Callable[[K, M], None] | None,
     ) -> None:
         self.floor = floor
         self.name = name
@@ -238,6 +239,7 @@ class CellPool(Generic[K, M]):
         self._policy = policy
         self._turn_max = policy.turn_max
         self._on_give_up = on_give_up
+        self._on_lost = on_lost
         self._cells: dict[K, Cell[K, M]] = {}
         self._spares: list[Inbox[M]] = []
         self._window = CrashWindow(policy.pool_intensity, policy.pool_period_s)
@@ -298,7 +300,10 @@ class CellPool(Generic[K, M]):
             del self._cells[cell.key]
         inbox, cell._inbox = cell._inbox, None
         while inbox is not None and inbox.waiting:
-            self._bury(cell.key, inbox.take())
+            message = inbox.take()
+            self._bury(cell.key, message)
+            if state is State.GIVEN_UP and self._on_lost is not None:
+                self.floor.guard(self._on_lost, cell.key, message)
         if not cell.enlisted:
             cell.enlisted = True
             self.floor.enlist(cell)

@@ -75,10 +75,12 @@ class Turns:
         passivate_after_s: float | None = None,
         turn_max: int = TURN_MAX,
         on_give_up: Callable[[K, Exception], None] | None = None,
+        on_lost: Callable[[K, M], None] | None = None,
     ) -> CellPool[K, M]:
         """Makes the pool of one kind of actor. See `supervisors.pool.Policy` for the meaning of the numbers.
 
-        `quarantine_s` is `period_s` unless given. `on_give_up(key, cause)` is told when a cell was stopped for good.
+        `quarantine_s` is `period_s` unless given. `on_give_up(key, cause)` is told when a cell was stopped for good, and
+        `on_lost(key, message)` of each message that waited for it: who sent it was told that it was taken.
         """
         if name in self.pools:
             raise ValueError(f"there is a pool named {name!r} already")
@@ -91,7 +93,7 @@ class Turns:
             passivate_after_s=passivate_after_s,
             turn_max=turn_max,
         )
-        pool: CellPool[K, M] = CellPool(self, name, factory, InboxSpec() if inbox is None else inbox, policy, on_give_up)
+        pool: CellPool[K, M] = CellPool(self, name, factory, InboxSpec() if inbox is None else inbox, policy, on_give_up, on_lost)
         self.pools[name] = pool
         return pool
 

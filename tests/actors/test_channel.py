@@ -424,6 +424,22 @@ def test_a_channel_that_crashes_sends_its_followers_back_to_their_cursors() -> N
     assert seqs(line) == [2]
 
 
+def test_a_follow_that_waits_for_a_channel_that_is_given_up_is_refused_for_now() -> None:
+    stage = Stage()
+    line = stage.connect()
+    line.hear()
+    channel = stage.near.channels.get(STREAM)
+    for _ in range(4):
+        channel.tell("nonsense")  # type: ignore[arg-type]
+    line.say(Follow(5, STREAM, 0))
+    (failed,) = line.hear()
+    assert isinstance(failed, Failed) and (failed.id, failed.code, failed.stream) == (5, Code.BUSY, STREAM)
+    stage.wait(10.1)
+    line.say(Follow(6, STREAM, 0))
+    stage.answer(ReadAfter, Events(SPACE, 1, 0, rows(1, 1), False))
+    assert seqs(line) == [1]
+
+
 def test_a_crash_over_a_page_sends_also_whose_page_it_was_back_to_the_cursor() -> None:
     stage = Stage()
     line = follower(stage)

@@ -82,6 +82,18 @@ def test_who_leaves_is_gone() -> None:
     assert presences(line) == [Presence(SPACE, 1, (1,)), Presence(SPACE, 0)]
 
 
+def test_a_watch_that_waits_for_a_community_that_is_given_up_is_refused_for_now() -> None:
+    stage = Stage()
+    line = stage.connect()
+    line.hear()
+    community = stage.near.communities.get(SPACE)
+    for _ in range(4):
+        community.tell("nonsense")  # type: ignore[arg-type]
+    line.say(Watch(3, SPACE, True))
+    (failed,) = line.hear()
+    assert isinstance(failed, Failed) and (failed.id, failed.code) == (3, Code.BUSY)
+
+
 def test_presence_is_for_members() -> None:
     stage = Stage()
     line = stage.connect()

@@ -339,6 +339,18 @@ def test_a_crash_of_a_channel_that_was_met_takes_its_promise_back() -> None:
     assert stage.crashes and [type(frame).__name__ for frame in line.hear()] == ["Resumed", "Lagged"]
 
 
+def test_a_cursor_whose_channel_is_given_up_is_refused_behind_the_answer() -> None:
+    stage = Stage()
+    line = resume(stage, ticket_for(stage), CURSORS[:2])
+    channel = stage.near.channels.get(7)
+    for _ in range(4):
+        channel.tell(object())  # type: ignore[arg-type]
+    stage.answer(Attach, attached(2))
+    resumed, failed = line.hear()
+    assert resumed == Resumed(0, -300_000, 45, (0, 1))
+    assert isinstance(failed, Failed) and (failed.id, failed.code, failed.stream) == (0, Code.BUSY, 7)
+
+
 def test_a_cursor_with_a_long_way_to_go_is_brought_behind_the_answer_page_by_page() -> None:
     stage = Stage()
     line = resume(stage, ticket_for(stage), CURSORS[:2])

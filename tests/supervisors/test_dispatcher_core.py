@@ -192,6 +192,22 @@ def test_more_crashes_than_the_intensity_stop_the_cell_for_good_and_tell_the_lis
     assert pool.find("ann") is None
 
 
+def test_what_waited_for_an_actor_that_is_given_up_is_told_to_whoever_can_answer_it() -> None:
+    stage = Stage()
+    lost: list[tuple[str, int]] = []
+    pool = stage.pool(intensity=1, on_lost=lambda key, message: lost.append((key, message.number)))
+    ref, other = pool.get("ann"), pool.get("ben")
+    for number in (1, 2):
+        ref.tell(Act(number, crash))
+    ref.tell(Act(3))
+    other.tell(Act(4, stop))
+    other.tell(Act(5))
+    ref.tell_control(Act(6))
+    stage.run()
+    assert lost == [("ann", 3)], "not what was in hand, nor what waited for one that stopped by itself"
+    assert pool.counts.dead_letters == 2
+
+
 def test_crashes_further_apart_than_the_period_are_forgiven() -> None:
     stage = Stage()
     pool = stage.pool(intensity=2, period_s=10.0)
