@@ -98,7 +98,8 @@ async def _sockets(size: Size, options: Options, say: Say) -> list[Measured]:
                 name = f"durable fan-out at {sockets:,} sockets, rooms of {MEMBERS}"
                 measured.append(Measured(name, ours_us, "µs server CPU a delivery", FLOOR_NAME, floor_us, ratios[-1]))
     name = f"fan-out's ratio to the floor, {most:,} sockets over {size.sockets[0]:,}"
-    return [*measured, Measured(name, ratios[-1] / ratios[0], "times", goal=None if options.quick else FLAT)]
+    note = "below 1: the floor's sends become dearer, and a part of ours is no send"
+    return [*measured, Measured(name, ratios[-1] / ratios[0], "times", goal=None if options.quick else FLAT, note=note)]
 
 
 async def _round(stage: Stage, crowd: Crowd, floor_pids: Sequence[int], beneath: Crowd, posts: int) -> tuple[float, float]:
