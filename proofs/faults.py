@@ -2,7 +2,8 @@
 
 Starts servers of its own in a temporary folder, ends them, and touches no process, file, network or disk but its own. Heartbeats are set to
 5 s. Exit status 1 if anything acknowledged was lost or had an effect twice, if two clients saw another order, if a client was not whole
-within 10 s of healing (20 s behind the 2G link, where TCP alone may take eleven to send a packet for the third time), if a gateway was deaf for more than 5 s, if anybody waited for a slow neighbour, or if anything was leaked.
+within 10 s of healing (20 s behind the 2G link, where TCP alone may take eleven to send a packet for the third time), if a gateway was deaf
+for more than 5 s, if anybody waited for a slow neighbour, or if anything was leaked.
 """
 
 from __future__ import annotations
