@@ -399,15 +399,17 @@ class Session:
     def _slow_down(self, command: AnyCommand, wait_s: float) -> None:
         wait_ms = int(wait_s * 1000) + 1
         detail = f"more than {self._limits.commands.per_s:g} commands a second; wait {wait_ms} ms"
-        if isinstance(command, Mutate):
-            self._reply(Refused(command.number, Code.RATE, detail, wait_ms))
-        elif isinstance(command, Chunk):
-            self._reply(Refused(command.number, Code.RATE, detail, wait_ms))
-            for number in range(command.number + 1, command.number + _count(command)):
-                self._reply(Refused(number, Code.RATE, "", wait_ms))
+        if isinstance(command, Mutate | Chunk):
+            self._refuse(command, Code.RATE, detail, wait_ms)
         elif not isinstance(command, Typing):
             self._reply(Failed(getattr(command, "id", 0), Code.RATE, detail, wait_ms))
         self._count_flood()
+
+    def _refuse(self, command: Mutate | Chunk, code: Code, detail: str, wait_ms: int = 0) -> None:
+        """Each of its mutations, the first with the reason; no number is consumed by it."""
+        count = _count(command) if isinstance(command, Chunk) else 1
+        for number in range(command.number, command.number + count):
+            self._reply(Refused(number, code, detail if number == command.number else "", wait_ms))
 
     def _count_flood(self) -> None:
         if self.flood.take(self._ctx.now()) > 0.0:
@@ -489,12 +491,16 @@ class Session:
                     )
                 )
             )
-            if opening.epoch in (0, attached.epoch):
-                for cursor in opening.cursors:
-                    self._follow(0, cursor)
+        same = opening.epoch in (0, attached.epoch)
+        for cursor in opening.cursors if same and not opening.resumed else ():
+            self._follow(0, cursor)
         held, self.held = self.held, None
         for command in held or ():
-            self._work(command)
+            if not same and isinstance(command, Mutate | Chunk):
+                # Numbers and base versions of another history: in this one they would stand for something else.
+                self._refuse(command, Code.GAP, "this number is of another epoch")
+            else:
+                self._work(command)
             if self._over():
                 return
 

@@ -188,7 +188,9 @@ EPOCH: Final = """\
 loss. When it differs from the epoch that the client stored with its cursors, then the numbers of that history mean nothing any
 more: drop cursors and what was read, start again from `Overview`, and send again those mutations that were acknowledged under the
 old epoch with numbers above `Welcome.last_number` and are still kept, changes of records with base 0. Everything goes up before the
-first `Snapshot` is asked for, or it would show a state without what is on its way. Send the stored epoch in `Hello` (0 for none).
+first `Snapshot` is asked for, or it would show a state without what is on its way. Send the stored epoch in `Hello` (0 for none): where
+it is over, mutations that came before `Welcome` went are refused with `GAP`, unconsumed. Whoever does not wait for `Welcome` sends them
+in the message of `Hello`: what comes later is taken for an answer to `Welcome`.
 """
 
 HEARTBEAT: Final = """\

@@ -112,7 +112,7 @@ class Attack:
         self.silencing = chance.choice((0.0, 0.0, 0.02))
         self.forgetting = chance.choice((0.0, 0.0, 0.03))
         self.knocking = chance.choice((0.0, 0.05, 0.2))
-        if chance.random() < 0.15:
+        if chance.random() < 0.3:
             world.after(world.between(*BACKUP_AT_S), self._back_up)
             world.after(world.between(*RESTORE_AT_S), self._restore)
 

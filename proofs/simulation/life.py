@@ -230,9 +230,7 @@ class Life:
     def early(self, device: SimulatedDevice) -> list[Command]:
         """What a device may send behind its `Hello`: questions, and again what it had sent before, under its numbers."""
         commands: list[Command] = [self.question(device) for _ in range(self._world.chance.choice((1, 2, 6)))]
-        # Numbers are one history's: no client knows before `Welcome` that there is another by now, and so none sends them then.
-        same = device.session.epoch == self._database.tables.epoch
-        numbered = [entry for entry in device.notebook.ledger.entries() if entry.number and same][:4]
+        numbered = [entry for entry in device.notebook.ledger.entries() if entry.number][:4]
         for entry in numbered:
             commands.append(Mutate(entry.number, Raw(entry.operation)))
         changes = [entry for entry in numbered if isinstance(device.notebook.operations[entry.key], Change)]

@@ -31,7 +31,7 @@ from proofs.simulation.run import Run
 from proofs.simulation.storage import SimulatedJournal
 from protocol.codec import encode
 from protocol.codes import Code
-from protocol.frames import IsTyping, Lagged
+from protocol.frames import Chunk, IsTyping, Lagged, Mutate
 
 SEEDS_MAX = 100
 """A mutant that so many seeds in a row do not find has not been found."""
@@ -292,6 +292,18 @@ def _held_commands_lost() -> list[Patch]:
     return [(Session, "_welcome", lose)]
 
 
+def _epochs_mixed() -> list[Patch]:
+    refuse = Session._refuse
+
+    def take(self: Session, command: Mutate | Chunk, code: Code, *rest: Any) -> None:
+        if code is Code.GAP:
+            self._work(command)
+        else:
+            refuse(self, command, code, *rest)
+
+    return [(Session, "_refuse", take)]
+
+
 def _takeover_kept_secret() -> list[Patch]:
     answered = Device._answered
 
@@ -347,5 +359,6 @@ MUTANTS = (
     Mutant("neither control stream nor generations", "revocation", _revocations_and_generations_unheard),
     Mutant("a device that crashes tells nobody", "nothing lost", _device_silent_when_it_crashes),
     Mutant("what came before Welcome is lost", "answered once", _held_commands_lost),
+    Mutant("numbers of another epoch are taken", "once", _epochs_mixed),
     Mutant("a socket is not told that it was taken over", "takeover", _takeover_kept_secret),
 )

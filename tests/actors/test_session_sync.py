@@ -59,6 +59,7 @@ from protocol.frames import (
     KeptVersion,
     Mutate,
     Ping,
+    Pong,
     RecordPage,
     Refused,
     Run,
@@ -76,7 +77,7 @@ from protocol.frames import (
 from protocol.operations import Change, Held
 from protocol.values import ConflictState, KeptAs
 from supervisors.cast import CastLimits
-from tests.actors.stage import Line, Stage, attached
+from tests.actors.stage import EPOCH, Line, Stage, attached
 
 STREAM = 60
 NOW = 1_800_000_000
@@ -113,6 +114,20 @@ def test_a_chunk_becomes_as_many_mutations_as_if_each_had_been_sent_alone() -> N
     assert chunked == entries(stage)
     assert [entry.number for entry in chunked] == [7, 8, 9, 10, 11]
     assert [entry.operation for entry in chunked] == [progress(key) for key in range(1, 6)]
+
+
+def test_mutations_sent_behind_a_hello_of_another_epoch_are_not_carried_out() -> None:
+    """Their numbers, and the versions that they are based on, are another history's, and whoever sent them does not know that yet."""
+    stage = Stage()
+    line = Line(stage)
+    line.say(Hello(1, stage.token(1, 11), 11, epoch=EPOCH + 1), Mutate(8, Raw(changes(1)[0])), pack(9, changes(2)), Ping(5))
+    stage.answer(Attach, attached(last_number=7))
+    assert entries(stage) == []
+    welcome, *refused, pong = line.hear()
+    assert isinstance(welcome, Welcome) and isinstance(pong, Pong)
+    assert [(one.number, one.code) for one in refused if isinstance(one, Refused)] == [(8, Code.GAP), (9, Code.GAP), (10, Code.GAP)]
+    line.say(Mutate(8, Raw(changes(1)[0])))
+    assert [entry.number for entry in entries(stage)] == [8]
 
 
 @given(st.data())
