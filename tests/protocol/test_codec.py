@@ -88,7 +88,7 @@ def _strategy(kind: msgspec.inspect.Type) -> st.SearchStrategy[Any]:
         case msgspec.inspect.UnionType():
             return st.one_of([_strategy(member) for member in kind.types])
         case msgspec.inspect.BytesType():
-            return st.binary(max_size=20)
+            return st.binary(min_size=kind.min_length or 0, max_size=min(kind.max_length or 20, 20))
         case msgspec.inspect.RawType():
             return st.just(msgspec.Raw(codec.encode(Say(1, "x"))))
         case other:
