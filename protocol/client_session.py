@@ -44,9 +44,10 @@ HURRIED_MS = 1_000
 every turn asks once a second, no faster."""
 BLAMED = frozenset({Code.BAD_FRAME, Code.ILLEGAL, Code.FLOOD})
 """Ends for which the server blames the client."""
-ECHO_MS = 15_000
+ECHO_MS = 45_000
 """A takeover this soon after a Welcome, on a socket that followed a broken one, may be that one's doing: its Hello waited at a busy server
-while this client, whose network had gone, was back already at another. To obey would leave the device with no socket at all."""
+while this client, whose network had gone, was back already at another. To obey would leave the device with no socket at all.
+So long, because a server may stand still, and then the client may read late, each for less than a heartbeat, of 45 s."""
 ECHOES_MAX = 2
 """Takeovers in a row that are taken for such echoes: two programs that really share a device must not throw each other out for ever."""
 RENEWALS_MAX = 3

@@ -90,7 +90,7 @@ LIFE: Final = """\
 * Frames of one direction keep their order. An answer may come before or after the event that belongs to it.
 * **One socket per device.** A second one takes over: the older is closed with `TAKEN_OVER`, on whichever server it is, and must
   not reconnect by itself, or two programs with one identity would throw each other out for ever. One exception, twice in a row at
-  most: told so within 15 s of a `Welcome` that followed a broken connection, a client may come back after a wait. The Hello of the
+  most: told so within 45 s of a `Welcome` that followed a broken connection, a client may come back after a wait. The Hello of the
   connection that broke may have been carried out last.
 * Requests carry an `id` of the client's choosing, unique among its unanswered ones; the answer carries it back. Any request may
   be answered by `Failed` with a code instead.
