@@ -1,6 +1,6 @@
 """What happens to a simulated installation, second by second, until it is healed: each kind never, seldom or often, as the seed has it.
 
-devices   cut · stalled · stopped by their owner · revoked · their store copied · visiting over HTTP
+devices   cut · stalled · stopped by their owner · revoked · put out until they renew · their store copied · visiting over HTTP
 gateways  an actor crashed · killed · drained · standing still · strangers at the door
 the rest  Redis away · Postgres silent · the database restored from a backup, with a new epoch
 """
@@ -22,11 +22,14 @@ from proofs.simulation.stranger import Stranger, scripts
 from proofs.simulation.visits import Visits
 from proofs.simulation.world import POSTGRES, REDIS, Violation, World
 from protocol.client_session import State
+from protocol.codes import Code
 
 COPIES_MAX = 2
 REVOKED_WITHIN_S = 2.0
 """The control stream is read twice a second; then there are the delays of a simulated disk, and turns that come late."""
 PASSING = frozenset((State.IDLE, State.CONNECTING, State.GREETING, State.RESUMING, State.RENEWING, State.DRAINING, State.LEAVING))
+MOMENTOUS = 25.0
+"""And so much, that an owner is done with a device in the moment in which its gateway begins to drain."""
 LIKELIER = 10.0
 """So much likelier is something that ends a device which is in a state that does not last."""
 HORIZON_S = 40
@@ -101,13 +104,14 @@ class Attack:
         self.restless = chance.choice((0.0, 0.02, 0.2))
         self.stalling = chance.choice((0.0, 0.01, 0.05))
         self.deadly = chance.choice((0.0, 0.02, 0.1))
-        self.draining = chance.choice((0.0, 0.01, 0.05))
+        self.draining = chance.choice((0.0, 0.02, 0.08))
+        self.unkind = chance.choice((0.0, 0.001, 0.01))
         self.sleepy = chance.choice((0.0, 0.0, 0.03))
         self.poisonous = chance.choice((0.0, 0.05, 0.3))
         self.revoking = chance.choice((0.0, 0.0, 0.005))
         self.stopping = chance.choice((0.0, 0.0, 0.004))
         self.expiring = chance.choice((0.0, 0.0, 0.01))
-        self.copying = chance.choice((0.0, 0.0, 0.02))
+        self.copying = chance.choice((0.0, 0.01, 0.03))
         self.visiting = chance.choice((0.0, 0.01, 0.05))
         self.silencing = chance.choice((0.0, 0.0, 0.02))
         self.forgetting = chance.choice((0.0, 0.0, 0.03))
@@ -135,14 +139,17 @@ class Attack:
         likelier = LIKELIER if device.session.state in PASSING else 1.0
         if world.happens(self.revoking * likelier):
             self.revoke(device)
-        if world.happens(self.expiring * likelier):
+        # Not again and again: whose fresh tokens are refused has to log in.
+        if world.happens(self.expiring * likelier) and not device.session.renewals:
             tally.expiries += 1
             device.row.expires = int(world.wall())
             world.tell(device.column, "its session is over, until it gets a new token", fault=True)
+        if world.happens(self.unkind * likelier) and device.online and device.line is not None:
+            device.line[1].close(Code.TOKEN_EXPIRED, "as a server says that has another clock")
         if world.happens(self.stopping * likelier):
             tally.stops += 1
             device.stop()
-        if world.happens(self.copying) and tally.copies < COPIES_MAX and not device.ended:
+        if world.happens(self.copying * likelier) and tally.copies < COPIES_MAX and not device.ended:
             tally.copies += 1
             self._copy(device)
         visiting = 0.5 if device.notebook.copied else self.visiting  # two of a store meet on every door
@@ -163,6 +170,10 @@ class Attack:
             tally.drains += 1
             grace_s = world.between(0.5, 20.0)
             gateway.drain(grace_s)
+            for device in self._devices:
+                if device.line is not None and device.line[0] is gateway and world.happens(self.stopping * MOMENTOUS):
+                    tally.stops += 1
+                    device.stop()
             if world.happens(0.3):
                 world.after(grace_s / 2, gateway.announce_drain)
         elif world.happens(self.sleepy):

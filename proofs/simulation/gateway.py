@@ -195,9 +195,9 @@ class SimulatedGateway:
             self.pump()
 
     def stand_still(self, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after so long."""
-        if self.up:
-            self._asleep_until = max(self._asleep_until, self._world.now + seconds)
+        """SIGSTOP, and SIGCONT after so long; one at a time, for else a world of them has gateways that are never awake."""
+        if self.up and not self.asleep:
+            self._asleep_until = self._world.now + seconds
             self.disturbed_at = self._asleep_until
             self._world.tell(self.column, f"stands still for {seconds:.1f} s", fault=True)
 
