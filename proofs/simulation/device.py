@@ -305,7 +305,15 @@ class SimulatedDevice:
         if self._token_until - self._world.wall() < CLOCK_SLACK_S:
             failed = self._renewal_fails()
             if failed is not None:
-                self._world.after(RENEW_MAX_S, lambda: self._feed(failed) if self.session.state is State.CONNECTING else None)
+                epoch = self._database.tables.epoch
+
+                def hear() -> None:
+                    """What another history answered is lost with it."""
+                    if self.session.state is State.CONNECTING:
+                        same = epoch == self._database.tables.epoch
+                        self._feed(failed if same else machine.RenewFailed("the database was restored"))
+
+                self._world.after(RENEW_MAX_S, hear)
                 return
         gateway = self._world.chance.choice(self._gateways)
         self._line += 1
