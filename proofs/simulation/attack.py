@@ -264,7 +264,7 @@ class Attack:
         self._database.restore(tables, self._database.tables.epoch + 1)
         self.written = {id: row.last_number for id, row in self._database.devices.items() if row.revoked}
         for device in self._devices:
-            device.excused = device.ended
+            device.excused = device.ended or device.session.told is not None
             device.lose_line()  # what is still on it is another history's
             del device.notebook.acknowledged[acknowledged.get(id(device), 0) :]
         for stranger in self.strangers:

@@ -99,7 +99,7 @@ class SimulatedDevice:
         self.restored = 0
         self.stopped = False
         self.excused = False
-        """It ended for a reason that another history of the database has forgotten."""
+        """It ended, or was about to, for a reason that another history of the database has forgotten."""
         self._spoiled = 0
         self._socket: SimulatedSocket | None = None
         self._gateway: SimulatedGateway | None = None

@@ -33,7 +33,7 @@ from protocol.codec import encode
 from protocol.codes import Code
 from protocol.frames import Chunk, IsTyping, Lagged, Mutate
 
-SEEDS_MAX = 100
+SEEDS_MAX = 250
 """A mutant that so many seeds in a row do not find has not been found."""
 
 ANY_NUMBER = 10**6
