@@ -18,7 +18,7 @@ from bench.link_model import Conditions
 from bench.link_relay import SERVER_ADDRESS
 from proofs.faulting import seams
 from proofs.faulting.seams import Seam
-from proofs.faulting.steering import helper
+from proofs.faulting.steering import steered
 
 PORT = 8000
 NEVER_S = 1e9
@@ -55,7 +55,7 @@ async def open_poor(doors: Sequence[Path], folder: Path, seed: int) -> AsyncIter
         return
     try:
         await link.begin(Conditions(seed=seed))
-        async with helper("poor-seams", "proofs.faulting.seams", seams.Answer, folder, before=link.in_server([])) as proxy:
+        async with steered("poor-seams", "proofs.faulting.seams", seams.Answer, folder, before=link.in_server([])) as proxy:
             places = [(SERVER_ADDRESS, PORT + number) for number in range(len(doors))]
             pairs = zip(doors, places, strict=True)
             made = tuple(Seam(f"poor-{port}", f"{host}:{port}", str(door)) for door, (host, port) in pairs)

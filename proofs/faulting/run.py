@@ -28,7 +28,7 @@ from proofs.faulting.people import Numbers, make_members
 from proofs.faulting.poor import Poor, open_poor
 from proofs.faulting.rest import leaks, look, look_at_rest
 from proofs.faulting.stage import HEARTBEAT_S, Stage, open_bridge, open_stage
-from proofs.faulting.steering import helper
+from proofs.faulting.steering import steered
 from proofs.faulting.striking import Crew, Hand, Mark
 from proofs.faulting.verdict import Ledger, Row
 from proofs.faulting.witness import SHOWN_FROM, Witness
@@ -186,7 +186,7 @@ class Party(Struct, frozen=True):
 
 
 async def _enter(party: Party, number: int, folder: Path, chance: Random, stack: AsyncExitStack) -> Crew:
-    one: Crew = await stack.enter_async_context(helper(party.name, "proofs.faulting.crew", crew.Answer, folder, before=party.before))
+    one: Crew = await stack.enter_async_context(steered(party.name, "proofs.faulting.crew", crew.Answer, folder, before=party.before))
     entry = crew.Entry(tuple(party.members), party.places, HEARTBEAT_S, chance.randrange(1 << 30), number * NUMBERS_A_CREW)
     await one.ask(crew.Order(enter=entry))
     return one
@@ -229,7 +229,7 @@ class Rounds:
     async def gather(self) -> None:
         """Waits until everybody is there and has everything, before anything is broken."""
         with trio.fail_after(60):
-            while await self._whole():  # noqa: ASYNC110 (helpers answer, and never call)
+            while await self._whole():  # noqa: ASYNC110 (they answer, and never call)
                 await trio.sleep(LOOK_S)
         outcome = Outcome(0, (), [])
         await self._judge(outcome, ())
@@ -282,7 +282,7 @@ class Rounds:
         await self._tell(crew.Order(act="drop", devices=tuple(chance.sample(devices, len(devices) // 2))))
         with trio.move_on_after(PATIENCE_S):
             await trio.sleep(SPREAD_S)
-            while await self._whole():  # noqa: ASYNC110 (helpers answer, and never call)
+            while await self._whole():  # noqa: ASYNC110 (they answer, and never call)
                 await trio.sleep(LOOK_S)
 
     async def _talk(self, per_s: float) -> None:

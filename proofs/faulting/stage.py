@@ -27,7 +27,7 @@ import trio
 from persistence.bridge import Bridge, BridgeOptions
 from proofs.faulting import house, seams
 from proofs.faulting.seams import Conditions, Seam
-from proofs.faulting.steering import Helper, helper
+from proofs.faulting.steering import Steered, steered
 from proofs.rehearsal.population import ENVIRONMENT
 from supervisors.embedded_postgres import DATABASE, TETHER, USER
 
@@ -48,11 +48,11 @@ class HouseFailed(Exception):
 class Stage:
     """See the module."""
 
-    def __init__(self, folder: Path, gateways: int, has_disk: bool, seam_helper: Helper[seams.Order, seams.Answer], verbose: bool) -> None:
+    def __init__(self, folder: Path, gateways: int, has_disk: bool, steered_seams: Steered[seams.Order, seams.Answer], verbose: bool) -> None:
         self.folder = folder
         self.gateways = gateways
         self.has_disk = has_disk
-        self._seams = seam_helper
+        self._seams = steered_seams
         self._verbose = verbose
         ports = _free_ports(gateways)
         self.ports = ports
@@ -296,7 +296,7 @@ async def open_stage(folder: Path, gateways: int, *, verbose: bool = False) -> A
     (folder / "house").mkdir()
     has_disk = _mount(folder / "house" / "postgres")
     try:
-        async with helper("seams", "proofs.faulting.seams", seams.Answer, folder) as proxies:
+        async with steered("seams", "proofs.faulting.seams", seams.Answer, folder) as proxies:
             stage = Stage(folder, gateways, has_disk, proxies, verbose)
             try:
                 await stage.open()

@@ -1,8 +1,8 @@
-"""Helpers in processes of their own, steered by lines of JSON: one order in, one answer out, in turn.
+"""Parties in processes of their own, steered by lines of JSON: one order in, one answer out, in turn.
 
-    Helper.ask(order) ──stdin──▶ serve(answer) ──stdout──▶ answer        stdin ends: the helper ends
+    Steered.ask(order) ──stdin──▶ serve(answer) ──stdout──▶ answer        stdin ends: it ends
 
-Invariant: a helper never outlives the process that started it by more than its last answer.
+Invariant: a steered process never outlives the process that started it by more than its last answer.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LAST_WORDS = 3000
 LINE_BYTES_MAX = 64 * 1024 * 1024
 
 
-class HelperEnded(Exception):
-    """A helper ended, or did not answer in time."""
+class SteeredEnded(Exception):
+    """It ended, or did not answer in time."""
 
 
-class Helper(Generic[Asked, Answered]):
+class Steered(Generic[Asked, Answered]):
     """The near side."""
 
     def __init__(self, name: str, process: trio.Process, answers: type[Answered], log: Path) -> None:
@@ -45,7 +45,7 @@ class Helper(Generic[Asked, Answered]):
         return self._process.pid
 
     async def ask(self, order: Asked) -> Answered:
-        """One order and its answer. Raises `HelperEnded`. An order under way is not given up by a cancellation, or answers would shift."""
+        """One order and its answer. Raises `SteeredEnded`. An order under way is not given up by a cancellation, or answers would shift."""
         async with self._turn:
             with trio.CancelScope(shield=True):
                 assert self._process.stdin is not None
@@ -57,8 +57,8 @@ class Helper(Generic[Asked, Answered]):
                     raise self._ended(repr(error)) from error
             raise AssertionError("behind a shield nothing is cancelled")
 
-    def _ended(self, what: str) -> HelperEnded:
-        return HelperEnded(f"{self.name}: {what}; its last words:\n{self._log.read_text(errors='replace')[-LAST_WORDS:]}")
+    def _ended(self, what: str) -> SteeredEnded:
+        return SteeredEnded(f"{self.name}: {what}; its last words:\n{self._log.read_text(errors='replace')[-LAST_WORDS:]}")
 
     async def _line(self) -> bytes:
         assert self._process.stdout is not None
@@ -77,15 +77,15 @@ def _log(path: Path) -> BinaryIO:
 
 
 @asynccontextmanager
-async def helper(
+async def steered(
     name: str, module: str, answers: type[Answered], folder: Path, *, before: Sequence[str] = (), arguments: Sequence[str] = ()
-) -> AsyncIterator[Helper[Any, Answered]]:
+) -> AsyncIterator[Steered[Any, Answered]]:
     """Starts `python -m module` (behind the words of `before`), and ends it with the block. What it complains of goes to `folder`."""
     command = [*before, sys.executable, "-m", module, *arguments]
     with _log(folder / f"{name}.log") as log:
         process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     try:
-        yield Helper(name, process, answers, folder / f"{name}.log")
+        yield Steered(name, process, answers, folder / f"{name}.log")
     finally:
         with trio.CancelScope(shield=True):
             assert process.stdin is not None

@@ -28,7 +28,7 @@ from proofs.faulting import crew
 from proofs.faulting.catalogue import Strike
 from proofs.faulting.seams import Conditions
 from proofs.faulting.stage import OPEN, Stage
-from proofs.faulting.steering import Helper
+from proofs.faulting.steering import Steered
 
 FOUND_S = 10.0
 BACK_S = 30.0
@@ -42,7 +42,7 @@ FLOOD_PER_S = 40.0
 JUNK_BYTES = 256 * 1024
 EVERYWHERE = -1
 
-Crew = Helper[crew.Order, crew.Answer]
+Crew = Steered[crew.Order, crew.Answer]
 
 
 class Mark(Struct, frozen=True):
