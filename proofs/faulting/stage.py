@@ -48,11 +48,11 @@ class HouseFailed(Exception):
 class Stage:
     """See the module."""
 
-    def __init__(self, folder: Path, gateways: int, has_disk: bool, steered_seams: Steered[seams.Order, seams.Answer], verbose: bool) -> None:
+    def __init__(self, folder: Path, gateways: int, has_disk: bool, proxies: Steered[seams.Order, seams.Answer], verbose: bool) -> None:
         self.folder = folder
         self.gateways = gateways
         self.has_disk = has_disk
-        self._seams = steered_seams
+        self._seams = proxies
         self._verbose = verbose
         ports = _free_ports(gateways)
         self.ports = ports
