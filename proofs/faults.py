@@ -20,6 +20,7 @@ import trio
 
 from proofs.faulting.catalogue import BY_NAME, KINDS
 from proofs.faulting.run import Options, Result, run_all
+from proofs.numbers import at_least_one, some_time
 from supervisors.serving import set_up_log
 
 SHORT = (
@@ -98,14 +99,14 @@ def describe(result: Result, seed: int) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m proofs faults", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=at_least_one, default=100)
     parser.add_argument("--seed", type=int, help="for the faults and everything else that chance decides here")
-    parser.add_argument("--from", type=int, default=1, dest="first", metavar="ROUND", help="the round to begin with")
-    parser.add_argument("--gateways", type=int, default=2)
-    parser.add_argument("--devices", type=int, default=300)
+    parser.add_argument("--from", type=at_least_one, default=1, dest="first", metavar="ROUND", help="the round to begin with")
+    parser.add_argument("--gateways", type=at_least_one, default=2)
+    parser.add_argument("--devices", type=at_least_one, default=300)
     parser.add_argument("--real", type=int, default=30, help="how many of them are the real Python client")
     parser.add_argument("--poor", type=int, default=6, help="how many are behind a 2G link of 50 kbit/s, 800 ms and 2 %% loss")
-    parser.add_argument("--rate", type=float, default=30.0, help="posts a second, of all devices together")
+    parser.add_argument("--rate", type=some_time, default=30.0, help="posts a second, of all devices together")
     parser.add_argument("--only", type=_kinds, default=(), help="kinds of faults to draw from, with commas; all if not given")
     parser.add_argument("--list", action="store_true", help="the kinds of faults")
     parser.add_argument("--short", action="store_true", help=f"a minute of it: {' '.join(SHORT)}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,6 +26,7 @@ from proofs.fuzzing.parts import Parts, hunt_parts
 from proofs.fuzzing.siege import GROWTH_MAX_MIB, Outcome, besiege
 from proofs.fuzzing.sieges import GOOD, besiege_all
 from proofs.fuzzing.verdict import Report
+from proofs.numbers import at_least_one
 from supervisors.serving import set_up_log
 
 INPUTS: Final = 1_000_000
@@ -55,12 +56,12 @@ ROW: Final = "{:<11}{:>10}{:>12}{:>10}{:>8}{:>18}{:>26}{:>11}{:>8}{:>8}"
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs fuzz", description=__doc__)
-    parser.add_argument("--inputs", type=int, default=INPUTS, help="for the parts")
-    parser.add_argument("--frames", type=int, default=FRAMES, help="damaged frames for the running server")
-    parser.add_argument("--heads", type=int, default=HEADS, help="malformed handshakes and HTTP heads for it")
+    parser.add_argument("--inputs", type=at_least_one, default=INPUTS, help="for the parts")
+    parser.add_argument("--frames", type=at_least_one, default=FRAMES, help="damaged frames for the running server")
+    parser.add_argument("--heads", type=at_least_one, default=HEADS, help="malformed handshakes and HTTP heads for it")
     parser.add_argument("--only", choices=tuple(_ATTACKS), action="append", help="one of the attacks; several may be named")
-    parser.add_argument("--targets", default="", help="of the parts, only these, with commas between")
-    parser.add_argument("--sieges", default="", help="of the sieges, only these, with commas between")
+    parser.add_argument("--targets", type=_targets, default=(), help="of the parts, only these, with commas between")
+    parser.add_argument("--sieges", type=_sieges, default=(), help="of the sieges, only these, with commas between")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--short", action="store_true", help=f"a {SHORT}th of the parts and the storm")
     arguments = parser.parse_args(argv)
@@ -79,11 +80,28 @@ def main(argv: Sequence[str]) -> int:
     return 1 if troubles else 0
 
 
+def _names(text: str, allowed: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        if name not in allowed:
+            raise argparse.ArgumentTypeError(f"{name!r} is not known; allowed: {', '.join(allowed)}")
+    return names
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    from proofs.fuzzing.targets import all_targets  # loads the product, which a look at --help need not wait for
+
+    return _names(text, [target.name for target in all_targets()])
+
+
+def _sieges(text: str) -> tuple[str, ...]:
+    return _names(text, [*sieges.SIEGES])
+
+
 def attack_parts(arguments: argparse.Namespace, share: int) -> tuple[int, list[str]]:
     """The hunt through the parts."""
     print(ROW.format(*COLUMNS))
-    names = [name for name in arguments.targets.split(",") if name]
-    parts = hunt_parts(arguments.seed, arguments.inputs // share, tell_tally, names)
+    parts = hunt_parts(arguments.seed, max(1, arguments.inputs // share), tell_tally, arguments.targets)
     tell_parts(parts, arguments.seed)
     return parts.inputs, parts.troubles
 
@@ -98,7 +116,7 @@ def attack_with_storm(arguments: argparse.Namespace, share: int) -> tuple[int, l
 def attack_with_sieges(arguments: argparse.Namespace, share: int) -> tuple[int, list[str]]:
     """Every siege, one after the other, while good clients chat."""
     short = share > 1
-    names = tuple(name for name in arguments.sieges.split(",") if name)
+    names = arguments.sieges
     outcome = trio.run(partial(besiege_all, _say, share=SHORT_SIEGE if short else 1.0, good=SHORT_GOOD if short else GOOD, names=names))
     tell_sieges(outcome)
     return len(outcome.sieges), outcome.troubles

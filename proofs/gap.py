@@ -18,13 +18,14 @@ from pathlib import Path
 
 from proofs.gapping.run import Options, run
 from proofs.gapping.verdict import Verdict
+from proofs.numbers import some_time
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs it and prints what came out."""
     parser = argparse.ArgumentParser(prog="python -m proofs gap", description=__doc__)
     parser.add_argument("--serial", action="store_true", help="over a serial cursor, which loses events")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long the writers write")
+    parser.add_argument("--seconds", type=some_time, default=10.0, help="how long the writers write")
     parser.add_argument("--seed", type=int, default=1, help="for the delays and choices; the interleaving is the machine's")
     arguments = parser.parse_args(argv)
     options = Options(serial=arguments.serial, seconds=arguments.seconds, seed=arguments.seed)

@@ -16,16 +16,17 @@ from pathlib import Path
 import trio
 
 from proofs.maxwrite.run import Options, describe, run_all
+from proofs.numbers import at_least_one, some_time
 from supervisors.serving import set_up_log
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs it and prints what came out."""
     parser = argparse.ArgumentParser(prog="python -m proofs max_write", description=__doc__)
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--devices", type=int, default=4, help="of one learner")
-    parser.add_argument("--gateways", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=2.5, help="how long each run writes")
+    parser.add_argument("--runs", type=at_least_one, default=200)
+    parser.add_argument("--devices", type=at_least_one, default=4, help="of one learner")
+    parser.add_argument("--gateways", type=at_least_one, default=2)
+    parser.add_argument("--seconds", type=some_time, default=2.5, help="how long each run writes")
     parser.add_argument("--seed", type=int, help="for the choices that chance makes here")
     arguments = parser.parse_args(argv)
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1_000_000)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from proofs.numbers import at_least_one, some_time
 from proofs.rehearsal.figures import Figures, table
 from proofs.rehearsal.killing import KINDS
 from proofs.rehearsal.run import Options, rehearse, unreported
@@ -87,14 +88,14 @@ async def _until_interrupted(options: Options, folder: Path, report: Report | No
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m proofs rehearse", description=__doc__)
     parser.add_argument("--text", type=Path, default=TEXT, help="whose sentences are said, again and again")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long")
-    parser.add_argument("--gateways", type=int, default=2)
-    parser.add_argument("--users", type=int, default=100)
-    parser.add_argument("--devices", type=int, default=300, help="of all users together; at least one each")
-    parser.add_argument("--communities", type=int, default=20)
+    parser.add_argument("--seconds", type=some_time, default=60.0, help="how long")
+    parser.add_argument("--gateways", type=at_least_one, default=2)
+    parser.add_argument("--users", type=at_least_one, default=100)
+    parser.add_argument("--devices", type=at_least_one, default=300, help="of all users together; at least one each")
+    parser.add_argument("--communities", type=at_least_one, default=20)
     parser.add_argument("--churn", type=_share, default=0.3, help="the share of devices that is away at any moment, 0 to 0.9")
     parser.add_argument("--kill", type=_kinds, default=(), help=f"what to kill now and then: any of {','.join(KINDS)}")
-    parser.add_argument("--rate", type=float, default=30.0, help="posts a second, of all devices together")
+    parser.add_argument("--rate", type=some_time, default=30.0, help="posts a second, of all devices together")
     parser.add_argument("--seed", type=int, help="for the choices that chance makes here")
     parser.add_argument("--json", type=Path, help="a file for the result")
     parser.add_argument("--verbose", action="store_true", help="what the supervisors say, too")

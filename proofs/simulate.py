@@ -12,6 +12,7 @@ tables and every message of an actor's has to be met, or the exit status is 1 to
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 import traceback
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from proofs.numbers import at_least_one, some_time
 from proofs.simulation.lot import Lot, play
 from proofs.simulation.run import Run
 from proofs.simulation.story import Wanted, draw, draw_around
@@ -30,14 +32,16 @@ CHUNK = 8
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs simulate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run")
+    parser.add_argument("--seeds", type=at_least_one, default=200, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
-    parser.add_argument("--workers", type=int, default=1, help="processes at once")
+    parser.add_argument("--workers", type=at_least_one, default=1, help="processes at once")
     parser.add_argument("--into", type=Path, metavar="FILE", help="go on with the lot that is kept there, and keep it")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, with what was run by then")
+    parser.add_argument("--minutes", type=some_time, default=float("inf"), help="stop after so long, with what was run by then")
     parser.add_argument("--quiet", action="store_true", help="without the tables of what was covered")
     parser.add_argument("--story", type=int, metavar="SEED", help="run this one and draw what happened")
-    parser.add_argument("--only", action="append", default=[], metavar="device=3", help="these columns: device=N, gateway=N, pg, redis")
+    parser.add_argument(
+        "--only", action="append", default=[], type=_column, metavar="device=3", help="these columns: device=N, gateway=N, pg, redis"
+    )
     parser.add_argument("--stream", action="append", default=[], type=int, help="what is about this stream")
     parser.add_argument("--from", dest="from_ms", type=float, default=0.0, metavar="MS")
     parser.add_argument("--to", dest="to_ms", type=float, default=float("inf"), metavar="MS")
@@ -48,11 +52,18 @@ def main(argv: Sequence[str]) -> int:
 
         return find_all(arguments.first)
     if arguments.story is not None:
-        columns = tuple(one.replace("device=", "d").replace("gateway=", "g") for one in arguments.only)
-        return tell(arguments.story, Wanted(columns, tuple(arguments.stream), arguments.from_ms, arguments.to_ms))
+        return tell(arguments.story, Wanted(tuple(arguments.only), tuple(arguments.stream), arguments.from_ms, arguments.to_ms))
     lot = Lot.load(arguments.into, arguments.first) if arguments.into else Lot(arguments.first)
     last = arguments.first + arguments.seeds - 1
     return run_many(lot, last, arguments.workers, minutes=arguments.minutes, into=arguments.into, quiet=arguments.quiet)
+
+
+def _column(text: str) -> str:
+    """The column of the drawing that `--only` names."""
+    found = re.fullmatch(r"(device|gateway)=(\d+)|pg|redis", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no column; allowed: device=N, gateway=N, pg, redis")
+    return text if found[1] is None else f"{found[1][0]}{found[2]}"
 
 
 def run_many(lot: Lot, last: int, workers: int, *, minutes: float, into: Path | None, quiet: bool) -> int:

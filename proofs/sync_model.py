@@ -17,6 +17,8 @@ import hypothesis
 import trio
 from hypothesis.stateful import run_state_machine_as_test
 
+from proofs.numbers import at_least_one
+
 EXAMPLES_OF_A_SEED = 100
 STEPS = 50
 
@@ -51,9 +53,9 @@ def play(seed: int, examples: int, shrink: bool = True) -> tuple[int, float, str
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs sync_model", description=__doc__)
-    parser.add_argument("--examples", type=int, default=500, help="how many stories")
+    parser.add_argument("--examples", type=at_least_one, default=500, help="how many stories")
     parser.add_argument("--seed", type=int, default=1, help=f"the first seed; each stands for {EXAMPLES_OF_A_SEED} stories")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=at_least_one, default=2)
     arguments = parser.parse_args(argv)
     full, rest = divmod(arguments.examples, EXAMPLES_OF_A_SEED)
     sizes = [EXAMPLES_OF_A_SEED] * full + [rest] * (rest > 0)
