@@ -98,7 +98,7 @@ class Ours:
         """Communities with a channel each, filled from the front."""
         made: list[Room] = []
         while len(made) < rooms:
-            some = min(rooms - len(made), max(1, FILL_STEP // members))
+            some = min(rooms - len(made), max(1, FILL_STEP // max(1, members)))
             people = self.people[len(made) * members : (len(made) + some) * members]
             made += await self.ask(partial(make_rooms, people=people, rooms=some, members=members))
         return made
