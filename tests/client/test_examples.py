@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from protocol.codes import Code
 from protocol.events import Mentioned, Posted, Said
+from protocol.frames import Failed, Follow
 from protocol.values import Role, SpaceKind
-from tests.client.fake_server import FakeServer
+from tests.client.fake_server import PAGE, Conversation, FakeServer
 from tests.client.fake_web import FakeWeb
-from tests.client.programs import run_program, start_program
+from tests.client.programs import PROGRAM_S, run_program, start_program
 
 
 @pytest.fixture
@@ -87,3 +89,40 @@ async def test_a_bot_answers_each_mention_once(accounts: FakeWeb, server: FakeSe
         assert (done.returncode, done.stderr) == (0, b"")
     bodies = [event.body for event in server.log[61] if event.author == 7]
     assert bodies == [Posted("You said 4 words.", 1), Posted("Ask me anything; I count the words of what you say.", 3)]
+
+
+async def test_the_smallest_client_asks_again_for_a_page_that_it_asked_for_too_soon(
+    accounts: FakeWeb, server: FakeServer, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3 * PAGE):
+        server.append(61, 2, Said(f"line {number}"))
+    asked: list[int] = []
+    follow = Conversation.follow
+
+    def refuse_first(self: Conversation, id: int, stream: int, after: int) -> None:
+        """Each page is refused once."""
+        asked.append(after)
+        if asked.count(after) == 1:
+            self.tell(Failed(id, Code.RATE, "more than 100 commands a second; wait 3 ms", 3))
+        else:
+            follow(self, id, stream, after)
+
+    monkeypatch.setattr(Conversation, "follow", refuse_first)
+    arguments = [accounts.url, "archivist", "correct horse", "the last"]
+    process = await start_program(nursery, ["examples/minimal_client.py", *arguments])
+    assert process.stdout is not None
+    printed = b""
+    try:
+        with trio.fail_after(PROGRAM_S):
+            while b": the last\n" not in printed:
+                part = await process.stdout.receive_some()
+                assert part, f"the program ended: {printed!r}"
+                printed += part
+    finally:
+        process.kill()
+        await process.wait()
+        await process.stdout.aclose()
+    lines = [line for line in printed.decode().splitlines() if line.startswith("[")]
+    assert [line.partition(": ")[2] for line in lines] == [*(f"line {number}" for number in range(3 * PAGE)), "the last"]
+    assert [command.id for command in server.commands if isinstance(command, Follow)] == [2, 2, 3, 3, 3, 3, 3, 3], "and nothing else"
+    assert asked == [after for after in range(0, 3 * PAGE + 1, PAGE) for _ in range(2)]
