@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from supervisors.settings_source import CONFIG_VARIABLE, BadSettings, load, miss
 
 BAD_USAGE: Final = 2
 DEV_FOLDER: Final = Path(".data")
+PORT_MAX: Final = 65_535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,18 +101,33 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 
 
 def _settings(parsed: argparse.Namespace, *, serving: bool = True) -> Settings:
-    config = parsed.config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
-    settings = load(config, os.environ)
+    settings = load(_config_file(parsed.config), os.environ)
     missing = missing_for_serving(settings) if serving else []
     if missing:
         raise BadSettings(missing)
     return settings
 
 
+def _config_file(named: Path | None) -> Path | None:
+    return named or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+
+
 def _dev(parsed: argparse.Namespace) -> int:
     from supervisors.dev import Installation, run_dev
     from supervisors.serving import set_up_log
 
+    last_port = parsed.port + parsed.gateways - 1 if parsed.port else 0
+    if not 0 <= parsed.port <= last_port <= PORT_MAX:
+        _complain(
+            f"--port is {parsed.port} with --gateways {parsed.gateways}; "
+            f"allowed: 0 (free ones), or from 1 to {PORT_MAX + 1 - parsed.gateways}, since the gateways take consecutive ports"
+        )
+        return BAD_USAGE
+    load(_config_file(None), os.environ)  # its processes are given the same: what is wrong with it is said once, and here
+    unusable = _why_not_a_folder(parsed.data)
+    if unusable:
+        _complain(f"--data is {parsed.data}; allowed: a folder that can be made and written to ({unusable})")
+        return BAD_USAGE
     level = "info" if parsed.verbose else "error"
     set_up_log(level, "console")
     taken = [port for port in range(parsed.port, parsed.port + parsed.gateways) if parsed.port and not _is_free(port)]
@@ -125,6 +142,15 @@ def _dev(parsed: argparse.Namespace) -> int:
         environment={"EDUCONNECT_LOG_LEVEL": level},
     )
     return trio.run(run_dev, installation, _say)
+
+
+def _why_not_a_folder(path: Path) -> str:
+    """Makes the folder; what is wrong with it, if nothing can be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(path, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
 def _is_free(port: int) -> bool:
@@ -174,6 +200,9 @@ def _tree(parsed: argparse.Namespace) -> int:
     from supervisors.live import render, render_json, see, watch
     from supervisors.porthole import default_folder
 
+    if not parsed.live and (parsed.once or parsed.json or parsed.portholes):
+        _complain("--once, --json and --portholes are of the processes that run: say --live with them")
+        return BAD_USAGE
     if not parsed.live:
         from supervisors.blueprints import blueprint
 

@@ -133,6 +133,37 @@ def test_a_bad_setting_stops_the_start_with_its_name_its_value_and_what_is_allow
     assert "EDUCONNECT_LISTEM_HOST" in started.stderr and "EDUCONNECT_LISTEN_HOST" in started.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--port", "99999"), "--port is 99999 with --gateways 1; allowed: 0 (free ones), or from 1 to 65535"),
+        (("--port", "65535", "--gateways", "2"), "--port is 65535 with --gateways 2; allowed: 0 (free ones), or from 1 to 65534"),
+        (("--port", "-1"), "--port is -1 with --gateways 1; allowed: 0 (free ones), or from 1 to 65535"),
+        (("--port", "0", "--data", "/proc/x"), "--data is /proc/x; allowed: a folder that can be made and written to"),
+        (("--port", "0", "--data", "/dev/null"), "--data is /dev/null; allowed: a folder that can be made and written to"),
+    ],
+)
+def test_what_dev_cannot_do_is_said_in_one_line_with_what_is_allowed(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    started = educonnect("dev", "--data", str(tmp_path / "data"), *arguments)
+    assert started.returncode == 2
+    assert started.stderr.startswith(told) and started.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("dev",), ("serve", "--role", "jobs")])
+def test_a_level_of_the_log_that_there_is_not_is_refused_with_those_that_there_are(command: tuple[str, ...], tmp_path: Path) -> None:
+    folder = ("--data", str(tmp_path), "--port", "0") if command == ("dev",) else ()
+    started = educonnect(*command, *folder, EDUCONNECT_LOG_LEVEL="loud")
+    assert started.returncode == 2
+    assert "EDUCONNECT_LOG_LEVEL is 'loud'; allowed: one of 'debug', 'info', 'warning', 'error'" in started.stderr
+
+
+@pytest.mark.parametrize("option", ["--once", "--json"])
+def test_an_option_of_the_live_tree_without_it_is_refused_and_not_passed_over(option: str) -> None:
+    drawn = educonnect("tree", option)
+    assert (drawn.returncode, drawn.stdout) == (2, "")
+    assert "--live" in drawn.stderr
+
+
 def test_serving_without_a_database_says_what_is_missing() -> None:
     started = educonnect("serve", "--role", "jobs")
     assert started.returncode == 2
