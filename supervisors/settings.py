@@ -360,7 +360,10 @@ class Traces(Section, frozen=True):
 
     endpoint: Annotated[
         str,
-        Meta(pattern="^(https?://.+)?$", description="the collector's base, such as `http://collector:4318` (OTLP over HTTP); empty: none"),
+        Meta(
+            description="the collector's base, an `http://` or `https://` URL like `http://collector:4318` (OTLP over HTTP); empty: none. "
+            "Needs more packages: `pip install --require-hashes -r requirements/traces.lock`"
+        ),
     ] = ""
     share: Annotated[
         float, Meta(ge=0, le=1, description="of all commands, those that are followed; a gateway also follows what another one began")

@@ -237,6 +237,16 @@ def _check_networks(value: tuple[str, ...]) -> None:
         raise ValueError("a list of networks such as 10.0.0.0/8 or 192.0.2.7/32") from None
 
 
+def _check_endpoint(value: str) -> None:
+    try:
+        address = urlsplit(value)
+        good = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("an http:// or https:// URL such as http://collector:4318")
+
+
 _SHAPES: Final[dict[str, Callable[[Any], None]]] = {
     "database.dsn": _check_dsn,
     "database.direct_dsn": _check_dsn,
@@ -244,6 +254,7 @@ _SHAPES: Final[dict[str, Callable[[Any], None]]] = {
     "redis.url": _check_redis,
     "listen.origins": _check_origins,
     "proxy.networks": _check_networks,
+    "traces.endpoint": _check_endpoint,
 }
 
 

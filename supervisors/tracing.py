@@ -40,7 +40,8 @@ class TracesMissing(BadSettings):
     """`traces.endpoint` is set, and OpenTelemetry is not installed."""
 
     def __init__(self, endpoint: str, error: ImportError) -> None:
-        super().__init__([Fault("traces.endpoint", endpoint, f"nothing, without OpenTelemetry ({error}): see requirements/traces.lock")])
+        allowed = f"nothing without OpenTelemetry ({error}); to install it: pip install --require-hashes -r requirements/traces.lock"
+        super().__init__([Fault("traces.endpoint", endpoint, allowed)])
 
 
 class OtlpTracer:

@@ -84,6 +84,10 @@ def test_variables_carry_lists_and_truths(tmp_path: Path) -> None:
         ("EDUCONNECT_DATABASE_POOLER", "perhaps", "true or false"),
         ("EDUCONNECT_LISTEN_HOST", "", "text that is not empty"),
         ("EDUCONNECT_LISTEN_ORIGINS", "https://a.example/path", "a list of origins such as https://learn.example (no path), or *"),
+        ("EDUCONNECT_TRACES_ENDPOINT", "foo", "an http:// or https:// URL such as http://collector:4318"),
+        ("EDUCONNECT_TRACES_ENDPOINT", "ftp://x", "an http:// or https:// URL such as http://collector:4318"),
+        ("EDUCONNECT_TRACES_ENDPOINT", "http://:4318", "an http:// or https:// URL such as http://collector:4318"),
+        ("EDUCONNECT_TRACES_ENDPOINT", "http://x:port", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_PROXY_NETWORKS", "10.0.0.1/8", "a list of networks such as 10.0.0.0/8 or 192.0.2.7/32"),
     ],
 )

@@ -181,7 +181,7 @@ async def test_the_queue_of_spans_has_a_bound(collector: Collector, monkeypatch:
 
 def test_an_endpoint_without_the_packages_stops_the_start_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(BadSettings, match=r"traces\.endpoint is http://127.*requirements/traces\.lock"):
+    with pytest.raises(BadSettings, match=r"traces\.endpoint is http://127.*: pip install --require-hashes -r requirements/traces\.lock"):
         OtlpTracer("http://127.0.0.1:9", 0.5, 7)
 
 
