@@ -68,7 +68,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "http_connection_crashed": LogEvent("error", "a fault of ours below the application; one connection ended"),
     "http_storage_failed": LogEvent("warning", "a request was answered 503 because of the database"),
     # Traces
-    "spans_refused": LogEvent("warning", "the exporter raised; what it was to send is lost and counted"),
+    "spans_refused": LogEvent(
+        "warning", "the collector did not take traces, or is away: they are lost and counted; at most once a minute, `unsaid` in between"
+    ),
     # `educonnect dev`
     "migrations_applied": LogEvent("info", "the schema was brought up to date"),
     "demo_made": LogEvent("info", "the demo community is there"),

@@ -15,16 +15,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 import trio
 
 from actors.tracing import Trace
+from supervisors.collector_log import COLLECTOR_LOG
 from supervisors.settings_source import BadSettings, Fault
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-
-log = structlog.get_logger("traces")
 
 QUEUE_MAX: Final = 8_192
 """Spans: some MiB, and two seconds of a collector that is away at 500 sampled commands a second."""
@@ -54,6 +52,7 @@ class OtlpTracer:
             from opentelemetry.sdk.resources import Resource
         except ImportError as error:
             raise TracesMissing(endpoint, error) from None
+        COLLECTOR_LOG.attach()
         self._exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_S)
         instance = f"{gateway:08x}"
         self._resource = Resource.create(
@@ -138,7 +137,7 @@ class OtlpTracer:
         try:
             return self._exporter.export(batch) is SpanExportResult.SUCCESS
         except Exception as error:  # noqa: BLE001 - a thread's supervisor: the spans are counted as failed
-            log.warning("spans_refused", error=repr(error))
+            COLLECTOR_LOG.say(repr(error))
             return False
 
 
