@@ -33,7 +33,7 @@ def _lines(view: NodeView, whole: bool) -> Iterator[str]:
     yield from _tree(view.tree, whole)
     yield from _sockets(view)
     yield from _table("slowest readers", [_reader(reader) for reader in view.readers])
-    yield from _table(_streams_title(view), [_stream(stream) for stream in view.streams])
+    yield from _table(_streams_title(view), [_stream(stream) for stream in view.streams if _is_busy(stream)])
     yield from _table("actors", [_pool(pool) for pool in view.pools if whole or pool.cells or pool.restarts or pool.drops])
     yield from _storage(view)
     yield from _table(
@@ -80,6 +80,11 @@ def _reader(reader: ReaderView) -> str:
 def _streams_title(view: NodeView) -> str:
     behind = f", {view.streams_behind} behind" if view.streams_behind else ""
     return f"busiest of {_many(view.streams_live, 'stream', 'streams')}{behind}"
+
+
+def _is_busy(stream: StreamView) -> bool:
+    """Whether there is something to say of it: events, as many as are drawn, or followers that miss some."""
+    return round(stream.events_per_s, 1) > 0.0 or stream.behind_s > 0.0
 
 
 def _stream(stream: StreamView) -> str:

@@ -62,6 +62,15 @@ def test_what_is_well_takes_no_lines_and_what_is_not_is_named() -> None:
     assert not any(title in text for title in ("slowest readers", "busiest of", "restarts\n"))
 
 
+def test_a_stream_that_is_idle_is_not_among_the_busiest_unless_it_is_behind() -> None:
+    stream = msgspec.structs.replace(SAMPLE.streams[0], stream=71, events_per_s=3.0, behind_s=0.0)
+    idle = msgspec.structs.replace(stream, stream=72, events_per_s=0.04)
+    stuck = msgspec.structs.replace(stream, stream=73, events_per_s=0.0, behind_s=2.0)
+    text = draw_view("gateway-1", msgspec.structs.replace(SAMPLE, streams=(stream, stuck, idle)), whole=True)
+    assert "stream 71 " in text and "stream 73 " in text and "stream 72 " not in text
+    assert "busiest of" not in draw_view("gateway-1", msgspec.structs.replace(SAMPLE, streams=(idle,), streams_behind=0), whole=True)
+
+
 def test_the_whole_view_has_every_service_of_the_tree() -> None:
     text = draw_view("gateway-1", SAMPLE, whole=True)
     assert "gateway (rest_for_one): running" in text and "└── link: backoff, 3 restarts, last cause: OSError" in text
