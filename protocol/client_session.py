@@ -200,7 +200,8 @@ class End(Struct, frozen=True):
 
 class Session(Struct, frozen=True):
     """All that the machine remembers. `failures` counts attempts without a steady session, `echoes` takeovers that were not believed;
-    `told` is the server's parting word, `moving` says that this side leaves a draining server of its own accord."""
+    `told` is the server's parting word, `moving` says that this side leaves a draining server of its own accord, `by_ticket` that a ticket
+    was shown on this socket and is not taken yet."""
 
     state: State = State.IDLE
     epoch: int = 0
@@ -210,6 +211,7 @@ class Session(Struct, frozen=True):
     renew_first: bool = False
     delay_ms: int = 0
     moving: bool = False
+    by_ticket: bool = False
     told: Goodbye | None = None
     end: End | None = None
 
@@ -273,12 +275,12 @@ def _connect(session: Session, _: object, __: float) -> Step:
 
 def _begin(session: Session, connected: Connected, _: float) -> Step:
     if connected.ticket:
-        return Step(replace(session, state=State.RESUMING), (ShowTicket(),))
+        return Step(replace(session, state=State.RESUMING, by_ticket=True), (ShowTicket(),))
     return Step(replace(session, state=State.GREETING), (Greet(),))
 
 
 def _greet(session: Session, _: object, __: float) -> Step:
-    return Step(replace(session, state=State.GREETING), (Greet(),))
+    return Step(replace(session, state=State.GREETING, by_ticket=False), (Greet(),))
 
 
 def _open(session: Session, welcome: Welcome, _: float) -> Step:
@@ -289,7 +291,7 @@ def _open(session: Session, welcome: Welcome, _: float) -> Step:
 
 def _resume(session: Session, resumed: Resumed, _: float) -> Step:
     """A ticket is of one epoch: nothing was restored since."""
-    return Step(replace(session, state=State.ONLINE, renewals=0), (Resume(resumed.last_number, False),))
+    return Step(replace(session, state=State.ONLINE, renewals=0, by_ticket=False), (Resume(resumed.last_number, False),))
 
 
 def _stay(session: Session, _: object, __: float) -> Step:
@@ -334,6 +336,10 @@ def _lose(session: Session, cut: Cut, spread: float) -> Step:
     told = session.told
     code, floor_ms = (int(told.code), max(0, told.wait_ms)) if told is not None else (cut.code, 0)
     rule = reconnect_rule(code)
+    by_ticket, session = session.by_ticket, replace(session, by_ticket=False)
+    if code == Code.REVOKED and by_ticket:
+        # The ticket may be of a session that a later login put an end to: whether there is one, the token decides.
+        return _wait(session, floor_ms, spread)
     if code == Code.TAKEN_OVER and followed_a_broken_one and cut.online_ms < ECHO_MS and session.echoes < ECHOES_MAX:
         return _wait(replace(session, echoes=session.echoes + 1), floor_ms, spread)
     if rule is Reconnect.NO:

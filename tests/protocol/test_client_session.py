@@ -201,6 +201,23 @@ def test_a_socket_that_is_cut_while_a_ticket_is_shown_is_weather_like_any_other(
         assert lost.session.state is State.WAITING and lost.actions == step(online(), m.Cut(1006), 0.5).actions
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_ticket_of_a_revoked_session_is_not_the_last_word_and_the_token_behind_it_is(told: bool) -> None:
+    session = step(Session(state=State.CONNECTING), m.Connected(True)).session
+    if told:
+        session = step(session, Goodbye(Code.REVOKED, "ended", 0)).session
+    session = step(session, m.Cut(0 if told else int(Code.REVOKED))).session
+    assert session.state is State.WAITING, "a later login may have put an end to the session of the ticket"
+    session = step(step(session, m.Waited()).session, m.Connected(False)).session
+    assert step(session, m.Cut(int(Code.REVOKED))).session.state is State.ENDED
+
+
+def test_a_session_resumed_by_ticket_and_revoked_later_is_over() -> None:
+    session = step(Session(state=State.CONNECTING), m.Connected(True)).session
+    session = step(session, Resumed(5, 0, 60)).session
+    assert step(session, m.Cut(int(Code.REVOKED))).session.state is State.ENDED
+
+
 def test_a_draining_server_is_left_when_its_delay_is_over_and_the_next_socket_opened_at_once() -> None:
     drained = step(online(), Draining(4000))
     assert drained.actions == (m.LeaveAfter(4000),)
