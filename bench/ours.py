@@ -99,7 +99,8 @@ class Ours:
         made: list[Room] = []
         while len(made) < rooms:
             some = min(rooms - len(made), max(1, FILL_STEP // max(1, members)))
-            people = self.people[len(made) * members : (len(made) + some) * members]
+            # Where nobody is to be in them, somebody makes them all the same.
+            people = self.people[len(made) * members : (len(made) + some) * members] or self.people[:1]
             made += await self.ask(partial(make_rooms, people=people, rooms=some, members=members))
         return made
 
