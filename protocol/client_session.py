@@ -201,7 +201,7 @@ class End(Struct, frozen=True):
 class Session(Struct, frozen=True):
     """All that the machine remembers. `failures` counts attempts without a steady session, `echoes` takeovers that were not believed;
     `told` is the server's parting word, `moving` says that this side leaves a draining server of its own accord, `by_ticket` that a ticket
-    was shown on this socket and is not taken yet."""
+    was shown on this socket and is not taken yet, `token_first` that no ticket is shown until the token was taken."""
 
     state: State = State.IDLE
     epoch: int = 0
@@ -212,6 +212,7 @@ class Session(Struct, frozen=True):
     delay_ms: int = 0
     moving: bool = False
     by_ticket: bool = False
+    token_first: bool = False
     told: Goodbye | None = None
     end: End | None = None
 
@@ -274,7 +275,7 @@ def _connect(session: Session, _: object, __: float) -> Step:
 
 
 def _begin(session: Session, connected: Connected, _: float) -> Step:
-    if connected.ticket:
+    if connected.ticket and not session.token_first:
         return Step(replace(session, state=State.RESUMING, by_ticket=True), (ShowTicket(),))
     return Step(replace(session, state=State.GREETING), (Greet(),))
 
@@ -285,7 +286,7 @@ def _greet(session: Session, _: object, __: float) -> Step:
 
 def _open(session: Session, welcome: Welcome, _: float) -> Step:
     reset = session.epoch not in (0, welcome.epoch)
-    online = replace(session, state=State.ONLINE, epoch=welcome.epoch, renewals=0)
+    online = replace(session, state=State.ONLINE, epoch=welcome.epoch, renewals=0, token_first=False)
     return Step(online, (Resume(welcome.last_number, reset),))
 
 
@@ -339,7 +340,7 @@ def _lose(session: Session, cut: Cut, spread: float) -> Step:
     by_ticket, session = session.by_ticket, replace(session, by_ticket=False)
     if code == Code.REVOKED and by_ticket:
         # The ticket may be of a session that a later login put an end to: whether there is one, the token decides.
-        return _wait(session, floor_ms, spread)
+        return _wait(replace(session, token_first=True), floor_ms, spread)
     if code == Code.TAKEN_OVER and followed_a_broken_one and cut.online_ms < ECHO_MS and session.echoes < ECHOES_MAX:
         return _wait(replace(session, echoes=session.echoes + 1), floor_ms, spread)
     if rule is Reconnect.NO:

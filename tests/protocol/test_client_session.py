@@ -208,8 +208,9 @@ def test_a_ticket_of_a_revoked_session_is_not_the_last_word_and_the_token_behind
         session = step(session, Goodbye(Code.REVOKED, "ended", 0)).session
     session = step(session, m.Cut(0 if told else int(Code.REVOKED))).session
     assert session.state is State.WAITING, "a later login may have put an end to the session of the ticket"
-    session = step(step(session, m.Waited()).session, m.Connected(False)).session
-    assert step(session, m.Cut(int(Code.REVOKED))).session.state is State.ENDED
+    greeted = step(step(session, m.Waited()).session, m.Connected(True))
+    assert greeted.actions == (m.Greet(),), "the same ticket would be refused again"
+    assert step(greeted.session, m.Cut(int(Code.REVOKED))).session.state is State.ENDED
 
 
 def test_a_session_resumed_by_ticket_and_revoked_later_is_over() -> None:
