@@ -1,4 +1,4 @@
-"""A client in thirty lines, of `websockets` and `msgpack` alone: what docs/protocol.md says, and nothing of this repository.
+"""A client in forty lines, of `websockets` and `msgpack` alone: what docs/protocol.md says, and nothing of this repository.
 
 python examples/minimal_client.py http://127.0.0.1:8000 amina a-boat-on-the-lake "hello from a script"
 
