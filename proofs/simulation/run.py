@@ -16,6 +16,7 @@ from proofs.simulation.life import Life
 from proofs.simulation.link import Hub
 from proofs.simulation.visits import Visits
 from proofs.simulation.world import World
+from protocol.client_session import Session
 from protocol.entities import SCHEMA, SCHEMA_MIN
 from protocol.values import LinkQuality
 
@@ -125,6 +126,7 @@ class Run:
         self.world.tell(device.column, "has its store copied", fault=True)
         copied = self._device(device.id)
         copied.notebook.copy_from(device.notebook)
+        copied.session = Session(epoch=device.session.epoch)  # a store keeps it beside the numbers that were given in it
         self.devices.append(copied)
         copied.come()
         self._live(copied)
