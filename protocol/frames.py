@@ -15,7 +15,7 @@ minor version; a client passes over what it does not know.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Raw, Struct
 
@@ -23,6 +23,7 @@ from protocol.codes import Code
 from protocol.entities import NO_FIELDS, SCHEMA_MIN
 from protocol.events import AnyBody, RecordItem
 from protocol.operations import Held
+from protocol.permissions import ANYONE, OWN, Needs, Permission, in_space
 from protocol.values import (
     ID_MAX,
     After,
@@ -80,6 +81,9 @@ Heartbeat = Annotated[int, Meta(ge=0, le=3600, description="wished silence betwe
 class Command(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Root of what a client sends."""
 
+    needs: ClassVar[Needs]
+    """What it needs; of what carries others (`Mutate`, `Chunk`), that it may be sent at all. Without a default: each says it for itself."""
+
 
 class Frame(Struct, frozen=True, array_like=True):
     """Root of what a server sends."""
@@ -97,6 +101,7 @@ class Hello(Command, frozen=True, forbid_unknown_fields=False, tag=1):
     Each cursor is followed as if by `Follow` with id 0. The inbox needs no cursor at first: `Welcome` names it.
     """
 
+    needs: ClassVar[Needs] = OWN
     version: Version
     token: Token
     device: DeviceId
@@ -119,6 +124,7 @@ class Resume(Command, frozen=True, forbid_unknown_fields=False, tag=2):
     `left_ms`: how long it is to the ticket's `expires`, by the device's clock, in milliseconds; below 0 it is behind.
     """
 
+    needs: ClassVar[Needs] = OWN
     ticket: TicketBytes
     left_ms: Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
     cursors: Annotated[tuple[Delta, ...], Meta(max_length=2 * CURSORS_MAX)] = ()
@@ -130,10 +136,13 @@ class Resume(Command, frozen=True, forbid_unknown_fields=False, tag=2):
 class Bye(Command, frozen=True, tag=3):
     """Ends the session in good order. What is in flight is still committed, but no longer answered."""
 
+    needs: ClassVar[Needs] = ANYONE
+
 
 class Ping(Command, frozen=True, tag=4):
     """Asks for a `Pong`: finds a dead link, measures the round trip and the clock."""
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
     clock_ms: Milliseconds = 0
 
@@ -141,6 +150,7 @@ class Ping(Command, frozen=True, tag=4):
 class Refresh(Command, frozen=True, tag=5):
     """Puts a newer token on the live socket. Answered by `Granted`; a bad token is `Failed` and changes nothing."""
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
     token: Token
 
@@ -151,6 +161,7 @@ class Mutate(Command, frozen=True, tag=6):
     The operation's bytes are frozen at the first sending: a retry sends the same number with the same bytes.
     """
 
+    needs: ClassVar[Needs] = OWN
     number: Number
     operation: Raw
 
@@ -164,6 +175,7 @@ class Follow(Command, frozen=True, tag=7):
     At most a page comes at once: `Followed` with `live` false means: ask again from the last event on.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     id: RequestId
     stream: StreamId
     after: After
@@ -172,6 +184,7 @@ class Follow(Command, frozen=True, tag=7):
 class Unfollow(Command, frozen=True, tag=8):
     """Ends following. Answered by `Granted`; events already under way may still arrive."""
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
     stream: StreamId
 
@@ -179,6 +192,7 @@ class Unfollow(Command, frozen=True, tag=8):
 class Overview(Command, frozen=True, tag=9):
     """Asks for the spaces, streams, heads and read markers of this account, in one snapshot. Answered by `Spaces`."""
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
 
 
@@ -188,6 +202,7 @@ class History(Command, frozen=True, tag=10):
     Exactly one of the two is above 0. Answered by `Page` (events ascending) or `Failed`.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     id: RequestId
     stream: StreamId
     before: After = 0
@@ -198,12 +213,14 @@ class History(Command, frozen=True, tag=10):
 class Typing(Command, frozen=True, tag=11):
     """Tells the others who follow `stream` that one is typing. Not answered, not stored, dropped under load."""
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     stream: StreamId
 
 
 class Watch(Command, frozen=True, tag=12):
     """Turns presence of a space on or off for this socket. Answered by `Granted`, then `Presence` when it changes."""
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     id: RequestId
     space: SpaceId
     on: bool
@@ -212,6 +229,7 @@ class Watch(Command, frozen=True, tag=12):
 class Members(Command, frozen=True, tag=13):
     """Asks for the members of a space, by ascending user, after user `after`. Answered by `MemberPage`."""
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     id: RequestId
     space: SpaceId
     after: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
@@ -221,6 +239,7 @@ class Members(Command, frozen=True, tag=13):
 class Search(Command, frozen=True, tag=14):
     """Finds an account by its exact name, to invite it or to write to it. Answered by `Person`, or `Failed` with `NOT_FOUND`."""
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
     name: Annotated[str, Meta(min_length=1, max_length=40)]
 
@@ -253,6 +272,7 @@ class Chunk(Command, frozen=True, tag=15):
     At most 256 changes; a client closes a chunk at 4 kB and keeps few unanswered, so that a cut costs little.
     """
 
+    needs: ClassVar[Needs] = OWN
     number: FirstNumber
     at: Seconds
     runs: Annotated[tuple[Run, ...], Meta(min_length=1, max_length=CHUNK_CHANGES_MAX)]
@@ -265,6 +285,7 @@ class Snapshot(Command, frozen=True, tag=16):
     most, and versions tell. A snapshot that was cut goes on after the last record that arrived.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     id: RequestId
     stream: StreamId
     entity: Annotated[int, Meta(ge=0, le=255)] = 0
@@ -278,6 +299,7 @@ class Conflicts(Command, frozen=True, tag=17):
     `id` 0 of `conflict` lists; otherwise that one alone. Answered by `ConflictPage` or `Failed`.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.RESOLVE_CONFLICTS, or_own=True)
     id: RequestId
     after: After = 0
     open_only: bool = True
@@ -291,6 +313,7 @@ class Unapplied(Command, frozen=True, tag=18):
     Answered by `UnappliedPage` or `Failed`.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     id: RequestId
     after: After = 0
     space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
@@ -303,6 +326,7 @@ class Versions(Command, frozen=True, tag=19):
     Answered by `VersionPage` or `Failed`.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     id: RequestId
     stream: StreamId
     entity: EntityTag
@@ -324,6 +348,7 @@ class Inherit(Command, frozen=True, tag=20):
     For a store that was copied or moved to a new device. Answered by `Inherited` or `Failed`.
     """
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
     device: DeviceId
     sent: Annotated[tuple[Sent, ...], Meta(max_length=INHERIT_MAX)]
@@ -332,6 +357,7 @@ class Inherit(Command, frozen=True, tag=20):
 class Holding(Command, frozen=True, tag=21):
     """Asks for what this device keeps offline, as `Hold` said. Answered by `Holdings`."""
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
 
 
@@ -342,6 +368,7 @@ class Sync(Command, frozen=True, forbid_unknown_fields=False, tag=22):
     if there is one, stays as it is.
     """
 
+    needs: ClassVar[Needs] = OWN
     epoch: Epoch = 0
     clock_ms: Milliseconds = 0
     schema: Schema = SCHEMA_MIN
@@ -354,6 +381,7 @@ class TakeTicket(Command, frozen=True, tag=23):
     An older server does not know it (`Failed` with `UNKNOWN`), and then it knows no `Resume` either.
     """
 
+    needs: ClassVar[Needs] = OWN
     id: RequestId
 
 

@@ -6,11 +6,12 @@ transaction that carries it out, against membership rows; never against somebody
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Raw, Struct
 
 from protocol.entities import NO_FIELDS
+from protocol.permissions import OWN, Needs, Permission, in_space, on_platform
 from protocol.values import (
     ID_MAX,
     After,
@@ -44,10 +45,14 @@ Settings = Annotated[str, Meta(max_length=SETTINGS_BYTES_MAX, description="a JSO
 class Operation(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Root of all operations."""
 
+    needs: ClassVar[Needs]
+    """What it needs, checked where it takes effect. Without a default: each says it for itself."""
+
 
 class Say(Operation, frozen=True, tag=1):
     """Adds a plain message to a channel or conversation. The outcome's value is its sequence number, which is also its name."""
 
+    needs: ClassVar[Needs] = in_space(Permission.POST)
     stream: StreamId
     text: Text
 
@@ -55,6 +60,7 @@ class Say(Operation, frozen=True, tag=1):
 class Post(Operation, frozen=True, tag=17):
     """Adds a message that answers another or mentions people; otherwise like `Say`, which is three bytes shorter."""
 
+    needs: ClassVar[Needs] = in_space(Permission.POST)
     stream: StreamId
     text: Text
     reply_to: After = 0
@@ -64,6 +70,7 @@ class Post(Operation, frozen=True, tag=17):
 class Edit(Operation, frozen=True, tag=2):
     """Replaces the text of one's own message. The earlier text is kept for moderators."""
 
+    needs: ClassVar[Needs] = in_space(Permission.POST)
     stream: StreamId
     target: Seq
     text: Text
@@ -72,6 +79,7 @@ class Edit(Operation, frozen=True, tag=2):
 class Delete(Operation, frozen=True, tag=3):
     """Takes back a message: one's own, or anybody's for an owner or moderator. Its number stays, its text goes."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     stream: StreamId
     target: Seq
 
@@ -79,6 +87,7 @@ class Delete(Operation, frozen=True, tag=3):
 class React(Operation, frozen=True, tag=4):
     """Adds (`on`) or takes away one's reaction to a message."""
 
+    needs: ClassVar[Needs] = in_space(Permission.REACT)
     stream: StreamId
     target: Seq
     emoji: Emoji
@@ -88,6 +97,7 @@ class React(Operation, frozen=True, tag=4):
 class MarkRead(Operation, frozen=True, tag=5):
     """Moves one's read marker forward; it never goes back. The other devices hear of it through the inbox."""
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     stream: StreamId
     seq: Seq
 
@@ -95,6 +105,7 @@ class MarkRead(Operation, frozen=True, tag=5):
 class CreateCommunity(Operation, frozen=True, tag=6):
     """Founds a community, with oneself as owner and one channel that is open to all. The outcome's value is its space."""
 
+    needs: ClassVar[Needs] = on_platform(Permission.CREATE_COMMUNITIES)
     name: Name
     open_to_all: bool = True
     settings: Settings = "{}"
@@ -103,6 +114,7 @@ class CreateCommunity(Operation, frozen=True, tag=6):
 class CreateChannel(Operation, frozen=True, tag=7):
     """Opens a channel for some or all roles (owners and moderators). The outcome's value is its stream."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS)
     space: SpaceId
     name: Name
     read_roles: RoleMask = int(Roles.ALL)
@@ -112,6 +124,7 @@ class CreateChannel(Operation, frozen=True, tag=7):
 class ChangeChannel(Operation, frozen=True, tag=8):
     """Renames a channel or changes who may read and write it (owners and moderators)."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS)
     stream: StreamId
     name: Name
     read_roles: RoleMask
@@ -121,18 +134,21 @@ class ChangeChannel(Operation, frozen=True, tag=8):
 class Join(Operation, frozen=True, tag=9):
     """Becomes a member: of a community that is open to all as a learner, of another by an invitation. The value is the space."""
 
+    needs: ClassVar[Needs] = OWN
     space: SpaceId
 
 
 class Leave(Operation, frozen=True, tag=10):
     """Ends one's own membership. A community's last owner cannot leave."""
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     space: SpaceId
 
 
 class Invite(Operation, frozen=True, tag=11):
     """Lets somebody join in a role (owners and moderators; only owners make owners and moderators). They hear of it in their inbox."""
 
+    needs: ClassVar[Needs] = in_space(Permission.INVITE)
     space: SpaceId
     user: UserId
     role: Role = Role.LEARNER
@@ -141,6 +157,7 @@ class Invite(Operation, frozen=True, tag=11):
 class Remove(Operation, frozen=True, tag=12):
     """Ends somebody's membership, at once on every gateway (owners and moderators; nobody removes an owner but an owner)."""
 
+    needs: ClassVar[Needs] = in_space(Permission.REMOVE_MEMBERS)
     space: SpaceId
     user: UserId
 
@@ -148,6 +165,7 @@ class Remove(Operation, frozen=True, tag=12):
 class SetRole(Operation, frozen=True, tag=13):
     """Gives a member another role (owners). A community keeps at least one owner."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
     space: SpaceId
     user: UserId
     role: Role
@@ -156,6 +174,7 @@ class SetRole(Operation, frozen=True, tag=13):
 class ChangeSettings(Operation, frozen=True, tag=14):
     """Replaces a community's name and settings (owners)."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_SPACE)
     space: SpaceId
     name: Name
     open_to_all: bool
@@ -165,12 +184,14 @@ class ChangeSettings(Operation, frozen=True, tag=14):
 class OpenConversation(Operation, frozen=True, tag=15):
     """Opens a conversation with a few people, or finds the one that exists with exactly them. The value is its stream."""
 
+    needs: ClassVar[Needs] = on_platform(Permission.CONVERSE)
     users: Annotated[tuple[UserId, ...], Meta(min_length=1, max_length=CONVERSATION_MEMBERS_MAX - 1)]
 
 
 class Rename(Operation, frozen=True, tag=16):
     """Changes the name that others see of oneself."""
 
+    needs: ClassVar[Needs] = OWN
     display_name: Name
 
 
@@ -181,6 +202,7 @@ class Change(Operation, frozen=True, tag=18):
     in a `Chunk`, which is shorter.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.READ)
     stream: StreamId
     entity: EntityTag
     key: Key
@@ -193,6 +215,7 @@ class Change(Operation, frozen=True, tag=18):
 class Claim(Operation, frozen=True, tag=19):
     """Says that one is deciding a conflict (`on`), or no longer. Others see it; nobody is kept from deciding."""
 
+    needs: ClassVar[Needs] = in_space(Permission.RESOLVE_CONFLICTS, or_own=True)
     conflict: ConflictId
     on: bool = True
 
@@ -204,6 +227,7 @@ class Resolve(Operation, frozen=True, tag=20):
     The value is as for `Change`.
     """
 
+    needs: ClassVar[Needs] = in_space(Permission.RESOLVE_CONFLICTS, or_own=True)
     conflict: ConflictId
     choice: Choice
     version: RecordVersion
@@ -214,6 +238,7 @@ class Resolve(Operation, frozen=True, tag=20):
 class Reopen(Operation, frozen=True, tag=21):
     """Opens a decided conflict again, whoever decided it; both values are still there. The value is the conflict."""
 
+    needs: ClassVar[Needs] = in_space(Permission.RESOLVE_CONFLICTS, or_own=True)
     conflict: ConflictId
 
 
@@ -221,6 +246,7 @@ class SetBack(Operation, frozen=True, tag=22):
     """Sets a learner's progress in a lesson to a lower value, in a new generation (owners, moderators and mentors). The value is as for
     `Change`."""
 
+    needs: ClassVar[Needs] = in_space(Permission.SET_BACK_PROGRESS)
     space: SpaceId
     user: UserId
     lesson: Key
@@ -237,6 +263,7 @@ class Held(Struct, frozen=True, array_like=True):
 class Hold(Operation, frozen=True, tag=23):
     """Replaces the choice of streams that this device keeps for being offline, and how many bytes it has for them (0: as many as fit)."""
 
+    needs: ClassVar[Needs] = OWN
     streams: Annotated[tuple[Held, ...], Meta(max_length=500)]
     quota_bytes: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
 
@@ -245,12 +272,14 @@ class Release(Operation, frozen=True, tag=24):
     """Applies a change that is kept unapplied, as if its writer sent it now (the writer, or staff of the space it is for). The value is as
     for `Change`."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     item: UnappliedId
 
 
 class Discard(Operation, frozen=True, tag=25):
     """Marks a change that is kept unapplied as looked at; it is listed no longer."""
 
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     item: UnappliedId
 
 

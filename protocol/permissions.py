@@ -76,20 +76,24 @@ class Scope(Enum):
 
 
 class Needs(Struct, frozen=True):
-    """What a command needs. `step_up`: the person must have proven who they are within the last minutes, whatever the session's age."""
+    """What a command needs. `step_up`: the person must have proven who they are within the last minutes, whatever the session's age.
+
+    `or_own`: where it is about what one wrote oneself, to be a member of the space is enough.
+    """
 
     scope: Scope
     permission: Permission | None = None
     step_up: bool = False
+    or_own: bool = False
 
 
 ANYONE: Final = Needs(Scope.ANYONE)
 OWN: Final = Needs(Scope.SELF)
 
 
-def in_space(permission: Permission, *, step_up: bool = False) -> Needs:
+def in_space(permission: Permission, *, step_up: bool = False, or_own: bool = False) -> Needs:
     """A permission in the space concerned."""
-    return Needs(Scope.SPACE, permission, step_up)
+    return Needs(Scope.SPACE, permission, step_up, or_own)
 
 
 def on_platform(permission: Permission, *, step_up: bool = False) -> Needs:
