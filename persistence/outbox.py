@@ -27,6 +27,7 @@ from actors.storage_port import StorageError
 from persistence.append import NewEvent, append_events, event, kind_of
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
+from persistence.notices import NOTICED
 from protocol import codec
 from protocol.events import ConflictNoted, Invited, Mentioned, Renamed, SpaceEntered, SpaceLeft, StreamInfo
 from protocol.values import ConflictState, Role, SpaceKind, StreamKind
@@ -66,6 +67,15 @@ _POSTPONE: Final = """
 update outbox set attempts = attempts + 1,
     not_before = case when attempts + 1 >= $2 then 'infinity' else now() + make_interval(secs => least(power(2, attempts), 3600)) end
 where id = $1 returning attempts"""
+
+_VISIBLE: Final = """
+select q.id from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as q (id, user_id, stream)
+join accounts a on a.id = q.user_id and a.disabled_at is null
+left join streams s on s.id = q.stream
+left join lateral (
+    select m.role & s.read_roles <> 0 as reads from members m where m.space_id = s.space_id and m.user_id = q.user_id limit 1
+) m on true
+where q.stream is null or m.reads"""
 
 
 class OutboxOptions(Struct, frozen=True):
@@ -183,12 +193,17 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
     )
     enrolled = await _read_enrolments(tx, rows)
     noted = await _read_conflicts(tx, rows)
+    seen = await _read_notices(tx, rows)
     events: list[NewEvent] = []
     for row, verdict in zip(rows, judged, strict=True):
         kind, user, author = row["kind"], row["user_id"], row["author"]
         if kind == _CONFLICT_NOTED:
             if row["id"] in noted and user in inboxes:
                 events.append(event(inboxes[user], author, noted[row["id"]]))
+            continue
+        if kind == NOTICED:
+            if row["id"] in seen and user in inboxes:
+                events.append(NewEvent(inboxes[user], author, kind, row["payload"]))
             continue
         if not verdict["deliver"]:
             continue
@@ -243,3 +258,14 @@ async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]
         ids[pos - 1]: ConflictNoted(conflict, stream, entity, key, ConflictState(state), by)
         for pos, conflict, stream, entity, key, state, by in found
     }
+
+
+async def _read_notices(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> set[int]:
+    """The rows whose notice is still for somebody: the account is there, and may read the stream that it points to, if it points to one."""
+    notices = [row for row in rows if row["kind"] == NOTICED]
+    if not notices:
+        return set()
+    found = await tx.fetch(
+        _VISIBLE, [row["id"] for row in notices], [row["user_id"] for row in notices], [row["stream_id"] for row in notices]
+    )
+    return {row["id"] for row in found}

@@ -14,6 +14,8 @@ from msgspec import Meta, Raw, Struct
 from protocol.entities import NO_FIELDS
 from protocol.operations import Settings, Users
 from protocol.values import (
+    ID_MAX,
+    After,
     AuthorId,
     ConflictId,
     ConflictState,
@@ -21,6 +23,7 @@ from protocol.values import (
     EntityTag,
     Key,
     Name,
+    NoticeKind,
     RecordVersion,
     Role,
     RoleMask,
@@ -32,6 +35,8 @@ from protocol.values import (
     Text,
     UserId,
 )
+
+NOTICE_WORDS_MAX = 200
 
 
 class Body(Struct, frozen=True, array_like=True):
@@ -198,6 +203,22 @@ class ConflictNoted(Body, frozen=True, tag=25):
     by: AuthorId = 0
 
 
+class Noticed(Body, frozen=True, tag=26):
+    """In an inbox: something happened that one is told of. Its name is the event's sequence number, and it is read with the inbox.
+
+    `stream` and `seq` say where it can be seen, `space` where it belongs (0: nowhere); `subject` is what it is about, by kind: a report, a
+    session, a record. `words` is a line for people, for who does not know the kind.
+    """
+
+    kind: NoticeKind
+    actor: AuthorId = 0
+    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    stream: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    seq: After = 0
+    subject: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    words: Annotated[str, Meta(max_length=NOTICE_WORDS_MAX)] = ""
+
+
 class RecordItem(Struct, frozen=True, array_like=True):
     """A record, or what was written of it: `fields` holds only fields that changed in an event, all of them in a snapshot.
 
@@ -252,6 +273,7 @@ AnyBody = (
     | ReadUpTo
     | Invited
     | ConflictNoted
+    | Noticed
     | Changed
     | SessionRevoked
     | AuthorityChanged

@@ -148,6 +148,28 @@ class KeptAs(IntEnum):
         return cls.OTHER if isinstance(value, int) else None
 
 
+class NoticeKind(IntEnum):
+    """What somebody is told of. A client shows a kind that it does not know by its text."""
+
+    OTHER = 0
+    MENTION = 1
+    REPLY = 2
+    INVITATION = 3
+    CONFLICT = 4
+    MATCH = 5
+    MODERATION = 6
+    """Something of one's own was held, hidden or released; or a report of one's own was decided."""
+    REMINDER = 7
+    ROLE = 8
+    TRUST = 9
+    SECURITY = 10
+    """A log-in from a new device, a changed password, a new way to log in. Always told, whatever is preferred."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoticeKind | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
 class LinkQuality(IntEnum):
     """How good a device's link is: as measured, or as the client says at first."""
 
