@@ -1,0 +1,2 @@
+-- The number is taken; its content follows.
+select 1;
