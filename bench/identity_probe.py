@@ -28,6 +28,7 @@ from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.journal import Journal
 from persistence.migrate import apply_migrations, read_migrations
+from persistence.roles import PostgresAuthority
 from persistence.store import Store
 from protocol.codes import Code
 from supervisors.embedded_postgres import Postgres, PostgresOptions, start
@@ -67,6 +68,7 @@ class Api:
     def __init__(self, bridge: Bridge, cost: Cost) -> None:
         services = Services(
             accounts=PostgresAccounts(bridge, Silence()),
+            authority=PostgresAuthority(bridge),
             tokens=KeySet(generate_pem()),
             sessions=Everybody(),
             passwords=Passwords(cost),

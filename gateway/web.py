@@ -32,9 +32,11 @@ from gateway.redis_connection import RedisError
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
+from gateway.web_needs import collect, needs
 from gateway.web_services import Probe, Readiness, Services
 from gateway.web_sync import create_sync
 from protocol.codes import Code
+from protocol.permissions import ANYONE
 
 log = structlog.get_logger()
 
@@ -117,6 +119,7 @@ def create_app(services: Services) -> QuartTrio:
     app.get("/ready")(node.ready)
     app.get("/metrics")(node.metrics)
     app.get("/.well-known/jwks.json")(node.jwks)
+    collect(app)
     return app
 
 
@@ -126,12 +129,15 @@ class Node:
     def __init__(self, services: Services) -> None:
         self._services = services
 
+    @needs(ANYONE)
     async def home(self) -> Response:
         return Response(HOME, content_type="text/html; charset=utf-8")
 
+    @needs(ANYONE)
     async def health(self) -> Response:
         return _json({"status": "alive"})
 
+    @needs(ANYONE)
     async def ready(self) -> Response:
         probes = dict(sorted(self._services.probes.items()))
         found: dict[str, Readiness] = {}
@@ -149,9 +155,11 @@ class Node:
             response.headers["Retry-After"] = str(round(RETRY_S))
         return response
 
+    @needs(ANYONE)
     async def metrics(self) -> Response:
         return Response(self._services.metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
+    @needs(ANYONE)
     async def jwks(self) -> Response:
         response = _json(self._services.tokens.jwks())
         # A rotation publishes a key long before it signs, so a copy may be five minutes old.

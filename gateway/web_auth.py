@@ -39,8 +39,10 @@ from actors.accounts import (
 from gateway.passwords import HashingBusy, PasswordRefused, Verdict, check_password
 from gateway.problems import Problem
 from gateway.web_input import Input, admit, bearer, caller, network, read_json, take
+from gateway.web_needs import needs
 from gateway.web_services import Services, Signer
 from protocol.codes import Code
+from protocol.permissions import ANYONE, OWN
 from protocol.values import ID_MAX
 
 Typed = Annotated[str, Meta(max_length=200)]
@@ -147,6 +149,7 @@ class Identity:
         self._wall = services.wall
         self._registration_open = services.registration_open
 
+    @needs(ANYONE)
     async def register(self) -> Response:
         if not self._registration_open:
             raise Problem(Code.FORBIDDEN, "accounts are made by the operator here")
@@ -164,6 +167,7 @@ class Identity:
         opened = await self._accounts.register(Registration(name, display_name, password_hash, device_name), caller())
         return self._session(opened, status=201)
 
+    @needs(ANYONE)
     async def log_in(self) -> Response:
         wanted = await read_json(LogIn)
         try:
@@ -189,11 +193,13 @@ class Identity:
         new_hash = await self._hash(wanted.password) if verdict is Verdict.RIGHT_BUT_OLD else None
         return self._session(await self._accounts.log_in(found.user, wanted.device, device_name, new_hash, caller()))
 
+    @needs(ANYONE)
     async def refresh(self) -> Response:
         wanted = await read_json(Refresh)
         await take(self._rates, "refresh", network(), self._limits.refresh_address)
         return self._session(await self._accounts.refresh(wanted.refresh_token, caller()))
 
+    @needs(OWN)
     async def log_out(self) -> Response:
         # Of a session that is over too: whoever did not hear the answer asks again, and that is no error.
         claims = bearer(self._tokens, self._wall())
@@ -201,12 +207,14 @@ class Identity:
         _check(await self._accounts.end_session(claims, claims.session, caller()))
         return _done()
 
+    @needs(OWN)
     async def log_out_everywhere(self) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
         _check(await self._accounts.end_every_session(claims, caller()))
         return _done()
 
+    @needs(OWN)
     async def tell_who_asks(self) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
@@ -215,6 +223,7 @@ class Identity:
             raise Problem(Code.REVOKED, "this account is gone")
         return _json(Me(claims.user, names.name, names.display_name, claims.device, claims.session))
 
+    @needs(OWN)
     async def list_sessions(self) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
@@ -223,6 +232,7 @@ class Identity:
             raise Problem(found.code, found.detail)
         return _json(SessionList([_listed(info, claims.session) for info in found]))
 
+    @needs(OWN)
     async def end_session(self, session: int) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)

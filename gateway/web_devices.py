@@ -16,8 +16,10 @@ from actors.accounts import DEVICE_NAME_LENGTH_MAX, NameRefused, normalise_label
 from gateway.problems import Problem
 from gateway.web_auth import Typed, tell_session
 from gateway.web_input import Input, admit, caller, network, read_json, take
+from gateway.web_needs import needs
 from gateway.web_services import Services
 from protocol.codes import Code
+from protocol.permissions import OWN
 
 
 class NewDevice(Input, frozen=True):
@@ -39,6 +41,7 @@ class Devices:
     def __init__(self, services: Services) -> None:
         self._services = services
 
+    @needs(OWN)
     async def add(self) -> Response:
         services = self._services
         await take(services.rates, "devices-address", network(), services.sync_limits.devices_address)

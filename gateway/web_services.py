@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from actors.accounts import Accounts, Claims
+from actors.authority import Authority
 from actors.storage import Journal, Store
 from gateway.http_counts import HttpCounts
 from gateway.metrics import Metrics
@@ -91,6 +92,7 @@ class Services(Struct, frozen=True):
     """The ports of `gateway.web.create_app`."""
 
     accounts: Accounts
+    authority: Authority
     tokens: Signer
     sessions: Sessions
     passwords: Passwords

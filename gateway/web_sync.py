@@ -25,10 +25,12 @@ from gateway.problems import RETRY_S, STATUS, Problem
 from gateway.sync_visit import AnyStep, Visit, Visitor
 from gateway.web_bounds import SYNC_PATH
 from gateway.web_input import admit, network, take
+from gateway.web_needs import needs
 from gateway.web_services import Services
 from protocol.codec import BadFrame, decode_command, join, split
 from protocol.codes import Code
 from protocol.frames import AnyCommand, Chunk, Follow, Mutate, Ping, Refresh, Sync, TakeTicket, Unfollow, Watch
+from protocol.permissions import OWN
 
 CONTENT_TYPE: Final = "application/msgpack"
 ANSWER_S: Final = 27.0
@@ -53,6 +55,7 @@ class Syncing:
     def __init__(self, services: Services) -> None:
         self._services = services
 
+    @needs(OWN)
     async def sync(self) -> Response:
         services = self._services
         until = trio.current_time() + ANSWER_S

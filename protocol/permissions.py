@@ -136,3 +136,17 @@ BASE: Final[Mapping[Role, frozenset[Permission]]] = {
 """What a member of a space may do by their base role."""
 EVERYBODY: Final = frozenset({Permission.CREATE_COMMUNITIES, Permission.CONVERSE})
 """What every account may do on the platform, unless its trust is too low."""
+ELSEWHERE: Final = frozenset({Permission.READ, Permission.POST, Permission.REACT})
+"""What there is to be allowed in a space that is no community: conversations and one's own space have no staff."""
+PLATFORM_MIN: Final = 32
+"""From this value on permissions are the platform's; below it, those of a space."""
+
+
+def of_platform(permission: Permission) -> bool:
+    """Whether it is held on the platform, rather than in a space."""
+    return permission >= PLATFORM_MIN
+
+
+def unmask(bits: int) -> frozenset[Permission]:
+    """The permissions in a sum; bits that this version does not know are passed over."""
+    return frozenset(permission for permission in Permission if bits >> permission & 1)

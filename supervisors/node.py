@@ -65,6 +65,7 @@ from persistence.followed import Followed
 from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
 from persistence.outbox import Outbox
+from persistence.roles import PostgresAuthority
 from persistence.sessions import SessionRules
 from persistence.store import Store
 from supervisors.blueprints import node_tree
@@ -285,6 +286,7 @@ class Node:
     def _services(self) -> Services:
         return Services(
             accounts=self.accounts,
+            authority=PostgresAuthority(self.bridge),
             tokens=self.keys,
             sessions=self.sessions,
             passwords=self.passwords,

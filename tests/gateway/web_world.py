@@ -21,6 +21,7 @@ from gateway.tokens import KeySet, generate_pem
 from gateway.web import create_app
 from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
 from protocol.codes import Code
+from protocol.permissions import Permission
 
 NOW = 1_800_000_000.0
 PEM = generate_pem()
@@ -197,6 +198,16 @@ async def _up() -> Readiness:
     return Readiness(True)
 
 
+class Granted:
+    """What people were given here, and nothing else."""
+
+    def __init__(self) -> None:
+        self.held: set[tuple[int, Permission, int | None]] = set()
+
+    async def allowed(self, user: int, permission: Permission, space: int | None) -> bool:
+        return (user, permission, space) in self.held
+
+
 class World:
     """One application, what it was given, and short words for using it."""
 
@@ -219,8 +230,10 @@ class World:
         self.passwords = passwords or Passwords(CHEAP)
         self.sockets = 3
         self.overtaken: list[tuple[int, int]] = []
+        self.authority = Granted()
         self.services = Services(
             accounts=self.memory if accounts is None else accounts,
+            authority=self.authority,
             tokens=self.tokens,
             sessions=UncachedSessions(self.memory if accounts is None else accounts),
             passwords=self.passwords,
