@@ -70,6 +70,8 @@ class Caller(Struct, frozen=True):
 
     address: str
     software: str = ""
+    network: str = ""
+    """What stands for the client where it may change its address: of IPv6 the /64. Empty: the address."""
 
 
 class Registration(Struct, frozen=True):

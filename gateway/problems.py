@@ -31,6 +31,8 @@ STATUS: Final[Mapping[Code, HTTPStatus]] = {
     Code.NOT_NOW: HTTPStatus.CONFLICT,
     Code.FORBIDDEN: HTTPStatus.FORBIDDEN,
     Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Code.STEP_UP: HTTPStatus.FORBIDDEN,
+    Code.MFA: HTTPStatus.UNAUTHORIZED,
     Code.CONFLICT: HTTPStatus.CONFLICT,
     Code.LIMIT: HTTPStatus.CONFLICT,
     Code.GONE: HTTPStatus.GONE,

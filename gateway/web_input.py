@@ -43,12 +43,12 @@ def caller() -> Caller:
     client = request.scope.get("client")
     address = client[0] if client else ""
     software = request.headers.get("User-Agent", "")[:SOFTWARE_LENGTH_MAX]
-    return Caller(str(address), "".join(c if c.isprintable() else "?" for c in software))
+    return Caller(str(address), "".join(c if c.isprintable() else "?" for c in software), network_key(str(address)))
 
 
 def network() -> str:
     """What limits per client count by."""
-    return network_key(caller().address)
+    return caller().network
 
 
 def bearer(tokens: Signer, now: float) -> Claims:

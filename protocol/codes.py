@@ -31,6 +31,8 @@ class Code(IntEnum):
     FORBIDDEN = 16
     NOT_FOUND = 17
     BLOCKED = 18
+    STEP_UP = 20
+    MFA = 21
     # The state of things.
     CONFLICT = 24
     LIMIT = 25
@@ -130,6 +132,12 @@ TABLE: dict[Code, Row] = {
         _refusal(Code.FORBIDDEN, Retry.NO, "The account's role does not allow this here."),
         _refusal(Code.NOT_FOUND, Retry.NO, "No such thing, or none that this account may know of."),
         _refusal(Code.BLOCKED, Retry.NO, "The other person does not accept this."),
+        _refusal(
+            Code.STEP_UP,
+            Retry.NO,
+            "This needs a fresh proof of who you are: `POST /api/v1/auth/step-up`, then ask for it anew.",
+        ),
+        _refusal(Code.MFA, Retry.NO, "The second factor is missing, wrong, was used before, or came too late; the detail says which."),
         _refusal(
             Code.CONFLICT,
             Retry.NO,
