@@ -31,6 +31,7 @@ import outcome
 import trio
 
 from actors.histogram import SECONDS, Histogram
+from actors.jobs import ORDERED
 from actors.storage_port import Busy, StorageError, Unavailable
 from actors.tracing import BATCH, Tracer
 from persistence.far_side import Call, FarSide
@@ -193,6 +194,8 @@ class Bridge:
         self._wake = trio.Event()
         self.tracer: Tracer | None = None
         """Told of calls whose context has a `BATCH`."""
+        self.on_ordered: Callable[[], None] | None = None
+        """Called after the commit of a call that ordered jobs. Must not raise."""
 
     @property
     def pooled(self) -> bool:
@@ -338,6 +341,8 @@ class Bridge:
             fault = type(answer.error).__name__ if isinstance(answer, outcome.Error) else ""
             asked_ago_s = time.monotonic() - call.asked_s
             self.tracer.ended("postgres.call", batch, asked_ago_s, lane=lane.options.name, waited_ms=round(waited_s * 1000, 3), fault=fault)
+        if self.on_ordered is not None and call.context.get(ORDERED, False) and isinstance(answer, outcome.Value):
+            self.on_ordered()
         told = outcome.capture(on_done, answer)
         if isinstance(told, outcome.Error):
             # Raised here it would end trio itself; `serve` raises it instead, to its supervisor.
