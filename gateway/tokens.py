@@ -28,6 +28,8 @@ from typing import Final
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -109,6 +111,7 @@ class KeySet:
             raise KeysRefused("there is no private key to sign with; expected: at least one block BEGIN PRIVATE KEY")
         self._issuer, self._audience, self._lifetime_s = issuer, audience, lifetime_s
         self._tickets = TicketKeys(secrets, f"{issuer} {audience}")
+        self._secrets = tuple(secrets)
         self._epoch = epoch
         self._verified: dict[str, Claims] = {}
         self._verified_max = verified_max
@@ -125,6 +128,11 @@ class KeySet:
     def signing_kid(self) -> str:
         assert self._signing is not None
         return self._signing[0]
+
+    def derive(self, purpose: bytes, length: int) -> tuple[bytes, ...]:
+        """A key for another purpose from each private key (HKDF), the signing one's first. What is kept for years under one must be sealed
+        anew before its key leaves the file. Not bound to issuer and audience: those are renamed, and what was sealed stays readable."""
+        return tuple(HKDF(SHA256(), length, None, purpose).derive(secret) for secret in self._secrets)
 
     def issue(self, user: int, device: int, session: int, now: float) -> tuple[str, int]:
         """A token and when it expires, in Unix seconds."""
