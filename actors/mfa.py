@@ -228,18 +228,27 @@ class Matched(Struct, frozen=True):
     """A code was right: of which time step, and the secret sealed anew where the key is not the newest."""
 
     step: int
-    resealed: tuple[str, bytes] | None = None
+    resealed: bytes | None = None
 
 
 class Authenticators(Protocol):
     """Reads what TOTP codes say. Pure but for randomness; raises nothing, whatever the input."""
 
-    def make(self, user: int) -> tuple[str, str, bytes]:
-        """A new secret: in Base32, the name of the key that sealed it, and sealed."""
+    def make(self, user: int) -> tuple[str, bytes]:
+        """A new secret: in Base32, and sealed."""
         ...
 
     def match(self, user: int, sealed: bytes, code: str, now: float, after: int) -> Matched | None:
         """Whether `code` is that of the present time step, the one before or the one after, and of a step later than `after`."""
+        ...
+
+    @property
+    def key_name(self) -> str:
+        """Of the key that seals now."""
+        ...
+
+    def reseal(self, user: int, sealed: bytes) -> bytes | None:
+        """The same secret, sealed with the key that seals now; None where it cannot be opened: its key has gone."""
         ...
 
 
@@ -253,10 +262,12 @@ class PasskeyHeld(Struct, frozen=True):
 
 
 class PasskeyUse(Struct, frozen=True):
-    """A good assertion's news."""
+    """A good assertion's news. `copied`: its count is not above the last one, so two authenticators hold this passkey, or an answer came
+    twice; it proves nothing then."""
 
     sign_count: int
     backed_up: bool
+    copied: bool = False
 
 
 class PasskeyMade(Struct, frozen=True):
@@ -334,7 +345,9 @@ class MultiFactor(Protocol):
         """Asks for a new passkey. Declined: `LIMIT`."""
         ...
 
-    async def add_passkey(self, claims: Claims, token: bytes, credential: bytes, name: str, caller: Caller) -> Enrolled | Refused | Declined:
+    async def add_passkey(
+        self, claims: Claims, token: bytes, credential: bytes, name: str, caller: Caller
+    ) -> Enrolled | Refused | Declined:
         """Keeps the passkey that was made. Refused: `OVER`, `WRONG`. Declined: `CONFLICT`, it is somebody's already; `LIMIT`."""
         ...
 

@@ -37,9 +37,13 @@ class TotpReader:
         self._seals = seals
         self._random_bytes = random_bytes
 
-    def make(self, user: int) -> tuple[str, str, bytes]:
+    @property
+    def key_name(self) -> str:
+        return self._seals.name
+
+    def make(self, user: int) -> tuple[str, bytes]:
         raw = self._random_bytes(SECRET_BYTES)
-        return base64.b32encode(raw).decode(), self._seals.name, self._seals.seal(raw, _about(user))
+        return base64.b32encode(raw).decode(), self._seals.seal(raw, _about(user))
 
     def match(self, user: int, sealed: bytes, code: str, now: float, after: int) -> Matched | None:
         opened = self._seals.open(sealed, _about(user))
@@ -48,16 +52,11 @@ class TotpReader:
         step = match_step(opened.data, code, now, after)
         if step is None:
             return None
-        resealed = (self._seals.name, self._seals.seal(opened.data, _about(user))) if opened.stale else None
-        return Matched(step, resealed)
+        return Matched(step, self._seals.seal(opened.data, _about(user)) if opened.stale else None)
 
-    def reseal(self, user: int, sealed: bytes) -> tuple[str, bytes] | None:
+    def reseal(self, user: int, sealed: bytes) -> bytes | None:
         opened = self._seals.open(sealed, _about(user))
-        return None if opened is None else (self._seals.name, self._seals.seal(opened.data, _about(user)))
-
-    @property
-    def key_name(self) -> str:
-        return self._seals.name
+        return None if opened is None else self._seals.seal(opened.data, _about(user))
 
 
 def match_step(raw: bytes, code: str, now: float, after: int) -> int | None:
