@@ -25,6 +25,7 @@ from actors.storage import (
     InheritedOutcomes,
     ListConflicts,
     ListMembers,
+    ListReports,
     ListSpaces,
     ListUnapplied,
     MemberList,
@@ -36,6 +37,7 @@ from actors.storage import (
     ReadRecords,
     ReadVersions,
     RecordsRead,
+    ReportList,
     Result,
     SpaceList,
     UnappliedList,
@@ -60,6 +62,8 @@ from protocol.frames import (
     PageEvent,
     Person,
     RecordPage,
+    ReportPage,
+    Reports,
     Search,
     Snapshot,
     Spaces,
@@ -69,7 +73,7 @@ from protocol.frames import (
     Versions,
 )
 
-AnyQuestion = Overview | History | Members | Search | Snapshot | Conflicts | Unapplied | Versions | Inherit | Holding
+AnyQuestion = Overview | History | Members | Search | Snapshot | Conflicts | Unapplied | Versions | Inherit | Holding | Reports
 QUESTIONS: Final[tuple[type[AnyQuestion], ...]] = get_args(AnyQuestion)
 PAGE_BYTES_MAX: Final = 48 * 1024
 """A page of `History`."""
@@ -108,6 +112,10 @@ def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
             return InheritDevice(user, device, inherited, tuple((one.number, one.digest) for one in sent))
         case Holding():
             return ReadHolding(user, device)
+        case Reports(id, after, space, platform, open_only, limit):
+            if space and platform:
+                return Failed(id, Code.INVALID, "give one of space and platform")
+            return ListReports(user, space, platform, after, open_only, limit)
 
 
 def answer(command: AnyQuestion, result: Result, schema: int = SCHEMA) -> Frame:
@@ -122,7 +130,7 @@ def _answer(command: AnyQuestion, result: Result) -> Frame:
         case Denied():
             return denied(id, result)
         case SpaceList():
-            return Spaces(id, result.inbox_upto, result.spaces, result.invitations)
+            return Spaces(id, result.inbox_upto, result.spaces, result.invitations, result.blocked)
         case MemberList() if isinstance(command, Members):
             return MemberPage(id, command.space, result.members, result.more)
         case PersonFound():
@@ -142,6 +150,8 @@ def _answer(command: AnyQuestion, result: Result) -> Frame:
             return Inherited(id, result.settled)
         case HoldingRead():
             return Holdings(id, result.streams, result.quota_bytes)
+        case ReportList():
+            return ReportPage(id, result.reports, result.more)
         case _:
             raise AssertionError(f"{type(command).__name__} was answered by {type(result).__name__}")
 

@@ -18,7 +18,7 @@ from actors.cell import Ref
 from actors.tracing import Trace
 from protocol.codes import Code
 from protocol.events import RecordItem
-from protocol.frames import Conflict, Invitation, KeptVersion, Member, Settlement, SpaceState, UnappliedItem
+from protocol.frames import Conflict, Invitation, KeptVersion, Member, ReportItem, Settlement, SpaceState, UnappliedItem
 from protocol.operations import AnyOperation, Held
 
 
@@ -29,6 +29,8 @@ class Refusal(Struct, frozen=True):
     detail: str
     payload: bytes = b""
     """The bytes that were sent, where they are to be kept: what belonged to a chunk."""
+    until_ms: int = 0
+    """Of what came too soon (`SLOWED`): when it may be asked for again, in Unix milliseconds; the outcome's value."""
 
 
 class Entry(Struct, frozen=True):
@@ -227,6 +229,17 @@ class InheritDevice(Struct, frozen=True):
     sent: tuple[tuple[int, int], ...]
 
 
+class ListReports(Struct, frozen=True):
+    """Reports: of a user (`space` 0), of a community, for those who moderate it, or those of the platform, for its reviewers."""
+
+    user: int
+    space: int
+    platform: bool
+    after: int
+    open_only: bool
+    limit: int
+
+
 class ReadHolding(Struct, frozen=True):
     """What a device keeps offline, as it said last."""
 
@@ -251,6 +264,7 @@ Query = (
     | Borrow
     | InheritDevice
     | ReadHolding
+    | ListReports
 )
 
 
@@ -320,11 +334,12 @@ class Generations(Struct, frozen=True):
 
 
 class SpaceList(Struct, frozen=True):
-    """Answers `ListSpaces`. `invitations`: the newest, at most `INVITATIONS_LISTED_MAX`, latest first."""
+    """Answers `ListSpaces`. `invitations`: the newest, at most `INVITATIONS_LISTED_MAX`, latest first. `blocked`: whom one blocks."""
 
     inbox_upto: int
     spaces: tuple[SpaceState, ...]
     invitations: tuple[Invitation, ...] = ()
+    blocked: tuple[int, ...] = ()
 
 
 class MemberList(Struct, frozen=True):
@@ -385,6 +400,13 @@ class InheritedOutcomes(Struct, frozen=True):
     settled: tuple[Settlement, ...]
 
 
+class ReportList(Struct, frozen=True):
+    """Answers `ListReports`."""
+
+    reports: tuple[ReportItem, ...]
+    more: bool
+
+
 class HoldingRead(Struct, frozen=True):
     """Answers `ReadHolding`."""
 
@@ -407,6 +429,7 @@ Result = (
     | VersionList
     | InheritedOutcomes
     | HoldingRead
+    | ReportList
     | Denied
 )
 

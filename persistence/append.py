@@ -25,6 +25,9 @@ from protocol.events import AuthorityChanged, Body, SessionRevoked
 AUTHORITY_MOVED: Final = "ED001"
 """SQLSTATE of an append whose guards found another audience than the decision was made for: decide again."""
 DETAIL_CHARS_MAX: Final = 400
+_ARGUMENTS: Final = ", ".join(f"${at}" for at in range(1, 20))
+_APPEND: Final = f"select seq, at, audience_version from append_events({_ARGUMENTS})"
+_APPEND_CHANGING: Final = f"select seq, at, audience_version from append_changing($20, $21, $22, {_ARGUMENTS})"
 
 
 class NewEvent(Struct, frozen=True):
@@ -46,6 +49,14 @@ class ChannelChange(Struct, frozen=True):
     write_roles: int
 
 
+class StreamChange(Struct, frozen=True):
+    """Who may write in a stream from now on, or how seldom; None: as it is. Written under the same locks, too."""
+
+    stream: int
+    write_roles: int | None = None
+    slow_s: int | None = None
+
+
 class Effect(Struct, frozen=True):
     """What an operation does in its last call.
 
@@ -57,6 +68,7 @@ class Effect(Struct, frozen=True):
     bump: tuple[int, ...] = ()
     guards: tuple[tuple[int, int], ...] = ()
     channel: ChannelChange | None = None
+    changes: tuple[StreamChange, ...] = ()
     value: int = 0
     value_at: int = 0
     fills_outbox: bool = False
@@ -104,9 +116,9 @@ async def finish(tx: asyncpg.Connection, entry: Entry | None, verdict: Effect | 
     refusal = verdict if isinstance(verdict, Refuse) else Refuse(Code.OK)
     channel = effect.channel
     numbered = entry if entry is not None and entry.device else None
+    changes = effect.changes
     rows = await tx.fetch(
-        "select seq, at, audience_version"
-        " from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+        _APPEND_CHANGING if changes else _APPEND,
         [event.stream for event in effect.events],
         [event.author for event in effect.events],
         [event.kind for event in effect.events],
@@ -126,6 +138,7 @@ async def finish(tx: asyncpg.Connection, entry: Entry | None, verdict: Effect | 
         effect.value,
         effect.value_at,
         storable(refusal.detail) or None,
+        *(([c.stream for c in changes], [c.write_roles for c in changes], [c.slow_s for c in changes]) if changes else ()),
     )
     facts = [
         Fact(event.stream, seq, event.author, at, event.body, audience_version)

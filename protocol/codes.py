@@ -43,6 +43,7 @@ class Code(IntEnum):
     BUSY = 32
     RATE = 33
     UNAVAILABLE = 34
+    SLOWED = 35
     # Ends of a socket.
     BAD_FRAME = 4000
     UNAUTHENTICATED = 4001
@@ -157,6 +158,12 @@ TABLE: dict[Code, Row] = {
             Code.UNAVAILABLE,
             Retry.LATER,
             "The server's storage is away for the moment; the number was not consumed.",
+        ),
+        _refusal(
+            Code.SLOWED,
+            Retry.NO,
+            "Too soon after the last one: the channel is in slow mode, or the account has had what it may ask for in a while. `wait_ms` says "
+            "how long that is. The number was consumed, so that what comes after it need not wait: ask again by a new one.",
         ),
         _end(Code.BAD_FRAME, Reconnect.WAIT, "Bytes that are no frame of this protocol, or beyond its limits."),
         _end(Code.UNAUTHENTICATED, Reconnect.REFRESH, "The token is not one of ours, or not for this device."),

@@ -24,8 +24,14 @@ from protocol.values import (
     Key,
     Name,
     NoticeKind,
+    PermissionMask,
     RecordVersion,
+    ReportAbout,
+    ReportId,
+    ReportReason,
+    ReportState,
     Role,
+    RoleId,
     RoleMask,
     Seq,
     SpaceId,
@@ -232,10 +238,81 @@ class RecordItem(Struct, frozen=True, array_like=True):
     gone: bool = False
 
 
+class RoleMade(Body, frozen=True, tag=50):
+    """There is a new custom role."""
+
+    role: RoleId
+    name: Name
+    permissions: PermissionMask
+
+
+class RoleChanged(Body, frozen=True, tag=51):
+    """A custom role has another name, or gives something else."""
+
+    role: RoleId
+    name: Name
+    permissions: PermissionMask
+
+
+class RoleDropped(Body, frozen=True, tag=52):
+    """A custom role is no more; nobody has it."""
+
+    role: RoleId
+
+
+class RoleGiven(Body, frozen=True, tag=53):
+    """A member has a custom role."""
+
+    role: RoleId
+    user: UserId
+
+
+class RoleTaken(Body, frozen=True, tag=54):
+    """A member has a custom role no longer. Whoever leaves has none; that is not told."""
+
+    role: RoleId
+    user: UserId
+
+
 class Changed(Body, frozen=True, tag=30):
     """In a stream of records: these were written, in this order, in one transaction. May be empty for an older client."""
 
     records: tuple[RecordItem, ...]
+
+
+class Reported(Body, frozen=True, tag=57):
+    """In a review stream: a report is open, of message `seq` in `stream` (0: of none), or of `user`. It never says who reported; what they
+    wrote is asked for with `Reports`.
+    """
+
+    report: ReportId
+    about: ReportAbout
+    user: UserId
+    reason: ReportReason
+    stream: After = 0
+    seq: After = 0
+
+
+class ReportDecided(Body, frozen=True, tag=58):
+    """In a review stream: this report was decided, by `by`."""
+
+    report: ReportId
+    state: ReportState
+    by: AuthorId
+
+
+class PersonBlocked(Body, frozen=True, tag=59):
+    """In an inbox: one blocks `user` (`on`), or no longer. A client hides what blocked people say."""
+
+    user: UserId
+    on: bool = True
+
+
+class SlowModeSet(Body, frozen=True, tag=60):
+    """In a community's stream: so many seconds lie at least between two messages of one learner in `stream` (0: any)."""
+
+    stream: StreamId
+    seconds: Annotated[int, Meta(ge=0)]
 
 
 class SessionRevoked(Body, frozen=True, tag=40):
@@ -275,6 +352,15 @@ AnyBody = (
     | ConflictNoted
     | Noticed
     | Changed
+    | Reported
+    | ReportDecided
+    | PersonBlocked
+    | SlowModeSet
     | SessionRevoked
     | AuthorityChanged
+    | RoleMade
+    | RoleChanged
+    | RoleDropped
+    | RoleGiven
+    | RoleTaken
 )

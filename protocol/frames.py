@@ -41,6 +41,11 @@ from protocol.values import (
     Milliseconds,
     Number,
     RecordVersion,
+    ReportAbout,
+    ReportId,
+    ReportReason,
+    ReportState,
+    ReportWords,
     RequestId,
     Role,
     Seconds,
@@ -385,6 +390,20 @@ class TakeTicket(Command, frozen=True, tag=23):
     id: RequestId
 
 
+class Reports(Command, frozen=True, tag=26):
+    """Asks for reports, by ascending id after `after`: one's own, or those that are decided in a `space` (its staff), or by the platform's
+    reviewers (`platform`). Nobody is shown what is reported about themselves. Answered by `ReportPage` or `Failed`.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
+    id: RequestId
+    after: After = 0
+    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    platform: bool = False
+    open_only: bool = True
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
 # Server to client: the session itself
 
 
@@ -570,6 +589,7 @@ class StreamState(Struct, frozen=True, array_like=True):
     head: After
     read_upto: After
     may_write: bool
+    slow_s: Annotated[int, Meta(ge=0, description="seconds between two messages of one learner")] = 0
 
 
 class SpaceState(Struct, frozen=True, array_like=True):
@@ -595,13 +615,14 @@ class Invitation(Struct, frozen=True, array_like=True):
 class Spaces(Frame, frozen=True, tag=53):
     """Answers `Overview`. `inbox_upto` is the inbox's head in the same snapshot: apply the inbox's later events to this.
 
-    `invitations` are the newest, at most 100, latest first.
+    `invitations` are the newest, at most 100, latest first. `blocked` are the people whom one blocks.
     """
 
     id: RequestId
     inbox_upto: After
     spaces: tuple[SpaceState, ...]
     invitations: tuple[Invitation, ...] = ()
+    blocked: tuple[UserId, ...] = ()
 
 
 class Member(Struct, frozen=True, array_like=True):
@@ -754,6 +775,35 @@ class Holdings(Frame, frozen=True, tag=63):
     quota_bytes: int
 
 
+class ReportItem(Struct, frozen=True, array_like=True):
+    """A report, as whoever made it or those who decide it see it; never by whom it is.
+
+    `times`: how often it was made; `at`: when first. `text`: what the message said when it was reported, for those who decide while it is
+    open.
+    """
+
+    report: ReportId
+    about: ReportAbout
+    user: UserId
+    reason: ReportReason
+    state: ReportState
+    at: Seconds
+    times: int
+    words: ReportWords
+    space: Annotated[int, Meta(ge=0)] = 0
+    stream: Annotated[int, Meta(ge=0)] = 0
+    seq: Annotated[int, Meta(ge=0)] = 0
+    text: str = ""
+
+
+class ReportPage(Frame, frozen=True, tag=67):
+    """Answers `Reports`."""
+
+    id: RequestId
+    reports: tuple[ReportItem, ...]
+    more: bool
+
+
 AnyCommand = (
     Hello
     | Resume
@@ -778,6 +828,7 @@ AnyCommand = (
     | Holding
     | Sync
     | TakeTicket
+    | Reports
 )
 AnyRequest = (
     Ping
@@ -796,6 +847,7 @@ AnyRequest = (
     | Inherit
     | Holding
     | TakeTicket
+    | Reports
 )
 AnyFrame = (
     Welcome
@@ -825,4 +877,5 @@ AnyFrame = (
     | VersionPage
     | Inherited
     | Holdings
+    | ReportPage
 )

@@ -21,8 +21,13 @@ from protocol.values import (
     EntityTag,
     Key,
     Name,
+    PermissionMask,
     RecordVersion,
+    ReportId,
+    ReportReason,
+    ReportWords,
     Role,
+    RoleId,
     RoleMask,
     Roles,
     Seconds,
@@ -37,6 +42,7 @@ from protocol.values import (
 MENTIONS_MAX = 20
 CONVERSATION_MEMBERS_MAX = 20
 SETTINGS_BYTES_MAX = 4096
+SLOW_MODE_S_MAX = 6 * 3600
 
 Users = Annotated[tuple[UserId, ...], Meta(max_length=MENTIONS_MAX)]
 Settings = Annotated[str, Meta(max_length=SETTINGS_BYTES_MAX, description="a JSON object")]
@@ -77,7 +83,7 @@ class Edit(Operation, frozen=True, tag=2):
 
 
 class Delete(Operation, frozen=True, tag=3):
-    """Takes back a message: one's own, or anybody's for an owner or moderator. Its number stays, its text goes."""
+    """Takes back a message: one's own, or anybody's for who moderates. Its number stays, its text goes."""
 
     needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     stream: StreamId
@@ -112,7 +118,7 @@ class CreateCommunity(Operation, frozen=True, tag=6):
 
 
 class CreateChannel(Operation, frozen=True, tag=7):
-    """Opens a channel for some or all roles (owners and moderators). The outcome's value is its stream."""
+    """Opens a channel for some or all roles. The outcome's value is its stream."""
 
     needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS)
     space: SpaceId
@@ -122,7 +128,7 @@ class CreateChannel(Operation, frozen=True, tag=7):
 
 
 class ChangeChannel(Operation, frozen=True, tag=8):
-    """Renames a channel or changes who may read and write it (owners and moderators)."""
+    """Renames a channel or changes who may read and write it."""
 
     needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS)
     stream: StreamId
@@ -146,7 +152,8 @@ class Leave(Operation, frozen=True, tag=10):
 
 
 class Invite(Operation, frozen=True, tag=11):
-    """Lets somebody join in a role (owners and moderators; only owners make owners and moderators). They hear of it in their inbox."""
+    """Lets somebody join in a role, in which nobody may do more than who invites. Only owners make owners, only who manages roles moderators. They
+    hear of it in their inbox."""
 
     needs: ClassVar[Needs] = in_space(Permission.INVITE)
     space: SpaceId
@@ -155,7 +162,7 @@ class Invite(Operation, frozen=True, tag=11):
 
 
 class Remove(Operation, frozen=True, tag=12):
-    """Ends somebody's membership, at once on every gateway (owners and moderators; nobody removes an owner but an owner)."""
+    """Ends somebody's membership, at once on every gateway. Nobody removes who may do more than they may themselves."""
 
     needs: ClassVar[Needs] = in_space(Permission.REMOVE_MEMBERS)
     space: SpaceId
@@ -163,7 +170,7 @@ class Remove(Operation, frozen=True, tag=12):
 
 
 class SetRole(Operation, frozen=True, tag=13):
-    """Gives a member another role (owners). A community keeps at least one owner."""
+    """Gives a member another base role. Only owners make owners, or end their being one. A community keeps at least one owner."""
 
     needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
     space: SpaceId
@@ -172,7 +179,7 @@ class SetRole(Operation, frozen=True, tag=13):
 
 
 class ChangeSettings(Operation, frozen=True, tag=14):
-    """Replaces a community's name and settings (owners)."""
+    """Replaces a community's name and settings."""
 
     needs: ClassVar[Needs] = in_space(Permission.MANAGE_SPACE)
     space: SpaceId
@@ -243,8 +250,7 @@ class Reopen(Operation, frozen=True, tag=21):
 
 
 class SetBack(Operation, frozen=True, tag=22):
-    """Sets a learner's progress in a lesson to a lower value, in a new generation (owners, moderators and mentors). The value is as for
-    `Change`."""
+    """Sets a learner's progress in a lesson to a lower value, in a new generation. The value is as for `Change`."""
 
     needs: ClassVar[Needs] = in_space(Permission.SET_BACK_PROGRESS)
     space: SpaceId
@@ -269,8 +275,7 @@ class Hold(Operation, frozen=True, tag=23):
 
 
 class Release(Operation, frozen=True, tag=24):
-    """Applies a change that is kept unapplied, as if its writer sent it now (the writer, or staff of the space it is for). The value is as
-    for `Change`."""
+    """Applies a change that is kept unapplied, as if its writer sent it now. The value is as for `Change`."""
 
     needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     item: UnappliedId
@@ -281,6 +286,116 @@ class Discard(Operation, frozen=True, tag=25):
 
     needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
     item: UnappliedId
+
+
+class ReportMessage(Operation, frozen=True, tag=45):
+    """Reports somebody else's message to those who decide for its community, or of a conversation to those of the platform. The value is
+    the report.
+
+    Nobody who is reported ever learns by whom. Reporting the same again adds up in the same report while it is open.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.READ)
+    stream: StreamId
+    target: Seq
+    reason: ReportReason
+    words: ReportWords = ""
+
+
+class ReportPerson(Operation, frozen=True, tag=46):
+    """Reports a person, or (`profile`) what they show of themselves. The value is the report.
+
+    `space`: the community of both where it happened, whose staff decide; 0: those of the platform. Otherwise as `ReportMessage`.
+    """
+
+    needs: ClassVar[Needs] = OWN
+    user: UserId
+    reason: ReportReason
+    words: ReportWords = ""
+    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    profile: bool = False
+
+
+class DecideReport(Operation, frozen=True, tag=47):
+    """Decides a report, and with it all that are open about the same (who may moderate the community; of the platform: its reviewers).
+
+    `uphold`: the message is taken back, and its author told why; otherwise everything stays. Who reported is told in either case. Nobody
+    decides about themselves. The value is how many reports are decided by it.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE)
+    report: ReportId
+    uphold: bool
+
+
+class Block(Operation, frozen=True, tag=48):
+    """Ends all that is between oneself and somebody, in both directions: conversations of two, mentions, invitations. One's other devices
+    hear of it; the other person does not, but is refused with `BLOCKED`.
+    """
+
+    needs: ClassVar[Needs] = OWN
+    user: UserId
+
+
+class Unblock(Operation, frozen=True, tag=49):
+    """Takes back one's own `Block`. What the other person blocks stays blocked."""
+
+    needs: ClassVar[Needs] = OWN
+    user: UserId
+
+
+class SetSlowMode(Operation, frozen=True, tag=50):
+    """Sets how many seconds lie at least between two messages of one learner in a channel; 0: any. Staff and mentors are exempt."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS)
+    stream: StreamId
+    seconds: Annotated[int, Meta(ge=0, le=SLOW_MODE_S_MAX)]
+
+
+class MakeRole(Operation, frozen=True, tag=30):
+    """Makes a custom role, whose permissions are added to those of its holders' base roles. Nobody puts in what they may not do
+    themselves. The value is the role."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    space: SpaceId
+    name: Name
+    permissions: PermissionMask
+
+
+class ChangeRole(Operation, frozen=True, tag=31):
+    """Renames a custom role or changes what it gives, to all who have it at once. What it gave and gives must be one's own too."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    space: SpaceId
+    role: RoleId
+    name: Name
+    permissions: PermissionMask
+
+
+class DropRole(Operation, frozen=True, tag=32):
+    """Ends a custom role, and what it gave to those who had it."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    space: SpaceId
+    role: RoleId
+
+
+class GiveRole(Operation, frozen=True, tag=33):
+    """Gives a custom role to a member, until it is taken or they leave. Nobody gives more than they have."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    space: SpaceId
+    role: RoleId
+    user: UserId
+
+
+class TakeRole(Operation, frozen=True, tag=34):
+    """Takes a custom role from a member. Nobody takes more than they have."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    space: SpaceId
+    role: RoleId
+    user: UserId
 
 
 AnyOperation = (
@@ -309,4 +424,15 @@ AnyOperation = (
     | Hold
     | Release
     | Discard
+    | MakeRole
+    | ChangeRole
+    | DropRole
+    | GiveRole
+    | TakeRole
+    | ReportMessage
+    | ReportPerson
+    | DecideReport
+    | Block
+    | Unblock
+    | SetSlowMode
 )

@@ -32,6 +32,7 @@ from protocol.frames import (
     Overview,
     Ping,
     Refresh,
+    Reports,
     Resume,
     Search,
     Snapshot,
@@ -92,6 +93,7 @@ WORK: tuple[type[Command], ...] = (
     Inherit,
     Holding,
     TakeTicket,
+    Reports,
 )
 """The commands of a session that is open."""
 

@@ -29,9 +29,12 @@ Key = Annotated[int, Meta(ge=1, le=ID_MAX, description="names a record within it
 AfterKey = Annotated[int, Meta(ge=0, le=ID_MAX, description="a record's key; 0 is before the first")]
 RecordVersion = Annotated[int, Meta(ge=0, le=ID_MAX, description="counts a record's writes; 0 is before the first")]
 ConflictId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a conflict")]
+ReportId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a report")]
 UnappliedId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a change that was kept without being applied")]
+RoleId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a custom role")]
 Text = Annotated[str, Meta(min_length=1, max_length=4000, description="what a person wrote")]
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="a short name that people read")]
+ReportWords = Annotated[str, Meta(max_length=500, description="what somebody adds to a report; only those who decide it read it")]
 Emoji = Annotated[str, Meta(min_length=1, max_length=16, description="one emoji or short code")]
 Detail = Annotated[str, Meta(max_length=400, description="plain words for the developer or the person")]
 Token = Annotated[str, Meta(min_length=1, max_length=2048, description="an access token")]
@@ -170,6 +173,52 @@ class NoticeKind(IntEnum):
         return cls.OTHER if isinstance(value, int) else None
 
 
+class ReportReason(IntEnum):
+    """Why something or somebody is reported. A reason that a server does not know counts as `OTHER`."""
+
+    OTHER = 0
+    SPAM = 1
+    HARASSMENT = 2
+    HATE = 3
+    VIOLENCE = 4
+    SEXUAL = 5
+    SELF_HARM = 6
+    DECEIT = 7
+    """Somebody pretends to be another, or wants money or secrets."""
+    PRIVACY = 8
+    """It shows what somebody has not agreed to have shown."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ReportReason | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class ReportAbout(IntEnum):
+    """What a report is about."""
+
+    OTHER = 0
+    MESSAGE = 1
+    PROFILE = 2
+    PERSON = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> ReportAbout | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class ReportState(IntEnum):
+    """Where a report stands."""
+
+    OTHER = 0
+    OPEN = 1
+    UPHELD = 2
+    REJECTED = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> ReportState | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
 class LinkQuality(IntEnum):
     """How good a device's link is: as measured, or as the client says at first."""
 
@@ -181,6 +230,7 @@ class LinkQuality(IntEnum):
     TWO_G = 5
 
 
+PermissionMask = Annotated[int, Meta(ge=0, le=ID_MAX, description="a set of permissions, as the sum of 2^value of each")]
 RoleMask = Annotated[int, Meta(ge=0, le=15, description="sum of roles: owner 1, moderator 2, mentor 4, learner 8")]
 
 
