@@ -21,6 +21,7 @@ from protocol.codec import UnknownBody, UnknownEvent, decode_body
 from protocol.events import (
     ChannelChanged,
     ChannelOpened,
+    Cleared,
     CommunityFounded,
     Deleted,
     Edited,
@@ -140,6 +141,8 @@ class Room(Struct):
                 self._edit(target, text)
             case Deleted(target):
                 self._delete(target)
+            case Cleared(author=of, upto=upto):
+                self._clear(of, upto)
             case Reacted(target, emoji, on):
                 self._react(target, emoji, author, on)
             case _:
@@ -157,6 +160,15 @@ class Room(Struct):
         self.early_edits.pop(target, None)
         self.reactions.pop(target, None)
         self.deleted.add(target)
+
+    def _clear(self, author: int, upto: int) -> None:
+        """What `author` (0: everybody) wrote up to `upto` is gone, and with it whatever was about messages that stand here no more."""
+        for seq in [seq for seq, message in self.messages.items() if seq <= upto and author in (0, message.author)]:
+            del self.messages[seq]
+        for seq in [seq for seq in self.reactions if self.start < seq <= upto and seq not in self.messages]:
+            del self.reactions[seq]
+        if author == 0:
+            self.early_edits = {seq: text for seq, text in self.early_edits.items() if seq > upto}
 
     def _react(self, target: int, emoji: str, user: int, on: bool) -> None:
         if target in self.deleted:

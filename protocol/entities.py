@@ -19,6 +19,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from protocol.permissions import Permission
 from protocol.values import ID_MAX, Roles, StreamKind
 
 SCHEMA: Final = 4
@@ -116,10 +117,18 @@ class Several(Struct, frozen=True, tag="several"):
 FieldKind = Whole | Words | YesNo | Several
 
 
+class Refers(Enum):
+    """What a whole number names that is not the record's own: it is another one in another installation."""
+
+    NOTHING = "nothing"
+    USER = "user"
+    STREAM = "stream"
+
+
 class Field(Struct, frozen=True):
     """One field. `since` and `until` are the first and last schema that use it (0: the present one).
 
-    `housekeeping`: silently the latest, never a conflict, never kept when it loses.
+    `housekeeping`: silently the latest, never a conflict, never kept when it loses. `refers`: what its value names.
     """
 
     number: int
@@ -129,6 +138,7 @@ class Field(Struct, frozen=True):
     housekeeping: bool = False
     since: int = 1
     until: int = 0
+    refers: Refers = Refers.NOTHING
 
 
 class Declaration(Struct, frozen=True):
@@ -145,6 +155,8 @@ class Declaration(Struct, frozen=True):
     single: bool = False
     """There is one a stream, with key 1."""
     since: int = 1
+    permission: Permission | None = None
+    """Which lets somebody write it whose base role does not, if a custom role gives it to them."""
 
     def field(self, number: int) -> Field | None:
         return next((field for field in self.fields if field.number == number), None)
@@ -221,7 +233,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
             Rule.LATEST,
             "chosen at random by the device",
             (
-                Field(1, "stream", _ID, "the stream it is in"),
+                Field(1, "stream", _ID, "the stream it is in", refers=Refers.STREAM),
                 Field(2, "seq", _ID, "the message, or the record's key"),
                 Field(3, "note", Words(500), "why"),
                 Field(4, "order", _ORDER, "its place in the list", housekeeping=True),
@@ -235,7 +247,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
             Rule.LATEST,
             "chosen at random by the device",
             (
-                Field(1, "stream", _ID, "where it is to go"),
+                Field(1, "stream", _ID, "where it is to go", refers=Refers.STREAM),
                 Field(2, "reply_to", _ID, "the message it answers, or 0"),
                 Field(3, "text", Words(4000), "so far"),
             ),
@@ -252,7 +264,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
                 Field(2, "detail", Words(1000), "how"),
                 Field(3, "due", _SECONDS, "Unix time in seconds, or 0"),
                 Field(4, "done", YesNo(), "whether it is done"),
-                Field(5, "assignee", _ID, "who does it, or 0"),
+                Field(5, "assignee", _ID, "who does it, or 0", refers=Refers.USER),
             ),
             writers=Roles.ALL,
             deletable=True,
@@ -272,6 +284,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
             ),
             writers=Roles.OWNER | Roles.MODERATOR | Roles.MENTOR,
             deletable=True,
+            permission=Permission.WRITE_CONTENT,
         ),
     )
 }

@@ -22,6 +22,8 @@ from protocol.values import (
     Emoji,
     EntityTag,
     Key,
+    MaybeSpaceId,
+    MaybeStreamId,
     Name,
     NoticeKind,
     PermissionMask,
@@ -218,8 +220,8 @@ class Noticed(Body, frozen=True, tag=26):
 
     kind: NoticeKind
     actor: AuthorId = 0
-    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
-    stream: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    space: MaybeSpaceId = 0
+    stream: MaybeStreamId = 0
     seq: After = 0
     subject: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
     words: Annotated[str, Meta(max_length=NOTICE_WORDS_MAX)] = ""
@@ -289,7 +291,7 @@ class Reported(Body, frozen=True, tag=57):
     about: ReportAbout
     user: UserId
     reason: ReportReason
-    stream: After = 0
+    stream: MaybeStreamId = 0
     seq: After = 0
 
 
@@ -313,6 +315,14 @@ class SlowModeSet(Body, frozen=True, tag=60):
 
     stream: StreamId
     seconds: Annotated[int, Meta(ge=0)]
+
+
+class Cleared(Body, frozen=True, tag=69):
+    """In a channel or conversation: what `author` (0: everybody) wrote up to `upto` is gone, because the person was erased or it is older
+    than the community keeps. Those events are `Redacted` now, and whoever holds their texts drops them."""
+
+    author: AuthorId
+    upto: Seq
 
 
 class SessionRevoked(Body, frozen=True, tag=40):
@@ -356,6 +366,7 @@ AnyBody = (
     | ReportDecided
     | PersonBlocked
     | SlowModeSet
+    | Cleared
     | SessionRevoked
     | AuthorityChanged
     | RoleMade

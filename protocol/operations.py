@@ -20,6 +20,7 @@ from protocol.values import (
     Emoji,
     EntityTag,
     Key,
+    MaybeSpaceId,
     Name,
     PermissionMask,
     RecordVersion,
@@ -152,8 +153,8 @@ class Leave(Operation, frozen=True, tag=10):
 
 
 class Invite(Operation, frozen=True, tag=11):
-    """Lets somebody join in a role, in which nobody may do more than who invites. Only owners make owners, only who manages roles moderators. They
-    hear of it in their inbox."""
+    """Lets somebody join in a role, in which nobody may do more than who invites. Only owners make owners, only who manages roles
+    moderators. They hear of it in their inbox."""
 
     needs: ClassVar[Needs] = in_space(Permission.INVITE)
     space: SpaceId
@@ -312,7 +313,7 @@ class ReportPerson(Operation, frozen=True, tag=46):
     user: UserId
     reason: ReportReason
     words: ReportWords = ""
-    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    space: MaybeSpaceId = 0
     profile: bool = False
 
 

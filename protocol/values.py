@@ -15,6 +15,8 @@ ID_MAX = 2**53 - 1
 
 StreamId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a stream")]
 SpaceId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a space: a community, a conversation, or a user's own")]
+MaybeStreamId = Annotated[int, Meta(ge=0, le=ID_MAX, description="identifies a stream; 0 is none")]
+MaybeSpaceId = Annotated[int, Meta(ge=0, le=ID_MAX, description="identifies a space; 0 is none")]
 UserId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies an account")]
 AuthorId = Annotated[int, Meta(ge=0, le=ID_MAX, description="the account that caused an event; 0 is the system")]
 DeviceId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies one account on one device")]

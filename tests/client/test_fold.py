@@ -19,7 +19,7 @@ from tests.client.fake_server import rewrite
 Step = tuple[str, int, int, str]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["say", "post", "edit", "delete", "react", "unreact"]),
+        st.sampled_from(["say", "post", "edit", "delete", "react", "unreact", "clear"]),
         st.integers(1, 3),
         st.integers(0, 9),
         st.sampled_from("abcd"),
@@ -44,6 +44,8 @@ def play(steps: list[Step]) -> tuple[list[Event], list[list[Event]]]:
                 body = e.Deleted(target)
             case "react" | "unreact" if target:
                 body = e.Reacted(target, text, kind == "react")
+            case "clear":
+                body = e.Cleared(user if back else 0, max(1, len(log)))
             case "post":
                 body = e.Posted(text, target)
             case _:
