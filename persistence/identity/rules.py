@@ -1,0 +1,40 @@
+"""What identity is told by the settings: how long links last, where they lead, how fresh a proof must be.
+
+Invariant: no address in a link comes from a request; whoever forges a Host header changes no mail.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from actors.mail import Outgoing
+from persistence.identity.links import Purpose
+
+FRAGMENTS: Final = {Purpose.ADDRESS: "address", Purpose.PASSWORD: "password"}
+TEMPLATES: Final = {Purpose.ADDRESS: "verify", Purpose.PASSWORD: "reset"}
+
+
+class IdentityRules(Struct, frozen=True):
+    """How long things last, in seconds, and where links lead."""
+
+    page_url: str = "http://127.0.0.1:8000"
+    """Of the page at `/account/link`; the address of this server, or of the web app."""
+    address_link_s: int = 24 * 3600
+    reset_link_s: int = 3600
+    step_up_s: int = 600
+    """How long ago somebody may have proven themselves before something dangerous."""
+
+    def life_s(self, purpose: Purpose) -> int:
+        """How long a link for this is good."""
+        return self.address_link_s if purpose is Purpose.ADDRESS else self.reset_link_s
+
+    def mail(self, purpose: Purpose, user: int, address: str, secret: str) -> Outgoing:
+        """The mail that carries a link. The secret is behind the `#`, which no browser sends to anybody and no server logs."""
+        values = {
+            "link": f"{self.page_url}/account/link#{FRAGMENTS[purpose]}={secret}",
+            "code": secret,
+            "hours": f"{self.life_s(purpose) / 3600:g}",
+        }
+        return Outgoing(TEMPLATES[purpose], user, address, values)
