@@ -157,7 +157,7 @@ class Refusal(Enum):
 
 
 class Refused(Struct, frozen=True):
-    """A proof was not taken. `wait_s` with `WAIT`: infinite where only another method helps. `tries_left`, of this challenge, with `WRONG`."""
+    """A proof was not taken. `wait_s` with `WAIT`: infinite where only another method helps. `tries_left` of the challenge, with `WRONG`."""
 
     refusal: Refusal
     wait_s: float = 0.0
@@ -337,8 +337,9 @@ class MultiFactor(Protocol):
         """A new secret, instead of one that was offered and not confirmed. Declined: `CONFLICT`, one is set."""
         ...
 
-    async def confirm_totp(self, claims: Claims, code: str, caller: Caller) -> Enrolled | Refused:
-        """Sets what was offered, by its first code. Refused: `NOT_SET` (none was offered in time), `WRONG`, `WAIT`."""
+    async def confirm_totp(self, claims: Claims, code: str, caller: Caller) -> Enrolled | Refused | Declined:
+        """Sets what was offered, by its first code. Refused: `NOT_SET` (none was offered in time), `WRONG`, `WAIT`. Declined: `REVOKED`,
+        as by everything that a session asks for."""
         ...
 
     async def offer_passkey(self, claims: Claims, caller: Caller) -> PasskeyOffer | Declined:

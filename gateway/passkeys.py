@@ -175,7 +175,8 @@ class PasskeyReader:
         return options_to_json_dict(options)
 
     def request_options(self, challenge: Challenge, *, alone: bool) -> dict[str, Any]:
-        """What `navigator.credentials.get({publicKey})` takes. `alone`: it asks for whichever passkey the person chooses, and verifies them."""
+        """What `navigator.credentials.get({publicKey})` takes. `alone`: it asks for whichever passkey the person chooses, and that they are
+        verified."""
         options = generate_authentication_options(
             rp_id=self.party.id,
             challenge=challenge.token,

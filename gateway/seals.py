@@ -5,7 +5,7 @@
 
 `about` says whose it is and what for; what was sealed for one account is no good in another's row.
 
-Invariant: the first key seals, all open. A key that leaves the file takes with it what only it sealed: `opened.stale` says what to seal anew.
+Invariant: the first key seals, all open. A key that leaves the file takes along what only it sealed: `Opened.stale` says what to seal anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a log-in asks about second factors, inside its own transaction: whether there are any, and the challenge that stands in for a session.
+"""What a log-in asks about second factors, inside its own transaction: whether there are any, and the challenge that is put instead.
 
     log_in ─second_step─▶ None: open the session     Challenge: it is opened by who answers (`persistence.multi_factor`)
 
