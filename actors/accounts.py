@@ -14,11 +14,14 @@ Invariant: no value here holds a secret except where its field says so, and thos
 from __future__ import annotations
 
 import unicodedata
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from protocol.codes import Code
+
+if TYPE_CHECKING:
+    from actors.mfa import Challenge
 
 NAME_LENGTH_MIN = 2
 NAME_LENGTH_MAX = 40
@@ -75,12 +78,17 @@ class Caller(Struct, frozen=True):
 
 
 class Registration(Struct, frozen=True):
-    """A new account, with its name and password already checked. `password_hash` is secret enough not to be logged."""
+    """A new account, with its name and password already checked. `password_hash` is secret enough not to be logged.
+
+    `email` is one that is still to be proven: a link is mailed to it. `language`: in which language.
+    """
 
     name: str
     display_name: str
     password_hash: str
     device_name: str = ""
+    email: str = ""
+    language: str = ""
 
     def __repr__(self) -> str:
         return f"Registration(name={self.name!r})"
@@ -181,10 +189,17 @@ class Accounts(Protocol):
         asked for: people type their password into the wrong field."""
         ...
 
+    async def begin_log_in(
+        self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller
+    ) -> Opened | Challenge | Declined:
+        """For somebody whose password was right: the session as `log_in` opens it, or, where the account has a second factor, the challenge
+        that is answered first. `new_hash` replaces the stored one. Declined: `FORBIDDEN`, the account is disabled."""
+        ...
+
     async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
-        """Opens a session for somebody whose password was right. `device` is taken again if it is the account's own, else (0 too) there
-        is a new one; what session that device had ends. `new_hash` replaces the stored one. Declined: `FORBIDDEN`, the account is disabled.
-        """
+        """Opens a session for somebody who has proven who they are, by everything that the account asks for, at this moment. `device` is
+        taken again if it is the account's own, else (0 too) there is a new one, and the owner is told; what session that device had ends.
+        Declined: `FORBIDDEN`, the account is disabled."""
         ...
 
     async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:

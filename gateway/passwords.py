@@ -1,7 +1,8 @@
 """Passwords: argon2id in worker threads, one or two at a time, behind a queue that says no before it says late.
 
-    hash, verify ─▶ waiting (bounded, with a deadline) ─▶ a thread: 40 ms of CPU, 19 MiB ─▶ answer
-                    └─ full, or too late to be worth it: HashingBusy(retry_after_s)
+    judge ────────┐
+    hash, verify ─┴▶ waiting (bounded, with a deadline) ─▶ a thread: 40 ms of CPU, 19 MiB ─▶ answer
+                     └─ full, or too late to be worth it: HashingBusy(retry_after_s)
 
 A log-in costs more than a hundred chat messages, on purpose. So hashing gets a share of the machine that no number of log-ins
 enlarges, and whoever would wait longer than the deadline is told so at once instead of keeping others waiting too.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
 from typing import Final, TypeVar
@@ -23,10 +24,14 @@ import trio
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from msgspec import Struct
 
+from gateway.password_strength import Strength, measure
+
 T = TypeVar("T")
 
 LENGTH_MIN: Final = 8
 LENGTH_MAX: Final = 128
+SCORE_MIN: Final = 3
+"""10^8 guesses or more: ample against who has to ask us each time, and at 40 ms a guess 46 days of one core for who has the hashes."""
 CONCURRENT_MAX: Final = 1
 """Of two cores, the other one serves sockets: argon2 releases the GIL but not the core."""
 WAITING_MAX: Final = 64
@@ -58,6 +63,16 @@ OWASP: Final = Cost(memory_kib=19 * 1024, rounds=2, lanes=1)
 """What OWASP recommends where memory is dear: 32–48 ms of one core here; argon2-cffi's own default takes 250 ms."""
 
 
+class PasswordRules(Struct, frozen=True):
+    """What a password that is set must be. Those that were set before are taken as they are."""
+
+    length_min: int = LENGTH_MIN
+    score_min: int = SCORE_MIN
+    """As `gateway.password_strength` measures it; 0: whatever it is."""
+    site_words: tuple[str, ...] = ("educonnect",)
+    """Names of this place, which everybody thinks of first."""
+
+
 class Verdict(Enum):
     """What comparing a password said."""
 
@@ -77,6 +92,7 @@ class Passwords:
         concurrent_max: int = CONCURRENT_MAX,
         waiting_max: int = WAITING_MAX,
         wait_s: float = WAIT_S,
+        rules: PasswordRules = PasswordRules(),  # noqa: B008 (frozen)
     ) -> None:
         self._argon2 = argon2.PasswordHasher(
             time_cost=cost.rounds,
@@ -91,6 +107,7 @@ class Passwords:
         self._concurrent_max = concurrent_max
         self._waiting_max = waiting_max
         self._wait_s = wait_s
+        self.rules = rules
         self._typical_s = 0.05
         """How long one takes, as a moving average; it only serves to tell others how long to wait."""
         self._working = 0
@@ -98,9 +115,22 @@ class Passwords:
         self.done = 0
         self.refused = 0
 
+    def check(self, password: str) -> str:
+        """The password as it is hashed; its length alone is judged. Raises `PasswordRefused`."""
+        return check_password(password, self.rules.length_min)
+
+    async def judge(self, password: str, words: Iterable[str]) -> None:
+        """Whether a password may be set by who is known by these words. Raises `PasswordRefused`, `HashingBusy`."""
+        normal = self.check(password)
+        if not self.rules.score_min:
+            return
+        found = await self._work(partial(measure, normal, (*words, *self.rules.site_words)), typical=False)
+        if found.score < self.rules.score_min:
+            raise PasswordRefused(_why(found, self.rules.score_min))
+
     async def hash(self, password: str) -> str:
-        """The string to store. Raises `PasswordRefused`, `HashingBusy`."""
-        return await self._work(partial(self._argon2.hash, check_password(password)))
+        """The string to store. Raises `PasswordRefused` for its length alone, `HashingBusy`."""
+        return await self._work(partial(self._argon2.hash, self.check(password)))
 
     async def verify(self, stored: str | None, password: str) -> Verdict:
         """Compares; `stored` None means that there is no such account, and is wrong after the same time. Raises `HashingBusy`."""
@@ -118,7 +148,7 @@ class Passwords:
             return Verdict.WRONG
         return Verdict.RIGHT_BUT_OLD if self._argon2.check_needs_rehash(stored) else Verdict.RIGHT
 
-    async def _work(self, job: Callable[[], T]) -> T:
+    async def _work(self, job: Callable[[], T], *, typical: bool = True) -> T:
         if self.waiting + self._working >= self._waiting_max + self._concurrent_max or self._expected_s() > self._wait_s:
             raise self._busy()
         self.waiting += 1
@@ -134,7 +164,8 @@ class Passwords:
         try:
             # A hash that was begun is finished: a thread cannot be stopped, and it holds a slot until it ends.
             answer = await trio.to_thread.run_sync(job, limiter=self._threads)
-            self._typical_s += 0.1 * (trio.current_time() - started - self._typical_s)
+            if typical:
+                self._typical_s += 0.1 * (trio.current_time() - started - self._typical_s)
             self.done += 1
             return answer
         finally:
@@ -150,12 +181,20 @@ class Passwords:
         return HashingBusy(max(1.0, self._expected_s()))
 
 
-def check_password(password: str) -> str:
+def check_password(password: str, length_min: int = LENGTH_MIN) -> str:
     """The password as it is hashed. Raises `PasswordRefused` for one that cannot be set; length alone is judged."""
     normal = _normalise(password)
-    if not LENGTH_MIN <= len(normal) <= LENGTH_MAX:
-        raise PasswordRefused(f"the password has {len(normal)} characters; allowed: {LENGTH_MIN} to {LENGTH_MAX}")
+    if not length_min <= len(normal) <= LENGTH_MAX:
+        raise PasswordRefused(f"the password has {len(normal)} characters; allowed: {length_min} to {LENGTH_MAX}")
     return normal
+
+
+def _why(found: Strength, score_min: int) -> str:
+    warning = f" {found.warning.rstrip('.')}." if found.warning else ""
+    return (
+        f"the password is too easy to guess ({found.score} of 4; allowed: {score_min} or more).{warning} "
+        "A few words that do not belong together are hard to guess and easy to keep; capitals and digits are not needed"
+    )
 
 
 def _normalise(password: str) -> str:

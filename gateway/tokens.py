@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -134,12 +135,12 @@ class KeySet:
         anew before its key leaves the file. Not bound to issuer and audience: those are renamed, and what was sealed stays readable."""
         return tuple(HKDF(SHA256(), length, None, purpose).derive(secret) for secret in self._secrets)
 
-    def issue(self, user: int, device: int, session: int, now: float) -> tuple[str, int]:
-        """A token and when it expires, in Unix seconds."""
+    def issue(self, user: int, device: int, session: int, now: float, until: float = math.inf) -> tuple[str, int]:
+        """A token and when it expires, in Unix seconds: after its lifetime, or at `until`, when its session ends."""
         assert self._signing is not None
         kid, key = self._signing
         issued_at = int(now)
-        expires_at = issued_at + self._lifetime_s
+        expires_at = int(min(issued_at + self._lifetime_s, until))
         claims = {
             "iss": self._issuer,
             "aud": self._audience,

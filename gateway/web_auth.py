@@ -1,7 +1,7 @@
 """Identity over HTTP: register, log in, refresh, log out, and see one's sessions.
 
-    POST   /api/v1/auth/register           {name, password, display_name?, device_name?}            201 Session
-    POST   /api/v1/auth/login              {name, password, device?, device_name?}                  200 Session
+    POST   /api/v1/auth/register           {name, password, display_name?, device_name?, email?}    201 Session
+    POST   /api/v1/auth/login              {name, password, device?, device_name?}                  200 Session, or {mfa}: half done
     POST   /api/v1/auth/refresh            {refresh_token}                                          200 Session
     POST   /api/v1/auth/logout             Bearer                                                   204
     POST   /api/v1/auth/logout-everywhere  Bearer                                                   204
@@ -18,7 +18,8 @@ Invariant: secrets come in bodies and the Authorization field only, never in a p
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, NoReturn
+from collections.abc import Awaitable
+from typing import Annotated, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -36,8 +37,11 @@ from actors.accounts import (
     normalise_label,
     normalise_name,
 )
-from gateway.passwords import HashingBusy, PasswordRefused, Verdict, check_password
+from actors.identity import LANGUAGE_LENGTH_MAX, normalise_email, normalise_language
+from actors.mfa import Challenge
+from gateway.passwords import HashingBusy, PasswordRefused, Verdict
 from gateway.problems import Problem
+from gateway.web_challenge import tell_challenge
 from gateway.web_input import Input, admit, bearer, caller, network, read_json, take
 from gateway.web_needs import needs
 from gateway.web_services import Services, Signer
@@ -45,19 +49,23 @@ from protocol.codes import Code
 from protocol.permissions import ANYONE, OWN
 from protocol.values import ID_MAX
 
+T = TypeVar("T")
+
 Typed = Annotated[str, Meta(max_length=200)]
 """A name as somebody typed it: bounded here, judged by `normalise_name`."""
 Password = Annotated[str, Meta(max_length=512)]
-"""Judged by `check_password`; this bound only keeps work small before that."""
+"""Judged by `Passwords.check` and `judge`; this bound only keeps work small before that."""
 
 
 class Register(Input, frozen=True):
-    """Asks for an account."""
+    """Asks for an account. A link that proves `email` is mailed there, in `language`."""
 
     name: Typed
     password: Password
     display_name: Typed = ""
     device_name: Typed = ""
+    email: Annotated[str, Meta(max_length=320)] = ""
+    language: Annotated[str, Meta(max_length=LANGUAGE_LENGTH_MAX)] = ""
 
 
 class LogIn(Input, frozen=True):
@@ -144,6 +152,7 @@ class Identity:
         self._tokens = services.tokens
         self._sessions = services.sessions
         self._passwords = services.passwords
+        self._passkeys = services.passkeys
         self._rates = services.rates
         self._limits = services.limits
         self._wall = services.wall
@@ -158,14 +167,20 @@ class Identity:
             name = normalise_name(wanted.name)
             display_name = normalise_label(wanted.display_name, "display name", DISPLAY_NAME_LENGTH_MAX) or name
             device_name = normalise_label(wanted.device_name, "device name", DEVICE_NAME_LENGTH_MAX)
-            check_password(wanted.password)
+            email = normalise_email(wanted.email) if wanted.email else ""
+            language = normalise_language(wanted.language)
+            self._passwords.check(wanted.password)
         except (NameRefused, PasswordRefused) as error:
             raise Problem(Code.INVALID, str(error)) from None
+        await take(self._rates, "password", network(), self._limits.password_address)
+        await set_right(self._passwords.judge(wanted.password, (name, display_name, email)))
         # Counted after the checks: a mistyped form should not use up a classroom's registrations.
         await take(self._rates, "register", network(), self._limits.register_address)
-        password_hash = await self._hash(wanted.password)
-        opened = await self._accounts.register(Registration(name, display_name, password_hash, device_name), caller())
-        return self._session(opened, status=201)
+        if email:
+            await take(self._rates, "mail", secret_key(email), self._limits.mail_address)
+        password_hash = await set_right(self._passwords.hash(wanted.password))
+        registration = Registration(name, display_name, password_hash, device_name, email, language)
+        return self._session(await self._accounts.register(registration, caller()), status=201)
 
     @needs(ANYONE)
     async def log_in(self) -> Response:
@@ -178,20 +193,18 @@ class Identity:
             name = normalise_name(wanted.name)
         except NameRefused:
             name = ""  # nobody's: it fails as any other wrong name does
-        account = _account_key(name)
+        account = secret_key(name)
         await take(self._rates, "login", network(), self._limits.login_address)
         await take(self._rates, "login-account-address", f"{account}:{network()}", self._limits.login_account_address)
         await take(self._rates, "login-account", account, self._limits.login_account)
         found = await self._accounts.find_credentials(name)
-        try:
-            verdict = await self._passwords.verify(found.password_hash if found else None, wanted.password)
-        except HashingBusy as error:
-            _refuse_busy(error)
+        verdict = await set_right(self._passwords.verify(found.password_hash if found else None, wanted.password))
         if found is None or verdict is Verdict.WRONG:
             await self._accounts.note_failed_login(found.user if found else 0, caller())
             raise Problem(Code.UNAUTHENTICATED, "the name or the password is wrong")
-        new_hash = await self._hash(wanted.password) if verdict is Verdict.RIGHT_BUT_OLD else None
-        return self._session(await self._accounts.log_in(found.user, wanted.device, device_name, new_hash, caller()))
+        new_hash = await self._hash_again(wanted.password) if verdict is Verdict.RIGHT_BUT_OLD else None
+        answer = await self._accounts.begin_log_in(found.user, wanted.device, device_name, new_hash, caller())
+        return tell_challenge(answer, self._passkeys) if isinstance(answer, Challenge) else self._session(answer)
 
     @needs(ANYONE)
     async def refresh(self) -> Response:
@@ -242,13 +255,14 @@ class Identity:
     async def _admit(self) -> Claims:
         return await admit(self._tokens, self._sessions, self._wall())
 
-    async def _hash(self, password: str) -> str:
+    async def _hash_again(self, password: str) -> str | None:
+        """At today's cost. A password of before today's rules keeps its old hash: it is right, and that is no time to argue."""
         try:
             return await self._passwords.hash(password)
+        except PasswordRefused:
+            return None
         except HashingBusy as error:
-            _refuse_busy(error)
-        except PasswordRefused as error:
-            raise Problem(Code.INVALID, str(error)) from None
+            refuse_busy(error)
 
     def _session(self, opened: Opened | Declined, status: int = 200) -> Response:
         return tell_session(self._tokens, opened, self._wall(), status)
@@ -258,7 +272,8 @@ def tell_session(tokens: Signer, opened: Opened | Declined, now: float, status: 
     """The answer with a session that was opened, and its tokens. Raises `Problem` if it was not."""
     if isinstance(opened, Declined):
         raise Problem(opened.code, opened.detail)
-    token, expires_at = tokens.issue(opened.user, opened.device, opened.session, now)
+    # No token outlives its session: whoever believes it by its signature alone is never wrong for longer than a revocation takes.
+    token, expires_at = tokens.issue(opened.user, opened.device, opened.session, now, opened.refresh_expires_at)
     answer = Session(
         user=opened.user,
         name=opened.name,
@@ -302,10 +317,20 @@ def _check(declined: Declined | None) -> None:
         raise Problem(declined.code, declined.detail)
 
 
-def _refuse_busy(error: HashingBusy) -> NoReturn:
+async def set_right(work: Awaitable[T]) -> T:
+    """What `Passwords` answers, with its refusals as problems. Raises `Problem`."""
+    try:
+        return await work
+    except HashingBusy as error:
+        refuse_busy(error)
+    except PasswordRefused as error:
+        raise Problem(Code.INVALID, str(error)) from None
+
+
+def refuse_busy(error: HashingBusy) -> NoReturn:
     raise Problem(Code.BUSY, "too many people log in at this moment; nothing was done", retry_after_s=error.retry_after_s) from None
 
 
-def _account_key(name: str) -> str:
-    # Hashed, because it becomes part of a key in Redis and the name is anything that somebody typed.
-    return hashlib.blake2s(name.casefold().encode(), digest_size=12).hexdigest()
+def secret_key(typed: str) -> str:
+    """What limits count a name or an address by. Hashed, because it becomes part of a key in Redis and is anything that somebody typed."""
+    return hashlib.blake2s(typed.casefold().encode(), digest_size=12).hexdigest()

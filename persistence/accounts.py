@@ -16,15 +16,32 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import asyncpg
 
-from actors.accounts import Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
+from actors.accounts import (
+    DEVICE_NAME_LENGTH_MAX,
+    Caller,
+    Claims,
+    Credentials,
+    Declined,
+    Names,
+    Opened,
+    Registration,
+    SessionInfo,
+    SessionState,
+)
+from actors.mfa import Challenge
+from actors.notices import Notice, NoticeKind
 from actors.storage import Fact, Herald
-from actors.storage_port import Unavailable
+from persistence import retries
 from persistence.bridge import Bridge
-from persistence.lanes import Isolation, Work
+from persistence.identity import addresses
+from persistence.identity.links import sweep_links
+from persistence.identity.rules import IdentityRules
+from persistence.mfa import second_step
+from persistence.notices import notify
 from persistence.refresh_rotation import read_token
 from persistence.sessions import (
     ASKER_ENDED,
@@ -39,13 +56,6 @@ from persistence.sessions import (
     lock_account,
 )
 from protocol.codes import Code
-
-T = TypeVar("T")
-
-DEADLINE_S: Final = 5.0
-CONFLICT_TRIES: Final = 3
-"""A deadlock or serialization failure was undone by the server; the same work is simply done again."""
-
 
 # An ended session never lives again, so what is read here stays true once it says so.
 _STATE: Final = """
@@ -63,11 +73,14 @@ class PostgresAccounts:
         bridge: Bridge,
         herald: Herald,
         rules: SessionRules = SessionRules(),  # noqa: B008 (frozen)
+        identity: IdentityRules = IdentityRules(),  # noqa: B008 (frozen)
         *,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._bridge = bridge
         self._herald = herald
+        self._identity = identity
+        self._random_bytes = random_bytes
         self._sessions = Sessions(rules, random_bytes)
         self.reuses = 0
         """Refresh tokens that were used twice; read by the metrics."""
@@ -81,10 +94,14 @@ class PostgresAccounts:
                 registration.password_hash,
             )
             await audit(tx, account["user_id"], "account.registered", caller)
+            if registration.language:
+                await tx.execute("UPDATE accounts SET language = $2 WHERE id = $1", account["user_id"], registration.language)
+            if registration.email:
+                await addresses.begin(tx, account["user_id"], registration.email, caller, self._identity, self._random_bytes)
             return await self._sessions.open(tx, account["user_id"], 0, registration.device_name, caller)
 
         try:
-            return await self._run(work)
+            return await retries.run(self._bridge, work)
         except asyncpg.UniqueViolationError:
             return Declined(Code.CONFLICT, f"the name {registration.name!r} is taken")
 
@@ -93,49 +110,72 @@ class PostgresAccounts:
             row = await tx.fetchrow("SELECT id, password_hash FROM accounts WHERE name = $1", name)
             return None if row is None else Credentials(row["id"], row["password_hash"])
 
-        return await self._run(work, readonly=True, isolation="none")
+        return await retries.run(self._bridge, work, readonly=True, isolation="none")
 
     async def find_session(self, session: int) -> SessionState | None:
         async def work(tx: asyncpg.Connection) -> SessionState | None:
             row = await tx.fetchrow(_STATE, session)
             return None if row is None else SessionState(*row)
 
-        return await self._run(work, readonly=True, isolation="none")
+        return await retries.run(self._bridge, work, readonly=True, isolation="none")
 
     async def find_sessions_of(self, user: int) -> tuple[int, ...]:
         async def work(tx: asyncpg.Connection) -> tuple[int, ...]:
             return tuple(row[0] for row in await tx.fetch("SELECT id FROM sessions WHERE user_id = $1", user))
 
-        return await self._run(work, readonly=True, isolation="none")
+        return await retries.run(self._bridge, work, readonly=True, isolation="none")
 
     async def find_names(self, user: int) -> Names | None:
         async def work(tx: asyncpg.Connection) -> Names | None:
             row = await tx.fetchrow("SELECT name::text, display_name FROM accounts WHERE id = $1", user)
             return None if row is None else Names(*row)
 
-        return await self._run(work, readonly=True, isolation="none")
+        return await retries.run(self._bridge, work, readonly=True, isolation="none")
 
     async def note_failed_login(self, user: int, caller: Caller) -> None:
         async def work(tx: asyncpg.Connection) -> None:
             await audit(tx, 0, "login.failed", caller, subject=user or None)
 
-        await self._run(work)
+        await retries.run(self._bridge, work)
+
+    async def begin_log_in(
+        self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller
+    ) -> Opened | Challenge | Declined:
+        async def work(tx: asyncpg.Connection) -> tuple[Opened | Challenge | Declined, Sequence[Fact]]:
+            if (declined := await _lock_enabled(tx, user, caller)) is not None:
+                return declined, ()
+            if new_hash is not None:
+                await tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", user, new_hash)
+            challenge = await second_step(tx, user, device, device_name, caller)
+            if challenge is not None:
+                await audit(tx, user, "login.challenged", caller, detail={"methods": [method.value for method in challenge.methods]})
+                return challenge, ()
+            return await self._open(tx, user, device, device_name, caller)
+
+        answer, facts = await retries.run(self._bridge, work)
+        self._tell(facts)
+        return answer
 
     async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
         async def work(tx: asyncpg.Connection) -> tuple[Opened | Declined, Sequence[Fact]]:
-            account = await tx.fetchrow("SELECT disabled_at FROM accounts WHERE id = $1 FOR NO KEY UPDATE", user)
-            if account is None or account["disabled_at"] is not None:
-                await audit(tx, user, "login.disabled", caller)
-                return Declined(Code.FORBIDDEN, "this account is disabled"), ()
+            if (declined := await _lock_enabled(tx, user, caller)) is not None:
+                return declined, ()
             if new_hash is not None:
                 await tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", user, new_hash)
-            ended = await self._sessions.make_room(tx, user, device)
-            opened = await self._sessions.open(tx, user, device, device_name, caller)
-            return opened, await announce(tx, user, ended)
+            return await self._open(tx, user, device, device_name, caller)
 
-        opened, facts = await self._run(work)
+        opened, facts = await retries.run(self._bridge, work)
         self._tell(facts)
         return opened
+
+    async def _open(
+        self, tx: asyncpg.Connection, user: int, device: int, device_name: str, caller: Caller
+    ) -> tuple[Opened, Sequence[Fact]]:
+        ended = await self._sessions.make_room(tx, user, device)
+        opened = await self._sessions.open(tx, user, device, device_name, caller)
+        if opened.device != device:
+            await notify(tx, _new_device(opened, device_name, caller))
+        return opened, await announce(tx, user, ended)
 
     async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:
         async def work(tx: asyncpg.Connection) -> tuple[Opened | Declined, Sequence[Fact]]:
@@ -147,9 +187,10 @@ class PostgresAccounts:
             ended = await self._sessions.make_room(tx, claims.user, 0, kept=claims.session)
             opened = await self._sessions.open(tx, claims.user, 0, device_name, caller, claims.session)
             await audit(tx, claims.user, "device.added", caller, subject=opened.device, detail={"by": claims.session})
+            await notify(tx, _new_device(opened, device_name, caller))
             return opened, await announce(tx, claims.user, ended)
 
-        opened, facts = await self._run(work)
+        opened, facts = await retries.run(self._bridge, work)
         self._tell(facts)
         return opened
 
@@ -162,7 +203,7 @@ class PostgresAccounts:
         async def work(tx: asyncpg.Connection) -> Opened | Declined | Reused:
             return await self._sessions.refresh(tx, found, caller)
 
-        answer = await self._run(work)
+        answer = await retries.run(self._bridge, work)
         if isinstance(answer, Reused):
             # In a transaction of its own, because the order of locks puts the device before the session. Should this process die in
             # between, the next use of the token finds the same and ends it then.
@@ -174,7 +215,7 @@ class PostgresAccounts:
         async def work(tx: asyncpg.Connection) -> tuple[SessionInfo, ...]:
             return tuple(SessionInfo(*row) for row in await tx.fetch(_LIST, claims.user))
 
-        living = await self._run(work, readonly=True, isolation="none")
+        living = await retries.run(self._bridge, work, readonly=True, isolation="none")
         return living if any(info.session == claims.session for info in living) else ASKER_ENDED
 
     async def end_session(self, claims: Claims, session: int, caller: Caller) -> Declined | None:
@@ -191,7 +232,7 @@ class PostgresAccounts:
                 await audit(tx, claims.user, "session.ended", caller, subject=one, detail={"by": claims.session})
             return None, await announce(tx, claims.user, ended)
 
-        answer, facts = await self._run(work)
+        answer, facts = await retries.run(self._bridge, work)
         self._tell(facts)
         return answer
 
@@ -204,17 +245,18 @@ class PostgresAccounts:
             await audit(tx, claims.user, "sessions.ended", caller, detail={"by": claims.session, "sessions": ended})
             return None, await announce(tx, claims.user, [0])
 
-        answer, facts = await self._run(work)
+        answer, facts = await retries.run(self._bridge, work)
         self._tell(facts)
         return answer
 
     async def sweep(self, kept_s: int = 30 * 24 * 3600, limit: int = 1000) -> int:
-        """Deletes up to `limit` sessions that ended or expired more than `kept_s` ago, with their tokens; how many. For a job."""
+        """Deletes up to `limit` sessions that ended or expired more than `kept_s` ago, with their tokens, and as many links whose time is
+        over; how many. For a job."""
 
         async def work(tx: asyncpg.Connection) -> int:
-            return len(await tx.fetch(_SWEEP, kept_s, limit))
+            return len(await tx.fetch(_SWEEP, kept_s, limit)) + await sweep_links(tx, limit)
 
-        return await self._run(work)
+        return await retries.run(self._bridge, work)
 
     async def _end_reused(self, reused: Reused, caller: Caller) -> None:
         async def work(tx: asyncpg.Connection) -> Sequence[Fact]:
@@ -224,21 +266,25 @@ class PostgresAccounts:
             return await announce(tx, reused.user, ended)
 
         self.reuses += 1
-        self._tell(await self._run(work))
+        self._tell(await retries.run(self._bridge, work))
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         # If this process is cancelled or dies before it tells, the control stream's poll finds it within half a second.
         if facts:
             self._herald.committed(facts)
 
-    async def _run(self, work: Work[T], *, readonly: bool = False, isolation: Isolation = "read_committed") -> T:
-        for _ in range(CONFLICT_TRIES - 1):
-            try:
-                return await self._bridge.run(work, deadline_s=DEADLINE_S, readonly=readonly, isolation=isolation)
-            except Unavailable as error:
-                if error.reason != "conflict":
-                    raise
-        return await self._bridge.run(work, deadline_s=DEADLINE_S, readonly=readonly, isolation=isolation)
+
+async def _lock_enabled(tx: asyncpg.Connection, user: int, caller: Caller) -> Declined | None:
+    account = await tx.fetchrow("SELECT disabled_at FROM accounts WHERE id = $1 FOR NO KEY UPDATE", user)
+    if account is None or account["disabled_at"] is not None:
+        await audit(tx, user, "login.disabled", caller)
+        return Declined(Code.FORBIDDEN, "this account is disabled")
+    return None
+
+
+def _new_device(opened: Opened, device_name: str, caller: Caller) -> Notice:
+    called = device_name or caller.software[:DEVICE_NAME_LENGTH_MAX] or "without a name"
+    return Notice(opened.user, NoticeKind.SECURITY, subject=opened.session, words=f"a log-in from a new device: {called}")
 
 
 _LIST: Final = """

@@ -42,9 +42,21 @@ class SessionRules(msgspec.Struct, frozen=True):
 
     refresh_s: int = 7 * 24 * 3600
     """A refresh token, and with it a session that is not used."""
+    session_s: int = 90 * 24 * 3600
+    """A session, however much it is used, from its log-in on; 0: for as long as it is used."""
     grace_s: float = 45.0
     """How long after its first use a token still answers with the same successor. More than two of a client's time-outs (20 s), so that
     one whose answer was lost twice is not logged out; far less than the 15 minutes after which two holders of a stolen token meet."""
+
+    @property
+    def unused_s(self) -> int:
+        """From a log-in on, if nothing refreshes it."""
+        return min(self.refresh_s, self.session_s) if self.session_s else self.refresh_s
+
+    @property
+    def whole_s(self) -> float:
+        """The most that a session may last."""
+        return float(self.session_s) if self.session_s else float("inf")
 
 
 ASKER_ENDED: Final = Declined(Code.REVOKED, "this session has ended; log in again")
@@ -83,14 +95,15 @@ class Sessions:
     async def open(
         self, tx: asyncpg.Connection, user: int, device: int, device_name: str, caller: Caller, opened_by: int | None = None
     ) -> Opened:
-        """A new session on a device of the account's: that one, or a new one. `opened_by`: the session that vouches for it."""
+        """A new session on a device of the account's: that one, or a new one. `opened_by`: the session that vouches for it; without one the
+        person has just proven who they are."""
         secret = self._random_bytes(TOKEN_BYTES)
         row = await tx.fetchrow(
             _OPEN,
             user,
             device,
             device_name,
-            self._rules.refresh_s,
+            self._rules.unused_s,
             caller.software[:SOFTWARE_LENGTH_MAX],
             caller.address,
             digest(secret),
@@ -105,7 +118,7 @@ class Sessions:
         if await tx.fetchval(_LOCK_SESSION, hashed) is None:
             return Declined(Code.UNAUTHENTICATED, "this refresh token is not known here")
         # A new statement, hence a new snapshot: whoever held the lock before may have used the token.
-        row = await tx.fetchrow(_PRESENTED, hashed)
+        row = await tx.fetchrow(_PRESENTED, hashed, self._rules.whole_s)
         presented = Presented(row["now"], row["expires_at"], row["session_ended"], row["used_at"], row["successor_used"])
         match judge(presented, self._rules.grace_s):
             case Verdict.ENDED:
@@ -129,6 +142,7 @@ class Sessions:
                     self._rules.refresh_s,
                     caller.software[:SOFTWARE_LENGTH_MAX],
                     caller.address,
+                    self._rules.whole_s,
                 )
                 return _opened(row, following, refresh_expires_at)
 
@@ -209,8 +223,10 @@ WITH own AS (
 ), new AS (
     INSERT INTO devices (user_id, name) SELECT $1, $3 WHERE NOT EXISTS (SELECT FROM own) RETURNING id
 ), opened AS (
-    INSERT INTO sessions (user_id, device_id, expires_at, user_agent, address, opened_by)
-    SELECT $1, d.id, now() + make_interval(secs => $4), $5, $6, $8::bigint FROM (SELECT id FROM own UNION ALL SELECT id FROM new) d
+    INSERT INTO sessions (user_id, device_id, expires_at, user_agent, address, opened_by, proven_at)
+    SELECT $1, d.id, now() + make_interval(secs => $4), $5, $6, $8::bigint,
+           CASE WHEN $8::bigint IS NULL THEN clock_timestamp() ELSE 'epoch' END
+    FROM (SELECT id FROM own UNION ALL SELECT id FROM new) d
     RETURNING id, device_id, expires_at
 ), token AS (
     INSERT INTO refresh_tokens (hash, session_id, family, expires_at) SELECT $7, o.id, o.id, o.expires_at FROM opened o
@@ -234,7 +250,7 @@ _PRESENTED: Final = """
 SELECT a.id AS "user", a.name::text AS name, a.display_name, a.inbox, s.device_id AS device, s.id AS session,
        extract(epoch FROM clock_timestamp())::float8 AS now,
        s.revoked_at IS NOT NULL OR a.disabled_at IS NOT NULL AS session_ended,
-       extract(epoch FROM t.expires_at)::float8 AS expires_at,
+       least(extract(epoch FROM t.expires_at)::float8, extract(epoch FROM s.created_at)::float8 + $2::float8) AS expires_at,
        extract(epoch FROM t.used_at)::float8 AS used_at,
        n.hash IS NULL OR n.used_at IS NOT NULL AS successor_used,
        extract(epoch FROM n.expires_at)::bigint AS refresh_expires_at,
@@ -251,7 +267,9 @@ WITH used AS (
     UPDATE refresh_tokens SET used_at = to_timestamp($5::float8), replaced_by = $2, successor_salt = $3 WHERE hash = $1 RETURNING family
 ), successor AS (
     INSERT INTO refresh_tokens (hash, session_id, family, issued_at, expires_at)
-    SELECT $2, $4, u.family, to_timestamp($5::float8), to_timestamp($5::float8 + $6::float8) FROM used u RETURNING expires_at
+    SELECT $2, $4, u.family, to_timestamp($5::float8),
+           to_timestamp(least($5::float8 + $6::float8, extract(epoch FROM s.created_at)::float8 + $9::float8))
+    FROM used u, sessions s WHERE s.id = $4 RETURNING expires_at
 ), predecessor AS (
     UPDATE refresh_tokens SET successor_salt = NULL WHERE session_id = $4 AND replaced_by = $1
 ), forgotten AS (

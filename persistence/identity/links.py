@@ -37,9 +37,7 @@ class Link(Struct, frozen=True):
     email: str
 
 
-async def mint(
-    tx: asyncpg.Connection, user: int, purpose: Purpose, email: str, life_s: float, random_bytes: Callable[[int], bytes]
-) -> str:
+async def mint(tx: asyncpg.Connection, user: int, purpose: Purpose, email: str, life_s: float, random_bytes: Callable[[int], bytes]) -> str:
     """A new link's secret. The account is locked; links beyond `LIVING_MAX` go, the oldest first."""
     secret = random_bytes(TOKEN_BYTES)
     await tx.execute(_MINT, digest(secret), user, purpose, email, life_s)
