@@ -2,6 +2,7 @@
 
     session ─AttachSocket─▶ store: generation + 1 ─▶ DeviceAttached        the older socket is kicked, wherever it is
     session ─Submit(n)────▶ journal ─Decided(n)───▶ Settled(n)             at most `in_flight_max` unanswered
+               ╰─ more than the account's trust allows: its refusal takes its place
 
 The generation is the device's authority to write: the append checks it, so a socket that was taken over or whose session was
 revoked cannot commit anything, whatever this actor believes. A mutation that is already under way and is sent again is not
@@ -30,8 +31,11 @@ from actors.messages import (
     Settled,
     Submit,
     TakenOver,
+    TrustIs,
 )
 from actors.storage import Answered, Attach, Attached, Decided, Denied, Entry, Journal, Refusal, Result, Store
+from actors.trust import START
+from actors.trust_gates import Thresholds, refuse
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
 from protocol.operations import AnyOperation, Change
@@ -47,6 +51,8 @@ class DeviceLimits(Struct, frozen=True):
     in_flight_max: int = 256
     """Mutations submitted and not yet decided: as many as outcomes are kept, so that no retry ever finds its outcome gone. While n is
     unanswered a client sends none beyond n + 255, and the outcomes of the last 256 numbers include that of n. So a whole chunk fits."""
+    thresholds: Thresholds = Thresholds()
+    """The trust that some of what is asked for needs."""
 
 
 class Holder(Struct, frozen=True):
@@ -78,11 +84,15 @@ def read_operation(operation: bytes, unreadable: str = "") -> AnyOperation | Ref
         return Refusal(code, f"operation: {bad.detail}"[:_DETAIL_MAX], operation if bad.tag == _CHANGE_TAG else b"")
 
 
-def make_entry(user: int, device: int, generation: int, submit: Submit) -> Entry:
-    """The journal's entry for a mutation."""
+def make_entry(user: int, device: int, generation: int, submit: Submit, trust: float, thresholds: Thresholds) -> Entry:
+    """The journal's entry for a mutation. What asks for more than `trust` becomes its own refusal, and what was written is kept with it."""
     # Of what nobody can read, the bytes depend on how the chunk was cut, and a retry may be cut otherwise: it has the digest of nothing.
     digest = digest_of(b"" if submit.unreadable else submit.operation)
     operation = read_operation(submit.operation, submit.unreadable)
+    if trust < thresholds.highest and not isinstance(operation, Refusal):
+        detail = refuse(operation, trust, thresholds)
+        if detail:
+            operation = Refusal(Code.TRUST, detail[:_DETAIL_MAX], submit.operation if isinstance(operation, Change) else b"")
     return Entry(user, device, generation, submit.number, digest, operation, submit.skew_s, submit.trace)
 
 
@@ -116,6 +126,8 @@ class Device:
         "holder",
         "in_flight",
         "overtaken",
+        "told",
+        "trust",
     )
 
     def __init__(
@@ -144,6 +156,10 @@ class Device:
         self.holder: Holder | None = None
         self.asking: tuple[Holder, ...] = ()
         self.in_flight: dict[int, int] | None = None
+        self.trust = START
+        """As it was read when the socket attached, or told since."""
+        self.told: float | None = None
+        """What was told of it while a socket attached: that may be newer than what the attachment read."""
 
     def receive(self, message: DeviceMessage) -> None:
         match message:
@@ -159,6 +175,10 @@ class Device:
                 self._detach(message.session_key)
             case TakenOver():
                 self._taken_over(message.generation)
+            case TrustIs():
+                self.trust = message.trust
+                if self.asking:
+                    self.told = message.trust
             case _:
                 assert_never(message)
 
@@ -172,6 +192,8 @@ class Device:
 
     def _ask(self, message: AttachSocket) -> None:
         holder = Holder(message.session_key, message.session, message.session_id, message.user)
+        if not self.asking:
+            self.told = None
         self.asking = (*self.asking, holder)
         self._store.ask(Attach(holder.session_id, holder.user, self._id, self._gateway), holder.key, self._ctx.self)
 
@@ -188,6 +210,7 @@ class Device:
                 self.holder = asked
                 self.generation = self._held[self._id] = attached.generation
                 self.in_flight = None
+                self.trust = attached.trust if self.told is None else self.told
                 if attached.previous_gateway not in (0, self._gateway):
                     self._link.announce(TAKEOVER_TOPIC, takeover_payload(self._id, attached.generation))
                 asked.session.tell_control(DeviceAttached(attached))
@@ -236,7 +259,7 @@ class Device:
         in_flight = self.in_flight
         if in_flight is None:
             in_flight = self.in_flight = {}
-        entry = make_entry(holder.user, self._id, self.generation, message)
+        entry = make_entry(holder.user, self._id, self.generation, message, self.trust, self._limits.thresholds)
         known = in_flight.get(number)
         if known is not None:
             if known != entry.digest:

@@ -22,6 +22,7 @@ from actors.cell import Actor, Context, Ref
 from actors.community import PRESENCE_TOPIC, PresenceReport
 from actors.device import TAKEOVER_TOPIC, read_takeover, takeover_payload
 from actors.expected import ExpectedTraces
+from actors.jobs import JOBS_TOPIC
 from actors.link_port import Link
 from actors.messages import (
     Arrived,
@@ -37,6 +38,7 @@ from actors.messages import (
     Revoke,
     SessionMessage,
     TakenOver,
+    TrustIs,
 )
 from actors.neighbourhood import Neighbourhood
 from actors.socket_port import Outlet, Peer
@@ -44,10 +46,10 @@ from actors.storage import CONTROL_STREAM, Fact, Generations, Heads, Result
 from actors.tracing import TRACE_TOPIC, Trace, pack_trace
 from protocol.codec import decode_body, encode_event
 from protocol.codes import Code
-from protocol.events import AuthorityChanged, SessionRevoked
+from protocol.events import AuthorityChanged, SessionRevoked, TrustChanged
 
 CONTROL_TOPIC = "control"
-TOPICS = (CONTROL_TOPIC, PRESENCE_TOPIC, TAKEOVER_TOPIC)
+TOPICS = (CONTROL_TOPIC, JOBS_TOPIC, PRESENCE_TOPIC, TAKEOVER_TOPIC)
 
 
 class SessionInlet:
@@ -148,12 +150,19 @@ class Exchange:
         self.linked_up = False
         """Whether the link hears; while it does not, heads are compared more often."""
         self._expected = ExpectedTraces()
+        self.poke_jobs: Callable[[], None] = lambda: None
+        """Where this process works: look at once."""
 
     def settle(self, link: Link, poke_control: Callable[[], None], sessions: SessionWatch | None = None) -> None:
         """`poke_control` asks the control stream's reader to look at once."""
         self._link = link
         self._poke_control = poke_control
         self._sessions = sessions or Nobody()
+
+    def jobs_ordered(self) -> None:
+        """Jobs were ordered here, or one was cancelled: whoever works, here or elsewhere, looks at once."""
+        self._link.announce(JOBS_TOPIC, b"")
+        self.poke_jobs()
 
     # From a session
 
@@ -194,6 +203,11 @@ class Exchange:
                     community = self._near.communities.find(changed.space)
                     if community is not None:
                         community.tell_control(Recheck(changed.user))
+                case TrustChanged() as told:
+                    for person in told.people:
+                        user = self._near.users.find(person.user)
+                        if user is not None:
+                            user.tell_control(TrustIs(person.trust / 1000))
                 case _:
                     pass  # a newer gateway's kind: what it asks for is checked in the append all the same
 
@@ -241,6 +255,8 @@ class Exchange:
                 device.tell_control(TakenOver(taken[1]))
         elif topic == CONTROL_TOPIC:
             self._poke_control()
+        elif topic == JOBS_TOPIC:
+            self.poke_jobs()
         elif topic == PRESENCE_TOPIC:
             self._present_elsewhere(payload)
         elif topic == TRACE_TOPIC:

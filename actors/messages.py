@@ -102,6 +102,12 @@ class Alarm(Struct, frozen=True, gc=False):
     name: str
 
 
+class TrustIs(Struct, frozen=True, gc=False):
+    """How far the account is trusted now, in [0, 1]; for its user, its sessions, and their devices."""
+
+    trust: float
+
+
 SessionMessage = (
     Arrived
     | Drained
@@ -113,6 +119,7 @@ SessionMessage = (
     | FollowEnded
     | PeopleLost
     | WatchAnswered
+    | TrustIs
     | Alarm
     | Answered
 )
@@ -155,7 +162,7 @@ class TakenOver(Struct, frozen=True, gc=False):
     generation: int
 
 
-DeviceMessage = AttachSocket | DetachSocket | Submit | TakenOver | Decided | Answered
+DeviceMessage = AttachSocket | DetachSocket | Submit | TakenOver | TrustIs | Decided | Answered
 
 # To a user
 
@@ -180,7 +187,7 @@ class Revoke(Struct, frozen=True, gc=False):
     session_id: int
 
 
-UserMessage = Enter | Depart | Revoke
+UserMessage = Enter | Depart | Revoke | TrustIs
 
 # To a channel
 

@@ -43,6 +43,7 @@ from actors.messages import (
     Settled,
     Submit,
     Subscribe,
+    TrustIs,
     TypingBy,
     Unsubscribe,
     WatchAnswered,
@@ -267,6 +268,10 @@ class Session:
                 self._watched(message)
             case PeopleLost():
                 self._say_again(message.space, message.id)
+            case TrustIs():
+                device = None if self.claims is None else self._near.devices.find(self.claims.device)
+                if device is not None:
+                    device.tell_control(message)
             case Kick():
                 self._end(message.code, message.detail, message.wait_ms)
             case DrainSoon():

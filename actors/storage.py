@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from actors.cell import Ref
 from actors.tracing import Trace
+from actors.trust import START
 from protocol.codes import Code
 from protocol.events import RecordItem
 from protocol.frames import Conflict, Invitation, KeptVersion, Member, ReportItem, Settlement, SpaceState, UnappliedItem
@@ -164,9 +165,10 @@ class ListMembers(Struct, frozen=True):
 
 
 class FindPerson(Struct, frozen=True):
-    """An account by its exact name."""
+    """An account by its exact name, as `user` finds it: whom somebody blocks does not find them. 0: anybody's."""
 
     name: str
+    user: int = 0
 
 
 class ReadRecords(Struct, frozen=True):
@@ -281,6 +283,8 @@ class Attached(Struct, frozen=True):
     session_expires: int
     display_name: str
     previous_gateway: int
+    trust: float = START
+    """How far the account is trusted, in [0, 1] (`actors.trust`)."""
 
 
 class Row(Struct, frozen=True):

@@ -30,7 +30,7 @@ TIME_HALF_DAYS: Final = 90
 VOUCHED_MOST: Final = 0.40
 """The largest part: it is the one that cannot be had alone."""
 VOUCHED_HALF: Final = UNIT // 2
-"""Standing at which half of that part is reached: two teachers' full words. It counts by the square, so that what is spread thinly over many
+"""Standing at which half of that part is reached: two teachers' full words. It counts by the square, so that what is spread thinly
 is worth less than the same for one: it is no use to buy a word and share it."""
 DEEDS_MOST: Final = 0.25
 DEEDS_HALF: Final = 3.0
@@ -40,10 +40,15 @@ REPORT_DEED: Final = 0.25
 """A report that was right is worth a quarter of a mentoring: looking after the place counts, hunting does not."""
 HARM_HALF_DAYS: Final = 180
 """A person who was found to do harm is half forgiven after half a year, and nearly all (94 %) after two."""
+COMMUNITY_HARM_MAX: Final = 1.0
+"""What the staff of one community can find against a person, all together: one upheld report. Beyond that it takes the platform's staff."""
 UNFOUNDED_HALF_DAYS: Final = 90
 UNFOUNDED_FREE: Final = 2.0
 UNFOUNDED_HARM: Final = 0.1
 """To be wrong twice in a season costs nothing: nobody is to be afraid of reporting. Beyond it each costs a tenth of an upheld report."""
+SAYS_MIN: Final = UNIT // 2
+"""What a community's staff decides, and what a learner confirms, counts by the standing of whoever says so, fully from this on: else
+somebody would found a community in order to judge others in it."""
 STEP_DAYS: Final = 7
 """Everything fades and grows in steps of a week, so that on one day only a seventh of all people move."""
 FACTS_MAX: Final = 500
@@ -77,7 +82,11 @@ class FactKind(IntEnum):
 
 
 class TrustEvent(Struct, frozen=True):
-    """A fact to be noted. `subject`: what it is about (a report, a mentoring; 0: nothing), noted once for each kind and person."""
+    """A fact to be noted. `subject`: what it is about (a report, a mentoring; 0: nothing), noted once for each kind and person.
+
+    `actor`: who says so (who decided the report, the learner). `space`: the community it happened in, or whose staff decided it; 0: none,
+    or the platform's own.
+    """
 
     user: int
     kind: FactKind
@@ -93,6 +102,7 @@ class Fact(Struct, frozen=True, gc=False):
     kind: int
     day: int
     weight: float = 1.0
+    space: int = 0
 
 
 class History(Struct, frozen=True):
@@ -130,7 +140,10 @@ def faded(fact: Fact, day: int, half_days: int) -> float:
 def harm(facts: Sequence[Fact], day: int) -> float:
     """What somebody was found to have done to others, in upheld reports of today; at least 0."""
     # Sorted, since sums of fractions depend on their order, and the database promises none.
-    upheld = sum(sorted(faded(fact, day, HARM_HALF_DAYS) for fact in facts if fact.kind == FactKind.REPORT_UPHELD))
+    by_space: dict[int, float] = {}
+    for weight, space in sorted((faded(fact, day, HARM_HALF_DAYS), fact.space) for fact in facts if fact.kind == FactKind.REPORT_UPHELD):
+        by_space[space] = by_space.get(space, 0.0) + weight
+    upheld = sum(weight if space == 0 else min(COMMUNITY_HARM_MAX, weight) for space, weight in sorted(by_space.items()))
     unfounded = sum(sorted(faded(fact, day, UNFOUNDED_HALF_DAYS) for fact in facts if fact.kind == FactKind.REPORT_UNFOUNDED))
     return float(upheld + UNFOUNDED_HARM * max(0.0, unfounded - UNFOUNDED_FREE))
 
@@ -153,6 +166,11 @@ def parts(history: History, day: int) -> Parts:
         deeds=DEEDS_MOST * (1.0 - 2.0 ** (-done / DEEDS_HALF)),
         kept=kept_share(history.facts, day),
     )
+
+
+def says(standing: int) -> float:
+    """What somebody's saying so counts, in [0, 1], by their standing."""
+    return min(1.0, standing / SAYS_MIN)
 
 
 def score(history: History, day: int) -> float:

@@ -127,7 +127,8 @@ def describe(gate: Gate, trust: float, thresholds: Thresholds) -> str:
     what, meanwhile = _WORDS[gate]
     return (
         f"{gate.value}: {what.format(many=thresholds.mentions_many)} asks for a trust of {thresholds.of(gate):.2f},"
-        f" and yours is {trust:.2f}. It grows by itself with time; sooner when you confirm your e-mail address and when people here who know you vouch for you."
+        f" and yours is {trust:.2f}. It grows by itself with time; sooner when you confirm your e-mail address"
+        " and when people here who know you vouch for you."
         f"{meanwhile.format(fewer=thresholds.mentions_many - 1)}"
     )
 

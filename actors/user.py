@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from actors.cell import Ref
-from actors.messages import Depart, Enter, Kick, PeopleLost, Revoke, SessionMessage, UserMessage
+from actors.messages import Depart, Enter, Kick, PeopleLost, Revoke, SessionMessage, TrustIs, UserMessage
 from protocol.codes import Code
 
 
@@ -37,6 +37,9 @@ class User:
                 for session_id, session in (self._open or {}).values():
                     if message.session_id in (0, session_id):
                         session.tell_control(Kick(Code.REVOKED, "this session was ended; log in again"))
+            case TrustIs():
+                for _, session in (self._open or {}).values():
+                    session.tell_control(message)
             case _:
                 assert_never(message)
 

@@ -25,6 +25,7 @@ from actors.messages import Submit
 from actors.requests import RETRY_MS, AnyQuestion, answer, denied, question
 from actors.session import SessionLimits
 from actors.storage import Attached, Decided, Denied, Events, InheritedOutcomes, Journal, Query, ReadAfter, Result, Store
+from actors.trust_gates import Thresholds
 from gateway.mailbox import Mailbox, ask
 from protocol.chunks import BadItem, expand
 from protocol.codec import MESSAGE_BYTES_MAX, BadFrame, encode, encode_event
@@ -76,6 +77,7 @@ class Visitor(Struct, frozen=True):
     skew_s: int
     expires: int
     """Of the token, in Unix seconds."""
+    thresholds: Thresholds = Thresholds()
 
 
 class Visit:
@@ -165,7 +167,9 @@ class Visit:
         refused: dict[int, Refused] = {}
         for submit in submits:
             number = submit.number
-            entry = make_entry(visitor.user, visitor.device, visitor.attached.generation, submit)
+            entry = make_entry(
+                visitor.user, visitor.device, visitor.attached.generation, submit, visitor.attached.trust, visitor.thresholds
+            )
             if number in under_way:
                 if under_way[number] != entry.digest:
                     refused[number] = Refused(number, Code.NUMBER_REUSED, "this number is under way with another payload")

@@ -13,9 +13,13 @@ from msgspec import Struct, field
 
 from actors.accounts import Accounts, Claims
 from actors.authority import Authority
+from actors.identity import Identity
+from actors.mfa import MultiFactor
 from actors.storage import Journal, Store
+from actors.trust_gates import Thresholds
 from gateway.http_counts import HttpCounts
 from gateway.metrics import Metrics
+from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
 from protocol.codes import Code
@@ -24,7 +28,7 @@ from protocol.codes import Code
 class Signer(Protocol):
     """Issues and verifies access tokens; `gateway.tokens.KeySet`."""
 
-    def issue(self, user: int, device: int, session: int, now: float) -> tuple[str, int]: ...
+    def issue(self, user: int, device: int, session: int, now: float, until: float = ...) -> tuple[str, int]: ...
 
     def verify(self, token: str, now: float) -> Claims | Code: ...
 
@@ -48,6 +52,16 @@ class AuthLimits(Struct, frozen=True):
     """One account from everywhere: many who guess. Generous, since it also delays the owner, whose open sessions go on meanwhile."""
     refresh_address: Limit = Limit(burst=600, per_s=20.0)
     session_user: Limit = Limit(burst=60, per_s=1.0)
+    password_address: Limit = Limit(burst=120, per_s=2.0)
+    """New passwords that are judged: milliseconds each."""
+    recover_address: Limit = Limit(burst=40, per_s=1 / 15)
+    """Links asked for, of a forgotten password."""
+    recover_account: Limit = Limit(burst=3, per_s=1 / 1200)
+    """The same, for one name or address, whether there is such an account or not: nobody's mailbox is filled."""
+    mail_address: Limit = Limit(burst=3, per_s=1 / 1200)
+    """Links to one mailbox that is to be proven."""
+    link_address: Limit = Limit(burst=60, per_s=1.0)
+    """Links that are opened. Nobody guesses 256 bits; this bounds what trying costs."""
 
 
 class SyncLimits(Struct, frozen=True):
@@ -92,6 +106,7 @@ class Services(Struct, frozen=True):
     """The ports of `gateway.web.create_app`."""
 
     accounts: Accounts
+    identity: Identity
     authority: Authority
     tokens: Signer
     sessions: Sessions
@@ -103,8 +118,14 @@ class Services(Struct, frozen=True):
     journal: Journal
     overtake: Callable[[int, int], None]
     """Tells every gateway that a device's generation was raised; `actors.exchange.Exchange.overtake`."""
+    multi_factor: MultiFactor
+    passkeys: PasskeyReader
     limits: AuthLimits = AuthLimits()
     sync_limits: SyncLimits = SyncLimits()
+    thresholds: Thresholds = Thresholds()
+    """The trust that some operations need: the same as on the socket."""
+    step_up_s: float = 600.0
+    """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time
     registration_open: bool = True
     http: HttpCounts = field(default_factory=HttpCounts)

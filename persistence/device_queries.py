@@ -32,8 +32,12 @@ from protocol.frames import Settlement
 # The history that these devices are attached in belongs to the same statement: one that was read before could be over by now, and a
 # client would trust cursors of a lost future.
 _ATTACH: Final = f"""
-select code, generation, last_number, inbox, session_expires, display_name, previous_gateway, {CLUSTER}, {BUMP}
-from attach_devices($1, $2, $3, $4)"""
+select j.code, j.generation, j.last_number, j.inbox, j.session_expires, j.display_name, j.previous_gateway, coalesce(a.trust, 0),
+       {CLUSTER}, {BUMP}
+from rows from (attach_devices($1, $2, $3, $4), unnest($2::bigint[])) with ordinality as j (
+    code, generation, last_number, inbox, session_expires, display_name, previous_gateway, user_id, pos)
+left join accounts a on a.id = j.user_id
+order by j.pos"""
 
 # As attach_devices judges. Nothing is locked: a session that ends meanwhile raises the generation, and nothing is appended in its name.
 _BORROW: Final = f"""
@@ -43,7 +47,8 @@ select (case
             when s.expires_at <= clock_timestamp() then 4002
             else 0
         end)::smallint,
-       d.generation, d.last_number, a.inbox, extract(epoch from s.expires_at)::bigint, a.display_name, {CLUSTER}, {BUMP}
+       d.generation, d.last_number, a.inbox, extract(epoch from s.expires_at)::bigint, a.display_name, coalesce(a.trust, 0),
+       {CLUSTER}, {BUMP}
 from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as q (session, user_id, device, pos)
 left join sessions s on s.id = q.session and s.user_id = q.user_id
 left join accounts a on a.id = q.user_id
@@ -80,8 +85,8 @@ async def attach(connection: asyncpg.Connection, queries: Sequence[Attach]) -> l
     )
     epoch = Epoch(*rows[0][-3:]).number
     return [
-        Attached(generation, last_number, inbox, epoch, expires, name, previous) if code == 0 else Denied(Code(code))
-        for code, generation, last_number, inbox, expires, name, previous, *_ in rows
+        Attached(generation, last_number, inbox, epoch, expires, name, previous, trust) if code == 0 else Denied(Code(code))
+        for code, generation, last_number, inbox, expires, name, previous, trust, *_ in rows
     ]
 
 
@@ -90,8 +95,8 @@ async def borrow(connection: asyncpg.Connection, queries: Sequence[Borrow]) -> l
     rows = await connection.fetch(_BORROW, [q.session for q in queries], [q.user for q in queries], [q.device for q in queries])
     epoch = Epoch(*rows[0][-3:]).number
     return [
-        Attached(generation, last_number, inbox, epoch, expires, name, 0) if code == 0 else Denied(Code(code))
-        for code, generation, last_number, inbox, expires, name, *_ in rows
+        Attached(generation, last_number, inbox, epoch, expires, name, 0, trust) if code == 0 else Denied(Code(code))
+        for code, generation, last_number, inbox, expires, name, trust, *_ in rows
     ]
 
 

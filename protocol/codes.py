@@ -31,6 +31,7 @@ class Code(IntEnum):
     FORBIDDEN = 16
     NOT_FOUND = 17
     BLOCKED = 18
+    TRUST = 19
     STEP_UP = 20
     MFA = 21
     # The state of things.
@@ -133,6 +134,11 @@ TABLE: dict[Code, Row] = {
         _refusal(Code.FORBIDDEN, Retry.NO, "The account's role does not allow this here."),
         _refusal(Code.NOT_FOUND, Retry.NO, "No such thing, or none that this account may know of."),
         _refusal(Code.BLOCKED, Retry.NO, "The other person does not accept this."),
+        _refusal(
+            Code.TRUST,
+            Retry.NO,
+            "The account is not trusted enough for this yet; the detail says which threshold it is and how one gets there.",
+        ),
         _refusal(
             Code.STEP_UP,
             Retry.NO,

@@ -45,6 +45,7 @@ from protocol.values import (
 )
 
 NOTICE_WORDS_MAX = 200
+TRUSTED_MAX = 512
 
 
 class Body(Struct, frozen=True, array_like=True):
@@ -339,6 +340,19 @@ class AuthorityChanged(Body, frozen=True, tag=41):
     user: AuthorId
 
 
+class Trusted(Struct, frozen=True, array_like=True):
+    """How far `user` is trusted now, in thousandths."""
+
+    user: UserId
+    trust: Annotated[int, Meta(ge=0, le=1000)]
+
+
+class TrustChanged(Body, frozen=True, tag=43):
+    """In the control stream: these people's trust changed by so much that a door may have opened or closed."""
+
+    people: Annotated[tuple[Trusted, ...], Meta(max_length=TRUSTED_MAX)]
+
+
 AnyBody = (
     Said
     | Posted
@@ -369,6 +383,7 @@ AnyBody = (
     | Cleared
     | SessionRevoked
     | AuthorityChanged
+    | TrustChanged
     | RoleMade
     | RoleChanged
     | RoleDropped

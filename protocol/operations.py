@@ -399,6 +399,23 @@ class TakeRole(Operation, frozen=True, tag=34):
     user: UserId
 
 
+class Endorse(Operation, frozen=True, tag=40):
+    """Vouches for another member of a community, or says so again: words fade with time. Both must be members; a person gives a bounded
+    number within a week. It counts by how far the one who says it is trusted themselves (docs/trust.md)."""
+
+    needs: ClassVar[Needs] = in_space(Permission.VOUCH)
+    space: SpaceId
+    user: UserId
+
+
+class WithdrawEndorsement(Operation, frozen=True, tag=41):
+    """Takes one's word for somebody back, also after one of the two has left. Of a word that was never given, nothing changes."""
+
+    needs: ClassVar[Needs] = OWN
+    space: SpaceId
+    user: UserId
+
+
 AnyOperation = (
     Say
     | Post
@@ -436,4 +453,6 @@ AnyOperation = (
     | Block
     | Unblock
     | SetSlowMode
+    | Endorse
+    | WithdrawEndorsement
 )

@@ -16,22 +16,43 @@ from msgspec import Struct
 from actors.storage import Entry, Fact, Refusal
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
-from persistence.operations import communities, conflicts, holding, membership, messages, people, progress, unapplied
+from persistence.operations import (
+    blocks,
+    communities,
+    conflicts,
+    holding,
+    membership,
+    messages,
+    people,
+    progress,
+    reports,
+    roles,
+    slow_mode,
+    trust,
+    unapplied,
+)
 from protocol.codes import Code
 from protocol.operations import (
+    Block,
     Change,
     ChangeChannel,
+    ChangeRole,
     ChangeSettings,
     Claim,
     CreateChannel,
     CreateCommunity,
+    DecideReport,
     Delete,
     Discard,
+    DropRole,
     Edit,
+    Endorse,
+    GiveRole,
     Hold,
     Invite,
     Join,
     Leave,
+    MakeRole,
     MarkRead,
     OpenConversation,
     Post,
@@ -40,10 +61,16 @@ from protocol.operations import (
     Remove,
     Rename,
     Reopen,
+    ReportMessage,
+    ReportPerson,
     Resolve,
     Say,
     SetBack,
     SetRole,
+    SetSlowMode,
+    TakeRole,
+    Unblock,
+    WithdrawEndorsement,
 )
 
 
@@ -123,6 +150,32 @@ async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
             return await unapplied.release(tx, entry, operation)
         case Discard():
             return await unapplied.discard(tx, entry, operation)
+        case MakeRole():
+            return await roles.make_role(tx, entry, operation)
+        case ChangeRole():
+            return await roles.change_role(tx, entry, operation)
+        case DropRole():
+            return await roles.drop_role(tx, entry, operation)
+        case GiveRole():
+            return await roles.give_role(tx, entry, operation)
+        case TakeRole():
+            return await roles.take_role(tx, entry, operation)
+        case ReportMessage():
+            return await reports.report_message(tx, entry, operation)
+        case ReportPerson():
+            return await reports.report_person(tx, entry, operation)
+        case DecideReport():
+            return await reports.decide_report(tx, entry, operation)
+        case Block():
+            return await blocks.block(tx, entry, operation)
+        case Unblock():
+            return await blocks.unblock(tx, entry, operation)
+        case SetSlowMode():
+            return await slow_mode.set_slow_mode(tx, entry, operation)
+        case Endorse():
+            return await trust.endorse(tx, entry, operation)
+        case WithdrawEndorsement():
+            return await trust.withdraw(tx, entry, operation)
         case Refusal():
             return Refuse(operation.code, operation.detail)
         case Say() | Post() | React() | MarkRead():
