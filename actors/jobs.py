@@ -27,6 +27,9 @@ PAYLOAD_BYTES_MAX = 64 * 1024
 ORDERED: Final[ContextVar[bool]] = ContextVar("ORDERED", default=False)
 """Set in the context of a unit of work that ordered jobs, so that workers are woken when it has committed."""
 
+JOBS_TOPIC: Final = "jobs"
+"""Announced to all processes when jobs were ordered or cancelled: whoever works looks at once."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -123,7 +126,8 @@ class JobKind(Struct, frozen=True):
 class Cron(Struct, frozen=True):
     """Orders a job by the clock, once however many nodes there are. `at`: five fields as cron has them, in UTC; or `every_s`.
 
-    A tick that finds the job of an earlier one waiting or running is skipped; ticks that passed while no node was up are made up for by one.
+    A tick that finds the job of an earlier one waiting or running is skipped; ticks that passed while no node was up are made up for
+    by one.
     """
 
     name: str

@@ -57,7 +57,15 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "entry_undecided": LogEvent("warning", "it could be neither stored nor refused; its client asks again"),
     "query_poisoned": LogEvent("warning", "one question that the database cannot answer; the others of its batch were answered"),
     "outbox_delayed": LogEvent("info", "mentions and notes wait for the database"),
-    "sweep_failed": LogEvent("warning", "housekeeping tries again later"),
+    # Jobs
+    "jobs_delayed": LogEvent("warning", "jobs wait for the database; said once, not at each attempt"),
+    "schedules_delayed": LogEvent("warning", "what is done by the clock waits for the database; said once"),
+    "job_lease_lost": LogEvent("warning", "this process could not renew its lease in time: what it ran is others' by now"),
+    "job_lease_left": LogEvent("info", "a process that stops could not give back what it ran: its lease runs out by itself"),
+    "job_not_done": LogEvent("info", "an attempt failed, was cancelled, or was not ours any more; `fate` says which"),
+    "job_died": LogEvent("error", "a job failed for the last time: `educonnect jobs show ID`, then `retry` it or leave it"),
+    "job_failed_after_its_end": LogEvent("error", "a fault of ours in a run whose effect is committed; nothing is done again"),
+    "job_sums_delayed": LogEvent("info", "how many jobs ended how is written down later"),
     # Redis and sessions
     "redis_connected": LogEvent("info", "a connection holds"),
     "redis_not_reached": LogEvent("warning", "said once, not at each attempt"),

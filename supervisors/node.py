@@ -6,7 +6,7 @@
                                      ├ storage         journal, store, control, outbox
                                      ├ actors          the pools of `supervisors.cast`
                                      ├ http            quart-trio behind hypercorn's parser
-                                     ├ housekeeping
+                                     ├ foreman, timetable   in the role `jobs`
                                      ╰ listener        the one public port: last up, first down, and drains
 
 What is down in the list may use what is above it, so a service that crashes takes those below along, and they come back in order.
@@ -73,6 +73,9 @@ from supervisors.cast import CastLimits, Ports, assemble
 from supervisors.dispatcher import Dispatcher
 from supervisors.farewells import log_farewell
 from supervisors.housekeeping import Housekeeping
+from supervisors.job_foreman import Foreman, ForemanOptions
+from supervisors.job_kinds import crons, job_kinds
+from supervisors.job_timetable import Timetable
 from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
 from supervisors.settings import DAY_S, Settings
@@ -164,6 +167,7 @@ class Node:
         )
         self.exchange.settle(self.link, self.control.poke, self.sessions)
         self.housekeeping = Housekeeping(self.bridge, self.accounts, horizon_s=settings.sync.horizon_days * DAY_S)
+        self.bridge.on_ordered = self.exchange.jobs_ordered
         passwords = settings.passwords
         self.passwords = Passwords(
             Cost(passwords.memory_kib, passwords.rounds, passwords.lanes),
@@ -175,6 +179,15 @@ class Node:
         self.listener: Listener | None = None
         self._corked: Listener | None = None
         self.http = HttpServing(create_app(self._services()), msgspec.convert(settings.http, HttpBounds, from_attributes=True))
+        self.foreman = Foreman(
+            self.bridge,
+            job_kinds(self),
+            name=f"{self.number:08x}",
+            random=random.random,
+            options=msgspec.convert(settings.jobs, ForemanOptions, from_attributes=True),
+        )
+        self.timetable = Timetable(self.bridge, crons())
+        self.exchange.poke_jobs = self.foreman.poke
 
     def spec(self, role: str) -> Supervisor:
         """The tree of this process, in the role."""
@@ -189,7 +202,8 @@ class Node:
             "outbox": self.outbox.serve,
             "sessions": self.sessions.serve,
             "actors": self._run_actors,
-            "housekeeping": self.housekeeping.serve,
+            "foreman": self.foreman.serve,
+            "timetable": self.timetable.serve,
             "http": self.http.run,
             "listener": self._listen,
         }

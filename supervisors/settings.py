@@ -31,6 +31,7 @@ from persistence.horizon import HORIZON_S
 from persistence.journal import JournalOptions
 from persistence.sessions import SessionRules
 from protocol.codec import MESSAGE_BYTES_MAX
+from supervisors.job_foreman import ForemanOptions
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -46,6 +47,7 @@ _CHANNEL: Final = ChannelLimits()
 _LINK: Final = LinkOptions()
 _JOURNAL: Final = JournalOptions()
 _RULES: Final = SessionRules()
+_FOREMAN: Final = ForemanOptions()
 
 
 class Secret:
@@ -418,6 +420,21 @@ class Sync(Section, frozen=True):
     )
 
 
+class Jobs(Section, frozen=True):
+    """Processes that run jobs."""
+
+    at_once_max: Annotated[
+        int, Meta(ge=1, le=10_000, description="jobs under way in one process, of all kinds; each kind has a bound of its own")
+    ] = _FOREMAN.at_once_max
+    poll_s: Annotated[
+        float, Meta(gt=0, le=60, description="how often it is looked for what is due; what is ordered is told over Redis at once")
+    ] = _FOREMAN.poll_s
+    lease_s: Annotated[
+        float,
+        Meta(ge=2, le=600, description="how long the jobs of a process that was killed, or cannot reach the database, wait for another one"),
+    ] = _FOREMAN.lease_s
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings."""
 
@@ -438,3 +455,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     traces: Traces = Traces()
     drain: Drain = Drain()
     sync: Sync = Sync()
+    jobs: Jobs = Jobs()

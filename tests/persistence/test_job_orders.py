@@ -92,9 +92,8 @@ async def test_a_job_that_stands_for_an_order_is_not_begun_before_that_orders_tr
 
 async def test_sql_orders_as_python_does(bridge: Bridge) -> None:
     await fetch(bridge, "select enqueue_job('sum', '\\x8101')")
-    await fetch(
-        bridge, "select enqueue_job('sum', '\\x8101', p_key => 'k', p_delay_s => 5, p_priority => -3, p_deadline_s => 7, p_space => 9)"
-    )
+    named = "p_key => 'k', p_delay_s => 5, p_priority => -3, p_deadline_s => 7, p_space => 9"
+    await fetch(bridge, f"select enqueue_job('sum', '\\x8101', {named})")
     await fetch(bridge, "select enqueue_job('sum', '\\x8102', p_key => 'k')")
     rows = await fetch(bridge, "select state, key, priority, space_id, payload from jobs order by id")
     assert [tuple(row) for row in rows] == [(0, None, 0, None, b"\x81\x01"), (1, "k", -3, 9, b"\x81\x01")]

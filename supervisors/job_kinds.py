@@ -1,0 +1,57 @@
+"""What kinds of jobs there are, and what is done by the clock: the one list of each.
+
+A kind's `run` lives in the room of its work; here it gets the node's services. `educonnect jobs schedules` shows what became of the second
+list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from actors.jobs import Cron, JobKind, Way, Work
+from persistence.identity import forgotten
+
+if TYPE_CHECKING:
+    from supervisors.node import Node
+
+
+class Nothing(Struct, frozen=True):
+    """The payload of what is done by the clock alone."""
+
+
+HOUR_S: Final = 3600.0
+DAY_S: Final = 24 * HOUR_S
+CHORE: Final = Way(first_s=60.0, most_s=HOUR_S, at_once_max=1)
+"""What nobody waits for: one at a time, a minute apart at first."""
+
+
+def job_kinds(node: Node) -> tuple[JobKind, ...]:
+    """All kinds, with the services of this process."""
+    housekeeping = node.housekeeping
+
+    async def sweep(work: Work[Any]) -> None:
+        await housekeeping.sweep_all(work.report)
+
+    async def complete(work: Work[Any]) -> None:
+        await housekeeping.complete()
+
+    async def prepare(work: Work[Any]) -> None:
+        await housekeeping.prepare_partitions()
+
+    return (
+        JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
+        JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
+        JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
+        JobKind(forgotten.RESET, forgotten.Forgotten, node.identity.resets.run),
+    )
+
+
+def crons() -> tuple[Cron, ...]:
+    """All schedules. A name that is here no more goes from the table when a node of this version starts."""
+    return (
+        Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
+        Cron("complete", "housekeeping.complete", Nothing(), every_s=HOUR_S),
+        Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
+    )
