@@ -97,7 +97,7 @@ def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
         case Search(id, name):
             if "\0" in name:
                 return Failed(id, Code.INVALID, "no name contains U+0000")
-            return FindPerson(name)
+            return FindPerson(name, user)
         case Snapshot(_, stream, entity, key, bytes_max):
             return ReadRecords(stream, user, entity, key, bytes_max)
         case Conflicts(_, after, open_only, conflict, limit):

@@ -25,8 +25,10 @@ from msgspec import Struct
 from actors.storage import Fact, Herald
 from actors.storage_port import StorageError
 from persistence.append import NewEvent, append_events, event, kind_of
+from persistence.blocks import parted
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
+from persistence.notice_rows import BLOCKABLE, Row, find_answered, find_unwanted, keep, kind_told
 from persistence.notices import NOTICED
 from protocol import codec
 from protocol.events import ConflictNoted, Invited, Mentioned, Renamed, SpaceEntered, SpaceLeft, StreamInfo
@@ -145,11 +147,13 @@ class Outbox:
 
         async def work(tx: asyncpg.Connection) -> tuple[int, int, list[Fact]]:
             rows = await tx.fetch(_CLAIM, limit)
+            if not rows:
+                return 0, 0, []
             # At most one event for a row: what is left out was dropped.
-            events = await _judge(tx, rows) if rows else []
-            if rows:
-                await tx.execute("delete from outbox where id = any($1)", [row["id"] for row in rows])
+            events, owners = await _judge(tx, await find_answered(tx, rows))
+            await tx.execute("delete from outbox where id = any($1)", [row["id"] for row in rows])
             facts = await append_events(tx, events) if events else []
+            await keep(tx, facts, owners)
             return len(rows), len(events), facts
 
         claimed, delivered, facts = await self._bridge.run(work, deadline_s=self._options.call_s)
@@ -172,8 +176,8 @@ class Outbox:
             log.log(40 if given_up else 30, "outbox_postponed", id=id, attempts=attempts, given_up=given_up, error=repr(error))
 
 
-async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list[NewEvent]:
-    """What is to be appended for these rows, decided under the locks of their inboxes."""
+async def _judge(tx: asyncpg.Connection, rows: Sequence[Row]) -> tuple[list[NewEvent], dict[int, int]]:
+    """What is to be appended for these rows, decided under the locks of their inboxes; and by inbox, whose it is."""
     inboxes: dict[int, int] = dict(
         await tx.fetch("select id, inbox from accounts where id = any($1) and inbox is not null", [row["user_id"] for row in rows])
     )
@@ -193,6 +197,7 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
     )
     enrolled = await _read_enrolments(tx, rows)
     noted = await _read_conflicts(tx, rows)
+    unwanted = await _read_blocked(tx, rows) | await find_unwanted(tx, rows)
     seen = await _read_notices(tx, rows)
     events: list[NewEvent] = []
     for row, verdict in zip(rows, judged, strict=True):
@@ -202,10 +207,10 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
                 events.append(event(inboxes[user], author, noted[row["id"]]))
             continue
         if kind == NOTICED:
-            if row["id"] in seen and user in inboxes:
+            if row["id"] in seen and row["id"] not in unwanted and user in inboxes:
                 events.append(NewEvent(inboxes[user], author, kind, row["payload"]))
             continue
-        if not verdict["deliver"]:
+        if not verdict["deliver"] or row["id"] in unwanted:
             continue
         if kind == _MENTIONED:
             events.append(event(inboxes[user], author, Mentioned(row["stream_id"], row["seq"], author)))
@@ -226,10 +231,10 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list
             events.append(NewEvent(inboxes[user], author, kind, row["payload"]))
         elif kind == _RENAMED and row["space_id"] in main_streams:
             events.append(NewEvent(main_streams[row["space_id"]], author, kind, row["payload"]))
-    return events
+    return events, {inbox: user for user, inbox in inboxes.items()}
 
 
-async def _read_enrolments(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> dict[tuple[int, int], list[StreamInfo]]:
+async def _read_enrolments(tx: asyncpg.Connection, rows: Sequence[Row]) -> dict[tuple[int, int], list[StreamInfo]]:
     """By community and member: the streams that they have of their own there."""
     entered = [row for row in rows if row["kind"] == _ENTERED]
     enrolled: dict[tuple[int, int], list[StreamInfo]] = {}
@@ -242,7 +247,14 @@ async def _read_enrolments(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record
     return enrolled
 
 
-async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> dict[int, ConflictNoted]:
+async def _read_blocked(tx: asyncpg.Connection, rows: Sequence[Row]) -> set[int]:
+    """The rows by which somebody would reach somebody while one of the two blocks the other."""
+    reaching = [row for row in rows if row["kind"] == _INVITED or kind_told(row) in BLOCKABLE]
+    found = await parted(tx, [(row["user_id"], row["author"]) for row in reaching])
+    return {reaching[place]["id"] for place in found}
+
+
+async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[Row]) -> dict[int, ConflictNoted]:
     """By row: where the conflict that it is about stands now. Left out where whom it is for may not read the stream any more."""
     about: dict[int, tuple[int, int]] = {}
     for row in rows:
@@ -260,7 +272,7 @@ async def _read_conflicts(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]
     }
 
 
-async def _read_notices(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> set[int]:
+async def _read_notices(tx: asyncpg.Connection, rows: Sequence[Row]) -> set[int]:
     """The rows whose notice is still for somebody: the account is there, and may read the stream that it points to, if it points to one."""
     notices = [row for row in rows if row["kind"] == NOTICED]
     if not notices:

@@ -77,12 +77,16 @@ order by q.pos"""
 
 _HEADS: Final = "select id, head, audience_version from streams where id = any($1::bigint[])"
 
-# A row per stream; the first of a user's carries the invitations, too. The inbox is left out: its head stands in front of everything. An
+# A row per stream; the first of a user's carries the invitations, too, and whom they block. The inbox is left out: its head stands in front of everything. An
 # enrolment is called by its community's id.
 _SPACES: Final = """
 select q.pos, i.head, case when row_number() over (partition by q.pos order by p.id, s.id) = 1 then v.invitations end,
-       p.id, p.kind, case when p.kind = 4 then p.parent::text else p.name end, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0),
-       m.role & s.write_roles <> 0
+       case when row_number() over (partition by q.pos order by p.id, s.id) = 1
+            then array(select b.blocked from blocks b where b.user_id = q.user_id order by b.blocked) end,
+       p.id, p.kind, case when p.kind = 4 then p.parent::text else p.name end, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0), s.slow_s,
+       m.role & s.write_roles <> 0,
+       case when p.kind = 1 then (select bit_or(x.permissions) from user_roles u join roles x on x.id = u.role_id
+                                  where u.user_id = q.user_id and u.space_id = p.id and s.kind = any ($3::smallint[])) end
 from unnest($1::bigint[]) with ordinality as q (user_id, pos)
 join accounts a on a.id = q.user_id
 join streams i on i.id = a.inbox
@@ -115,13 +119,16 @@ order by q.pos"""
 
 _PERSON: Final = """
 select a.id, a.name::text, a.display_name
-from unnest($1::text[]) with ordinality as q (name, pos)
+from unnest($1::text[], $2::bigint[]) with ordinality as q (name, user_id, pos)
 left join accounts a on a.name = q.name::citext and a.disabled_at is null
+    and not exists (select from blocks b where b.user_id = a.id and b.blocked = q.user_id)
 order by q.pos"""
 
 
 _RECORD_WRITERS: Final = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
 """Who may write any record in a stream of this kind: `write_roles` speaks of messages alone."""
+_CUSTOM_WRITERS: Final = {one.stream: 1 << one.permission for one in TABLE.values() if one.permission is not None}
+"""By which permission of a custom role records are written in a stream of this kind."""
 
 
 async def read_after(connection: asyncpg.Connection, queries: Sequence[ReadAfter]) -> list[Result]:
@@ -172,21 +179,24 @@ async def read_heads(connection: asyncpg.Connection, queries: Sequence[ReadHeads
 
 
 async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpaces]) -> list[Result]:
-    rows = await connection.fetch(_SPACES, [q.user for q in queries], INVITATIONS_LISTED_MAX)
+    rows = await connection.fetch(_SPACES, [q.user for q in queries], INVITATIONS_LISTED_MAX, list(_CUSTOM_WRITERS))
     inboxes: dict[int, int] = {}
     invited: dict[int, tuple[Invitation, ...]] = {}
+    blocked: dict[int, tuple[int, ...]] = {}
     spaces: dict[int, dict[int, tuple[SpaceKind, str, Role, list[StreamState]]]] = {}
-    for pos, inbox_upto, invitations, space, kind, name, role, *stream in rows:
+    for pos, inbox_upto, invitations, blocks, space, kind, name, role, *stream in rows:
         inboxes[pos] = inbox_upto
+        if blocks is not None:
+            blocked[pos] = tuple(blocks)
         if invitations is not None:
             invited[pos] = tuple(
                 Invitation(into, into_name, Role(as_role), by, by_name) for into, into_name, as_role, by, by_name in invitations
             )
         if space is not None:
             entered = spaces.setdefault(pos, {}).setdefault(space, (SpaceKind(kind), name, Role(role), []))
-            stream_id, stream_kind, stream_name, head, read_upto, may_say = stream
-            may_write = may_say or bool(role & _RECORD_WRITERS.get(stream_kind, 0))
-            entered[3].append(StreamState(stream_id, StreamKind(stream_kind), stream_name, head, read_upto, may_write))
+            stream_id, stream_kind, stream_name, head, read_upto, slow_s, may_say, custom = stream
+            may_write = may_say or bool(role & _RECORD_WRITERS.get(stream_kind, 0) or (custom or 0) & _CUSTOM_WRITERS.get(stream_kind, 0))
+            entered[3].append(StreamState(stream_id, StreamKind(stream_kind), stream_name, head, read_upto, may_write, slow_s))
     return [
         SpaceList(
             inboxes[pos],
@@ -194,6 +204,7 @@ async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpac
                 SpaceState(space, kind, name, role, tuple(streams)) for space, (kind, name, role, streams) in spaces.get(pos, {}).items()
             ),
             invited.get(pos, ()),
+            blocked.get(pos, ()),
         )
         if pos in inboxes
         else Denied(Code.NOT_FOUND)
@@ -217,5 +228,5 @@ async def list_members(connection: asyncpg.Connection, queries: Sequence[ListMem
 
 
 async def find_person(connection: asyncpg.Connection, queries: Sequence[FindPerson]) -> list[Result]:
-    rows = await connection.fetch(_PERSON, [q.name for q in queries])
+    rows = await connection.fetch(_PERSON, [q.name for q in queries], [q.user for q in queries])
     return [Denied(Code.NOT_FOUND) if user is None else PersonFound(user, name, display_name) for user, name, display_name in rows]

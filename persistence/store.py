@@ -36,6 +36,7 @@ from actors.storage import (
     InheritDevice,
     ListConflicts,
     ListMembers,
+    ListReports,
     ListSpaces,
     ListUnapplied,
     Query,
@@ -52,6 +53,7 @@ from actors.storage_port import StorageError
 from persistence import device_queries as d
 from persistence import queries as q
 from persistence import record_queries as r
+from persistence import report_queries
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
 from protocol.codes import Code
@@ -137,6 +139,7 @@ class Store:
             ListUnapplied: _Kind(r.list_unapplied, few),
             ReadVersions: _Kind(r.read_versions, few),
             ReadHolding: _Kind(r.read_holding, many),
+            ListReports: _Kind(report_queries.list_reports, few),
         }
         self._query_s = options.deadline_s * (1.0 - WAITING_SHARE)
         self._waiting = 0

@@ -57,9 +57,7 @@ async def block(tx: asyncpg.Connection, entry: Entry, operation: Block) -> Effec
         return Refuse(Code.LIMIT, f"one blocks at most {BLOCKS_PER_USER_MAX} people")
     conversations = await _lock_conversations(tx, user, other)
     await tx.execute("insert into blocks (user_id, blocked) values ($1, $2)", user, other)
-    await tx.execute(
-        "delete from invitations where (user_id = $1 and invited_by = $2) or (user_id = $2 and invited_by = $1)", user, other
-    )
+    await tx.execute("delete from invitations where (user_id = $1 and invited_by = $2) or (user_id = $2 and invited_by = $1)", user, other)
     return await _tell(tx, user, PersonBlocked(other, True), () if blockers else conversations, 0)
 
 
@@ -87,9 +85,7 @@ async def left(tx: asyncpg.Connection, space: SpaceSeen, user: int) -> tuple[Str
 
 async def _blockers(tx: asyncpg.Connection, a: int, b: int) -> set[int]:
     """Which of the two block the other."""
-    rows = await tx.fetch(
-        "select user_id from blocks where (user_id = $1 and blocked = $2) or (user_id = $2 and blocked = $1)", a, b
-    )
+    rows = await tx.fetch("select user_id from blocks where (user_id = $1 and blocked = $2) or (user_id = $2 and blocked = $1)", a, b)
     return {row["user_id"] for row in rows}
 
 

@@ -17,6 +17,7 @@ import asyncpg
 
 from actors.storage import Decided, Entry, Fact, Refusal
 from persistence.append import kind_of, storable
+from persistence.notice_rows import NOBODY
 from protocol import codec
 from protocol.codes import Code
 from protocol.events import Posted, Reacted, ReadUpTo, Said
@@ -66,6 +67,10 @@ class Columns:
             mentioned = dict.fromkeys(operation.mentions)
             self.mention_at += [at] * len(mentioned)
             self.mention_user += mentioned
+            if operation.reply_to:
+                # Whom it answers is found out when it is delivered.
+                self.mention_at.append(at)
+                self.mention_user.append(NOBODY)
         elif isinstance(operation, React):
             kind, stream, target = _REACTED, operation.stream, operation.target
             body = codec.encode(Reacted(operation.target, operation.emoji, operation.on))
@@ -74,7 +79,7 @@ class Columns:
             body = codec.encode(ReadUpTo(operation.stream, operation.seq))
         else:
             assert isinstance(operation, Refusal), operation
-            kind, stream, body, refusal = 0, 0, b"", int(operation.code)
+            kind, stream, target, body, refusal = 0, 0, operation.until_ms, b"", int(operation.code)
         self.kinds.append(kind)
         self.streams.append(stream)
         self.targets.append(target)

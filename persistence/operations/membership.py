@@ -13,12 +13,14 @@ import asyncpg
 from actors.storage import Entry
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event, kind_of
 from persistence.audit import Deed
-from persistence.operations import rules
+from persistence.blocks import BLOCKED, blocked, lock_pair
+from persistence.operations import blocks, rules
 from persistence.operations.space import SpaceSeen, count_owners, display_name, enqueue, find_enrolment, lock_space
 from protocol import codec
 from protocol.codes import Code
 from protocol.events import Invited, Joined, Left, RoleSet, SpaceEntered, SpaceLeft
 from protocol.operations import Invite, Join, Leave, Remove, SetRole
+from protocol.permissions import Permission
 from protocol.values import Role, SpaceKind
 
 SPACE_ENTERED: Final = kind_of(SpaceEntered)
@@ -31,7 +33,7 @@ async def join(tx: asyncpg.Connection, entry: Entry, operation: Join) -> Effect 
     space = await lock_space(tx, operation.space, entry.user)
     if space is None:
         return rules.NOT_FOUND
-    if entry.user in space.roles and space.kind is SpaceKind.COMMUNITY:
+    if space.role(entry.user) is not None and space.kind is SpaceKind.COMMUNITY:
         return Effect(value=space.id)
     invited = await _invited(tx, space.id, entry.user)
     role = rules.join(space.kind, space.open_to_all, invited)
@@ -67,10 +69,10 @@ async def leave(tx: asyncpg.Connection, entry: Entry, operation: Leave) -> Effec
     space = await lock_space(tx, operation.space, entry.user)
     if space is None:
         return rules.NOT_FOUND
-    refusal = rules.leave(space.kind, space.roles.get(entry.user), await count_owners(tx, space.id))
+    refusal = rules.leave(space.kind, space.role(entry.user), await count_owners(tx, space.id))
     if refusal is not None:
         return refusal
-    return await _end(tx, space, entry.user, entry.user)
+    return await end_membership(tx, space, entry.user, entry.user)
 
 
 async def remove(tx: asyncpg.Connection, entry: Entry, operation: Remove) -> Effect | Refuse:
@@ -78,29 +80,33 @@ async def remove(tx: asyncpg.Connection, entry: Entry, operation: Remove) -> Eff
     space = await lock_space(tx, operation.space, entry.user, operation.user)
     if space is None:
         return rules.NOT_FOUND
-    subject = space.roles.get(operation.user)
-    invited = None if subject is not None else await _invited(tx, space.id, operation.user)
+    subject = space.standing(operation.user)
+    invited = None if subject.role is not None else await _invited(tx, space.id, operation.user)
     # An invitation to be an owner does not count as one who must stay.
     owners = await count_owners(tx, space.id) + (invited is not None)
-    refusal = rules.remove(space.kind, space.roles.get(entry.user), subject or invited, owners)
+    ended = subject if invited is None else rules.Standing(invited)
+    refusal = rules.remove(space.kind, space.standing(entry.user), ended, owners, operation.needs)
     if refusal is not None:
         return refusal
     if invited is not None:
         await tx.execute("delete from invitations where space_id = $1 and user_id = $2", space.id, operation.user)
         return Effect()
-    return await _end(tx, space, operation.user, entry.user)
+    return await end_membership(tx, space, operation.user, entry.user)
 
 
 async def invite(tx: asyncpg.Connection, entry: Entry, operation: Invite) -> Effect | Refuse:
     """Lets somebody join in a role. Inviting again in the same role changes nothing."""
+    await lock_pair(tx, entry.user, operation.user)
     space = await lock_space(tx, operation.space, entry.user, operation.user)
     if space is None:
         return rules.NOT_FOUND
     invited = await _invited(tx, space.id, operation.user)
-    actor = space.roles.get(entry.user)
-    refusal = rules.invite(space.kind, actor, space.roles.get(operation.user), operation.role, invited)
+    actor, subject = space.standing(entry.user), space.role(operation.user)
+    refusal = rules.invite(space.kind, actor, subject, operation.role, invited, operation.needs)
     if refusal is not None:
         return refusal
+    if await blocked(tx, entry.user, operation.user):
+        return BLOCKED
     if await display_name(tx, operation.user) is None:
         return Refuse(Code.NOT_FOUND, "no such account")
     if invited is operation.role:
@@ -126,14 +132,15 @@ async def set_role(tx: asyncpg.Connection, entry: Entry, operation: SetRole) -> 
     space = await lock_space(tx, operation.space, entry.user, operation.user)
     if space is None:
         return rules.NOT_FOUND
-    subject = space.roles.get(operation.user)
-    refusal = rules.set_role(space.kind, space.roles.get(entry.user), subject, operation.role, await count_owners(tx, space.id))
+    subject, actor = space.role(operation.user), space.standing(entry.user)
+    owners = await count_owners(tx, space.id)
+    refusal = rules.set_role(space.kind, actor, subject, operation.role, owners, operation.needs)
     if refusal is not None:
         return refusal
     if subject is operation.role:
         return Effect()
     await tx.execute("update members set role = $3 where space_id = $1 and user_id = $2", space.id, operation.user, operation.role)
-    if not rules.is_staff(operation.role):
+    if not rules.Standing(operation.role, space.standing(operation.user).custom).may(Permission.INVITE):
         await _withdraw_invitations_by(tx, space.id, operation.user)
     told = event(space.main_stream, entry.user, RoleSet(operation.user, operation.role))
     deed = Deed(entry.user, "role_set", space.id, operation.user, detail={"from": subject, "to": operation.role})
@@ -148,7 +155,8 @@ async def count_communities(tx: asyncpg.Connection, user: int) -> int:
     return count
 
 
-async def _end(tx: asyncpg.Connection, space: SpaceSeen, user: int, by: int) -> Effect:
+async def end_membership(tx: asyncpg.Connection, space: SpaceSeen, user: int, by: int) -> Effect:
+    """What ends a membership, decided: the space is locked."""
     await tx.execute(
         # A conversation that somebody left is no longer the one of exactly these people: the next one opens anew.
         "with counted as (update spaces set members = members - 1, pair_key = null where id = $1)"
@@ -167,7 +175,7 @@ async def _end(tx: asyncpg.Connection, space: SpaceSeen, user: int, by: int) -> 
         bump += enrolment[1]
     # Leaving is one's own business; being removed is somebody else's deed.
     deeds = () if by == user else (Deed(by, "member_removed", space.id, user),)
-    return Effect(events, bump=bump, fills_outbox=True, deeds=deeds)
+    return Effect(events, bump=bump, changes=await blocks.left(tx, space, user), fills_outbox=True, deeds=deeds)
 
 
 async def _withdraw_invitations_by(tx: asyncpg.Connection, space: int, user: int) -> None:

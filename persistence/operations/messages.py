@@ -16,6 +16,7 @@ from actors.storage import Entry
 from persistence.append import Effect, Refuse, event, kind_of
 from persistence.audit import Deed
 from persistence.operations import rules
+from persistence.operations.rules import NOBODY, Standing
 from protocol import codec
 from protocol.codes import Code
 from protocol.events import Deleted, Edited, Posted, Redacted, Said
@@ -39,7 +40,7 @@ class _Found(Struct, frozen=True):
 
     space: int
     space_kind: SpaceKind
-    role: Role | None
+    standing: Standing
     read_roles: int
     write_roles: int
     audience_version: int
@@ -53,7 +54,7 @@ async def edit(tx: asyncpg.Connection, entry: Entry, operation: Edit) -> Effect 
     found = await _find(tx, entry.user, operation.stream, operation.target)
     if found is None:
         return rules.NOT_FOUND
-    refusal = rules.edit(found.role, found.write_roles, found.author, entry.user, found.redacted)
+    refusal = rules.edit(found.space_kind, found.standing.role, found.write_roles, found.author, entry.user, found.redacted)
     if refusal is not None:
         return refusal
     versions: int = await tx.fetchval(
@@ -100,18 +101,10 @@ async def delete(tx: asyncpg.Connection, entry: Entry, operation: Delete) -> Eff
     found = await _find(tx, entry.user, operation.stream, operation.target)
     if found is None:
         return rules.NOT_FOUND
-    refusal = rules.delete(found.space_kind, found.role, found.read_roles, found.author, entry.user, found.redacted)
+    refusal = rules.delete(found.space_kind, found.standing, found.read_roles, found.author, entry.user, found.redacted)
     if refusal is not None:
         return refusal
-    await tx.execute(
-        "with forgotten as (delete from message_versions where stream_id = $1 and seq = $2),"
-        " edits as (update log set body = $3, kind = $4 where stream_id = $1 and target = $2 and kind = 2)"
-        " update log set body = $3, kind = $4 where stream_id = $1 and seq = $2",
-        operation.stream,
-        operation.target,
-        _TOMBSTONE,
-        _REDACTED,
-    )
+    await redact(tx, operation.stream, operation.target)
     deleted = event(operation.stream, entry.user, Deleted(operation.target), operation.target)
     guard = (operation.stream, found.audience_version)
     if found.author == entry.user:
@@ -121,11 +114,37 @@ async def delete(tx: asyncpg.Connection, entry: Entry, operation: Delete) -> Eff
     return Effect((deleted,), guards=(guard,), value_at=1, deeds=(deed,))
 
 
+async def redact(tx: asyncpg.Connection, stream: int, seq: int) -> bool:
+    """Makes a message, its edits and its kept versions say nothing any more. False: it is none, or says nothing already."""
+    kind: int | None = await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, seq)
+    if kind not in _MESSAGE_KINDS:
+        return False
+    await tx.execute(
+        "with forgotten as (delete from message_versions where stream_id = $1 and seq = $2),"
+        " edits as (update log set body = $3, kind = $4 where stream_id = $1 and target = $2 and kind = 2)"
+        " update log set body = $3, kind = $4 where stream_id = $1 and seq = $2",
+        stream,
+        seq,
+        _TOMBSTONE,
+        _REDACTED,
+    )
+    return True
+
+
+def message_text(body: bytes) -> str | None:
+    """What a stored body says, if it is a message that says something."""
+    try:
+        return _MESSAGE.decode(body).text
+    except msgspec.MsgspecError:
+        return None
+
+
 async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> _Found | None:
     """Locks the message's row, then reads who may do what. None: no such stream."""
     message = await tx.fetchrow("select author, kind, body from log where stream_id = $1 and seq = $2 for update", stream, target)
     row = await tx.fetchrow(
-        "select p.id as space, p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version"
+        "select p.id as space, p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version,"
+        " case when m.role is not null then custom_permissions(m.user_id, p.id) end as custom"
         " from streams s join spaces p on p.id = s.space_id"
         " left join members m on m.space_id = s.space_id and m.user_id = $2 where s.id = $1 and p.kind > 0",
         stream,
@@ -138,7 +157,7 @@ async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> 
     return _Found(
         row["space"],
         SpaceKind(row["space_kind"]),
-        None if row["role"] is None else Role(row["role"]),
+        NOBODY if row["role"] is None else Standing(Role(row["role"]), row["custom"]),
         row["read_roles"],
         row["write_roles"],
         row["audience_version"],

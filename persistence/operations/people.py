@@ -8,6 +8,7 @@ import asyncpg
 
 from actors.storage import Entry
 from persistence.append import Effect, Refuse, event, kind_of
+from persistence.blocks import BLOCKED, any_blocked, lock_pair
 from persistence.operations import rules
 from persistence.operations.membership import SPACE_ENTERED
 from persistence.operations.space import display_name
@@ -33,6 +34,11 @@ async def open_conversation(tx: asyncpg.Connection, entry: Entry, operation: Ope
     rows = await tx.fetch("select id, display_name from accounts where id = any($1) and disabled_at is null order by id", list(people))
     if len(rows) < len(people):
         return Refuse(Code.NOT_FOUND, "no such account")
+    if len(people) == 2:
+        await lock_pair(tx, *people)
+    # Also where it is not oneself: nobody is brought together with whom they block by a third.
+    if await any_blocked(tx, people):
+        return BLOCKED
     existing: int | None = await _existing(tx, people)
     if existing is not None:
         return Effect(value=existing)

@@ -1,10 +1,11 @@
 """Who may do what to whom in a space: pure decisions, on values that were read under lock.
 
-    owner > moderator > mentor, learner          staff: owners and moderators
+    Standing = base role + permissions of custom roles ─▶ need(permission) ─▶ the rules of who may do it to whom
 
-    invite, remove, open or change a channel     staff; only an owner invites owners and moderators, or removes an owner
-    set a role, change settings                  owners
-    leave                                        everybody but a community's last owner
+    what one may do    the permission that the operation declares (`needs`), in a community
+    to whom            nobody gives, takes or ends what goes beyond their own: whoever removes, appoints or invites somebody may do
+                       whatever that person may (or will); only owners make and unmake owners, only who manages roles moderators
+    leave              everybody but a community's last owner
 
 Every function answers None (go on) or the refusal. Whoever is not a member learns nothing: to them the space does not exist.
 """
@@ -13,8 +14,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+
 from persistence.append import Refuse
+from persistence.blocks import BLOCKED
 from protocol.codes import Code
+from protocol.permissions import BASE, Needs, Permission, mask
 from protocol.values import Role, Roles, SpaceKind
 
 COMMUNITIES_PER_USER_MAX: Final = 200
@@ -29,41 +34,67 @@ EDITS_PER_MESSAGE_MAX: Final = 200
 
 NOT_FOUND: Final = Refuse(Code.NOT_FOUND)
 LAST_OWNER: Final = Refuse(Code.CONFLICT, "a community keeps at least one owner: make somebody else an owner first")
+_BASE: Final = {role: mask(permissions) for role, permissions in BASE.items()}
 
 
-def is_staff(role: Role) -> bool:
-    return bool(role & Roles.STAFF)
+class Standing(Struct, frozen=True):
+    """What somebody is in a space. `role` None: no member. `custom`: what their custom roles there add, as the sum of 2^permission."""
+
+    role: Role | None = None
+    custom: int = 0
+
+    @property
+    def held(self) -> int:
+        """All that they may do in a community, as the sum of 2^permission."""
+        return 0 if self.role is None else _BASE[self.role] | self.custom
+
+    def may(self, permission: Permission) -> bool:
+        """Whether they have the permission, in a community."""
+        return bool(self.held >> permission & 1)
+
+    def covers(self, permissions: int) -> bool:
+        """Whether they may do all of these themselves."""
+        return not permissions & ~self.held
 
 
-def act_as_staff(kind: SpaceKind, actor: Role | None) -> Refuse | None:
-    """Whether `actor` may do what staff of a community may."""
-    if actor is None:
+NOBODY: Final = Standing()
+
+
+def need(kind: SpaceKind, actor: Standing, needs: Needs) -> Refuse | None:
+    """Whether `actor` may do, in a space of this kind, what needs this in a community."""
+    if actor.role is None:
         return NOT_FOUND
     if kind is not SpaceKind.COMMUNITY:
         return Refuse(Code.FORBIDDEN, "only a community has staff")
-    return None if is_staff(actor) else Refuse(Code.FORBIDDEN, "owners and moderators only")
+    assert needs.permission is not None
+    return None if actor.may(needs.permission) else lacking(needs.permission)
 
 
-def act_as_owner(kind: SpaceKind, actor: Role | None) -> Refuse | None:
-    """Whether `actor` may do what owners of a community may."""
-    if actor is None:
-        return NOT_FOUND
-    if kind is not SpaceKind.COMMUNITY:
-        return Refuse(Code.FORBIDDEN, "only a community has owners")
-    return None if actor is Role.OWNER else Refuse(Code.FORBIDDEN, "owners only")
+def lacking(permission: Permission) -> Refuse:
+    """The refusal of a member who has not been given this."""
+    return Refuse(Code.FORBIDDEN, f"this needs the permission {permission.name}")
 
 
-def invite(kind: SpaceKind, actor: Role | None, subject: Role | None, role: Role, invited: Role | None) -> Refuse | None:
+def appoints(actor: Standing, role: Role) -> bool:
+    """Whether `actor` may make somebody `role`, or end their being it."""
+    if role is Role.OWNER:
+        return actor.role is Role.OWNER
+    if role & Roles.STAFF and not actor.may(Permission.MANAGE_ROLES):
+        return False
+    return actor.covers(_BASE[role])
+
+
+def invite(kind: SpaceKind, actor: Standing, subject: Role | None, role: Role, invited: Role | None, needs: Needs) -> Refuse | None:
     """`subject`: the invited person's role if they are a member; `invited`: the role they are already invited in."""
-    refusal = act_as_staff(kind, actor)
+    refusal = need(kind, actor, needs)
     if refusal is not None:
         return refusal
-    if actor is not Role.OWNER and is_staff(role):
-        return Refuse(Code.FORBIDDEN, "only owners make owners and moderators")
+    if not appoints(actor, role):
+        return Refuse(Code.FORBIDDEN, "only owners make owners, only who manages roles moderators, and nobody gives more than they have")
     if subject is not None:
         return Refuse(Code.CONFLICT, "already a member")
-    if actor is not Role.OWNER and invited is not None and is_staff(invited):
-        return Refuse(Code.CONFLICT, "an owner has invited them in a higher role")
+    if invited is not None and not appoints(actor, invited):
+        return Refuse(Code.CONFLICT, "somebody has invited them in a higher role")
     return None
 
 
@@ -89,38 +120,41 @@ def leave(kind: SpaceKind, actor: Role | None, owners: int) -> Refuse | None:
     return None
 
 
-def remove(kind: SpaceKind, actor: Role | None, subject: Role | None, owners: int) -> Refuse | None:
-    """Whether `actor` may end the membership, or withdraw the invitation, of somebody in the role `subject`."""
-    refusal = act_as_staff(kind, actor)
+def remove(kind: SpaceKind, actor: Standing, subject: Standing, owners: int, needs: Needs) -> Refuse | None:
+    """Whether `actor` may end the membership, or withdraw the invitation, of somebody who is `subject`."""
+    refusal = need(kind, actor, needs)
     if refusal is not None:
         return refusal
-    if subject is None:
+    if subject.role is None:
         return NOT_FOUND
-    if subject is Role.OWNER and actor is not Role.OWNER:
-        return Refuse(Code.FORBIDDEN, "nobody removes an owner but an owner")
-    if subject is Role.OWNER and owners <= 1:
+    if (subject.role is Role.OWNER and actor.role is not Role.OWNER) or not actor.covers(subject.held):
+        return Refuse(Code.FORBIDDEN, "nobody removes an owner but an owner, or somebody who may do more than they")
+    if subject.role is Role.OWNER and owners <= 1:
         return LAST_OWNER
     return None
 
 
-def set_role(kind: SpaceKind, actor: Role | None, subject: Role | None, role: Role, owners: int) -> Refuse | None:
+def set_role(kind: SpaceKind, actor: Standing, subject: Role | None, role: Role, owners: int, needs: Needs) -> Refuse | None:
     """Whether `actor` may give a member who is `subject` the role `role`."""
-    refusal = act_as_owner(kind, actor)
+    refusal = need(kind, actor, needs)
     if refusal is not None:
         return refusal
     if subject is None:
         return NOT_FOUND
+    if not (appoints(actor, subject) and appoints(actor, role)):
+        return Refuse(Code.FORBIDDEN, "only owners make and unmake owners, and nobody gives or takes more than they have")
     if subject is Role.OWNER and role is not Role.OWNER and owners <= 1:
         return LAST_OWNER
     return None
 
 
-def edit(role: Role | None, write_roles: int, author: int | None, user: int, redacted: bool) -> Refuse | None:
+def edit(kind: SpaceKind, role: Role | None, write_roles: int, author: int | None, user: int, redacted: bool) -> Refuse | None:
     """`author`: who wrote the message; None if there is none."""
     if role is None:
         return NOT_FOUND
     if not role & write_roles:
-        return Refuse(Code.FORBIDDEN, "this role does not write here")
+        # A conversation has no writers while one of two in it blocks the other.
+        return BLOCKED if kind is SpaceKind.CONVERSATION else Refuse(Code.FORBIDDEN, "this role does not write here")
     if author is None:
         return NOT_FOUND
     if author != user:
@@ -128,14 +162,14 @@ def edit(role: Role | None, write_roles: int, author: int | None, user: int, red
     return Refuse(Code.GONE) if redacted else None
 
 
-def delete(kind: SpaceKind, role: Role | None, read_roles: int, author: int | None, user: int, redacted: bool) -> Refuse | None:
-    """As `edit`; in a community, staff may delete what others wrote, wherever they may read."""
-    if role is None:
+def delete(kind: SpaceKind, actor: Standing, read_roles: int, author: int | None, user: int, redacted: bool) -> Refuse | None:
+    """As `edit`; in a community, who moderates may delete what others wrote, wherever they may read."""
+    if actor.role is None:
         return NOT_FOUND
-    if not role & read_roles:
+    if not actor.role & read_roles:
         return Refuse(Code.FORBIDDEN, "this role does not read here")
     if author is None:
         return NOT_FOUND
-    if author != user and not (kind is SpaceKind.COMMUNITY and is_staff(role)):
-        return Refuse(Code.FORBIDDEN, "only its author, an owner or a moderator deletes a message")
+    if author != user and not (kind is SpaceKind.COMMUNITY and actor.may(Permission.MODERATE)):
+        return Refuse(Code.FORBIDDEN, "only its author deletes a message, or who moderates")
     return Refuse(Code.GONE) if redacted else None

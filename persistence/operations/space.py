@@ -1,16 +1,20 @@
-"""A space as an operation finds it, read under the lock that every change of membership, roles and channels takes."""
+"""A space as an operation finds it, read under the lock that every change of membership, roles and channels takes.
+
+Invariant: who is allowed what is read after the lock is held, in the same statement as what it is about.
+"""
 
 from __future__ import annotations
 
 import asyncpg
 from msgspec import Struct
 
+from persistence.operations.rules import NOBODY, Standing
 from protocol.events import StreamInfo
 from protocol.values import Role, SpaceKind, StreamKind
 
 
 class SpaceSeen(Struct, frozen=True):
-    """A space, its streams, and the roles of those asked about. Stays true until the transaction ends."""
+    """A space, its streams, and what those asked about are in it. Stays true until the transaction ends."""
 
     id: int
     kind: SpaceKind
@@ -18,7 +22,15 @@ class SpaceSeen(Struct, frozen=True):
     open_to_all: bool
     members: int
     streams: tuple[StreamInfo, ...]
-    roles: dict[int, Role]
+    standings: dict[int, Standing]
+
+    def standing(self, user: int) -> Standing:
+        """What somebody who was asked about is here."""
+        return self.standings.get(user, NOBODY)
+
+    def role(self, user: int) -> Role | None:
+        """The base role of somebody who was asked about; None: no member."""
+        return self.standing(user).role
 
     @property
     def main_stream(self) -> int:
@@ -39,7 +51,8 @@ async def lock_space(tx: asyncpg.Connection, space: int, *users: int) -> SpaceSe
     row = await tx.fetchrow(
         "select s.kind, s.name, s.open_to_all, s.members,"
         " array(select row(t.id, t.kind, t.name) from streams t where t.space_id = s.id order by t.id) as streams,"
-        " array(select row(m.user_id, m.role) from members m where m.space_id = s.id and m.user_id = any($2)) as roles"
+        " array(select row(m.user_id, m.role, custom_permissions(m.user_id, s.id)) from members m"
+        " where m.space_id = s.id and m.user_id = any($2)) as standings"
         " from spaces s where s.id = $1",
         space,
         users,
@@ -52,7 +65,7 @@ async def lock_space(tx: asyncpg.Connection, space: int, *users: int) -> SpaceSe
         row["open_to_all"],
         row["members"],
         tuple(StreamInfo(stream, StreamKind(kind), name) for stream, kind, name in row["streams"]),
-        {user: Role(role) for user, role in row["roles"]},
+        {user: Standing(Role(role), custom) for user, role, custom in row["standings"]},
     )
 
 
