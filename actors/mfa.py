@@ -157,7 +157,8 @@ class Refusal(Enum):
 
 
 class Refused(Struct, frozen=True):
-    """A proof was not taken. `wait_s` with `WAIT`: infinite where only another method helps. `tries_left` of the challenge, with `WRONG`."""
+    """A proof was not taken. `wait_s` comes with `WAIT`: infinite where only another method helps; `tries_left` of the challenge with
+    `WRONG`."""
 
     refusal: Refusal
     wait_s: float = 0.0

@@ -77,7 +77,7 @@ def match_step(raw: bytes, code: str, now: float, after: int) -> int | None:
 
 def enrolment_uri(secret: str, issuer: str, name: str) -> str:
     """What an authenticator app reads from a QR code (Google's Key URI format). Holds the secret: shown once, logged never."""
-    label = quote(f"{issuer}:{name}", safe="")
+    label = f"{quote(issuer, safe='')}:{quote(name, safe='')}"
     return f"otpauth://totp/{label}?{urlencode({'secret': secret, 'issuer': issuer}, quote_via=quote)}"
 
 

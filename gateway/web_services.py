@@ -16,6 +16,7 @@ from actors.authority import Authority
 from actors.identity import Identity
 from actors.mfa import MultiFactor
 from actors.storage import Journal, Store
+from actors.trust_book import TrustBook
 from actors.trust_gates import Thresholds
 from gateway.http_counts import HttpCounts
 from gateway.metrics import Metrics
@@ -124,6 +125,8 @@ class Services(Struct, frozen=True):
     sync_limits: SyncLimits = SyncLimits()
     thresholds: Thresholds = Thresholds()
     """The trust that some operations need: the same as on the socket."""
+    trust: TrustBook | None = None
+    """None: there are no routes about it."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time
