@@ -1,0 +1,137 @@
+"""Erasing a person: at once they are nobody who could log in or be found; then they leave every space, and what they wrote is emptied.
+
+    condemn ─▶ sessions end · name, address and password go ─▶ leave each space (an heir is made where they were the only owner)
+            ─▶ own spaces and enrolments, whole ─▶ texts and names in others' streams ─▶ rows of their own
+
+A community that they owned goes on: the oldest moderator becomes its owner, else mentor, else learner. Where nobody else is left the
+community is condemned with them.
+
+Invariant: the row of the account stays, without a name, so that its number in others' streams never means anybody else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from actors.storage import Fact
+from persistence.append import Effect, NewEvent, authority_changed, event, finish
+from persistence.audit import Deed, record
+from persistence.operations.membership import end_membership
+from persistence.operations.space import SpaceSeen, lock_space
+from persistence.sessions import announce, end, lock_account
+from persistence.sovereignty.clearing import ERASED_NAME, WINDOW, clear, next_stream_of
+from persistence.sovereignty.erasure import Condemned, Kind, Subject, condemn_community, erase_some, erase_some_of_person, write_down
+from protocol.events import Renamed, RoleSet
+from protocol.values import Role, SpaceKind
+
+DONE: Final = "done"
+NO_PASSWORD: Final = "!"
+"""No hash is this: nothing is its password."""
+
+
+async def condemn_person(tx: asyncpg.Connection, user: int, by: int, born: datetime | None = None) -> Condemned | None:
+    """Ends an account. None: there is none, or it is another one than was `born` then."""
+    await lock_account(tx, user)
+    created = await tx.fetchval("select created_at from accounts where id = $1", user)
+    if created is None or (born is not None and created != born):
+        return None
+    subject = Subject(Kind.PERSON, user, created)
+    if not await write_down(tx, subject, by):
+        return Condemned(subject, again=True)
+    await end(tx, user, None)
+    await tx.execute(
+        "update accounts set name = 'erased-' || id, display_name = $2, password_hash = $3, email = null, email_verified_at = null,"
+        " language = '', disabled_at = coalesce(disabled_at, now()) where id = $1",
+        user,
+        ERASED_NAME,
+        NO_PASSWORD,
+    )
+    await record(tx, Deed(by, "person_erased", subject=user))
+    return Condemned(subject, tuple(await announce(tx, user, [0])))
+
+
+async def leave_next(tx: asyncpg.Connection, user: int) -> tuple[bool, list[Fact]]:
+    """Leaves one more space. Whether there was one, and the facts to be told."""
+    space: int | None = await tx.fetchval(
+        "select m.space_id from members m join spaces s on s.id = m.space_id and s.kind = any($2) where m.user_id = $1 limit 1",
+        user,
+        [SpaceKind.COMMUNITY, SpaceKind.CONVERSATION],
+    )
+    if space is None:
+        return False, []
+    seen = await lock_space(tx, space, user)
+    if seen is None or seen.role(user) is None:
+        return True, []
+    if seen.kind is SpaceKind.COMMUNITY and seen.members == 1:
+        condemned = await condemn_community(tx, space, 0)
+        return True, list(condemned.facts) if condemned is not None else []
+    before = await _bequeath(tx, seen, user)
+    ended = await end_membership(tx, seen, user, 0)
+    renamed = event(seen.main_stream, 0, Renamed(user, ERASED_NAME))
+    # Values of an outcome count from here on, and there is none.
+    effect = Effect((*before, renamed, *ended.events), bump=ended.bump, changes=ended.changes, fills_outbox=True)
+    await record(tx, *ended.deeds)
+    facts, _ = await finish(tx, None, effect)
+    return True, facts
+
+
+async def _bequeath(tx: asyncpg.Connection, space: SpaceSeen, user: int) -> tuple[NewEvent, ...]:
+    """An heir, where nobody else owns a community."""
+    if space.kind is not SpaceKind.COMMUNITY or space.role(user) is not Role.OWNER:
+        return ()
+    heir = await tx.fetchrow(
+        "select user_id, role from members where space_id = $1 and user_id <> $2 order by role, joined_at, user_id limit 1", space.id, user
+    )
+    assert heir is not None, "a community of several has somebody else"
+    if heir["role"] == Role.OWNER:
+        return ()
+    await tx.execute("update members set role = $3 where space_id = $1 and user_id = $2", space.id, heir["user_id"], Role.OWNER)
+    await record(tx, Deed(0, "role_set", space.id, heir["user_id"], detail={"from": heir["role"], "to": int(Role.OWNER)}))
+    told = event(space.main_stream, 0, RoleSet(heir["user_id"], Role.OWNER))
+    return (told, authority_changed(space.id, heir["user_id"]))
+
+
+async def own_spaces(tx: asyncpg.Connection, user: int) -> tuple[list[int], list[int]]:
+    """The spaces that are nobody else's, enrolments in communities that were left long ago too, and their streams."""
+    rows = await tx.fetch(
+        "select id from spaces where (kind = $2 and created_by = $1)"
+        " or id = (select personal_space from accounts where id = $1) order by id",
+        user,
+        SpaceKind.ENROLMENT,
+    )
+    spaces = [row["id"] for row in rows]
+    streams = [row["id"] for row in await tx.fetch("select id from streams where space_id = any($1) order by id", spaces)]
+    return spaces, streams
+
+
+async def erase_step(tx: asyncpg.Connection, user: int, step: str) -> tuple[str, int, list[Fact]]:
+    """One transaction of a person's erasure, from where `step` says it is ("": the beginning). The next step, rows, facts to be told."""
+    match step.split(":"):
+        case ["" | "leaving"]:
+            more, facts = await leave_next(tx, user)
+            return ("leaving" if more else "own"), int(more), facts
+        case ["own"]:
+            spaces, streams = await own_spaces(tx, user)
+            deleted = await erase_some(tx, spaces, streams) if spaces else 0
+            return ("own" if deleted else "texts:0:0"), deleted, []
+        case ["texts", at, after]:
+            return await _clear_next(tx, user, int(at), int(after))
+        case _:
+            deleted = await erase_some_of_person(tx, user)
+            return ("rows" if deleted else DONE), deleted, []
+
+
+async def _clear_next(tx: asyncpg.Connection, user: int, stream: int, after: int) -> tuple[str, int, list[Fact]]:
+    """The next window of the stream, or the first of the next stream."""
+    if after == 0:
+        found = await next_stream_of(tx, user, stream)
+        if found is None:
+            return "rows", 0, []
+        stream = found
+    head: int | None = await tx.fetchval("select head from streams where id = $1", stream)
+    upto = min(after + WINDOW, head or 0)
+    rows, facts = await clear(tx, stream, user, after, upto) if head else (0, [])
+    return f"texts:{stream}:{upto if head and upto < head else 0}", rows, facts

@@ -1,0 +1,175 @@
+"""Erasure, looked at from the outside: not one word is left in any table, and what is others' is as it was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from actors.storage import ReadAfter
+from persistence.bridge import Bridge
+from persistence.outbox import Outbox
+from persistence.sovereignty.erasure import Kind, Subject
+from persistence.sovereignty.erasures import Erasures
+from persistence.sovereignty.ledger import Ledger
+from protocol.codec import decode_body
+from protocol.codes import Code
+from protocol.events import Cleared, Left, Posted, Redacted, Renamed, RoleSet
+from protocol.operations import Say
+from protocol.values import Role
+from tests.persistence.sovereignty.places import found_school, tables_with
+from tests.persistence.sync import Asking
+from tests.persistence.world import World, fetch, world
+
+
+async def erase(w: World, kind: Kind, id: int, ledger: Ledger | None = None) -> None:
+    """Condemns and carries out, as the jobs do, whatever else is condemned by it too."""
+    erasures = Erasures(w.bridge, w.herald, ledger)
+    assert await erasures.ask(kind, id, 0) is not None
+    await carry_out(w, erasures)
+
+
+async def carry_out(w: World, erasures: Erasures) -> None:
+    while open_ := await w.column("select id from erasures where done_at is null order by id"):
+        await erasures.carry_out(open_[0])
+    await Outbox(w.bridge, w.herald).drain()
+
+
+async def test_of_an_erased_person_no_word_and_no_name_is_left_anywhere(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        assert len(await tables_with(w, "sunflower")) >= 5
+        await erase(w, Kind.PERSON, school.ada.user)
+        left = await tables_with(w, "sunflower")
+        assert left == {}
+        assert await tables_with(w, "buttercup"), "what others wrote stays"
+        assert await w.rows("select 1 from accounts where name = 'ada' or display_name ilike '%ada%'") == []
+
+
+async def test_an_erased_persons_messages_keep_their_numbers_and_everybody_is_told(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        before = len(await w.rows("select 1 from log where stream_id = $1", school.channel))
+        await erase(w, Kind.PERSON, school.ada.user)
+        rows = await w.rows("select author, body from log where stream_id = $1 order by seq", school.channel)
+        bodies = [decode_body(row["body"]) for row in rows]
+        assert isinstance(bodies[-1], Cleared) and bodies[-1].author == school.ada.user
+        assert len(bodies) == before + 1
+        assert [type(body) for row, body in zip(rows, bodies, strict=True) if row["author"] == school.ada.user] == [Redacted] * 3
+        assert any(isinstance(body, Posted) and body.text == "buttercup answers" for body in bodies)
+
+
+async def test_a_community_whose_only_owner_is_erased_goes_on_with_the_moderator(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        await erase(w, Kind.PERSON, school.ada.user)
+        assert await w.column("select user_id from members where space_id = $1 and role = $2", school.space, Role.OWNER) == [
+            school.ben.user
+        ]
+        told = [decode_body(raw) for raw in await w.column("select body from log where stream_id = $1 order by seq", school.main)]  # type: ignore[arg-type]
+        assert [body for body in told if isinstance(body, RoleSet | Renamed | Left)][-3:] == [
+            RoleSet(school.ben.user, Role.OWNER),
+            Renamed(school.ada.user, "erased"),
+            Left(school.ada.user, 0),
+        ]
+        assert (await w.ask(school.ben, Say(school.channel, "we go on"))).code is Code.OK
+        assert (await w.ask(school.ada, Say(school.channel, "I am still here"))).code is not Code.OK
+
+
+async def test_of_an_erased_community_no_row_is_left_and_its_people_hear_that_they_left(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school, other = await found_school(w), await found_school(w, "2")
+        await Outbox(w.bridge, w.herald).drain()
+        heads = await w.rows("select id, head from streams where space_id = $1 order by id", other.space)
+        await erase(w, Kind.COMMUNITY, school.space)
+        assert await w.rows("select 1 from spaces where id = $1 or parent = $1", school.space) == []
+        assert await w.rows("select 1 from log where stream_id in ($1, $2)", school.main, school.channel) == []
+        assert await w.rows("select id, head from streams where space_id = $1 order by id", other.space) == heads
+        for person in (school.ada, school.ben, school.eve):
+            bodies = [decode_body(raw) for raw in await w.column("select body from log where stream_id = $1 order by seq", person.inbox)]  # type: ignore[arg-type]
+            assert type(bodies[-1]).__name__ == "SpaceLeft"
+        assert (await w.ask(school.ben, Say(school.channel, "anybody?"))).code is Code.NOT_FOUND
+
+
+async def test_from_the_moment_of_condemning_nobody_reads_it_though_its_rows_are_there(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        await Erasures(bridge, w.herald, None).ask(Kind.COMMUNITY, school.space, school.ada.user)
+        assert await w.rows("select 1 from log where stream_id = $1", school.channel) != []
+        answer = await Asking(bridge)(ReadAfter(school.channel, school.ben.user, 0, 10, 1000))
+        assert type(answer).__name__ == "Denied"
+        assert (await w.ask(school.ben, Say(school.channel, "anybody?"))).code is Code.NOT_FOUND
+
+
+async def test_an_erasure_that_was_killed_after_each_step_ends_as_one_that_was_not(bridge: Bridge) -> None:
+    """A job that dies leaves its step; the next one begins there."""
+
+    class Killed(Exception):
+        pass
+
+    async with world(bridge) as w:
+        school = await found_school(w)
+        erasures = Erasures(w.bridge, w.herald, None)
+        await erasures.ask(Kind.PERSON, school.ada.user, 0)
+        steps = 0
+
+        def die(step: str) -> None:
+            nonlocal steps
+            steps += 1
+            raise Killed
+
+        while open_ := await w.column("select id from erasures where done_at is null"):
+            try:
+                await erasures.carry_out(open_[0], die)
+            except Killed:
+                continue
+        assert steps > 10
+        assert await tables_with(w, "sunflower") == {}
+
+
+async def test_a_backup_that_is_put_back_is_erased_by_the_list(bridge: Bridge, tmp_path: Path) -> None:
+    """The list is outside the database. What was made since under the same number is somebody else, and is left alone."""
+    ledger = Ledger(tmp_path / "erasures.ndjson")
+    async with world(bridge) as w:
+        school = await found_school(w)
+        backup = await dump(w, school.space)
+        await erase(w, Kind.COMMUNITY, school.space, ledger)
+        await put_back(w, backup)
+        assert await w.rows("select 1 from spaces where id = $1", school.space) != []
+        found = await Erasures(bridge, w.herald, ledger).again()
+        assert [(subject.kind, subject.id) for subject in found] == [(Kind.COMMUNITY, school.space)]
+        await carry_out(w, Erasures(bridge, w.herald, ledger))
+        assert await w.rows("select 1 from spaces where id = $1", school.space) == []
+        await put_back(w, [(school.space, "another", True)])
+        assert await Erasures(bridge, w.herald, ledger).again() == []
+
+
+async def dump(w: World, space: int) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in await fetch(w.bridge, "select id, name, created_at from spaces where id = $1", space)]
+
+
+async def put_back(w: World, rows: list[tuple[object, ...]]) -> None:
+    """As a restore does: the row is there as it was, and the database has forgotten that it was erased."""
+    await fetch(w.bridge, "delete from erasures")
+    for id, name, born in rows:
+        await fetch(
+            w.bridge,
+            "insert into spaces (id, kind, name, created_by, created_at) values ($1, 1, $2, 0, coalesce($3, now()))",
+            id,
+            name,
+            None if born is True else born,
+        )
+
+
+def test_a_line_that_a_crash_cut_short_is_passed_over_and_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "erasures.ndjson"
+    ledger, now = Ledger(path), datetime.now(UTC)
+    one, two = Subject(Kind.PERSON, 1, now), Subject(Kind.COMMUNITY, 1, now)
+    ledger.append(one, now)
+    whole = path.read_bytes()
+    ledger.append(two, now)
+    for cut in range(len(whole), len(path.read_bytes())):
+        path.write_bytes((whole + b"\n" + whole)[:cut])
+        ledger.append(two, now)
+        ledger.append(two, now)
+        assert {line.of for line in ledger.read()} == {one, two}
+        assert sum(line.of == two for line in ledger.read()) == 1
