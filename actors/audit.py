@@ -29,6 +29,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "account.registered": "an account was made",
     "login.failed": "a name or password was wrong; of a name that nobody has, there is no subject",
     "login.disabled": "somebody with a disabled account had the right password",
+    "login.challenged": "a password was right, and a second factor was asked for",
     "session.opened": "a session was opened on a device",
     "session.ended": "one session was ended",
     "sessions.ended": "all sessions of an account were ended",
@@ -46,9 +47,13 @@ ACTIONS: Final[Mapping[str, str]] = {
     "mfa.recovery_renewed": "new recovery codes were made",
     "mfa.proven": "somebody proved themselves by a second factor",
     "mfa.wrong": "a second factor was wrong",
+    "session.proven": "the owner of a session proved themselves anew",
     "mfa.passkey_copied": "a passkey's counter went back: there may be two of it",
     # Communities.
     "community_founded": "a community was founded",
+    "community_erased": "a community was erased, with everything in it",
+    "community_imported": "a community came out of an archive",
+    "person_erased": "an account was erased, and what the person wrote",
     "settings_changed": "a community's name or settings were changed",
     "slow_mode_set": "how often one may write in a channel was set",
     "channel_audience_changed": "who may read or write in a channel was changed",
@@ -80,6 +85,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "webhook_replayed": "a webhook was set back to an earlier position",
     "webhook_deleted": "a webhook was deleted",
     "audit_exported": "the audit log was exported",
+    # Operating.
+    "job_retried": "a dead letter was made a job again",
+    "job_cancelled": "a job was cancelled, or a dead letter forgotten",
 }
 """Every action and what it says happened. Names are never used again for something else."""
 
