@@ -85,6 +85,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "webhook_replayed": "a webhook was set back to an earlier position",
     "webhook_deleted": "a webhook was deleted",
     "audit_exported": "the audit log was exported",
+    # Trust.
+    "trust_seed_named": "somebody was named whose word others' trust builds on",
+    "trust_seed_unnamed": "that was taken back",
     # Operating.
     "job_retried": "a dead letter was made a job again",
     "job_cancelled": "a job was cancelled, or a dead letter forgotten",

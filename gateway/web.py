@@ -29,12 +29,17 @@ from actors.storage_port import StorageError
 from gateway import metrics
 from gateway.problems import RETRY_S, Problem, of_storage, render
 from gateway.redis_connection import RedisError
+from gateway.web_account import create_account
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
+from gateway.web_mfa import create_mfa
 from gateway.web_needs import collect, needs
+from gateway.web_passkeys import create_passkeys
+from gateway.web_recovery import create_recovery
 from gateway.web_services import Probe, Readiness, Services
 from gateway.web_sync import create_sync
+from gateway.web_trust import create_trust
 from protocol.codes import Code
 from protocol.permissions import ANYONE
 
@@ -111,8 +116,14 @@ def create_app(services: Services) -> QuartTrio:
     app.after_request(services.http.count)
     app.after_request(_secure)
     app.register_blueprint(create_auth(services))
+    app.register_blueprint(create_account(services))
+    app.register_blueprint(create_recovery(services))
+    app.register_blueprint(create_mfa(services))
+    app.register_blueprint(create_passkeys(services))
     app.register_blueprint(create_devices(services))
     app.register_blueprint(create_sync(services))
+    if services.trust is not None:
+        app.register_blueprint(create_trust(services, services.trust))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)
@@ -221,6 +232,6 @@ def _refused_by_framework(error: HTTPException) -> Response:
 
 
 _PATHS: Final = (
-    "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/devices, /api/v1/sync "
+    "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/account/…, /api/v1/devices, /api/v1/sync "
     "and the socket at /socket"
 )

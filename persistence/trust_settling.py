@@ -80,6 +80,16 @@ async def settle_some(tx: asyncpg.Connection, limit: int = CLAIM_MAX) -> Settled
     return Settled(len(claimed), len(people), told)
 
 
+async def settle_until_done(bridge: Bridge) -> Settled:
+    """Works out all that is unsettled, some at a time; what was done in sum. A pass that holds it back orders it again when it ends."""
+    claimed = moved = told = 0
+    while True:
+        done = await bridge.run(settle_some, deadline_s=SETTLE_S)
+        claimed, moved, told = claimed + done.claimed, moved + done.moved, told + done.told
+        if done.held or done.claimed < CLAIM_MAX:
+            return Settled(claimed, moved, told, done.held)
+
+
 async def _load(tx: asyncpg.Connection, web: Web, day: int, outs: Collection[int], ins: Collection[int]) -> None:
     """Loads whom these vouch for, who vouches for those, and what came of it for all of them."""
     asked = list({*outs, *ins})

@@ -6,12 +6,15 @@ list.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from actors.jobs import Cron, JobKind, Way, Work
 from persistence.identity import forgotten
+from persistence.trust import SETTLE, Settle
+from persistence.trust_settling import TrustPass, settle_until_done
 
 if TYPE_CHECKING:
     from supervisors.node import Node
@@ -40,10 +43,19 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     async def prepare(work: Work[Any]) -> None:
         await housekeeping.prepare_partitions()
 
+    async def settle_trust(work: Work[Any]) -> None:
+        await settle_until_done(node.bridge)
+
+    async def pass_trust(work: Work[Any]) -> None:
+        counted = await TrustPass(node.bridge).run(int(time.time()) // int(DAY_S))
+        work.report(counted.people, counted.people, f"{counted.words} words, {counted.moved} people moved, {counted.told} scores")
+
     return (
         JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
+        JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
+        JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind(forgotten.RESET, forgotten.Forgotten, node.identity.resets.run),
     )
 
@@ -54,4 +66,5 @@ def crons() -> tuple[Cron, ...]:
         Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
         Cron("complete", "housekeeping.complete", Nothing(), every_s=HOUR_S),
         Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
+        Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
     )

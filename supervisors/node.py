@@ -33,11 +33,13 @@ from actors.channel import ChannelLimits
 from actors.child import Run, Supervisor
 from actors.device import DeviceLimits
 from actors.exchange import TOPICS, Exchange
+from actors.mfa import MfaRules
 from actors.neighbourhood import Neighbourhood
 from actors.pace import Rate
 from actors.session import SessionLimits
 from actors.storage_port import StorageError
 from actors.tracing import TRACE_TOPIC
+from actors.trust_gates import Thresholds
 from gateway.admission import Gates
 from gateway.client_address import Trust
 from gateway.connection import Bounds
@@ -47,14 +49,18 @@ from gateway.http_serving import HttpBounds, HttpServing
 from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
 from gateway.metrics import Metrics
-from gateway.passwords import Cost, Passwords
+from gateway.passkeys import PasskeyReader, RelyingParty
+from gateway.passwords import Cost, PasswordRules, Passwords
 from gateway.rates import Limit, Rates
 from gateway.redis_connection import Way, parse_address
 from gateway.resp import Commands
 from gateway.rfc6455 import Limits as ReaderLimits
+from gateway.seals import DERIVED_BYTES, Seals
 from gateway.session_cache import SESSIONS_TOPIC, SessionCache
 from gateway.session_gate import SessionGate
 from gateway.tokens import KeySet, load_pem
+from gateway.totp import PURPOSE as TOTP_PURPOSE
+from gateway.totp import TotpReader
 from gateway.web import create_app
 from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
 from persistence.accounts import PostgresAccounts
@@ -62,12 +68,16 @@ from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
 from persistence.epoch import read_epoch
 from persistence.followed import Followed
+from persistence.identity.own import PostgresIdentity
+from persistence.identity.rules import IdentityRules
 from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
+from persistence.multi_factor import PostgresMultiFactor
 from persistence.outbox import Outbox
 from persistence.roles import PostgresAuthority
 from persistence.sessions import SessionRules
 from persistence.store import Store
+from persistence.trust_book import PostgresTrust
 from supervisors.blueprints import node_tree
 from supervisors.cast import CastLimits, Ports, assemble
 from supervisors.dispatcher import Dispatcher
@@ -140,9 +150,20 @@ class Node:
             lifetime_s=settings.tokens.lifetime_s,
             epoch=lambda: self.epoch,
         )
-        self.accounts = PostgresAccounts(
-            self.bridge, self.exchange, SessionRules(refresh_s=settings.tokens.refresh_s, grace_s=settings.tokens.grace_s)
+        identity = msgspec.convert(settings.identity, IdentityRules, from_attributes=True)
+        rules = msgspec.convert(settings.tokens, SessionRules, from_attributes=True)
+        self.accounts = PostgresAccounts(self.bridge, self.exchange, rules, identity)
+        self.identity = PostgresIdentity(self.bridge, self.exchange, identity)
+        self.passkeys = PasskeyReader(RelyingParty(settings.mfa.rp_id, settings.mfa.rp_name, settings.mfa.origins))
+        totp = TotpReader(Seals(self.keys.derive(TOTP_PURPOSE, DERIVED_BYTES)))
+        mfa = settings.mfa
+        guesses = MfaRules(
+            guesses_free=mfa.guesses_free,
+            guess_wait_s=mfa.guess_wait_s,
+            guess_wait_max_s=mfa.guess_wait_max_s,
+            guesses_max=mfa.guesses_max,
         )
+        self.multi_factor = PostgresMultiFactor(self.bridge, totp, self.passkeys, guesses)
         self.tracer = OtlpTracer(settings.traces.endpoint, settings.traces.share, self.number) if settings.traces.endpoint else None
         if self.tracer is not None:
             near.tracer = self.bridge.tracer = self.tracer
@@ -174,6 +195,9 @@ class Node:
             concurrent_max=passwords.concurrent_max,
             waiting_max=passwords.waiting_max,
             wait_s=passwords.wait_s,
+            rules=PasswordRules(
+                settings.identity.password_length_min, settings.identity.password_score_min, settings.identity.site_words
+            ),
         )
         self.http_counts = HttpCounts()
         self.listener: Listener | None = None
@@ -300,6 +324,10 @@ class Node:
     def _services(self) -> Services:
         return Services(
             accounts=self.accounts,
+            identity=self.identity,
+            multi_factor=self.multi_factor,
+            passkeys=self.passkeys,
+            step_up_s=self.settings.identity.step_up_s,
             authority=PostgresAuthority(self.bridge),
             tokens=self.keys,
             sessions=self.sessions,
@@ -316,6 +344,8 @@ class Node:
             overtake=self.exchange.overtake,
             limits=auth_limits(self.settings),
             sync_limits=sync_limits(self.settings),
+            thresholds=thresholds(self.settings),
+            trust=PostgresTrust(self.bridge, thresholds(self.settings)),
             registration_open=self.settings.accounts.registration_open,
             http=self.http_counts,
         )
@@ -334,6 +364,11 @@ class Node:
 
     async def _ask_redis(self) -> Readiness:
         return Readiness(self.commands.up, "up" if self.commands.up else "away")
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """The trust that some of what people ask for needs."""
+    return msgspec.convert(settings.trust, Thresholds, from_attributes=True)
 
 
 def cast_limits(settings: Settings) -> CastLimits:
@@ -355,7 +390,7 @@ def cast_limits(settings: Settings) -> CastLimits:
             flood=Rate(limits.flood_per_s, limits.flood_burst),
             drain_spread_s=settings.drain.spread_s,
         ),
-        device=DeviceLimits(in_flight_max=limits.in_flight_max),
+        device=DeviceLimits(in_flight_max=limits.in_flight_max, thresholds=thresholds(settings)),
         channel=ChannelLimits(typing_every_s=limits.typing_every_s, typists_max=limits.typists_max),
     )
 
@@ -370,6 +405,11 @@ def auth_limits(settings: Settings) -> AuthLimits:
         login_account=Limit(accounts.login_account_burst, accounts.login_account_per_minute / 60),
         refresh_address=Limit(accounts.refresh_address_burst, accounts.refresh_address_per_minute / 60),
         session_user=Limit(accounts.session_user_burst, accounts.session_user_per_minute / 60),
+        password_address=Limit(accounts.password_address_burst, accounts.password_address_per_minute / 60),
+        recover_address=Limit(accounts.recover_address_burst, accounts.recover_address_per_minute / 60),
+        recover_account=Limit(accounts.recover_account_burst, accounts.recover_account_per_minute / 60),
+        mail_address=Limit(accounts.mail_address_burst, accounts.mail_address_per_minute / 60),
+        link_address=Limit(accounts.link_address_burst, accounts.link_address_per_minute / 60),
     )
 
 

@@ -18,16 +18,20 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from actors.channel import ChannelLimits
+from actors.mfa import MfaRules
 from actors.session import SessionLimits
+from actors.trust_gates import Thresholds
 from gateway.admission import Gates as GateBounds
 from gateway.connection import Bounds
 from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
-from gateway.passwords import CONCURRENT_MAX, OWASP, WAIT_S, WAITING_MAX
+from gateway.passkeys import RelyingParty
+from gateway.passwords import CONCURRENT_MAX, LENGTH_MIN, OWASP, SCORE_MIN, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
 from gateway.web_services import AuthLimits, SyncLimits
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
 from persistence.horizon import HORIZON_S
+from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
 from persistence.sessions import SessionRules
 from protocol.codec import MESSAGE_BYTES_MAX
@@ -40,6 +44,8 @@ DAY_S: Final = 24 * 3600
 _AUTH: Final = AuthLimits()
 _SYNC: Final = SyncLimits()
 _GATES: Final = GateBounds()
+_MFA: Final = MfaRules()
+_PARTY: Final = RelyingParty()
 _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
 _SESSION: Final = SessionLimits()
@@ -47,6 +53,8 @@ _CHANNEL: Final = ChannelLimits()
 _LINK: Final = LinkOptions()
 _JOURNAL: Final = JournalOptions()
 _RULES: Final = SessionRules()
+_TRUST: Final = Thresholds()
+_IDENTITY: Final = IdentityRules()
 _FOREMAN: Final = ForemanOptions()
 
 
@@ -178,6 +186,14 @@ class Tokens(Section, frozen=True):
     refresh_s: Annotated[int, Meta(ge=3600, le=90 * DAY_S, description="a refresh token's life, and an unused session's")] = (
         _RULES.refresh_s
     )
+    session_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3650 * DAY_S,
+            description="the most that a session lasts from its log-in on, however much it is used; 0: as long as it is used",
+        ),
+    ] = _RULES.session_s
     grace_s: Annotated[
         float, Meta(ge=0, le=60, description="how long a used refresh token still answers as before: its reply may have been lost")
     ] = _RULES.grace_s
@@ -198,6 +214,41 @@ class Passwords(Section, frozen=True):
         WAITING_MAX
     )
     wait_s: Annotated[float, Meta(gt=0, le=60, description="how long one waits; longer than this nobody looks at a button")] = WAIT_S
+
+
+class Identity(Section, frozen=True):
+    """What proves somebody: which passwords may be set, how long links in mails are good, when a proof is asked for again."""
+
+    password_length_min: Annotated[int, Meta(ge=8, le=64, description="the fewest characters of a password that is set")] = LENGTH_MIN
+    password_score_min: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=4,
+            description="how hard to guess it must be, as zxcvbn scores it with the person's own words: 0 takes all, 3 needs 10^8 guesses",
+        ),
+    ] = SCORE_MIN
+    site_words: Annotated[
+        tuple[str, ...], Meta(max_length=16, description="names of this place; passwords made of them are easy to guess")
+    ] = ("educonnect",)
+    page_url: Annotated[
+        str,
+        Meta(
+            min_length=8,
+            max_length=200,
+            pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$",
+            description="where people reach this server or its web app; links in mails lead there, never to what a request says",
+        ),
+    ] = _IDENTITY.page_url
+    address_link_s: Annotated[int, Meta(ge=600, le=7 * DAY_S, description="how long a link that proves a mail address is good")] = (
+        _IDENTITY.address_link_s
+    )
+    reset_link_s: Annotated[int, Meta(ge=300, le=DAY_S, description="how long a link that sets another password is good")] = (
+        _IDENTITY.reset_link_s
+    )
+    step_up_s: Annotated[
+        int, Meta(ge=60, le=DAY_S, description="how long ago somebody may have proven who they are before something dangerous")
+    ] = _IDENTITY.step_up_s
 
 
 class Accounts(Section, frozen=True):
@@ -243,6 +294,61 @@ class Accounts(Section, frozen=True):
     session_user_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
         60 * _AUTH.session_user.per_s
     )
+    password_address_burst: Annotated[
+        int, Meta(ge=1, le=100_000, description="new passwords judged at once from one address: milliseconds each")
+    ] = _AUTH.password_address.burst
+    password_address_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.password_address.per_s
+    )
+    recover_address_burst: Annotated[
+        int, Meta(ge=1, le=10_000, description="links asked for at once from one address, for passwords that were forgotten")
+    ] = _AUTH.recover_address.burst
+    recover_address_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.recover_address.per_s
+    )
+    recover_account_burst: Annotated[
+        int, Meta(ge=1, le=1_000, description="the same for one name or address, whether there is such an account or not")
+    ] = _AUTH.recover_account.burst
+    recover_account_per_minute: Annotated[float, Meta(gt=0, le=1_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.recover_account.per_s
+    )
+    mail_address_burst: Annotated[
+        int, Meta(ge=1, le=1_000, description="links at once to one mailbox that is to be proven: nobody's is filled by strangers")
+    ] = _AUTH.mail_address.burst
+    mail_address_per_minute: Annotated[float, Meta(gt=0, le=1_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.mail_address.per_s
+    )
+    link_address_burst: Annotated[int, Meta(ge=1, le=10_000, description="links opened at once from one address")] = (
+        _AUTH.link_address.burst
+    )
+    link_address_per_minute: Annotated[float, Meta(gt=0, le=10_000, description="the same, a minute, from then on")] = (
+        60 * _AUTH.link_address.per_s
+    )
+
+
+class Mfa(Section, frozen=True):
+    """Second factors: passkeys, codes of an authenticator app, and how often one may guess at them."""
+
+    rp_id: Annotated[
+        str, Meta(max_length=253, description="the domain that passkeys are made for, such as `learn.example`; empty: there are none")
+    ] = _PARTY.id
+    rp_name: Annotated[
+        str, Meta(min_length=1, max_length=64, description="what this installation is called in authenticator apps and passkeys' dialogs")
+    ] = _PARTY.name
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(max_length=16, description="pages that may ask for passkeys, such as `https://learn.example`: of that domain, or below it"),
+    ] = _PARTY.origins
+    guesses_free: Annotated[int, Meta(ge=1, le=20, description="wrong codes in a row, an account, that cost no wait")] = (
+        _MFA.guesses_free
+    )
+    guess_wait_s: Annotated[
+        float, Meta(gt=0, le=3600, description="the wait after the next wrong one; twice as long after each further one")
+    ] = _MFA.guess_wait_s
+    guess_wait_max_s: Annotated[float, Meta(gt=0, le=86_400, description="the longest such wait")] = _MFA.guess_wait_max_s
+    guesses_max: Annotated[
+        int, Meta(ge=5, le=1000, description="wrong codes in a row until only a passkey or a recovery code opens the account")
+    ] = _MFA.guesses_max
 
 
 class Gates(Section, frozen=True):
@@ -348,6 +454,16 @@ class Limits(Section, frozen=True):
     ] = _CHANNEL.typists_max
 
 
+class Trust(Section, frozen=True):
+    """How far somebody must be trusted, from 0 to 1, for what can hurt or annoy others. Everybody begins at 0.20 (docs/trust.md)."""
+
+    links: Annotated[float, Meta(ge=0, le=1, description="for writing links where others read them; 0: everybody may")] = _TRUST.links
+    mentions: Annotated[float, Meta(ge=0, le=1, description="for mentioning many people in one message")] = _TRUST.mentions
+    mentions_many: Annotated[int, Meta(ge=1, le=100, description="from how many on that asks for trust")] = _TRUST.mentions_many
+    communities: Annotated[float, Meta(ge=0, le=1, description="for founding a community")] = _TRUST.communities
+    mentoring: Annotated[float, Meta(ge=0, le=1, description="for being proposed as a mentor")] = _TRUST.mentoring
+
+
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
@@ -445,7 +561,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     redis: Redis = Redis()
     tokens: Tokens = Tokens()
     passwords: Passwords = Passwords()
+    identity: Identity = Identity()
     accounts: Accounts = Accounts()
+    mfa: Mfa = Mfa()
     gates: Gates = Gates()
     http: Http = Http()
     sockets: Sockets = Sockets()
@@ -455,4 +573,5 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     traces: Traces = Traces()
     drain: Drain = Drain()
     sync: Sync = Sync()
+    trust: Trust = Trust()
     jobs: Jobs = Jobs()

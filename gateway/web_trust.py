@@ -1,0 +1,100 @@
+"""Trust over HTTP: one's own, in parts with words; and for the platform's staff, whose word others build on.
+
+    GET    /api/v1/trust                Bearer            200 Explained
+    GET    /api/v1/trust/seeds          Bearer ?after     200 SeedPage        who may manage the platform's roles
+    PUT    /api/v1/trust/seeds/<id>     Bearer            204                 the same, step-up
+    DELETE /api/v1/trust/seeds/<id>     Bearer            204                 the same, step-up
+
+Vouching for somebody is an operation (`Endorse`), which works offline.
+
+Invariant: a score is told to its owner alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from actors.accounts import Claims
+from actors.trust_book import TrustBook
+from gateway.problems import Problem
+from gateway.rates import Limit
+from gateway.web_input import admit, caller, take
+from gateway.web_needs import needs, require
+from gateway.web_services import Services
+from gateway.web_step_up import require_step_up
+from protocol.codes import Code
+from protocol.permissions import OWN, Permission, on_platform
+from protocol.values import ID_MAX
+
+READ_SEEDS: Final = on_platform(Permission.MANAGE_PLATFORM_ROLES)
+NAME_SEEDS: Final = on_platform(Permission.MANAGE_PLATFORM_ROLES, step_up=True)
+ASKED: Final = Limit(burst=30, per_s=0.5)
+PERSON: Final = f"<int(min=1, max={ID_MAX}):user>"
+
+
+def create_trust(services: Services, book: TrustBook) -> Blueprint:
+    """The routes above."""
+    routes = Blueprint("trust", __name__, url_prefix="/api/v1/trust")
+    trusting = Trusting(services, book)
+    routes.get("")(trusting.own)
+    routes.get("/seeds")(trusting.seeds)
+    routes.put(f"/seeds/{PERSON}")(trusting.name_seed)
+    routes.delete(f"/seeds/{PERSON}")(trusting.unname_seed)
+    return routes
+
+
+class Trusting:
+    """One method per route."""
+
+    def __init__(self, services: Services, book: TrustBook) -> None:
+        self._services = services
+        self._book = book
+
+    @needs(OWN)
+    async def own(self) -> Response:
+        claims = await self._admit()
+        explained = await self._book.explain(claims.user)
+        if explained is None:
+            raise Problem(Code.REVOKED, "this session has ended; log in again")
+        return Response(msgspec.json.encode(explained), content_type="application/json")
+
+    @needs(READ_SEEDS)
+    async def seeds(self) -> Response:
+        claims = await self._admit()
+        await require(self._services, claims, READ_SEEDS)
+        try:
+            after = int(request.args.get("after", "0"))
+        except ValueError:
+            after = -1
+        if not 0 <= after <= ID_MAX:
+            raise Problem(Code.INVALID, f"after: a number from 0 to {ID_MAX}")
+        return Response(msgspec.json.encode(await self._book.list_seeds(after)), content_type="application/json")
+
+    @needs(NAME_SEEDS)
+    async def name_seed(self, user: int) -> Response:
+        claims = await self._admit_staff()
+        if not await self._book.name_seed(claims, user, caller()):
+            raise Problem(Code.NOT_FOUND, "there is no such account, or as many are named as there may be")
+        return Response(status=204)
+
+    @needs(NAME_SEEDS)
+    async def unname_seed(self, user: int) -> Response:
+        claims = await self._admit_staff()
+        if not await self._book.unname_seed(claims, user, caller()):
+            raise Problem(Code.NOT_FOUND, "they are not named")
+        return Response(status=204)
+
+    async def _admit(self) -> Claims:
+        services = self._services
+        claims = await admit(services.tokens, services.sessions, services.wall())
+        await take(services.rates, "trust", claims.user, ASKED)
+        return claims
+
+    async def _admit_staff(self) -> Claims:
+        claims = await self._admit()
+        await require(self._services, claims, NAME_SEEDS)
+        await require_step_up(self._services, claims)
+        return claims
