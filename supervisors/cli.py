@@ -89,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(epoch)
     epoch.add_argument("--bump", action="store_true", help="after a disk image was put back: tell all clients that it is another history")
 
+    jobs = add("jobs", _jobs, "what waits, runs and has failed; retry, cancel, schedules")
+    from supervisors.job_cli import add_jobs
+
+    add_jobs(jobs, _add_config)
+
     chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
     chat.set_defaults(run=lambda _: BAD_USAGE)
     sync = commands.add_parser("sync", help="what a device keeps and changes offline, from a terminal", add_help=False)
@@ -255,6 +260,12 @@ def _epoch(parsed: argparse.Namespace) -> int:
         return 0
 
     return trio.run(ask)
+
+
+def _jobs(parsed: argparse.Namespace) -> int:
+    from supervisors.job_cli import run_jobs
+
+    return run_jobs(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
 
 
 def _say(text: str) -> None:

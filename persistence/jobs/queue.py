@@ -182,16 +182,7 @@ class JobQueue:
     async def tally(self, sums: Mapping[str, Tally]) -> None:
         """Adds what became of jobs, by kind, to this hour's sums."""
 
-        async def work(tx: asyncpg.Connection) -> None:
-            await tx.executemany(
-                "insert into job_tallies as t (hour, kind, done, failed, dead, cancelled, run_ms)"
-                " values (date_trunc('hour', now()), $1, $2, $3, $4, $5, $6) on conflict (hour, kind) do update set"
-                " done = t.done + excluded.done, failed = t.failed + excluded.failed, dead = t.dead + excluded.dead,"
-                " cancelled = t.cancelled + excluded.cancelled, run_ms = t.run_ms + excluded.run_ms",
-                [(kind, one.done, one.failed, one.dead, one.cancelled, round(one.run_ms)) for kind, one in sorted(sums.items())],
-            )
-
-        await self._bridge.run(work, deadline_s=self._call_s)
+        await self._bridge.run(partial(add_tallies, sums=sums), deadline_s=self._call_s)
 
 
 class Tally(Struct):
@@ -202,6 +193,17 @@ class Tally(Struct):
     dead: int = 0
     cancelled: int = 0
     run_ms: float = 0.0
+
+
+async def add_tallies(tx: asyncpg.Connection, sums: Mapping[str, Tally]) -> None:
+    """Adds to this hour's sums, in the caller's transaction."""
+    await tx.executemany(
+        "insert into job_tallies as t (hour, kind, done, failed, dead, cancelled, run_ms)"
+        " values (date_trunc('hour', now()), $1, $2, $3, $4, $5, $6) on conflict (hour, kind) do update set"
+        " done = t.done + excluded.done, failed = t.failed + excluded.failed, dead = t.dead + excluded.dead,"
+        " cancelled = t.cancelled + excluded.cancelled, run_ms = t.run_ms + excluded.run_ms",
+        [(kind, one.done, one.failed, one.dead, one.cancelled, round(one.run_ms)) for kind, one in sorted(sums.items())],
+    )
 
 
 async def _claim(tx: asyncpg.Connection, worker: int, kinds: Sequence[str], room: Mapping[str, Room], limit: int) -> list[Held]:
