@@ -40,6 +40,7 @@ from protocol.merge import (
     write_over,
 )
 from protocol.operations import Change
+from protocol.permissions import Permission
 from protocol.values import ConflictState, KeptAs, StreamKind
 
 
@@ -62,6 +63,17 @@ class Seat(Struct, frozen=True):
     role: int = 0
     community: int = 0
     left: bool = False
+    custom: int = 0
+    """What custom roles add in the community whose own stream this is, as the sum of 2^permission."""
+
+    def writes(self, declaration: Declaration) -> bool:
+        """Whether they may write such records here, once they may read."""
+        by_custom_role = declaration.permission is not None and self.may(declaration.permission)
+        return bool(self.role & declaration.writers) or by_custom_role
+
+    def may(self, permission: Permission) -> bool:
+        """Whether a custom role here gives it."""
+        return bool(self.custom >> permission & 1)
 
 
 NO_SEAT: Final = Seat()
@@ -365,7 +377,7 @@ def judge(seat: Seat, change: Change) -> tuple[Declaration | None, tuple[Code, s
     name = declaration.entity.name.lower()
     if seat.kind not in RECORD_KINDS or seat.kind is not declaration.stream:
         return None, (Code.INVALID, f"{name} is kept in streams of kind {declaration.stream.name}, not {seat.kind.name}")
-    if not seat.role & declaration.writers:
+    if not seat.writes(declaration):
         return None, (Code.FORBIDDEN, f"this role does not write {name}")
     return declaration, (Code.OK, "")
 

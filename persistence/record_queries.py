@@ -38,7 +38,8 @@ from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, UnappliedItem
 from protocol.merge import unpack_record
 from protocol.operations import Held
-from protocol.values import ConflictState, KeptAs, Roles, SpaceKind, StreamKind
+from protocol.permissions import Permission, base_roles, mask
+from protocol.values import ConflictState, KeptAs, SpaceKind, StreamKind
 
 PAGE_BYTES_MAX: Final = 48 * 1024
 """Of conflicts, of what was not applied, or of kept values: so many stored bytes, or one that is longer. Twenty conflicts can be over a
@@ -93,10 +94,14 @@ cross join lateral (
         union all
         (select o.* from members m join streams s on s.space_id = m.space_id and s.kind in (11, 12) and m.role & s.read_roles <> 0
             cross join lateral (
+                select exists (select from user_roles u join roles r on r.id = u.role_id
+                               where u.user_id = q.user_id and u.space_id = m.space_id and r.permissions & $9 <> 0) as decides
+            ) d
+            cross join lateral (
                 select i.* from sync_conflicts i
                 where i.stream_id = s.id and i.user_id <> q.user_id and i.id > q.after and (i.state in (1, 2) or not q.open_only)
-                    and exists (select from unnest($6::smallint[], $7::smallint[]) as e (entity, writers)
-                                where e.entity = i.entity and e.writers & m.role <> 0)
+                    and (d.decides or exists (select from unnest($6::smallint[], $7::smallint[]) as e (entity, writers)
+                                              where e.entity = i.entity and e.writers & m.role <> 0))
                 order by i.id limit q.page + 1) o
          where q.conflict = 0 and m.user_id = q.user_id
          order by o.id limit q.page + 1)
@@ -105,7 +110,8 @@ cross join lateral (
             join members m on m.space_id = s.space_id and m.user_id = q.user_id and m.role & s.read_roles <> 0
          where o.id = q.conflict and (o.user_id = q.user_id or exists (
              select from unnest($6::smallint[], $7::smallint[]) as e (entity, writers)
-             where e.entity = o.entity and e.writers & m.role <> 0)))
+             where e.entity = o.entity and e.writers & m.role <> 0)
+             or (s.kind in (11, 12) and custom_permissions(q.user_id, s.space_id) & $9 <> 0)))
     ) c order by c.id limit q.page + 1
 ) f
 left join records r on r.stream_id = f.stream_id and r.entity = f.entity and r.key = f.key
@@ -123,7 +129,8 @@ left join lateral (
     select m.role, s.kind from members m join spaces s on s.id = m.space_id where m.space_id = q.space and m.user_id = q.user_id limit 1
 ) m on true
 cross join lateral (
-    select case when q.space = 0 then 0 when m.role is null then 17 when m.kind <> $5 or m.role & $6 = 0 then 16 else 0 end as code
+    select case when q.space = 0 then 0 when m.role is null then 17 when m.kind <> $5 then 16
+           when m.role & $6 = 0 and custom_permissions(q.user_id, q.space) & $8 = 0 then 16 else 0 end as code
 ) c
 left join lateral (
     select w.* from (
@@ -219,6 +226,7 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
         [int(one.entity) for one in _SHARED],
         [int(one.writers) for one in _SHARED],
         PAGE_BYTES_MAX,
+        mask((Permission.RESOLVE_CONFLICTS,)),
     )
     found: dict[int, list[Conflict]] = {}
     seen: dict[int, int] = {}
@@ -237,7 +245,7 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
 
 
 async def list_unapplied(connection: asyncpg.Connection, queries: Sequence[ListUnapplied]) -> list[Result]:
-    """What is kept and open: one's own wherever it was for, or everybody's for a community, for its owners and moderators."""
+    """What is kept and open: one's own wherever it was for, or everybody's for a community, for who moderates it."""
     rows = await connection.fetch(
         _UNAPPLIED,
         [q.user for q in queries],
@@ -245,8 +253,9 @@ async def list_unapplied(connection: asyncpg.Connection, queries: Sequence[ListU
         [q.after for q in queries],
         [q.limit for q in queries],
         SpaceKind.COMMUNITY,
-        Roles.STAFF,
+        base_roles(Permission.MODERATE),
         PAGE_BYTES_MAX,
+        mask((Permission.MODERATE,)),
     )
     found: dict[int, list[UnappliedItem]] = {}
     seen: dict[int, int] = {}

@@ -17,11 +17,11 @@ from typing import Final
 import asyncpg
 
 from persistence.bridge import Bridge
-from protocol.permissions import BASE, ELSEWHERE, EVERYBODY, Permission, mask
+from persistence.operations.rules import Standing
+from protocol.permissions import ELSEWHERE, EVERYBODY, Permission, mask
 from protocol.values import Role, SpaceKind
 
 DEADLINE_S: Final = 5.0
-_BASE: Final = {int(role): mask(permissions) for role, permissions in BASE.items()}
 _ELSEWHERE: Final = mask(ELSEWHERE)
 _EVERYBODY: Final = mask(EVERYBODY)
 
@@ -48,7 +48,7 @@ async def held(tx: asyncpg.Connection, user: int, space: int | None) -> int:
 
 def add_up(role: Role, kind: SpaceKind, custom: int) -> int:
     """What a base role in a space of this kind and custom roles make together, as the sum of 2^permission."""
-    return _BASE[role] | custom if kind is SpaceKind.COMMUNITY else _BASE[role] & _ELSEWHERE
+    return Standing(role, custom).held if kind is SpaceKind.COMMUNITY else Standing(role).held & _ELSEWHERE
 
 
 class PostgresAuthority:

@@ -288,3 +288,13 @@ A client is right when it survives these:
 | the server refuses the ticket | the token is shown on the same socket; nothing is lost or doubled |
 | a second copy of the program starts | the first one ends and stays away |
 """
+
+PERMISSIONS = """
+Whether something is allowed is decided where it takes effect, in the transaction that does it; what a client remembers is only for what it
+shows. Two things are asked. The **base role** that a member has in a space (`Role`) says which streams they read and write, by the masks of
+the streams, and gives the permissions below. **Custom roles**, which a community makes for itself (`MakeRole`), add permissions to it; they
+never take any away, and open no stream. Nobody gives more than they have.
+
+Who is no member of a space is told `NOT_FOUND`, as if there were no such space; a member who lacks the permission, `FORBIDDEN`. What is
+held on the platform is the same for everybody but for the platform's own staff.
+"""

@@ -147,6 +147,11 @@ def of_platform(permission: Permission) -> bool:
     return permission >= PLATFORM_MIN
 
 
+def base_roles(permission: Permission) -> int:
+    """The base roles that have it, as the sum of their values."""
+    return sum(role for role, permissions in BASE.items() if permission in permissions)
+
+
 def unmask(bits: int) -> frozenset[Permission]:
     """The permissions in a sum; bits that this version does not know are passed over."""
     return frozenset(permission for permission in Permission if bits >> permission & 1)

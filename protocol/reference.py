@@ -19,6 +19,7 @@ from protocol import codec, guide
 from protocol.events import Said
 from protocol.frames import Command, Done, Event, Follow, Frame, Hello, Mutate, Resume, Resumed, Typing
 from protocol.operations import Say
+from protocol.permissions import BASE, EVERYBODY, Needs, Permission, Scope, of_platform
 from protocol.schema import (
     ArrayShape,
     BoolShape,
@@ -30,6 +31,7 @@ from protocol.schema import (
     Form,
     IntShape,
     NamedShape,
+    Schema,
     Shape,
     StrShape,
     UnionShape,
@@ -37,7 +39,7 @@ from protocol.schema import (
     describe,
 )
 from protocol.server_session import TABLE, Signal, diagram, name_of
-from protocol.values import Cursor
+from protocol.values import Cursor, Role
 
 _GROUPS = {"operation": "an operation", "body": "an event body", "command": "a command", "frame": "a frame", "record": "a record"}
 _EXACT_MAX = 2**40
@@ -92,6 +94,9 @@ def render() -> str:
         _table(("name", "on the wire", "meaning"), (_value_row(value) for value in schema.values)),
         "## Enumerations",
         *(_enumeration(enumeration) for enumeration in schema.enumerations),
+        "## Permissions",
+        guide.PERMISSIONS,
+        _permissions(schema),
         "## Commands",
         "What a client sends. Arrays that are longer than these fields are refused.",
         *(_form(form) for form in schema.commands),
@@ -114,8 +119,8 @@ def render() -> str:
 def _contents() -> str:
     titles = (
         "Transport · Tokens · Messages and frames · The life of a session · Streams and cursors · Mutations · Records · Epoch · "
-        "Heartbeat · Flow · Ends and returns · Tickets · Growing · Writing a client · Codes · Limits · Values · Enumerations · Commands · "
-        "Operations · Frames · Event bodies · Parts"
+        "Heartbeat · Flow · Ends and returns · Tickets · Growing · Writing a client · Codes · Limits · Values · Enumerations · "
+        "Permissions · Commands · Operations · Frames · Event bodies · Parts"
     )
     return " · ".join(f"[{title}](#{title.lower().replace(' ', '-')})" for title in titles.split(" · "))
 
@@ -181,11 +186,42 @@ def _enumeration(enumeration: Enumeration) -> str:
     return f"### {enumeration.name}\n\n{enumeration.description}\n\n{members}"
 
 
+def in_words(needs: Needs) -> str:
+    """What a command needs, for people."""
+    match needs.scope:
+        case Scope.ANYONE:
+            words = "nothing, not even an account"
+        case Scope.SELF:
+            words = "a session"
+        case Scope.SPACE | Scope.PLATFORM:
+            assert needs.permission is not None
+            words = f"[`{needs.permission.name}`](#permissions) {'in the space' if needs.scope is Scope.SPACE else 'on the platform'}"
+        case never:
+            assert_never(never)
+    if needs.or_own:
+        words += ", or membership where it is about what one wrote oneself"
+    return words + (", and to have proven lately who one is" if needs.step_up else "")
+
+
+def _permissions(schema: Schema) -> str:
+    """Who has each permission, and what needs it: from the declarations."""
+    rows = []
+    for permission in Permission:
+        roles = [role.name.lower() for role in Role if permission in BASE[role]]
+        if of_platform(permission):
+            roles = ["everybody"] if permission in EVERYBODY else ["nobody: given on the platform"]
+        users = [form.name for form in (*schema.operations, *schema.commands) if form.needs and form.needs.permission is permission]
+        rows.append((str(permission.value), f"`{permission.name}`", ", ".join(roles), ", ".join(f"`{name}`" for name in users)))
+    return _table(("bit", "permission", "who has it by base role", "what needs it on the socket"), rows)
+
+
 def _form(form: Form) -> str:
     title = f"### {form.name}" if form.tag is None else f"### {form.name} · {form.tag}"
     first = () if form.tag is None else (str(form.tag),)
     shape = "[" + ", ".join((*first, *(field.name if field.required else field.name + "?" for field in form.fields))) + "]"
     lines = [title, "", f"`{shape}`", "", form.description]
+    if form.needs is not None:
+        lines += ["", f"*Needs:* {in_words(form.needs)}."]
     if form.fields:
         offset = 0 if form.tag is None else 1
         rows = (_field_row(index + offset, field) for index, field in enumerate(form.fields))

@@ -15,12 +15,13 @@ import re
 import types
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from protocol import codec, codes, entities, entity_page, events, frames, operations, values
+from protocol import codec, codes, entities, entity_page, events, frames, operations, permissions, values
+from protocol.permissions import Needs
 
 Side = Literal["client", "server"]
 
@@ -117,7 +118,7 @@ class Form(Struct, frozen=True):
     """A struct: an array of its tag (records have none) and its fields in order.
 
     `strict`: an array longer than the fields is refused; otherwise what follows is from a newer peer, and passed over.
-    `answers` are the frames that answer a command, as its description says.
+    `answers` are the frames that answer a command, as its description says. `needs`: what a command or operation needs; of others nothing.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Form(Struct, frozen=True):
     description: str
     fields: tuple[Field, ...]
     answers: tuple[str, ...] = ()
+    needs: Needs | None = None
 
 
 class CodeRow(Struct, frozen=True):
@@ -282,6 +284,7 @@ _ENUMERATIONS: Final[tuple[type[enum.IntEnum] | type[enum.IntFlag], ...]] = (
     values.ConflictState,
     values.Choice,
     values.KeptAs,
+    permissions.Permission,
 )
 
 
@@ -302,7 +305,7 @@ def _records() -> Iterable[type[Struct]]:
             waiting.extend(get_args(hint))
         elif isinstance(hint, type) and issubclass(hint, Struct) and hint not in seen:
             seen.add(hint)
-            waiting.extend(get_type_hints(hint, include_extras=True).values())
+            waiting.extend(one for one in get_type_hints(hint, include_extras=True).values() if get_origin(one) is not ClassVar)
     return [kind for kind in seen if kind.__struct_config__.tag is None]
 
 
@@ -314,7 +317,8 @@ def _form(kind: type[Struct], group: Group) -> Form:
     tag = config.tag if isinstance(config.tag, int) else None
     summary = description.partition("\n")[0].strip()
     answers = tuple(_answers(description)) if group == "command" else ()
-    return Form(kind.__name__, group, tag, config.forbid_unknown_fields, summary, description, fields, answers)
+    needs: Needs | None = kind.__dict__.get("needs") if group in ("command", "operation") else None
+    return Form(kind.__name__, group, tag, config.forbid_unknown_fields, summary, description, fields, answers, needs)
 
 
 def _answers(description: str) -> Iterator[str]:

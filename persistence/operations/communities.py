@@ -73,7 +73,7 @@ async def create_channel(tx: asyncpg.Connection, entry: Entry, operation: Create
     space = await lock_space(tx, operation.space, entry.user)
     if space is None:
         return rules.NOT_FOUND
-    refusal = rules.act_as_staff(space.kind, space.roles.get(entry.user))
+    refusal = rules.need(space.kind, space.standing(entry.user), operation.needs)
     if refusal is not None:
         return refusal
     roles = audience(operation.read_roles, operation.write_roles)
@@ -94,7 +94,7 @@ async def change_channel(tx: asyncpg.Connection, entry: Entry, operation: Change
     space = None if found is None else await lock_space(tx, found, entry.user)
     if space is None:
         return rules.NOT_FOUND
-    refusal = rules.act_as_staff(space.kind, space.roles.get(entry.user))
+    refusal = rules.need(space.kind, space.standing(entry.user), operation.needs)
     if refusal is not None:
         return refusal
     channels = {stream.stream: stream.name.casefold() for stream in space.streams if stream.kind is StreamKind.CHANNEL}
@@ -122,7 +122,7 @@ async def change_settings(tx: asyncpg.Connection, entry: Entry, operation: Chang
     space = await lock_space(tx, operation.space, entry.user)
     if space is None:
         return rules.NOT_FOUND
-    refusal = rules.act_as_owner(space.kind, space.roles.get(entry.user))
+    refusal = rules.need(space.kind, space.standing(entry.user), operation.needs)
     if refusal is not None:
         return refusal
     if not is_json_object(operation.settings):

@@ -28,6 +28,7 @@ from protocol.conflicts import Illegal, step
 from protocol.entities import BadFields, Declaration, Fields, Rule, read_fields, write_fields
 from protocol.merge import GONE, Cell, Outcome, Record, Written, declared, outcome_value, prepare
 from protocol.operations import Claim, Reopen, Resolve
+from protocol.permissions import Permission
 from protocol.values import Choice, ConflictState
 
 _UPDATE: Final = (
@@ -99,7 +100,7 @@ async def resolve(tx: asyncpg.Connection, entry: Entry, operation: Resolve) -> E
     case = await _open_case(tx, entry, operation.conflict)
     if isinstance(case, Refuse):
         return case
-    if not case.seated.seat.role & case.declaration.writers:
+    if not (case.seated.seat.writes(case.declaration) or case.seated.seat.may(Permission.RESOLVE_CONFLICTS)):
         return Refuse(Code.FORBIDDEN, f"this role does not write {case.declaration.entity.name.lower()}")
     try:
         state = step(case.draft.state, operation)
@@ -145,7 +146,9 @@ async def _open_case(tx: asyncpg.Connection, entry: Entry, conflict: int) -> _Ca
     if row is None or seated is None or declaration is None:
         return rules.NOT_FOUND
     draft, seat = draft_of(row), seated.seat
-    if not seat.role & seat.read_roles or not (draft.user == entry.user or seat.role & declaration.writers):
+    if not seat.role & seat.read_roles or not (
+        draft.user == entry.user or seat.writes(declaration) or seat.may(Permission.RESOLVE_CONFLICTS)
+    ):
         return rules.NOT_FOUND
     return _Case(draft, declaration, record, stood, seated, row["decided_by"], row["choice"])
 

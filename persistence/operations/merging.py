@@ -23,6 +23,7 @@ from persistence.append import kind_of, storable
 from persistence.operations.kept import WRITE, WRITES, Stood, events, load_conflicts, read_room, settle, writes
 from protocol.codes import Code
 from protocol.conflicts import OPEN
+from protocol.entities import TABLE
 from protocol.events import Changed
 from protocol.merge import Record, unpack_record
 from protocol.operations import AnyOperation, Change
@@ -39,6 +40,12 @@ _BEGIN: Final = (
     "select at, code, value, detail, replayed, fresh, stream_kind, read_roles, audience_version, role, community, has_left,"
     " version, cells, is_tombstone, conflict, locked from merge_begin($1, $2, $3, $4, $5, $6, $7, $8)"
 )
+_CUSTOM: Final = (
+    "select q.stream, q.user_id, custom_permissions(q.user_id, s.space_id)"
+    " from unnest($1::bigint[], $2::bigint[]) as q (stream, user_id) join streams s on s.id = q.stream"
+)
+_WRITERS: Final = {one.stream: one.writers for one in TABLE.values() if one.permission is not None}
+"""Streams in which a custom role may let somebody write, with the base roles that write there anyway."""
 _FINISHES: Final = 18
 _FINISH: Final = (
     f"select f.seq, f.at, f.audience_version from {WRITE} as w (done)"
@@ -93,6 +100,7 @@ class Merges:
         for entry, place, row in zip(entries, places, rows, strict=True):
             if row["fresh"]:
                 seen.add(entry, place, row)
+        await seen.ask_custom_roles(connection)
         if len(seen.stood) != rows[0]["locked"]:
             # Made, or moved between the tables, while others were being locked.
             await connection.execute("select begin_again()")
@@ -189,6 +197,14 @@ class _Seen:
             self.stood[place] = Stood(2 if row["is_tombstone"] else 1, row["version"])
         if row["conflict"] is not None:
             self.conflicts.add(row["conflict"])
+
+    async def ask_custom_roles(self, connection: asyncpg.Connection) -> None:
+        """Adds what custom roles give to whom the base role does not let write: rare, and nobody else waits for a query. It is read after
+        the audience versions that guard what is granted, so a role that is taken meanwhile makes the batch begin again."""
+        asking = [who for who, seat in self.seats.items() if seat.role and not seat.role & _WRITERS.get(seat.kind, seat.role)]
+        if asking:
+            for stream, user, custom in await connection.fetch(_CUSTOM, [who[0] for who in asking], [who[1] for who in asking]):
+                self.seats[stream, user] = msgspec.structs.replace(self.seats[stream, user], custom=custom)
 
 
 class _Device(Struct):

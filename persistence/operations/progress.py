@@ -17,9 +17,7 @@ from protocol.codes import Code
 from protocol.entities import Entity
 from protocol.merge import PERCENT, Stamp
 from protocol.operations import SetBack
-from protocol.values import Roles, StreamKind
-
-SET_BACK_BY: Final = Roles.OWNER | Roles.MODERATOR | Roles.MENTOR
+from protocol.values import Role, SpaceKind, StreamKind
 
 # The community's own stream stands guard for the actor's role, the learner's for their being a member.
 _FIND: Final = """
@@ -37,8 +35,9 @@ async def set_back(tx: asyncpg.Connection, entry: Entry, operation: SetBack) -> 
     acting = None if found is None else await read_seat(tx, found["own"], entry.user)
     if found is None or acting is None or not acting.seat.role:
         return rules.NOT_FOUND
-    if not acting.seat.role & SET_BACK_BY:
-        return Refuse(Code.FORBIDDEN, "owners, moderators and mentors only")
+    refusal = rules.need(SpaceKind.COMMUNITY, rules.Standing(Role(acting.seat.role), acting.seat.custom), operation.needs)
+    if refusal is not None:
+        return refusal
     if found["progress"] is None:
         return Refuse(Code.NOT_FOUND, "no such member")
     place = Place(found["progress"], Entity.PROGRESS, operation.lesson)

@@ -26,6 +26,7 @@ async def read_seat(tx: asyncpg.Connection, stream: int, user: int) -> Seated | 
     """None: there is no such stream."""
     row = await tx.fetchrow(
         "select s.kind, s.read_roles, s.audience_version, s.space_id, coalesce(m.role, 0) as role,"
+        " case when p.kind = 1 and m.role is not null then custom_permissions($2, p.id) else 0 end as custom,"
         " coalesce(case p.kind when 1 then p.id when 4 then p.parent end, 0) as community,"
         " extract(epoch from clock_timestamp())::bigint as now"
         " from streams s join spaces p on p.id = s.space_id"
@@ -37,5 +38,5 @@ async def read_seat(tx: asyncpg.Connection, stream: int, user: int) -> Seated | 
     if row is None:
         return None
     # `left` stays unsaid: nothing is put into the queue for a seat that was read here.
-    seat = Seat(StreamKind(row["kind"]), row["read_roles"], row["role"], row["community"])
+    seat = Seat(StreamKind(row["kind"]), row["read_roles"], row["role"], row["community"], custom=row["custom"])
     return Seated(seat, row["space_id"], (stream, row["audience_version"]), row["now"])

@@ -27,9 +27,10 @@ from protocol.codes import Code
 from protocol.entities import BadFields, read_fields
 from protocol.merge import Record, Stamp, prepare
 from protocol.operations import Change, Discard, Release
-from protocol.values import Roles, SpaceKind
+from protocol.permissions import Permission, base_roles, mask
+from protocol.values import SpaceKind
 
-# One's own by the index of open ones by user, and those of communities that one is staff of by the index of open ones by space.
+# One's own by the index of open ones by user, and those of communities that one moderates by the index of open ones by space.
 _FIND: Final = """
 select q.space_id, q.id, q.user_id, q.device_id, q.number, extract(epoch from q.at)::bigint as at, q.operation,
        coalesce(y.skew_s, 0) as skew_s
@@ -37,7 +38,7 @@ from (
     select o.* from sync_queue o where o.user_id = $1 and o.id = $2 and o.closed_at is null
     union
     select o.* from members m join spaces s on s.id = m.space_id and s.kind = $3 join sync_queue o on o.space_id = s.id
-    where m.user_id = $1 and m.role & $4 <> 0 and o.id = $2 and o.closed_at is null
+    where m.user_id = $1 and (m.role & $4 <> 0 or custom_permissions(m.user_id, m.space_id) & $5 <> 0) and o.id = $2 and o.closed_at is null
 ) q left join device_sync_state y on y.device_id = q.device_id"""
 _LOCK: Final = "select from sync_queue where space_id = $1 and id = $2 and closed_at is null for update"
 _CLOSE: Final = "update sync_queue set closed_at = now() where space_id = $1 and id = $2"
@@ -105,8 +106,9 @@ async def discard(tx: asyncpg.Connection, entry: Entry, operation: Discard) -> E
 
 
 async def _find(tx: asyncpg.Connection, user: int, item: int) -> _Kept | None:
-    """Reads an open item of the user's own, or of a community that they are an owner or moderator of."""
-    row = await tx.fetchrow(_FIND, user, item, SpaceKind.COMMUNITY, Roles.STAFF)
+    """Reads an open item of the user's own, or of a community that they moderate."""
+    moderate = Permission.MODERATE
+    row = await tx.fetchrow(_FIND, user, item, SpaceKind.COMMUNITY, base_roles(moderate), mask((moderate,)))
     return None if row is None else _Kept(*row)
 
 

@@ -100,7 +100,7 @@ async def test_allowed_asks_one_statement(bridge: Bridge) -> None:
                 return getattr(self._tx, name)
 
         async def work(tx: object) -> bool:
-            return await allowed(Counting(tx), ada.user, Permission.INVITE, space)  # type: ignore[arg-type]
+            return await allowed(Counting(tx), ada.user, Permission.INVITE, space)
 
         assert await bridge.run(work, deadline_s=30)
         assert asked == ["fetchrow"]
