@@ -20,6 +20,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from actors.cell import Context, Ref
+from actors.limits import Limits, judge, wait_ms_of
 from actors.link_port import Link
 from actors.messages import (
     AttachSocket,
@@ -120,6 +121,7 @@ class Device:
         "_journal",
         "_limits",
         "_link",
+        "_quotas",
         "_store",
         "asking",
         "generation",
@@ -140,8 +142,9 @@ class Device:
         gateway: int,
         limits: DeviceLimits,
         held: dict[int, int],
+        quotas: Limits,
     ) -> None:
-        """`held` is `Neighbourhood.held`."""
+        """`held` and `quotas` are those of the `Neighbourhood`."""
         self._id = id
         self._ctx = ctx
         self._store = store
@@ -150,6 +153,7 @@ class Device:
         self._gateway = gateway
         self._limits = limits
         self._held = held
+        self._quotas = quotas
         self.generation = 0
         self.overtaken = 0
         """The highest generation heard of from elsewhere: an attachment whose answer comes after that news may be older than it."""
@@ -270,7 +274,7 @@ class Device:
                 number, Code.BUSY, detail=f"at most {self._limits.in_flight_max} mutations may be unanswered", wait_ms=BUSY_WAIT_MS
             )
             return
-        if self._journal.submit(entry, self._ctx.self):
+        if self._journal.submit(judge(entry, self._quotas, self._ctx.wall()), self._ctx.self):
             in_flight[number] = entry.digest
         else:
             self._settle(number, Code.BUSY, detail="the server has too much to store at the moment", wait_ms=BUSY_WAIT_MS)
@@ -286,6 +290,7 @@ class Device:
             self._taken_over(self.generation + 1)
         else:
             wait_ms = BUSY_WAIT_MS if message.code in (Code.BUSY, Code.UNAVAILABLE) else 0
+            wait_ms = wait_ms or wait_ms_of(message.code, message.value, self._ctx.wall())
             self._settle(message.number, message.code, message.value, message.detail, wait_ms)
 
     def _settle(self, number: int, code: Code, value: int = 0, detail: str = "", wait_ms: int = 0) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from actors.cell import Pool
+from actors.limits import UNLIMITED, Limits
 from actors.messages import ChannelMessage, CommunityMessage, DeviceMessage, SessionMessage, UserMessage
 from actors.tallies import Farewell, Tallies, ignore
 from actors.tracing import Tracer
@@ -26,7 +27,7 @@ class Reached(Protocol):
 class Neighbourhood:
     """The pools of one gateway, by what they hold."""
 
-    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "held", "sessions", "tallies", "tracer", "users")
+    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "held", "limits", "sessions", "tallies", "tracer", "users")
 
     def __init__(self) -> None:
         self.followed: dict[int, Reached] = {}
@@ -37,6 +38,8 @@ class Neighbourhood:
         self.tallies = Tallies()
         self.farewell: Callable[[Farewell], None] = ignore
         """Told of every session that ends."""
+        self.limits: Limits = UNLIMITED
+        """Counts what accounts ask for; until it is replaced nobody does."""
         self.tracer: Tracer | None = None
         """Follows some of the commands; None: nobody does."""
 

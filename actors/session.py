@@ -25,6 +25,7 @@ from actors.answers import Answers
 from actors.cell import Context, Ref, Timer
 from actors.clock import measure
 from actors.greeting import Greeting
+from actors.limits import REQUESTS
 from actors.messages import (
     Alarm,
     Arrived,
@@ -689,6 +690,13 @@ class Session:
 
     def _question(self, command: AnyQuestion) -> None:
         assert self.claims is not None
+        quota = REQUESTS.get(type(command))
+        if quota is not None:
+            wait_s = self._near.limits.take(quota, self.claims.user, self._outlet.peer.address)
+            if wait_s > 0.0:
+                self._reply(Failed(command.id, Code.RATE, f"too many of this kind ({quota.value}) in a while", int(wait_s * 1000) + 1))
+                self._count_flood()
+                return
         asked = question(command, self.claims.user, self.claims.device)
         if isinstance(asked, Failed):
             self._reply(asked)

@@ -18,9 +18,11 @@ from typing import Final
 import trio
 from msgspec import Struct
 
+from actors import limits
 from actors.answers import Answers
 from actors.casting import cast_body
 from actors.device import BUSY_WAIT_MS, DeviceLimits, make_entry
+from actors.limits import REQUESTS, UNLIMITED, judge, wait_ms_of
 from actors.messages import Submit
 from actors.requests import RETRY_MS, AnyQuestion, answer, denied, question
 from actors.session import SessionLimits
@@ -78,6 +80,8 @@ class Visitor(Struct, frozen=True):
     expires: int
     """Of the token, in Unix seconds."""
     thresholds: Thresholds = Thresholds()
+    address: str = ""
+    """Where the request came from."""
 
 
 class Visit:
@@ -91,6 +95,7 @@ class Visit:
         overtake: Callable[[int, int], None],
         wall: Callable[[], float],
         until: float,
+        quotas: limits.Limits = UNLIMITED,
     ) -> None:
         self._visitor = visitor
         self._store = store
@@ -98,6 +103,7 @@ class Visit:
         self._overtake = overtake
         self._wall = wall
         self._until = until
+        self._quotas = quotas
         self._schema = min(SCHEMA, visitor.sync.schema)
         wished = visitor.sync.bytes_max or ANSWER_BYTES_DEFAULT
         self._room_bytes = min(wished, ANSWER_BYTES_MAX)
@@ -174,7 +180,7 @@ class Visit:
                 if under_way[number] != entry.digest:
                     refused[number] = Refused(number, Code.NUMBER_REUSED, "this number is under way with another payload")
             elif number not in refused:
-                if self._journal.submit(entry, mailbox):
+                if self._journal.submit(judge(entry, self._quotas, self._wall()), mailbox):
                     under_way[number] = entry.digest
                 else:
                     refused[number] = Refused(number, Code.BUSY, "the server has too much to store at the moment", BUSY_WAIT_MS)
@@ -195,6 +201,7 @@ class Visit:
             self._answers.done(number, decided.value)
         elif decided is not None:
             wait_ms = BUSY_WAIT_MS if decided.code in (Code.BUSY, Code.UNAVAILABLE) else 0
+            wait_ms = wait_ms or wait_ms_of(decided.code, decided.value, self._wall())
             self._answers.say(Refused(number, decided.code, decided.detail, wait_ms))
         elif refused is None:
             self._answers.say(Refused(number, Code.UNAVAILABLE, "not decided in time; ask again with the same number", RETRY_MS))
@@ -222,6 +229,12 @@ class Visit:
         query = question(command, self._visitor.user, self._visitor.device)
         if isinstance(query, Failed):
             self._answers.say(query)
+            return
+        quota = REQUESTS.get(type(command))
+        wait_s = 0.0 if quota is None else self._quotas.take(quota, self._visitor.user, self._visitor.address)
+        if quota is not None and wait_s > 0.0:
+            detail = f"too many of this kind ({quota.value}) in a while"
+            self._answers.say(Failed(command.id, Code.RATE, detail, int(wait_s * 1000) + 1))
             return
         result = await self._query(query)
         if isinstance(command, Inherit) and isinstance(result, InheritedOutcomes):

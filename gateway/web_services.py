@@ -14,6 +14,8 @@ from msgspec import Struct, field
 from actors.accounts import Accounts, Claims
 from actors.authority import Authority
 from actors.identity import Identity
+from actors.limits import UNLIMITED, Limits
+from actors.job_desk import Desk
 from actors.mfa import MultiFactor
 from actors.storage import Journal, Store
 from actors.trust_book import TrustBook
@@ -122,11 +124,15 @@ class Services(Struct, frozen=True):
     multi_factor: MultiFactor
     passkeys: PasskeyReader
     limits: AuthLimits = AuthLimits()
+    quotas: Limits = UNLIMITED
+    """What accounts may ask for on all their devices; the sockets' own."""
     sync_limits: SyncLimits = SyncLimits()
     thresholds: Thresholds = Thresholds()
     """The trust that some operations need: the same as on the socket."""
     trust: TrustBook | None = None
     """None: there are no routes about it."""
+    desk: Desk | None = None
+    """The jobs'; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

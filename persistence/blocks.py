@@ -31,7 +31,7 @@ _PARTED: Final = (
 
 
 async def lock_pair(tx: asyncpg.Connection, a: int, b: int) -> None:
-    """Keeps others from changing what stands between the two, until the transaction ends. After devices and before spaces; one pair only."""
+    """Keeps others from changing what stands between two, until the transaction ends. After devices, before spaces; one pair only."""
     await tx.execute(_LOCK, min(a, b), max(a, b))
 
 
@@ -55,9 +55,7 @@ async def blocked_among(tx: asyncpg.Connection, user: int, others: Collection[in
 
 async def any_blocked(tx: asyncpg.Connection, people: Collection[int]) -> bool:
     """Whether there are two of them of whom one blocks the other."""
-    found: bool = await tx.fetchval(
-        "select exists (select from blocks o where o.user_id = any($1) and o.blocked = any($1))", list(people)
-    )
+    found: bool = await tx.fetchval("select exists (select from blocks o where o.user_id = any($1) and o.blocked = any($1))", list(people))
     return found
 
 

@@ -20,8 +20,8 @@ from protocol.permissions import Permission
 from protocol.values import ReportAbout, ReportReason, ReportState
 
 _ITEM: Final = (
-    "select r.id, r.about, r.subject, r.reason, r.state, extract(epoch from r.at)::bigint, r.times, r.words, r.space_id, r.stream_id, r.seq,"
-    " {text} from reports r where r.id > $2 and (r.state = 1 or not $3) and {whose} order by r.id limit $4"
+    "select r.id, r.about, r.subject, r.reason, r.state, extract(epoch from r.at)::bigint, r.times, r.words, r.space_id,"
+    " r.stream_id, r.seq, {text} from reports r where r.id > $2 and (r.state = 1 or not $3) and {whose} order by r.id limit $4"
 )
 _OWN: Final = _ITEM.format(text="null::bytea", whose="r.reporter = $1")
 _FOR_STAFF: Final = _ITEM.format(text="r.evidence", whose="r.space_id = $1 and r.subject <> $5")
@@ -47,6 +47,4 @@ async def _list(connection: asyncpg.Connection, query: ListReports) -> Result:
 def _item(row: asyncpg.Record) -> ReportItem:
     id, about, subject, reason, state, at, times, words, space, stream, seq, evidence = row
     text = "" if evidence is None else message_text(evidence) or ""
-    return ReportItem(
-        id, ReportAbout(about), subject, ReportReason(reason), ReportState(state), at, times, words, space, stream, seq, text
-    )
+    return ReportItem(id, ReportAbout(about), subject, ReportReason(reason), ReportState(state), at, times, words, space, stream, seq, text)

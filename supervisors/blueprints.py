@@ -21,7 +21,7 @@ UNTIL_THERE_S: Final = float("inf")
 """For what has started when the database has answered: a process that gave up would be started again ever later by whoever minds it, and
 be away when the database is back."""
 
-GROUND: Final = ("bridge", "commands", "link", "journal", "store", "control", "outbox", "sessions", "epoch", "actors")
+GROUND: Final = ("bridge", "commands", "link", "limits", "journal", "store", "control", "outbox", "sessions", "jobwatch", "epoch", "actors")
 """The services of every node; those of a role come on top."""
 
 Runs = Mapping[str, Run]
@@ -29,7 +29,7 @@ Runs = Mapping[str, Run]
 
 def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None, drain_s: float = 5.0) -> Supervisor:
     """The tree of one process. `jobs` is a gateway without a door: the same services, and nobody connects."""
-    redis = _patient("redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")))
+    redis = _patient("redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")), Worker("limits", runs["limits"]))
     storage = _patient(
         "storage",
         Worker("journal", runs["journal"]),
@@ -37,6 +37,7 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
         Worker("control", runs["control"], start_s=UNTIL_THERE_S, backoff=PATIENT),
         Worker("outbox", runs["outbox"]),
         Worker("sessions", runs["sessions"]),
+        Worker("jobwatch", runs["jobwatch"]),
     )
     # It ends when the database is restored: what is above it then remembers a history that is no more, and is built anew.
     epoch = Worker("epoch", runs["epoch"], start_s=UNTIL_THERE_S, backoff=PATIENT)

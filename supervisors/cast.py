@@ -87,7 +87,7 @@ def assemble(turns: Turns, near: Neighbourhood, exchange: Exchange, ports: Ports
         return Session(key, ctx, outlet, ports.store, ports.tokens, near, limits.session, exchange.overtake)
 
     def device(key: int, ctx: Context[DeviceMessage]) -> Actor[DeviceMessage]:
-        return Device(key, ctx, ports.store, ports.journal, ports.link, ports.gateway, limits.device, near.held)
+        return Device(key, ctx, ports.store, ports.journal, ports.link, ports.gateway, limits.device, near.held, near.limits)
 
     def user(key: int, ctx: Context[UserMessage]) -> Actor[UserMessage]:
         return User()

@@ -33,6 +33,7 @@ from actors.channel import ChannelLimits
 from actors.child import Run, Supervisor
 from actors.device import DeviceLimits
 from actors.exchange import TOPICS, Exchange
+from actors.limits import Quotas
 from actors.mfa import MfaRules
 from actors.neighbourhood import Neighbourhood
 from actors.pace import Rate
@@ -58,6 +59,7 @@ from gateway.rfc6455 import Limits as ReaderLimits
 from gateway.seals import DERIVED_BYTES, Seals
 from gateway.session_cache import SESSIONS_TOPIC, SessionCache
 from gateway.session_gate import SessionGate
+from gateway.shared_limits import SharedLimits
 from gateway.tokens import KeySet, load_pem
 from gateway.totp import PURPOSE as TOTP_PURPOSE
 from gateway.totp import TotpReader
@@ -70,6 +72,7 @@ from persistence.epoch import read_epoch
 from persistence.followed import Followed
 from persistence.identity.own import PostgresIdentity
 from persistence.identity.rules import IdentityRules
+from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
 from persistence.multi_factor import PostgresMultiFactor
@@ -86,6 +89,7 @@ from supervisors.housekeeping import Housekeeping
 from supervisors.job_foreman import Foreman, ForemanOptions
 from supervisors.job_kinds import crons, job_kinds
 from supervisors.job_timetable import Timetable
+from supervisors.job_watch import JobWatch
 from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
 from supervisors.settings import DAY_S, Settings
@@ -137,6 +141,7 @@ class Node:
             before_batch=lambda: self.dispatcher.hold(),
             after_batch=lambda: self.dispatcher.release(),
         )
+        self.limits = near.limits = SharedLimits(self.commands, account_quotas(settings))
         self.outbox = Outbox(self.bridge, self.exchange)
         self.journal = Journal(
             self.bridge, self.exchange, self.outbox.filled, msgspec.convert(settings.journal, JournalOptions, from_attributes=True)
@@ -188,6 +193,8 @@ class Node:
         )
         self.exchange.settle(self.link, self.control.poke, self.sessions)
         self.housekeeping = Housekeeping(self.bridge, self.accounts, horizon_s=settings.sync.horizon_days * DAY_S)
+        self.desk = PostgresDesk(self.bridge)
+        self.jobwatch = JobWatch(self.desk, waiting_warn=settings.jobs.waiting_warn)
         self.bridge.on_ordered = self.exchange.jobs_ordered
         passwords = settings.passwords
         self.passwords = Passwords(
@@ -219,6 +226,7 @@ class Node:
             "bridge": self.bridge.serve,
             "commands": self.commands.serve,
             "link": self.link.serve,
+            "limits": self.limits.serve,
             "epoch": self._watch_epoch,
             "journal": self.journal.serve,
             "store": self.store.serve,
@@ -226,6 +234,7 @@ class Node:
             "outbox": self.outbox.serve,
             "sessions": self.sessions.serve,
             "actors": self._run_actors,
+            "jobwatch": self.jobwatch.serve,
             "foreman": self.foreman.serve,
             "timetable": self.timetable.serve,
             "http": self.http.run,
@@ -343,9 +352,11 @@ class Node:
             journal=self.journal,
             overtake=self.exchange.overtake,
             limits=auth_limits(self.settings),
+            quotas=self.limits,
             sync_limits=sync_limits(self.settings),
             thresholds=thresholds(self.settings),
             trust=PostgresTrust(self.bridge, thresholds(self.settings)),
+            desk=self.desk,
             registration_open=self.settings.accounts.registration_open,
             http=self.http_counts,
         )
@@ -392,6 +403,23 @@ def cast_limits(settings: Settings) -> CastLimits:
         ),
         device=DeviceLimits(in_flight_max=limits.in_flight_max, thresholds=thresholds(settings)),
         channel=ChannelLimits(typing_every_s=limits.typing_every_s, typists_max=limits.typists_max),
+    )
+
+
+def account_quotas(settings: Settings) -> Quotas:
+    """What an account may ask for, from the settings."""
+    quotas = settings.quotas
+    return Quotas(
+        search=Rate(quotas.search_per_minute / 60, quotas.search_burst),
+        history=Rate(quotas.history_per_minute / 60, quotas.history_burst),
+        members=Rate(quotas.members_per_minute / 60, quotas.members_burst),
+        reports=Rate(quotas.reports_per_minute / 60, quotas.reports_burst),
+        blocks=Rate(quotas.blocks_per_minute / 60, quotas.blocks_burst),
+        invitations=Rate(quotas.invitations_per_minute / 60, quotas.invitations_burst),
+        conversations=Rate(quotas.conversations_per_minute / 60, quotas.conversations_burst),
+        communities=Rate(quotas.communities_per_minute / 60, quotas.communities_burst),
+        reactions=Rate(quotas.reactions_per_minute / 60, quotas.reactions_burst),
+        renames=Rate(quotas.renames_per_minute / 60, quotas.renames_burst),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from actors.channel import ChannelLimits
+from actors.limits import Quotas as AccountQuotas
 from actors.mfa import MfaRules
 from actors.session import SessionLimits
 from actors.trust_gates import Thresholds
@@ -49,6 +50,7 @@ _PARTY: Final = RelyingParty()
 _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
 _SESSION: Final = SessionLimits()
+_QUOTAS: Final = AccountQuotas()
 _CHANNEL: Final = ChannelLimits()
 _LINK: Final = LinkOptions()
 _JOURNAL: Final = JournalOptions()
@@ -464,6 +466,60 @@ class Trust(Section, frozen=True):
     mentoring: Annotated[float, Meta(ge=0, le=1, description="for being proposed as a mentor")] = _TRUST.mentoring
 
 
+class Quotas(Section, frozen=True):
+    """What one account may ask for on all its devices and gateways together. Beyond it: how long to wait. One address may ask for names,
+    pages and members as often as thirty accounts."""
+
+    search_burst: Annotated[int, Meta(ge=1, le=100_000, description="names looked up, at once")] = int(_QUOTAS.search.burst)
+    search_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = 60 * _QUOTAS.search.per_s
+    history_burst: Annotated[int, Meta(ge=1, le=100_000, description="pages of earlier messages read, at once")] = int(
+        _QUOTAS.history.burst
+    )
+    history_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.history.per_s
+    )
+    members_burst: Annotated[int, Meta(ge=1, le=100_000, description="pages of members, or of reports, read, at once")] = int(
+        _QUOTAS.members.burst
+    )
+    members_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.members.per_s
+    )
+    reports_burst: Annotated[int, Meta(ge=1, le=100_000, description="reports made, repeats included; new ones also 20 a day; at once")] = (
+        int(_QUOTAS.reports.burst)
+    )
+    reports_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.reports.per_s
+    )
+    blocks_burst: Annotated[int, Meta(ge=1, le=100_000, description="people blocked and unblocked, at once")] = int(_QUOTAS.blocks.burst)
+    blocks_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = 60 * _QUOTAS.blocks.per_s
+    invitations_burst: Annotated[int, Meta(ge=1, le=100_000, description="people invited, at once")] = int(_QUOTAS.invitations.burst)
+    invitations_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.invitations.per_s
+    )
+    conversations_burst: Annotated[int, Meta(ge=1, le=100_000, description="conversations opened, at once")] = int(
+        _QUOTAS.conversations.burst
+    )
+    conversations_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.conversations.per_s
+    )
+    communities_burst: Annotated[int, Meta(ge=1, le=100_000, description="communities founded, at once")] = int(_QUOTAS.communities.burst)
+    communities_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.communities.per_s
+    )
+    reactions_burst: Annotated[int, Meta(ge=1, le=100_000, description="reactions given and taken back, at once")] = int(
+        _QUOTAS.reactions.burst
+    )
+    reactions_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.reactions.per_s
+    )
+    renames_burst: Annotated[
+        int, Meta(ge=1, le=100_000, description="changes of one's name: each is told in every space that one is in, at once")
+    ] = int(_QUOTAS.renames.burst)
+    renames_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.renames.per_s
+    )
+
+
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
@@ -549,6 +605,9 @@ class Jobs(Section, frozen=True):
         float,
         Meta(ge=2, le=600, description="how long the jobs of a process that was killed, or cannot reach the database, wait for another one"),
     ] = _FOREMAN.lease_s
+    waiting_warn: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="ready jobs of one kind from which a warning is written: a queue that piles up")
+    ] = 10_000
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -569,6 +628,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sockets: Sockets = Sockets()
     heartbeat: Heartbeat = Heartbeat()
     limits: Limits = Limits()
+    quotas: Quotas = Quotas()
     log: Log = Log()
     traces: Traces = Traces()
     drain: Drain = Drain()

@@ -176,7 +176,7 @@ async def decide_report(tx: asyncpg.Connection, entry: Entry, operation: DecideR
         entry.user,
     )
     hidden = await _hide(tx, entry, case) if operation.uphold and case.stream else ()
-    review, told = await find_review(tx, space)
+    review, _ = await find_review(tx, space)
     decided = tuple(event(review, 0, ReportDecided(one["id"], state, entry.user)) for one in same)
     reports = [(one["id"], one["reporter"]) for one in same]
     await note(tx, *_facts(case, state, reports, entry.user))
