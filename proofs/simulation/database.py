@@ -31,7 +31,7 @@ from actors.storage import (
     Result,
     Row,
 )
-from proofs.simulation import spaces
+from proofs.simulation import people, spaces
 from proofs.simulation.deciding import decide, keep_unapplied, see_to
 from proofs.simulation.messages import talk
 from proofs.simulation.reading import read
@@ -45,6 +45,7 @@ from protocol.frames import Settlement
 from protocol.merge import Stamp
 from protocol.operations import (
     AnyOperation,
+    Block,
     Change,
     Claim,
     Delete,
@@ -54,6 +55,7 @@ from protocol.operations import (
     Join,
     Leave,
     MarkRead,
+    OpenConversation,
     Post,
     React,
     Release,
@@ -63,6 +65,8 @@ from protocol.operations import (
     Say,
     SetBack,
     SetRole,
+    SetSlowMode,
+    Unblock,
 )
 from protocol.values import Role, Roles, SpaceKind, StreamKind
 
@@ -196,7 +200,8 @@ class Database:
         """What an inbox is told, as things are now: any order of delivery ends in the truth."""
         match telling:
             case Mentioned():
-                return (telling.author, telling) if self.may_read(telling.stream, user) else None
+                wanted = self.may_read(telling.stream, user) and not self.tables.are_parted(telling.author, user)
+                return (telling.author, telling) if wanted else None
             case Entered():
                 space = self.spaces[telling.space]
                 if user not in space.members:
@@ -236,7 +241,7 @@ class Database:
             outcome = Outcome(entry.digest, Code.OK, value, "")
         except Refused as refused:
             assert CODES[refused.code].retry is Retry.NO
-            outcome = Outcome(entry.digest, refused.code, 0, refused.detail)
+            outcome = Outcome(entry.digest, refused.code, refused.value, refused.detail)
             self._keep_refused(entry, refused, now)
         device.last_number = number
         device.outcomes[number] = outcome
@@ -247,12 +252,14 @@ class Database:
         tables, user, operation = self.tables, entry.user, entry.operation
         match operation:
             case Refusal():
-                raise Refused(operation.code, operation.detail)
+                raise Refused(operation.code, operation.detail, operation.until_ms)
             case Say() | Post() | Edit() | Delete() | React() | MarkRead():
                 value, happened = talk(tables, user, operation, now)
             case Join() | Leave() | Remove() | SetRole():
                 facts += self._end(now)
                 value, happened = spaces.change_membership(tables, user, operation, now)
+            case Block() | Unblock() | OpenConversation() | SetSlowMode():
+                value, happened = people.carry_out(tables, user, operation, now)
             case Change():
                 declaration = must_change(tables, user, operation)
                 return apply_change(tables, declaration, user, operation, self._stamp(entry, operation.at, now), now)

@@ -6,11 +6,13 @@ Invariant: a message that was taken back is nowhere in a log any more, but for t
 from __future__ import annotations
 
 from actors.storage import Fact, Row
+from proofs.simulation.people import slow_until
 from proofs.simulation.rows import STAFF, Refused, Stream, Tables
 from protocol.codec import TOMBSTONE, decode_body, encode
 from protocol.codes import Code
 from protocol.events import Body, Deleted, Edited, Mentioned, Posted, Reacted, ReadUpTo, Redacted, Said
 from protocol.operations import Delete, Edit, MarkRead, Post, React, Say
+from protocol.values import SpaceKind
 
 Talk = Say | Post | Edit | Delete | React | MarkRead
 
@@ -19,19 +21,20 @@ def talk(tables: Tables, user: int, operation: Talk, now: int) -> tuple[int, lis
     """Carries one out; the value and what happened. Raises `Refused`."""
     if isinstance(operation, MarkRead):
         return _mark_read(tables, user, operation, now)
-    fact = tables.append(operation.stream, user, now, _say(tables, user, operation))
+    fact = tables.append(operation.stream, user, now, _say(tables, user, operation, now))
     return fact.seq, [fact]
 
 
-def _say(tables: Tables, user: int, operation: Say | Post | Edit | Delete | React) -> Body:
+def _say(tables: Tables, user: int, operation: Say | Post | Edit | Delete | React, now: int) -> Body:
     match operation:
         case Say():
-            tables.must_write(operation.stream, user)
+            _in_time(tables, tables.must_write(operation.stream, user), user, now)
             return Said(operation.text)
         case Post():
             stream = tables.must_write(operation.stream, user)
             if operation.reply_to > len(stream.log):
                 raise Refused(Code.NOT_FOUND)
+            _in_time(tables, stream, user, now)
             for mentioned in dict.fromkeys(operation.mentions):
                 if mentioned in tables.inboxes and mentioned != user:
                     tables.outbox.append((mentioned, Mentioned(operation.stream, len(stream.log) + 1, user)))
@@ -43,6 +46,12 @@ def _say(tables: Tables, user: int, operation: Say | Post | Edit | Delete | Reac
         case React():
             _living(_message(tables.must_write(operation.stream, user), operation.target))
             return Reacted(operation.target, operation.emoji, operation.on)
+
+
+def _in_time(tables: Tables, stream: Stream, user: int, now: int) -> None:
+    until = slow_until(tables, stream, user, now)
+    if until:
+        raise Refused(Code.SLOWED, value=until)
 
 
 def _edit(stream: Stream, user: int, operation: Edit) -> Edited:
@@ -60,7 +69,7 @@ def _edit(stream: Stream, user: int, operation: Edit) -> Edited:
 
 def _delete(stream: Stream, user: int, operation: Delete) -> Deleted:
     row = _message(stream, operation.target)
-    if row.author != user and stream.space.members[user] not in STAFF:
+    if row.author != user and not (stream.space.kind is SpaceKind.COMMUNITY and stream.space.members[user] in STAFF):
         raise Refused(Code.FORBIDDEN)
     _living(row)
     for other in stream.log:

@@ -23,6 +23,7 @@ from actors.storage import (
     HoldingRead,
     ListConflicts,
     ListMembers,
+    ListReports,
     ListSpaces,
     ListUnapplied,
     MemberList,
@@ -35,6 +36,7 @@ from actors.storage import (
     ReadRecords,
     ReadVersions,
     RecordsRead,
+    ReportList,
     Result,
     Row,
     SpaceList,
@@ -65,6 +67,7 @@ Reading = (
     | ListUnapplied
     | ReadVersions
     | ReadHolding
+    | ListReports
 )
 WRITERS = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
 
@@ -89,7 +92,9 @@ def read(tables: Tables, query: Reading) -> Result:
                 return Denied(Code.NOT_FOUND)
             mine = [s for s in tables.spaces.values() if query.user in s.members]
             states = (_state(tables, s, query.user) for s in sorted(mine, key=lambda s: s.id))
-            return SpaceList(len(tables.streams[tables.inboxes[query.user]].log), tuple(state for state in states if state.streams))
+            blocked = tuple(sorted(other for user, other in tables.blocks if user == query.user))
+            upto = len(tables.streams[tables.inboxes[query.user]].log)
+            return SpaceList(upto, tuple(state for state in states if state.streams), (), blocked)
         case ListMembers():
             space = tables.spaces.get(query.space)
             if space is None or query.user not in space.members:
@@ -99,7 +104,7 @@ def read(tables: Tables, query: Reading) -> Result:
             return MemberList(tuple(Member(u, space.members[u], tables.names[u], tables.names[u]) for u in page), len(members) > len(page))
         case FindPerson():
             for user, name in tables.names.items():
-                if name.casefold() == query.name.casefold():
+                if name.casefold() == query.name.casefold() and (user, query.user) not in tables.blocks:
                     return PersonFound(user, name, name)
             return Denied(Code.NOT_FOUND)
         case ReadRecords() | ReadVersions():
@@ -113,6 +118,12 @@ def read(tables: Tables, query: Reading) -> Result:
             return _list_conflicts(tables, query)
         case ListUnapplied():
             return _list_unapplied(tables, query)
+        case ListReports():
+            # None can be made here: what is not simulated refuses the operations that make them.
+            if query.space or query.platform:
+                known = query.platform or tables.role(query.space, query.user)
+                return Denied(Code.FORBIDDEN if known else Code.NOT_FOUND)
+            return ReportList((), False)
         case ReadHolding():
             device = tables.devices.get(query.device)
             if device is None or device.user != query.user:
@@ -152,7 +163,8 @@ def _state(tables: Tables, space: Space, user: int) -> SpaceState:
         stream = tables.streams[id]
         if tables.may_read(id, user) and stream.kind is not StreamKind.INBOX:
             may_write = bool(role & (stream.write_roles | WRITERS.get(stream.kind, 0)))
-            states.append(StreamState(id, stream.kind, stream.name, len(stream.log), tables.markers.get((user, id), 0), may_write))
+            marker = tables.markers.get((user, id), 0)
+            states.append(StreamState(id, stream.kind, stream.name, len(stream.log), marker, may_write, stream.slow_s))
     name = str(space.parent) if space.kind is SpaceKind.ENROLMENT else space.name
     return SpaceState(space.id, space.kind, name, role, tuple(states))
 

@@ -44,6 +44,8 @@ class Space:
     parent: int = 0
     of: int = 0
     """Whose an enrolment is, or a personal space."""
+    whole: bool = False
+    """A conversation that nobody has left: who opens one with the same people finds it."""
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Stream:
     read_roles: int = Roles.ALL
     write_roles: int = Roles.ALL
     audience_version: int = 1
+    slow_s: int = 0
+    """Seconds between two messages of one learner."""
     floor: int = 0
     forgotten: int = 0
     """The highest version of a record that was deleted and is forgotten."""
@@ -176,10 +180,12 @@ Telling = Mentioned | Entered | PutOut | Noted
 class Refused(Exception):
     """An operation that has no effect."""
 
-    def __init__(self, code: Code, detail: str = "") -> None:
+    def __init__(self, code: Code, detail: str = "", value: int = 0) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.value = value
+        """Of what came too soon: until when, in Unix milliseconds."""
 
 
 @dataclass
@@ -200,6 +206,10 @@ class Tables:
     versions: dict[Place, list[Version]] = field(default_factory=dict)
     conflicts: dict[int, ConflictRow] = field(default_factory=dict)
     unapplied: dict[int, UnappliedRow] = field(default_factory=dict)
+    blocks: set[tuple[int, int]] = field(default_factory=set)
+    """Who blocks whom."""
+    spoken: dict[tuple[int, int], int] = field(default_factory=dict)
+    """When somebody spoke last in a stream in slow mode."""
     outbox: list[tuple[int, Telling]] = field(default_factory=list)
     """What waits to be told to somebody's inbox, and to whom."""
     told: list[Told] = field(default_factory=list)
@@ -248,6 +258,10 @@ class Tables:
         row = self.spaces.get(space)
         return 0 if row is None else int(row.members.get(user, 0))
 
+    def are_parted(self, one: int, other: int) -> bool:
+        """Whether one of the two blocks the other."""
+        return (one, other) in self.blocks or (other, one) in self.blocks
+
     def may_read(self, stream: int, user: int) -> bool:
         row = self.streams[stream]
         return bool(row.space.members.get(user, 0) & row.read_roles)
@@ -265,7 +279,7 @@ class Tables:
         if row is None or user not in row.space.members:
             raise Refused(Code.NOT_FOUND)
         if not row.space.members[user] & row.write_roles:
-            raise Refused(Code.FORBIDDEN)
+            raise Refused(Code.BLOCKED if row.kind is StreamKind.CONVERSATION else Code.FORBIDDEN)
         return row
 
     def enrolment(self, community: int, user: int) -> Space | None:

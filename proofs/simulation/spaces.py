@@ -8,6 +8,7 @@ Invariant: whoever is a member of a community is the owner of their enrolment in
 from __future__ import annotations
 
 from actors.storage import CONTROL_STREAM, Fact
+from proofs.simulation.people import judge_writers
 from proofs.simulation.rows import STAFF, Entered, PutOut, Refused, Space, Tables
 from protocol.codes import Code
 from protocol.events import AuthorityChanged, ChannelOpened, CommunityFounded, Joined, Left, RoleSet
@@ -117,6 +118,8 @@ def _put_out(tables: Tables, user: int, space: Space, by: int, now: int) -> tupl
     _keep_an_owner(space, user)
     enrolment = tables.enrolment(space.id, user)
     del space.members[user]
+    space.whole = False
+    judge_writers(tables, space)
     streams = list(space.streams)
     if enrolment is not None:
         del enrolment.members[user]

@@ -1,4 +1,4 @@
-"""Claims about what an account may ask for: which commands have a quota, what becomes of one too many, and that everything else has none."""
+"""Claims about what an account may ask for: what has a quota, what becomes of one too many, and that everything else has none."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ from actors.storage import (
 )
 from protocol.codec import decode_body
 from protocol.codes import Code
-from protocol.operations import AnyOperation, Delete, Edit, Join, Leave, MarkRead, Post, React, Remove, Say
+from protocol.operations import AnyOperation, Block, Delete, Edit, Join, Leave, MarkRead, Post, React, Remove, Say, Unblock
 from protocol.values import Role, Roles
 from tests.conformance.storage_places import Community, ModelPlace, Person, RealPlace
 
@@ -159,6 +159,8 @@ class Story:
                 Join(space),
                 Leave(chance.choice((space, someone.person.home))),
                 Remove(space, chance.choice([*(d.person.user for d in self.devices), NOBODY])),
+                Block(chance.choice([*(d.person.user for d in self.devices), NOBODY])),
+                Unblock(chance.choice([*(d.person.user for d in self.devices), NOBODY])),
             )
         )
         await self.submit([self.next(someone, operation)])
@@ -310,7 +312,7 @@ class Story:
                 ListMembers(
                     chance.choice((place.space, NOBODY)), user, chance.choice((0, 0, device.person.user)), chance.choice((1, 3, 100))
                 ),
-                FindPerson(chance.choice((device.person.name, device.person.name.upper(), "nobody at all"))),
+                FindPerson(chance.choice((device.person.name, device.person.name.upper(), "nobody at all")), user),
             )
         )
 
