@@ -86,27 +86,28 @@ class PostgresMultiFactor:
         return await self._run(work)
 
     async def answer(self, token: bytes, proof: Proof, caller: Caller) -> Proven | Refused:
-        async def work(tx: asyncpg.Connection) -> Proven | Refused:
-            question = await take_up(tx, token, LOG_IN, caller, self._rules)
-            if question is None:
-                return OVER
-            alone = question.purpose is Purpose.PASSWORDLESS
-            user = await self._owner(tx, proof) if alone else question.user
-            if user is None:
-                return Refused(Refusal.WRONG, tries_left=await miss(tx, question, self._rules))
-            method = _method(proof)
-            locked = await factors.lock(tx, user, self._random_bytes)
-            if method is Method.TOTP and (wait_s := wait_of(locked.standing, locked.now, self._rules)):
-                return Refused(Refusal.WAIT, wait_s=wait_s)
-            if not await self._showing.show(tx, user, locked, proof, token, caller, alone=alone):
-                await factors.note_wrong(tx, user, locked, method, self._rules, caller)
-                return Refused(Refusal.WRONG, tries_left=await miss(tx, question, self._rules))
-            await spend(tx, question)
-            await factors.note_right(tx, user)
-            await factors.tell(tx, user, "mfa.proven", caller, detail={"method": method.value})
-            return Proven(user, method, question.purpose, question.device, question.device_name)
+        return self._count(await self._run(lambda tx: self.answer_in(tx, token, proof, caller)))
 
-        return self._count(await self._run(work))
+    async def answer_in(self, tx: asyncpg.Connection, token: bytes, proof: Proof, caller: Caller) -> Proven | Refused:
+        """As `answer`, in the caller's transaction."""
+        question = await take_up(tx, token, LOG_IN, caller, self._rules)
+        if question is None:
+            return OVER
+        alone = question.purpose is Purpose.PASSWORDLESS
+        user = await self._owner(tx, proof) if alone else question.user
+        if user is None:
+            return Refused(Refusal.WRONG, tries_left=await miss(tx, question, self._rules))
+        method = _method(proof)
+        locked = await factors.lock(tx, user, self._random_bytes)
+        if method is Method.TOTP and (wait_s := wait_of(locked.standing, locked.now, self._rules)):
+            return Refused(Refusal.WAIT, wait_s=wait_s)
+        if not await self._showing.show(tx, user, locked, proof, token, caller, alone=alone):
+            await factors.note_wrong(tx, user, locked, method, self._rules, caller)
+            return Refused(Refusal.WRONG, tries_left=await miss(tx, question, self._rules))
+        await spend(tx, question)
+        await factors.note_right(tx, user)
+        await factors.tell(tx, user, "mfa.proven", caller, detail={"method": method.value})
+        return Proven(user, method, question.purpose, question.device, question.device_name)
 
     async def begin_step_up(self, claims: Claims, caller: Caller) -> Challenge | Declined:
         async def work(tx: asyncpg.Connection) -> Challenge | Declined:
