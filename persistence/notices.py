@@ -11,14 +11,12 @@ from typing import Final
 
 import asyncpg
 
-from actors.notices import Notice, NoticeKind
+from actors.notices import ALWAYS, Notice
 from persistence.append import kind_of
 from protocol import codec
 from protocol.events import NOTICE_WORDS_MAX, Noticed
 
 NOTICED: Final = kind_of(Noticed)
-ALWAYS: Final = frozenset({NoticeKind.SECURITY})
-"""Told whatever is preferred, and also of what one did oneself: it may have been somebody else."""
 
 
 async def notify(tx: asyncpg.Connection, *notices: Notice) -> None:
@@ -41,10 +39,11 @@ async def notify(tx: asyncpg.Connection, *notices: Notice) -> None:
         [notice.stream for notice in told],
         [notice.seq for notice in told],
         [notice.actor for notice in told],
-        [codec.encode(_body(notice)) for notice in told],
+        [codec.encode(body_of(notice)) for notice in told],
     )
 
 
-def _body(notice: Notice) -> Noticed:
+def body_of(notice: Notice) -> Noticed:
+    """The event of a notice, cut to its bounds."""
     words = notice.words.replace("\0", "�")[:NOTICE_WORDS_MAX]
     return Noticed(notice.kind, notice.actor, notice.space, notice.stream, notice.seq, notice.subject, words)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.storage import Entry, Refusal
+from persistence.notice_rows import NOBODY
 from persistence.operations.hot import OUTCOMES_KEPT, Columns, Numbers
 from protocol.codes import Code
 from protocol.operations import MarkRead, Post, React, Say
@@ -35,4 +36,4 @@ def test_each_operation_becomes_its_columns() -> None:
     assert columns.streams == [5, 6, 7, 8, 0]
     assert columns.targets == [0, 2, 3, 4, 0]
     assert columns.refusals == [0, 0, 0, 0, Code.UNKNOWN]
-    assert (columns.mention_at, columns.mention_user) == ([2, 2], [8, 9])
+    assert (columns.mention_at, columns.mention_user) == ([2, 2, 2], [8, 9, NOBODY])

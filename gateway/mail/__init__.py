@@ -1,0 +1,1 @@
+"""Mail: rendering, addressing and sending, and what comes back."""

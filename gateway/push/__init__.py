@@ -1,0 +1,1 @@
+"""Push: senders for web push, FCM and APNs, and who is online."""
