@@ -44,6 +44,8 @@ class Strength(Struct, frozen=True):
 
 def measure(password: str, words: Iterable[str]) -> Strength:
     """How hard it is to guess for who knows these words. Takes milliseconds of Python: not for the event loop."""
+    if not password:
+        return Strength(0, "")
     found = zxcvbn(bounded(password), user_inputs=parts(words), max_length=JUDGED_MAX)
     return Strength(int(found["score"]), str(found["feedback"]["warning"] or ""))
 

@@ -113,6 +113,7 @@ class Passwords:
         self._working = 0
         self.waiting = 0
         self.done = 0
+        """Hashes made."""
         self.refused = 0
 
     def check(self, password: str) -> str:
@@ -124,7 +125,7 @@ class Passwords:
         normal = self.check(password)
         if not self.rules.score_min:
             return
-        found = await self._work(partial(measure, normal, (*words, *self.rules.site_words)), typical=False)
+        found = await self._work(partial(measure, normal, (*words, *self.rules.site_words)), hashes=False)
         if found.score < self.rules.score_min:
             raise PasswordRefused(_why(found, self.rules.score_min))
 
@@ -148,7 +149,7 @@ class Passwords:
             return Verdict.WRONG
         return Verdict.RIGHT_BUT_OLD if self._argon2.check_needs_rehash(stored) else Verdict.RIGHT
 
-    async def _work(self, job: Callable[[], T], *, typical: bool = True) -> T:
+    async def _work(self, job: Callable[[], T], *, hashes: bool = True) -> T:
         if self.waiting + self._working >= self._waiting_max + self._concurrent_max or self._expected_s() > self._wait_s:
             raise self._busy()
         self.waiting += 1
@@ -164,9 +165,9 @@ class Passwords:
         try:
             # A hash that was begun is finished: a thread cannot be stopped, and it holds a slot until it ends.
             answer = await trio.to_thread.run_sync(job, limiter=self._threads)
-            if typical:
+            if hashes:
                 self._typical_s += 0.1 * (trio.current_time() - started - self._typical_s)
-            self.done += 1
+                self.done += 1
             return answer
         finally:
             self._working -= 1

@@ -47,6 +47,8 @@ log = structlog.get_logger("dev")
 
 GATEWAY_STOP_S: Final = 8.0
 DRAIN_GRACE_S: Final = 3.0
+PAGE_PORT: Final = 8000
+"""Where links in mails lead if the gateways took free ports: the usual one."""
 
 
 class Installation:
@@ -117,6 +119,7 @@ class Installation:
             "EDUCONNECT_REDIS_URL": self.redis.url,
             "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
             "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
+            "EDUCONNECT_IDENTITY_PAGE_URL": f"http://127.0.0.1:{self.port or PAGE_PORT}",
             "EDUCONNECT_LISTEN_ORIGINS": "*",  # any page on this machine may try; in production they are named
             "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
             "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),

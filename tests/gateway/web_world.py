@@ -12,9 +12,11 @@ from quart_trio import QuartTrio
 
 from actors.accounts import Accounts, Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
 from actors.cell import Ref
+from actors.mfa import Challenge, Factors, MultiFactor
 from actors.storage import Answered, Decided, Entry, Journal, Query, Store
 from actors.storage_port import StorageError
 from gateway.metrics import Metric, Metrics
+from gateway.passkeys import PasskeyReader, RelyingParty
 from gateway.passwords import Cost, Passwords
 from gateway.rates import Buckets, Decision, Limit
 from gateway.tokens import KeySet, generate_pem
@@ -22,6 +24,7 @@ from gateway.web import create_app
 from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
 from protocol.codes import Code
 from protocol.permissions import Permission
+from tests.gateway.identity_world import InMemoryIdentity
 
 NOW = 1_800_000_000.0
 PEM = generate_pem()
@@ -51,6 +54,8 @@ class InMemoryAccounts:
         self.failed_logins: list[int] = []
         self.callers: list[Caller] = []
         self.failing: StorageError | None = None
+        self.challenges: dict[int, Challenge] = {}
+        """Put instead of a session, to whose password was right."""
         self._ids = itertools.count(100)
 
     def _begin(self, caller: Caller | None = None) -> None:
@@ -73,7 +78,7 @@ class InMemoryAccounts:
         self.tokens[token] = session
         registration = person.registration
         device = self.sessions[session].device
-        return Opened(user, registration.name, registration.display_name, device, session, person.inbox, token, int(NOW) + 7)
+        return Opened(user, registration.name, registration.display_name, device, session, person.inbox, token, int(NOW) + 7 * 86400)
 
     async def register(self, registration: Registration, caller: Caller) -> Opened | Declined:
         self._begin(caller)
@@ -107,6 +112,13 @@ class InMemoryAccounts:
     async def note_failed_login(self, user: int, caller: Caller) -> None:
         self._begin(caller)
         self.failed_logins.append(user)
+
+    async def begin_log_in(
+        self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller
+    ) -> Opened | Challenge | Declined:
+        if user in self.challenges and not self.people[user].disabled:
+            return self.challenges[user]
+        return await self.log_in(user, device, device_name, new_hash, caller)
 
     async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
         self._begin(caller)
@@ -208,6 +220,19 @@ class Granted:
         return (user, permission, space) in self.held
 
 
+class NoFactors:
+    """Nobody has a second factor, and everybody has just proven themselves. What else is asked of it is a test's mistake."""
+
+    async def proven_s(self, claims: Claims) -> float | None:
+        return 0.0
+
+    async def list_factors(self, claims: Claims) -> Factors:
+        return Factors((), 0)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name}: this test needs the real second factors; give the world `multi_factor`")
+
+
 class World:
     """One application, what it was given, and short words for using it."""
 
@@ -222,6 +247,8 @@ class World:
         store: Store | None = None,
         journal: Journal | None = None,
         sync_limits: SyncLimits | None = None,
+        multi_factor: MultiFactor | None = None,
+        passkeys: PasskeyReader | None = None,
     ) -> None:
         self.memory = InMemoryAccounts()
         self.now = NOW
@@ -231,8 +258,10 @@ class World:
         self.sockets = 3
         self.overtaken: list[tuple[int, int]] = []
         self.authority = Granted()
+        self.identity = InMemoryIdentity(self.memory)
         self.services = Services(
             accounts=self.memory if accounts is None else accounts,
+            identity=self.identity,
             authority=self.authority,
             tokens=self.tokens,
             sessions=UncachedSessions(self.memory if accounts is None else accounts),
@@ -243,6 +272,8 @@ class World:
             store=store or SilentStore(),
             journal=journal or SilentJournal(),
             overtake=lambda device, generation: self.overtaken.append((device, generation)),
+            multi_factor=multi_factor or NoFactors(),
+            passkeys=passkeys or PasskeyReader(RelyingParty()),
             limits=limits or AuthLimits(),
             sync_limits=sync_limits or SyncLimits(),
             wall=lambda: self.now,
