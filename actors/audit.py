@@ -52,6 +52,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     # Communities.
     "community_founded": "a community was founded",
     "community_erased": "a community was erased, with everything in it",
+    "community_exported": "an archive of a community was asked for",
+    "person_exported": "somebody asked for an archive of what is kept about them",
+    "retention_set": "how long a community keeps messages was set",
     "community_imported": "a community came out of an archive",
     "person_erased": "an account was erased, and what the person wrote",
     "settings_changed": "a community's name or settings were changed",

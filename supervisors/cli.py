@@ -94,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
 
     add_jobs(jobs, _add_config)
 
+    from supervisors.sovereignty_cli import add_erasures, add_person, add_space
+
+    add_space(add("space", _sovereignty, "communities' data: export, import, region, erase"), _add_config)
+    add_person(add("person", _sovereignty, "a person's data: export, erase"), _add_config)
+    add_erasures(add("erasures", _sovereignty, "what was erased; erase again after a backup was put back"), _add_config)
+
     chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
     chat.set_defaults(run=lambda _: BAD_USAGE)
     sync = commands.add_parser("sync", help="what a device keeps and changes offline, from a terminal", add_help=False)
@@ -266,6 +272,12 @@ def _jobs(parsed: argparse.Namespace) -> int:
     from supervisors.job_cli import run_jobs
 
     return run_jobs(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
+
+
+def _sovereignty(parsed: argparse.Namespace) -> int:
+    from supervisors.sovereignty_cli import run_sovereignty
+
+    return run_sovereignty(parsed, _settings(parsed, serving=False), _say, _complain)
 
 
 def _say(text: str) -> None:

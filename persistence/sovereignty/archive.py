@@ -45,7 +45,7 @@ class Manifest(Struct, frozen=True):
 
     format: str
     version: int
-    space: int
+    subject: int
     name: str
     exported_at: datetime
     region: str
@@ -80,9 +80,9 @@ class Writer:
             yield add
         self._files[name] = FileEntry(rows, size, digest.hexdigest())
 
-    def close(self, space: int, name: str, region: str, at: datetime) -> Manifest:
+    def close(self, subject: int, name: str, region: str, at: datetime, format: str = FORMAT) -> Manifest:
         """The manifest is written last: an archive without one was cut short."""
-        manifest = Manifest(FORMAT, VERSION, space, name, at, region, self._files)
+        manifest = Manifest(format, VERSION, subject, name, at, region, self._files)
         self._zip.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
         self._zip.close()
         return manifest

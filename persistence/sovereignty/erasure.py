@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import IntEnum
 from typing import Final
 
 import asyncpg
 from msgspec import Struct
 
+from actors.sovereignty import Kind
 from actors.storage import Fact
 from persistence.append import append_events, authority_changed, kind_of
 from persistence.audit import Deed, record
@@ -29,13 +29,6 @@ from protocol.events import SpaceLeft
 ROWS_MAX: Final = 5_000
 """Deleted in one transaction: some 50 ms, for which nobody waits but who writes to the same rows."""
 _LEFT: Final = kind_of(SpaceLeft)
-
-
-class Kind(IntEnum):
-    """What can be erased."""
-
-    COMMUNITY = 1
-    PERSON = 2
 
 
 class Subject(Struct, frozen=True):

@@ -19,10 +19,11 @@ import trio
 from msgspec import Struct
 
 from actors.jobs import Order, pack
+from actors.sovereignty import Kind
 from actors.storage import Fact, Herald
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
-from persistence.sovereignty.erasure import Condemned, Kind, Subject, condemn_community, erase_some, reach
+from persistence.sovereignty.erasure import Condemned, Subject, condemn_community, erase_some, reach
 from persistence.sovereignty.ledger import Ledger
 from persistence.sovereignty.person import DONE, condemn_person, erase_step
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from persistence.sovereignty.erasure import Kind, Subject
+from actors.sovereignty import Kind
+from persistence.sovereignty.erasure import Subject
 
 LINE_BYTES_MAX = 400
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import asyncpg
 
+from actors.sovereignty import Kind
 from actors.storage import Fact
 from persistence.append import Effect, NewEvent, authority_changed, event, finish
 from persistence.audit import Deed, record
@@ -23,7 +24,7 @@ from persistence.operations.membership import end_membership
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.sessions import announce, end, lock_account
 from persistence.sovereignty.clearing import ERASED_NAME, WINDOW, clear, next_stream_of
-from persistence.sovereignty.erasure import Condemned, Kind, Subject, condemn_community, erase_some, erase_some_of_person, write_down
+from persistence.sovereignty.erasure import Condemned, Subject, condemn_community, erase_some, erase_some_of_person, write_down
 from protocol.events import Renamed, RoleSet
 from protocol.values import Role, SpaceKind
 

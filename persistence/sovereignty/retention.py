@@ -11,10 +11,13 @@ from typing import Final
 
 import asyncpg
 
-from actors.storage import Fact
+from actors.storage import Fact, Herald
+from persistence.bridge import Bridge
+from persistence.sovereignty.archives import sweep_archives
 from persistence.sovereignty.clearing import WINDOW, clear
 from protocol.values import StreamKind
 
+CALL_S: Final = 30.0
 _DUE: Final = """
 select s.id, s.cleared, w.upto
 from spaces p
@@ -27,6 +30,18 @@ cross join lateral (
 where p.retention_days is not null and w.upto is not null
 order by s.id limit 1"""
 _SPOKEN: Final = (StreamKind.CHANNEL, StreamKind.CONVERSATION)
+
+
+async def forget_what_is_too_old(bridge: Bridge, herald: Herald) -> int:
+    """Everything that is due now, and archives whose week is over; how many messages. May raise `StorageError`."""
+    await bridge.run(sweep_archives, deadline_s=CALL_S)
+    total, more = 0, True
+    while more:
+        more, cleared, facts = await bridge.run(forget_next, deadline_s=CALL_S)
+        total += cleared
+        if facts:
+            herald.committed(facts)
+    return total
 
 
 async def forget_next(tx: asyncpg.Connection) -> tuple[bool, int, list[Fact]]:

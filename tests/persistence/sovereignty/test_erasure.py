@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from actors.sovereignty import Kind
 from actors.storage import ReadAfter
 from persistence.bridge import Bridge
 from persistence.outbox import Outbox
-from persistence.sovereignty.erasure import Kind, Subject
+from persistence.sovereignty.erasure import Subject
 from persistence.sovereignty.erasures import Erasures
 from persistence.sovereignty.ledger import Ledger
 from protocol.codec import decode_body
