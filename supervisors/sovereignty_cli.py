@@ -171,9 +171,7 @@ async def _import_space(bridge: Bridge, settings: Settings, parsed: argparse.Nam
         assert owner is not None
         work = partial(import_space, archive=archive, owner=owner, known=known, regions=settings.sovereignty.regions)
         imported = await bridge.run(work, deadline_s=LONG_S)
-    say(
-        f"community {imported.space}: {imported.rows:,} rows, {len(imported.people)} people, {imported.made} of them as accounts without a log-in"
-    )
+    say(f"community {imported.space}: {imported.rows:,} rows, {len(imported.people)} people, {imported.made} of them without a log-in here")
     return 0
 
 
@@ -241,9 +239,8 @@ async def _list(bridge: Bridge, settings: Settings, parsed: argparse.Namespace, 
     rows = await bridge.run(work, deadline_s=CALL_S, readonly=True)
     for row in rows:
         state = f"done {row['done_at']:%Y-%m-%d %H:%M}" if row["done_at"] else f"at {row['step'] or 'its beginning'}"
-        say(
-            f"{row['id']:>6} {Kind(row['kind']).name.lower():<9} {row['subject']:>9}  asked {row['asked_at']:%Y-%m-%d %H:%M}  {row['rows']:>9,} rows  {state}"
-        )
+        who = f"{Kind(row['kind']).name.lower():<9} {row['subject']:>9}"
+        say(f"{row['id']:>6} {who}  asked {row['asked_at']:%Y-%m-%d %H:%M}  {row['rows']:>9,} rows  {state}")
     if not rows:
         say("nothing was ever erased")
     return 0
