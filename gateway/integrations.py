@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from msgspec import Struct
 
-from actors.accounts import Claims
 from actors.audit import AuditLog
 from actors.integrations import Keys
 from actors.webhooks import Webhooks
@@ -15,14 +12,10 @@ from gateway.webhooks.connecting import Reach
 
 
 class Integrations(Struct, frozen=True):
-    """The ports of `web_audit`, `web_keys` and `web_webhooks`, and what webhooks' secrets are sealed with.
-
-    `proven`: whether whoever asks has proven themselves lately enough for what is dangerous; may raise `StorageError`.
-    """
+    """The ports of `web_audit`, `web_keys` and `web_webhooks`, and what webhooks' secrets are sealed with (`delivering.SEALED_FOR`)."""
 
     audit: AuditLog
     keys: Keys
     webhooks: Webhooks
-    proven: Callable[[Claims], Awaitable[bool]]
     seals: Seals
     reach: Reach = Reach()

@@ -30,16 +30,21 @@ from gateway import metrics
 from gateway.problems import RETRY_S, Problem, of_storage, render
 from gateway.redis_connection import RedisError
 from gateway.web_account import create_account
+from gateway.web_audit import create_audit
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
+from gateway.web_keys import create_keys
 from gateway.web_mfa import create_mfa
 from gateway.web_needs import collect, needs
+from gateway.web_operator import create_operator
 from gateway.web_passkeys import create_passkeys
 from gateway.web_recovery import create_recovery
 from gateway.web_services import Probe, Readiness, Services
+from gateway.web_sovereignty import create_sovereignty
 from gateway.web_sync import create_sync
 from gateway.web_trust import create_trust
+from gateway.web_webhooks import create_webhooks
 from protocol.codes import Code
 from protocol.permissions import ANYONE
 
@@ -124,6 +129,14 @@ def create_app(services: Services) -> QuartTrio:
     app.register_blueprint(create_sync(services))
     if services.trust is not None:
         app.register_blueprint(create_trust(services, services.trust))
+    if services.desk is not None:
+        app.register_blueprint(create_operator(services, services.desk))
+    if services.sovereignty is not None:
+        app.register_blueprint(create_sovereignty(services, services.sovereignty))
+    if services.integrations is not None:
+        app.register_blueprint(create_audit(services, services.integrations.audit))
+        app.register_blueprint(create_keys(services, services.integrations.keys))
+        app.register_blueprint(create_webhooks(services, services.integrations))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)

@@ -16,7 +16,6 @@ from quart import request
 
 from actors.accounts import Claims
 from actors.integrations import KEY_PREFIX, ActiveKey, Keys
-from gateway.integrations import Integrations
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_input import admit, network, take
@@ -37,8 +36,6 @@ async def enter(services: Services, wanted: Needs, space: int = 0) -> Claims:
     if text is None:
         claims = await admit(services.tokens, services.sessions, services.wall())
         await require(services, claims, wanted, space)
-        if wanted.step_up and not await _integrations(services).proven(claims):
-            raise Problem(Code.STEP_UP, "prove who you are once more: POST /api/v1/auth/step-up")
         return claims
     key = await use_key(services, text)
     if wanted.step_up:
@@ -76,9 +73,5 @@ async def use_key(services: Services, text: str) -> ActiveKey:
 
 def keys_of(services: Services) -> Keys:
     """The port of keys."""
-    return _integrations(services).keys
-
-
-def _integrations(services: Services) -> Integrations:
     assert services.integrations is not None, "routes that are entered here are made where there are integrations"
-    return services.integrations
+    return services.integrations.keys

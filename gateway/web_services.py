@@ -14,13 +14,15 @@ from msgspec import Struct, field
 from actors.accounts import Accounts, Claims
 from actors.authority import Authority
 from actors.identity import Identity
-from actors.limits import UNLIMITED, Limits
 from actors.job_desk import Desk
+from actors.limits import UNLIMITED, Limits
 from actors.mfa import MultiFactor
+from actors.sovereignty import Sovereignty
 from actors.storage import Journal, Store
 from actors.trust_book import TrustBook
 from actors.trust_gates import Thresholds
 from gateway.http_counts import HttpCounts
+from gateway.integrations import Integrations
 from gateway.metrics import Metrics
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
@@ -133,6 +135,10 @@ class Services(Struct, frozen=True):
     """None: there are no routes about it."""
     desk: Desk | None = None
     """The jobs'; None: there are no routes about them."""
+    sovereignty: Sovereignty | None = None
+    """Archives and erasure; None: there are no routes about them."""
+    integrations: Integrations | None = None
+    """Audit, keys and webhooks; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

@@ -13,8 +13,13 @@ from msgspec import Struct
 
 from actors.jobs import Cron, JobKind, Way, Work
 from persistence.identity import forgotten
+from persistence.sovereignty.archives import MAKE, MakeArchive
+from persistence.sovereignty.erasures import CARRY_OUT, CarryOut
+from persistence.sovereignty.retention import forget_what_is_too_old
 from persistence.trust import SETTLE, Settle
 from persistence.trust_settling import TrustPass, settle_until_done
+from persistence.webhook_deliveries import JOB as DELIVER
+from persistence.webhook_deliveries import Delivery
 
 if TYPE_CHECKING:
     from supervisors.node import Node
@@ -50,12 +55,27 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         counted = await TrustPass(node.bridge).run(int(time.time()) // int(DAY_S))
         work.report(counted.people, counted.people, f"{counted.words} words, {counted.moved} people moved, {counted.told} scores")
 
+    async def erase(work: Work[CarryOut]) -> None:
+        await node.erasures.carry_out(work.payload.erasure, lambda step: work.report(0, 0, step))
+
+    async def forget(work: Work[Any]) -> None:
+        work.report(await forget_what_is_too_old(node.bridge, node.exchange), 0, "messages")
+
+    async def erase_again(work: Work[Any]) -> None:
+        await node.erasures.again()
+
     return (
+        JobKind(CARRY_OUT, CarryOut, erase, timeout_s=HOUR_S, way=CHORE),
+        JobKind(MAKE, MakeArchive, node.sovereignty.make, attempts_max=3, timeout_s=HOUR_S / 2, way=CHORE),
+        JobKind("sovereignty.retention", Nothing, forget, timeout_s=HOUR_S, way=CHORE),
+        JobKind("sovereignty.ledger", Nothing, erase_again, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
+        # What fails is due again by its subscription's own clock: the watch orders another.
+        JobKind(DELIVER, Delivery, node.outside.deliverer.run, attempts_max=3, timeout_s=120.0, way=Way(at_once_max=16)),
         JobKind(forgotten.RESET, forgotten.Forgotten, node.identity.resets.run),
     )
 
@@ -65,6 +85,9 @@ def crons() -> tuple[Cron, ...]:
     return (
         Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
         Cron("complete", "housekeeping.complete", Nothing(), every_s=HOUR_S),
+        Cron("retention", "sovereignty.retention", Nothing(), every_s=HOUR_S),
+        Cron("ledger", "sovereignty.ledger", Nothing(), every_s=HOUR_S),
         Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
+        Cron("settle", SETTLE, Settle(), every_s=30.0),
     )

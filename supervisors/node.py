@@ -6,7 +6,7 @@
                                      ├ storage         journal, store, control, outbox
                                      ├ actors          the pools of `supervisors.cast`
                                      ├ http            quart-trio behind hypercorn's parser
-                                     ├ foreman, timetable   in the role `jobs`
+                                     ├ foreman, timetable, webhooks   in the role `jobs`
                                      ╰ listener        the one public port: last up, first down, and drains
 
 What is down in the list may use what is above it, so a service that crashes takes those below along, and they come back in order.
@@ -79,6 +79,9 @@ from persistence.multi_factor import PostgresMultiFactor
 from persistence.outbox import Outbox
 from persistence.roles import PostgresAuthority
 from persistence.sessions import SessionRules
+from persistence.sovereignty.archives import PostgresSovereignty
+from persistence.sovereignty.erasures import Erasures
+from persistence.sovereignty.ledger import Ledger
 from persistence.store import Store
 from persistence.trust_book import PostgresTrust
 from supervisors.blueprints import node_tree
@@ -90,6 +93,7 @@ from supervisors.job_foreman import Foreman, ForemanOptions
 from supervisors.job_kinds import crons, job_kinds
 from supervisors.job_timetable import Timetable
 from supervisors.job_watch import JobWatch
+from supervisors.outside import Outside
 from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
 from supervisors.settings import DAY_S, Settings
@@ -192,8 +196,12 @@ class Node:
             SessionCache(self.commands, announce, SessionState, self.accounts.find_session), self.accounts.find_sessions_of
         )
         self.exchange.settle(self.link, self.control.poke, self.sessions)
+        ledger = settings.sovereignty.ledger_file
+        self.erasures = Erasures(self.bridge, self.exchange, Ledger(Path(ledger)) if ledger else None)
+        self.sovereignty = PostgresSovereignty(self.bridge, self.erasures)
         self.housekeeping = Housekeeping(self.bridge, self.accounts, horizon_s=settings.sync.horizon_days * DAY_S)
         self.desk = PostgresDesk(self.bridge)
+        self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
         self.jobwatch = JobWatch(self.desk, waiting_warn=settings.jobs.waiting_warn)
         self.bridge.on_ordered = self.exchange.jobs_ordered
         passwords = settings.passwords
@@ -237,6 +245,7 @@ class Node:
             "jobwatch": self.jobwatch.serve,
             "foreman": self.foreman.serve,
             "timetable": self.timetable.serve,
+            "webhooks": self.outside.watch.serve,
             "http": self.http.run,
             "listener": self._listen,
         }
@@ -334,6 +343,8 @@ class Node:
         return Services(
             accounts=self.accounts,
             identity=self.identity,
+            sovereignty=self.sovereignty,
+            integrations=self.outside.integrations,
             multi_factor=self.multi_factor,
             passkeys=self.passkeys,
             step_up_s=self.settings.identity.step_up_s,

@@ -30,11 +30,16 @@ from gateway.passkeys import RelyingParty
 from gateway.passwords import CONCURRENT_MAX, LENGTH_MIN, OWASP, SCORE_MIN, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
 from gateway.web_services import AuthLimits, SyncLimits
+from gateway.webhooks.connecting import Reach
+from gateway.webhooks.delivering import DeliveryRules
+from gateway.webhooks.posting import PostBounds
+from persistence.audit import KEEP_DAYS, KEEP_DAYS_MIN
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
 from persistence.horizon import HORIZON_S
 from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
 from persistence.sessions import SessionRules
+from persistence.webhooks import LOG_DAYS
 from protocol.codec import MESSAGE_BYTES_MAX
 from supervisors.job_foreman import ForemanOptions
 
@@ -54,6 +59,7 @@ _QUOTAS: Final = AccountQuotas()
 _CHANNEL: Final = ChannelLimits()
 _LINK: Final = LinkOptions()
 _JOURNAL: Final = JournalOptions()
+_REACH: Final = Reach()
 _RULES: Final = SessionRules()
 _TRUST: Final = Thresholds()
 _IDENTITY: Final = IdentityRules()
@@ -592,6 +598,21 @@ class Sync(Section, frozen=True):
     )
 
 
+class Sovereignty(Section, frozen=True):
+    """Whose data it is, and where it may be."""
+
+    ledger_file: Annotated[
+        str,
+        Meta(
+            description="a file, on another disk than the database's backups, in which every erasure is written down, so that a backup that"
+            " is put back can be erased by it (`educonnect erasures again`); empty: none"
+        ),
+    ] = ""
+    regions: Annotated[
+        tuple[str, ...], Meta(max_length=40, description="labels of the regions in which this installation keeps data; empty: any")
+    ] = ()
+
+
 class Jobs(Section, frozen=True):
     """Processes that run jobs."""
 
@@ -608,6 +629,34 @@ class Jobs(Section, frozen=True):
     waiting_warn: Annotated[
         int, Meta(ge=1, le=10_000_000, description="ready jobs of one kind from which a warning is written: a queue that piles up")
     ] = 10_000
+
+
+class Webhooks(Section, frozen=True):
+    """What is told to other systems, and how far that may go. Never to private addresses."""
+
+    ports: Annotated[tuple[int, ...], Meta(min_length=1, max_length=64, description="the ports that a destination may have")] = _REACH.ports
+    loopback_allowed: Annotated[
+        bool, Meta(description="development only: destinations on this machine, with http and any port, are sent to")
+    ] = _REACH.loopback_allowed
+    forbidden_networks: Annotated[
+        tuple[str, ...], Meta(max_length=64, description="public networks of your own that nothing is sent to, such as `198.51.0.0/16`")
+    ] = ()
+    certificates: Annotated[str, Meta(description="a PEM file of authorities that are trusted beside the system's own")] = ""
+    total_s: Annotated[float, Meta(gt=0, le=60, description="one attempt, from looking the name up to the end of the answer")] = (
+        PostBounds().total_s
+    )
+    give_up_hours: Annotated[
+        float, Meta(ge=0.1, le=168, description="how long one event may fail before its subscription is paused and the owners are told")
+    ] = DeliveryRules().give_up_s / 3600
+    log_days: Annotated[int, Meta(ge=1, le=366, description="how long attempts are kept in the log of deliveries")] = LOG_DAYS
+
+
+class Audit(Section, frozen=True):
+    """Who did what to whom."""
+
+    keep_days: Annotated[int, Meta(ge=KEEP_DAYS_MIN, le=3660, description="how long it is kept; whole months go when their last day is older")] = (
+        KEEP_DAYS
+    )
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -635,3 +684,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sync: Sync = Sync()
     trust: Trust = Trust()
     jobs: Jobs = Jobs()
+    webhooks: Webhooks = Webhooks()
+    audit: Audit = Audit()
+    sovereignty: Sovereignty = Sovereignty()
