@@ -23,7 +23,6 @@ from actors.community import PRESENCE_TOPIC, PresenceReport
 from actors.device import TAKEOVER_TOPIC, read_takeover, takeover_payload
 from actors.expected import ExpectedTraces
 from actors.jobs import JOBS_TOPIC
-from actors.jobs import JOBS_TOPIC
 from actors.link_port import Link
 from actors.messages import (
     Arrived,
@@ -256,8 +255,6 @@ class Exchange:
                 device.tell_control(TakenOver(taken[1]))
         elif topic == CONTROL_TOPIC:
             self._poke_control()
-        elif topic == JOBS_TOPIC:
-            self.poke_jobs()
         elif topic == JOBS_TOPIC:
             self.poke_jobs()
         elif topic == PRESENCE_TOPIC:

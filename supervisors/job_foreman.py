@@ -121,7 +121,7 @@ class Foreman:
             await self._queue.resign(worker)
         except StorageError as error:
             # The lease runs out by itself.
-            log.info("job_lease_left", worker=worker, error=str(error))
+            log.info("job_lease_not_returned", worker=worker, error=str(error))
 
     # -- the lease ----------------------------------------------------------------------------------------------------
 
@@ -237,16 +237,18 @@ class Foreman:
             tally.failed += fate in ("retried", "dead")
             tally.dead += fate == "dead"
             tally.cancelled += fate == "cancelled"
+        # The text stands in the row, for who may operate: it may name people and addresses.
+        fault = error.partition(":")[0]
         if fate == "dead":
-            log.error("job_died", kind=held.kind, id=held.id, attempts=held.attempt, error=error)
+            log.error("job_buried", kind=held.kind, id=held.id, attempts=held.attempt, fault=fault)
         elif fate is not None:
-            log.info("job_not_done", kind=held.kind, id=held.id, attempt=held.attempt, fate=fate, error=error)
+            log.info("job_attempt_failed", kind=held.kind, id=held.id, attempt=held.attempt, fate=fate, fault=fault)
 
     async def _note_schedule(self, name: str, error: str) -> None:
         try:
             await self._bridge.run(lambda tx: note_ended(tx, [name], error), deadline_s=5.0)
         except StorageError as away:
-            log.info("job_sums_delayed", error=str(away))
+            log.info("schedule_not_noted", error=str(away))
 
     async def _write_sums(self) -> None:
         while True:

@@ -240,6 +240,43 @@ CHAPTERS: Final = (
         ),
     ),
     Chapter(
+        "Is work done that was put off?",
+        (
+            Question(
+                "How long do jobs wait?",
+                "max by (kind) (educonnect_jobs_oldest_seconds)",
+                "one kind alone: what it depends on, or its bound on jobs at once. All kinds: no process of the role `jobs` runs, or too few;"
+                " `educonnect jobs` shows what runs",
+                "s",
+                "{{kind}}",
+            ),
+            Question(
+                "How many wait?",
+                "max by (kind) (educonnect_jobs_ready)",
+                "grows without end: more processes of the role `jobs`; beyond `jobs.waiting_warn` the log says so",
+                legend="{{kind}}",
+            ),
+            Question(
+                "Did jobs fail for good?",
+                "max by (kind) (educonnect_jobs_dead) > 0",
+                "`educonnect jobs list --state dead` and `show` say why; when the cause is gone `educonnect jobs retry --kind KIND`",
+                legend="{{kind}}",
+            ),
+            Question(
+                "What becomes of attempts?",
+                "sum by (kind, outcome) (rate(educonnect_job_runs_total[5m]))",
+                "many `failed`: what the kind talks to is away, and it is tried ever more slowly",
+                "ops",
+                "{{kind}} {{outcome}}",
+            ),
+            Question(
+                "Do processes lose their leases?",
+                "increase(educonnect_job_leases_lost_total[1h]) > 0",
+                "the database was away for `jobs.lease_s`, or the process was starved: its jobs were cancelled there and done elsewhere",
+            ),
+        ),
+    ),
+    Chapter(
         "Do the parts hear each other?",
         (
             Question(

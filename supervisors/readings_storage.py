@@ -1,4 +1,4 @@
-"""The readings of what is kept: journal, store, bridge, outbox, housekeeping. See `supervisors.readings`."""
+"""The readings of what is kept: journal, store, bridge, outbox, housekeeping, jobs. See `supervisors.readings`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.histogram import Histogram
+from actors.job_desk import KindFigures
 from gateway.metrics import Labels, Metric
 from persistence.bridge import LanePort
 from protocol.codes import Code
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def storage_metrics(node: Node) -> tuple[Metric, ...]:
     """What an operator asks of the way to Postgres."""
-    return (*_journal(node), *_bridge(node), *_chores(node))
+    return (*_journal(node), *_bridge(node), *_chores(node), *_jobs(node))
 
 
 def _journal(node: Node) -> tuple[Metric, ...]:
@@ -107,4 +108,35 @@ def _chores(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_outbox_dropped", "Inbox entries that concerned nobody any more.", "counter", lambda: node.outbox.dropped),
         Metric("educonnect_outbox_given_up", "Inbox entries set aside for a person to look at.", "counter", lambda: node.outbox.given_up),
         Metric("educonnect_housekeeping_swept", "Rows deleted that nobody needs.", "counter", lambda: node.housekeeping.swept),
+    )
+
+
+def _jobs(node: Node) -> tuple[Metric, ...]:
+    def kinds(figure: Callable[[KindFigures], float]) -> Callable[[], dict[Labels, float]]:
+        return lambda: {(one.kind,): float(figure(one)) for one in node.jobwatch.figures}
+
+    def runs() -> dict[Labels, Histogram]:
+        return {(kind,): run_s for kind, run_s in node.foreman.run_s.items()}
+
+    def ended() -> dict[Labels, float]:
+        return {
+            (kind, fate): float(count)
+            for kind, tally in node.foreman.totals.items()
+            for fate, count in (("done", tally.done), ("failed", tally.failed), ("dead", tally.dead), ("cancelled", tally.cancelled))
+        }
+
+    kind = ("kind",)
+    age_s = "Since the figures of waiting jobs were read; -1 before they first were. All processes show the same figures."
+    return (
+        Metric("educonnect_jobs_ready", "Jobs that wait for somebody to take them.", "gauge", kinds(lambda one: one.ready), kind),
+        Metric("educonnect_jobs_delayed", "Jobs that wait for their time.", "gauge", kinds(lambda one: one.delayed), kind),
+        Metric("educonnect_jobs_failing", "Waiting jobs that failed before.", "gauge", kinds(lambda one: one.failing), kind),
+        Metric("educonnect_jobs_running", "Jobs that run anywhere.", "gauge", kinds(lambda one: one.running), kind),
+        Metric("educonnect_jobs_dead", "Dead letters.", "gauge", kinds(lambda one: one.dead), kind),
+        Metric("educonnect_jobs_oldest_seconds", "How long the first has been ready.", "gauge", kinds(lambda one: one.oldest_s), kind),
+        Metric("educonnect_jobs_age_seconds", age_s, "gauge", lambda: -1.0 if node.jobwatch.age_s is None else node.jobwatch.age_s),
+        Metric("educonnect_job_runs", "Attempts of this process, by what became of them.", "counter", ended, ("kind", "outcome")),
+        Metric("educonnect_job_run_seconds", "Attempts of this process.", "histogram", runs, kind),
+        Metric("educonnect_jobs_here", "Jobs that run in this process.", "gauge", lambda: float(len(node.foreman.running))),
+        Metric("educonnect_job_leases_lost", "Times this process lost its lease.", "counter", lambda: node.foreman.leases_lost),
     )

@@ -166,7 +166,7 @@ class JobQueue:
         async def work(tx: asyncpg.Connection) -> Tended:
             row = await tx.fetchrow("select due, late, taken, buried from tend_jobs($1)", TEND_MAX)
             cancelled = await tx.fetch("select id from jobs where worker = $1 and state = 2 and cancelled", worker)
-            return Tended(*row, frozenset(id for (id,) in cancelled))
+            return Tended(row["due"], row["late"], row["taken"], row["buried"], frozenset(id for (id,) in cancelled))
 
         return await self._bridge.run(work, deadline_s=self._call_s)
 

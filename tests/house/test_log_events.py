@@ -44,8 +44,8 @@ def written() -> Counter[str]:
         for node in ast.walk(tree):
             # What a tree reports is written under the name that it reports.
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "report":
-                if node.args and isinstance(node.args[0], ast.Constant):
-                    found.setdefault(str(node.args[0].value), 1)
+                if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                    found.setdefault(node.args[0].value, 1)
     return found
 
 
