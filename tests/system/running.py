@@ -84,9 +84,9 @@ async def register(url: str, name: str = "") -> Credentials:
 
 
 @asynccontextmanager
-async def community(url: str, *others: tuple[Session, Role]) -> AsyncIterator[tuple[Session, int, int]]:
+async def community(url: str, *others: tuple[Session, Role], founder: Credentials | None = None) -> AsyncIterator[tuple[Session, int, int]]:
     """A new community with these members: its owner's session, its space, its general channel."""
-    async with connect(url, await register(url)) as owner:
+    async with connect(url, founder or await register(url)) as owner:
         space = await owner.do(CreateCommunity("A school"))
         for session, role in others:
             await owner.do(Invite(space, session.user, role))
