@@ -75,7 +75,7 @@ class FactKind(IntEnum):
     REPORT_UNFOUNDED = 7
     """A report that `user` made was rejected."""
     EMAIL_VERIFIED = 8
-    """`user` proved an address, or has none any more; the account says which."""
+    """`user` proved an address (weight 1), or has none any more (0). The database notes it; the account says which."""
     SEED_NAMED = 9
     """The platform's staff named `user` as somebody whose word others build on."""
     SEED_UNNAMED = 10

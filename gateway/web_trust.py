@@ -78,14 +78,14 @@ class Trusting:
         claims = await self._admit_staff()
         if not await self._book.name_seed(claims, user, caller()):
             raise Problem(Code.NOT_FOUND, "there is no such account, or as many are named as there may be")
-        return Response(status=204)
+        return Response("", status=204)
 
     @needs(NAME_SEEDS)
     async def unname_seed(self, user: int) -> Response:
         claims = await self._admit_staff()
         if not await self._book.unname_seed(claims, user, caller()):
             raise Problem(Code.NOT_FOUND, "they are not named")
-        return Response(status=204)
+        return Response("", status=204)
 
     async def _admit(self) -> Claims:
         services = self._services

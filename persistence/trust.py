@@ -1,7 +1,8 @@
 """What happened to people's trust: facts noted by whoever causes them, and the rows that the score is made of.
 
-    report upheld, address proven, mentoring completed ─note─▶ trust_events ─▶ trust_unsettled ─▶ job trust.settle
-    endorsed, withdrawn (operations.trust) ───────────────────▶ the same
+    report decided, mentoring completed ─note─▶ trust_events ─╮
+    endorsed, withdrawn (operations.trust) ─▶ trust_relationships ─▶ triggers ─▶ trust_unsettled ─▶ job trust.settle
+    address proven (identity) ─▶ accounts, seed named ─▶ trust_seeds ─╯
 
 Everybody notes in their own transaction; nobody works anything out there (`persistence.trust_settling`).
 
@@ -39,11 +40,9 @@ async def note(tx: asyncpg.Connection, *events: TrustEvent) -> None:
         return
     weights = await _weights(tx, events)
     await tx.execute(
-        "with noted as ("
-        " insert into trust_events (user_id, kind, actor, space_id, subject, weight)"
+        "insert into trust_events (user_id, kind, actor, space_id, subject, weight)"
         " select * from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::float8[])"
-        " on conflict (user_id, kind, subject) where subject <> 0 do nothing returning user_id)"
-        " insert into trust_unsettled (endorser) select distinct user_id from noted",
+        " on conflict (user_id, kind, subject) where subject <> 0 do nothing",
         [event.user for event in events],
         [event.kind for event in events],
         [event.actor for event in events],

@@ -154,7 +154,7 @@ class TrustPass:
             raise
         disagreed = len(standings | differing.keys()) if found.quiet else 0
         if disagreed:
-            log.error("trust_disagreed", people=disagreed)
+            log.warning("trust_disagreed", people=disagreed)
         words = sum(len(spaces) for by_person in found.web.outs.values() for spaces in by_person.values())
         return Counted(len(scores), words, len(standings), len(differing), forgotten, disagreed)
 

@@ -69,6 +69,37 @@ create table trust_unsettled (
 );
 comment on table trust_unsettled is 'owner: the job trust.settle, which deletes what it has worked out; seconds old';
 
+-- Whoever changes what trust is made of leaves word here, whatever way it is changed.
+create function trust_word_changed() returns trigger language plpgsql as $$
+begin
+    insert into trust_unsettled (endorser, endorsed) values (coalesce(new.endorser, old.endorser), coalesce(new.endorsed, old.endorsed));
+    return null;
+end $$;
+create trigger trust_relationships_change after insert or update or delete on trust_relationships
+    for each row execute function trust_word_changed();
+
+create function trust_person_changed() returns trigger language plpgsql as $$
+begin
+    insert into trust_unsettled (endorser) values (coalesce(new.user_id, old.user_id));
+    return null;
+end $$;
+create trigger trust_seeds_change after insert or delete on trust_seeds for each row execute function trust_person_changed();
+-- 3, 4, 6, 7: the kinds that scores are made of (persistence.trust.COUNTED).
+create trigger trust_events_come after insert on trust_events
+    for each row when (new.kind in (3, 4, 6, 7)) execute function trust_person_changed();
+create trigger trust_events_go after delete on trust_events
+    for each row when (old.kind in (3, 4, 6, 7)) execute function trust_person_changed();
+
+-- A proven address is a fact, with its weight: 1 it was proven, 0 it was taken away.
+create function trust_address_changed() returns trigger language plpgsql as $$
+begin
+    insert into trust_events (user_id, kind, actor, weight) values (new.id, 8, new.id, (new.email_verified_at is not null)::integer);
+    insert into trust_unsettled (endorser) values (new.id);
+    return null;
+end $$;
+create trigger accounts_address_change after update of email_verified_at on accounts
+    for each row when ((old.email_verified_at is null) <> (new.email_verified_at is null)) execute function trust_address_changed();
+
 -- day: for which everything was worked out last. passing_until: a pass is under way; what changes meanwhile waits for it.
 create table trust_clock (
     only_row      boolean primary key default true check (only_row),

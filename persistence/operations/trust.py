@@ -101,11 +101,10 @@ async def withdraw(tx: asyncpg.Connection, entry: Entry, operation: WithdrawEndo
 
 async def _note(tx: asyncpg.Connection, kind: FactKind, user: int, other: int, space: int) -> None:
     await tx.execute(
-        "with noted as (insert into trust_events (user_id, kind, actor, space_id) values ($2, $3, $1, $4))"
-        " insert into trust_unsettled (endorser, endorsed) values ($1, $2)",
-        user,
+        "insert into trust_events (user_id, kind, actor, space_id) values ($1, $2, $3, $4)",
         other,
         kind,
+        user,
         space,
     )
     await order_settling(tx)

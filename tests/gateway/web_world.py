@@ -15,6 +15,7 @@ from actors.cell import Ref
 from actors.mfa import Challenge, Factors, MultiFactor
 from actors.storage import Answered, Decided, Entry, Journal, Query, Store
 from actors.storage_port import StorageError
+from actors.trust_book import TrustBook
 from gateway.metrics import Metric, Metrics
 from gateway.passkeys import PasskeyReader, RelyingParty
 from gateway.passwords import Cost, Passwords
@@ -249,6 +250,7 @@ class World:
         sync_limits: SyncLimits | None = None,
         multi_factor: MultiFactor | None = None,
         passkeys: PasskeyReader | None = None,
+        trust: TrustBook | None = None,
     ) -> None:
         self.memory = InMemoryAccounts()
         self.now = NOW
@@ -276,6 +278,7 @@ class World:
             passkeys=passkeys or PasskeyReader(RelyingParty()),
             limits=limits or AuthLimits(),
             sync_limits=sync_limits or SyncLimits(),
+            trust=trust,
             wall=lambda: self.now,
             registration_open=registration_open,
         )
