@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("system")
 
 
 def api(url: str, credentials: Credentials) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {credentials.access_token}"}, timeout=20)
+    return httpx.AsyncClient(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {credentials.login.access_token}"}, timeout=20)
 
 
 async def fetch_archive(client: httpx.AsyncClient, path: str, to: Path) -> dict[str, Any]:
