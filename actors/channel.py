@@ -150,6 +150,7 @@ class Channel:
         "reading",
         "repair",
         "retry",
+        "silent",
         "since",
         "space",
         "stale",
@@ -198,6 +199,8 @@ class Channel:
         self.audience_version = 0
         self.stale = False
         """The audience has changed and is not known yet: nothing is flushed."""
+        self.silent = False
+        """Nobody says anything here, so nobody is typing."""
         self.checking = 0
         self.reading = 0
         self.repair: Timer | None = None
@@ -360,6 +363,7 @@ class Channel:
     def _joined(self, follower: Follower, events: Events) -> None:
         """A page for one who wants to follow. It tells this actor where the stream is, too."""
         self._enter_space(events.space)
+        self.silent = events.silent
         self._learn_version(events.audience_version)
         if events.audience_version < self.audience_version:
             self._read_for(follower)
@@ -456,6 +460,7 @@ class Channel:
             self._check_audience()
             return
         self.audience_version = audience.audience_version
+        self.silent = audience.silent
         self.stale = False
         self._catch_up()
         self._greet()
@@ -625,7 +630,7 @@ class Channel:
 
     def _typing(self, message: TypingBy) -> None:
         now = self._ctx.now()
-        if message.session_key not in self.live or now - self.typists.get(message.user, -1e9) < self._limits.typing_every_s:
+        if self.silent or message.session_key not in self.live or now - self.typists.get(message.user, -1e9) < self._limits.typing_every_s:
             return
         if len(self.typists) >= self._limits.typists_max:
             self.typists = {user: at for user, at in self.typists.items() if now - at < self._limits.typing_every_s}

@@ -304,6 +304,8 @@ class Events(Struct, frozen=True):
     audience_version: int
     rows: tuple[Row, ...]
     more: bool
+    silent: bool = False
+    """Nobody says anything in the stream; of a conversation of two: while one blocks the other."""
 
 
 class Audience(Struct, frozen=True):
@@ -311,6 +313,8 @@ class Audience(Struct, frozen=True):
 
     audience_version: int
     users: frozenset[int]
+    silent: bool = False
+    """As in `Events`."""
 
 
 class Head(Struct, frozen=True):

@@ -29,6 +29,7 @@ from protocol.events import (
     Joined,
     Left,
     Mentioned,
+    PersonBlocked,
     Posted,
     Reacted,
     ReadUpTo,
@@ -36,6 +37,7 @@ from protocol.events import (
     RoleSet,
     Said,
     SettingsChanged,
+    SlowModeSet,
     SpaceEntered,
     SpaceLeft,
 )
@@ -198,6 +200,8 @@ class Channel(Struct, frozen=True):
     name: str
     read_roles: int
     write_roles: int
+    slow_s: int = 0
+    """Seconds between two messages of one learner."""
 
 
 class Hall(Struct):
@@ -226,7 +230,10 @@ class Hall(Struct):
             case Renamed(user, display_name) if user in self.members:
                 self.members[user] = replace(self.members[user], display_name=display_name)
             case ChannelOpened(stream, name, read_roles, write_roles) | ChannelChanged(stream, name, read_roles, write_roles):
-                self.channels[stream] = Channel(name, read_roles, write_roles)
+                slow_s = self.channels[stream].slow_s if stream in self.channels else 0
+                self.channels[stream] = Channel(name, read_roles, write_roles, slow_s)
+            case SlowModeSet(stream, seconds) if stream in self.channels:
+                self.channels[stream] = replace(self.channels[stream], slow_s=seconds)
             case SettingsChanged(name, open_to_all, settings):
                 self.name, self.open_to_all, self.settings = name, open_to_all, settings
             case _:
@@ -259,6 +266,8 @@ class Desk(Struct):
     read: dict[int, int] = field(default_factory=dict)
     mentions: list[tuple[int, int]] = field(default_factory=list)
     invitations: dict[int, Invitation] = field(default_factory=dict)
+    blocked: set[int] = field(default_factory=set)
+    """Whom one blocks: what they say is not shown."""
 
     @classmethod
     def from_overview(cls, spaces: Spaces, newest: Iterable[Fact] = ()) -> Desk:
@@ -267,6 +276,7 @@ class Desk(Struct):
         desk = cls(spaces.inbox_upto)
         mentions = [(fact.body.stream, fact.body.seq) for fact in newest if isinstance(fact, Event) and isinstance(fact.body, Mentioned)]
         desk.mentions = mentions[-MENTIONS_KEPT:]
+        desk.blocked = set(spaces.blocked)
         for invited in spaces.invitations:
             desk.invitations[invited.space] = Invitation(invited.name, invited.role, invited.by, invited.by_name)
         for space in spaces.spaces:
@@ -294,6 +304,11 @@ class Desk(Struct):
                 self.mentions = [*self.mentions[1 - MENTIONS_KEPT :], (stream, seq)]
             case Invited(space, name, role, by):
                 self.invitations[space] = Invitation(name, role, by)
+            case PersonBlocked(user, True):
+                self.blocked.add(user)
+                self.invitations = {space: invited for space, invited in self.invitations.items() if invited.by != user}
+            case PersonBlocked(user, False):
+                self.blocked.discard(user)
             case _:
                 pass
 

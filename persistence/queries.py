@@ -46,7 +46,7 @@ from protocol.values import Role, SpaceKind, StreamKind
 
 # {row} compares with the position, {order} walks away from it: the first rows of the walk, up to both bounds, but at least one.
 _READ: Final = """
-select s.space_id, s.head, s.floor, s.audience_version, c.code, e.seqs, e.authors, e.ats, e.bodies
+select s.space_id, s.head, s.floor, s.audience_version, s.write_roles = 0, c.code, e.seqs, e.authors, e.ats, e.bodies
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::integer[])
     with ordinality as q (stream, user_id, position, events_max, bytes_max, pos)
 left join streams s on s.id = q.stream
@@ -68,7 +68,7 @@ _READ_AFTER: Final = _READ.format(row="seq > q.position", order="asc", reset="wh
 _READ_BEFORE: Final = _READ.format(row="seq < q.position", order="desc", reset="")
 
 _AUDIENCE: Final = """
-select s.audience_version, array(
+select s.audience_version, s.write_roles = 0, array(
     select m.user_id from members m
     where m.space_id = s.space_id and m.user_id = any(($4::bigint[])[q.first:q.last]) and m.role & s.read_roles <> 0)
 from unnest($1::bigint[], $2::integer[], $3::integer[]) with ordinality as q (stream, first, last, pos)
@@ -77,13 +77,14 @@ order by q.pos"""
 
 _HEADS: Final = "select id, head, audience_version from streams where id = any($1::bigint[])"
 
-# A row per stream; the first of a user's carries the invitations, too, and whom they block. The inbox is left out: its head stands in front of everything. An
-# enrolment is called by its community's id.
+# A row per stream; the first of a user's carries the invitations, too, and whom they block. The inbox is left out: its head stands in front
+# of everything. An enrolment is called by its community's id.
 _SPACES: Final = """
 select q.pos, i.head, case when row_number() over (partition by q.pos order by p.id, s.id) = 1 then v.invitations end,
        case when row_number() over (partition by q.pos order by p.id, s.id) = 1
             then array(select b.blocked from blocks b where b.user_id = q.user_id order by b.blocked) end,
-       p.id, p.kind, case when p.kind = 4 then p.parent::text else p.name end, m.role, s.id, s.kind, s.name, s.head, coalesce(r.seq, 0), s.slow_s,
+       p.id, p.kind, case when p.kind = 4 then p.parent::text else p.name end, m.role, s.id, s.kind, s.name, s.head,
+       coalesce(r.seq, 0), s.slow_s,
        m.role & s.write_roles <> 0,
        case when p.kind = 1 then (select bit_or(x.permissions) from user_roles u join roles x on x.id = u.role_id
                                   where u.user_id = q.user_id and u.space_id = p.id and s.kind = any ($3::smallint[])) end
@@ -149,14 +150,14 @@ async def _read(connection: asyncpg.Connection, sql: str, queries: Sequence[Read
         [q.bytes_max for q in queries],
     )
     results: list[Result] = []
-    for query, (space, head, floor, audience_version, code, seqs, authors, ats, bodies) in zip(queries, found, strict=True):
+    for query, (space, head, floor, audience_version, silent, code, seqs, authors, ats, bodies) in zip(queries, found, strict=True):
         if code:
             results.append(Denied(Code(code)))
             continue
         rows = tuple(map(Row, seqs or (), authors or (), ats or (), bodies or ()))
         # Above the floor numbers have no gaps, so whether there are others is known without looking.
         more = bool(rows) and (rows[-1].seq < head if isinstance(query, ReadAfter) else rows[0].seq > floor + 1)
-        results.append(Events(space, head, audience_version, rows, more))
+        results.append(Events(space, head, audience_version, rows, more, silent))
     return results
 
 
@@ -169,7 +170,9 @@ async def check_audience(connection: asyncpg.Connection, queries: Sequence[Check
         users += query.users
         last.append(len(users))
     rows = await connection.fetch(_AUDIENCE, [q.stream for q in queries], first, last, users)
-    return [Denied(Code.NOT_FOUND) if version is None else Audience(version, frozenset(readers)) for version, readers in rows]
+    return [
+        Denied(Code.NOT_FOUND) if version is None else Audience(version, frozenset(readers), silent) for version, silent, readers in rows
+    ]
 
 
 async def read_heads(connection: asyncpg.Connection, queries: Sequence[ReadHeads]) -> list[Result]:

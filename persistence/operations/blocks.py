@@ -17,7 +17,7 @@ from typing import Final
 import asyncpg
 
 from actors.storage import Entry
-from persistence.append import Effect, Refuse, StreamChange, event
+from persistence.append import Effect, Refuse, StreamChange, authority_changed, event
 from persistence.blocks import any_blocked, lock_pair
 from persistence.operations.space import SpaceSeen, display_name
 from protocol.codes import Code
@@ -34,7 +34,7 @@ select s.id from members m join spaces s on s.id = m.space_id and s.kind = 2
 where m.user_id = $1 and exists (select from members n where n.space_id = m.space_id and n.user_id = $2)
 order by s.id for no key update of s"""
 _OF_TWO: Final = """
-select t.id from spaces s join streams t on t.space_id = s.id and t.kind = 4
+select t.id as stream, s.id as space from spaces s join streams t on t.space_id = s.id and t.kind = 4
 where s.id = any($1) and s.members = 2
     and exists (select from members m where m.space_id = s.id and m.user_id = $2)
     and exists (select from members m where m.space_id = s.id and m.user_id = $3)
@@ -89,17 +89,22 @@ async def _blockers(tx: asyncpg.Connection, a: int, b: int) -> set[int]:
     return {row["user_id"] for row in rows}
 
 
-async def _lock_conversations(tx: asyncpg.Connection, a: int, b: int) -> tuple[int, ...]:
-    """Locks all conversations that both are in, so that nobody leaves them meanwhile; the streams of those with nobody else in them."""
+async def _lock_conversations(tx: asyncpg.Connection, a: int, b: int) -> tuple[asyncpg.Record, ...]:
+    """Locks all conversations that both are in, so that nobody leaves them meanwhile; stream and space of those of the two alone."""
     spaces = [row["id"] for row in await tx.fetch(_LOCK, a, b)]
     if not spaces:
         return ()
     # In a statement of its own: only this one sees who left while the lock was waited for.
-    return tuple(row["id"] for row in await tx.fetch(_OF_TWO, spaces, a, b))
+    return tuple(await tx.fetch(_OF_TWO, spaces, a, b))
 
 
-async def _tell(tx: asyncpg.Connection, user: int, told: PersonBlocked, streams: tuple[int, ...], write_roles: int) -> Effect:
-    """One's own devices hear of it, and nobody else. The streams' versions move: who decided before (an edit) decides again."""
+async def _tell(
+    tx: asyncpg.Connection, user: int, told: PersonBlocked, conversations: tuple[asyncpg.Record, ...], write_roles: int
+) -> Effect:
+    """One's own devices hear of it, and of other people's nothing. The streams' versions move, so that who decided before (an edit) decides
+    again, and every gateway looks again: nobody types where nobody speaks."""
     inbox: int = await tx.fetchval("select inbox from accounts where id = $1", user)
+    streams = tuple(row["stream"] for row in conversations)
+    changed = tuple(authority_changed(row["space"], 0) for row in conversations)
     changes = tuple(StreamChange(stream, write_roles) for stream in streams)
-    return Effect((event(inbox, user, told),), bump=streams, changes=changes)
+    return Effect((event(inbox, user, told), *changed), bump=streams, changes=changes)

@@ -7,10 +7,10 @@ Invariant: a conversation that two people are in has no writers if, and only if,
 
 from __future__ import annotations
 
-from actors.storage import Fact
+from actors.storage import CONTROL_STREAM, Fact
 from proofs.simulation.rows import STAFF, Entered, Refused, Space, Stream, Tables
 from protocol.codes import Code
-from protocol.events import Joined, PersonBlocked, SlowModeSet
+from protocol.events import AuthorityChanged, Joined, PersonBlocked, SlowModeSet
 from protocol.operations import Block, OpenConversation, SetSlowMode, Unblock
 from protocol.values import Role, Roles, SpaceKind, StreamKind
 
@@ -57,13 +57,16 @@ def _set_block(tables: Tables, user: int, other: int, now: int, *, on: bool) -> 
     if ((user, other) in tables.blocks) is on:
         return 0, []
     (tables.blocks.add if on else tables.blocks.discard)((user, other))
+    told = [tables.append(tables.inboxes[user], user, now, PersonBlocked(other, on))]
     for space in tables.spaces.values():
         if space.kind is SpaceKind.CONVERSATION and set(space.members) == {user, other}:
-            before = [tables.streams[stream].write_roles for stream in space.streams]
+            stream = tables.streams[space.streams[0]]
+            before = stream.write_roles
             judge_writers(tables, space)
-            for stream, roles in zip(space.streams, before, strict=True):
-                tables.streams[stream].audience_version += tables.streams[stream].write_roles != roles
-    return 0, [tables.append(tables.inboxes[user], user, now, PersonBlocked(other, on))]
+            if stream.write_roles != before:
+                stream.audience_version += 1
+                told.append(tables.append(CONTROL_STREAM, 0, now, AuthorityChanged(space.id, 0)))
+    return 0, told
 
 
 def _open(tables: Tables, user: int, people: frozenset[int], now: int) -> tuple[int, list[Fact]]:

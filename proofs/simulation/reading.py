@@ -81,7 +81,8 @@ def read(tables: Tables, query: Reading) -> Result:
             if query.stream not in tables.streams:
                 return Denied(Code.NOT_FOUND)
             readers = frozenset(user for user in query.users if tables.may_read(query.stream, user))
-            return Audience(tables.streams[query.stream].audience_version, readers)
+            stream = tables.streams[query.stream]
+            return Audience(stream.audience_version, readers, stream.write_roles == 0)
         case ReadHeads():
             known = [tables.streams[s] for s in query.streams if s in tables.streams]
             return Heads(tuple(Head(s.id, len(s.log), s.audience_version) for s in known))
@@ -153,7 +154,7 @@ def _read_log(tables: Tables, query: ReadAfter | ReadBefore) -> Result:
         page.append(row)
     more = len(page) < len(rows)
     ordered = page if isinstance(query, ReadAfter) else page[::-1]
-    return Events(stream.space.id, len(stream.log), stream.audience_version, tuple(ordered), more)
+    return Events(stream.space.id, len(stream.log), stream.audience_version, tuple(ordered), more, stream.write_roles == 0)
 
 
 def _state(tables: Tables, space: Space, user: int) -> SpaceState:

@@ -114,6 +114,7 @@ def test_a_room_that_forgets_keeps_its_newest_messages_as_they_are(steps: list[S
             st.builds(e.SpaceLeft, st.integers(1, 3)),
             st.builds(e.ReadUpTo, st.integers(10, 33), st.integers(1, 9)),
             st.builds(e.Invited, st.integers(1, 3), st.just("a space"), st.sampled_from(Role), st.integers(1, 3)),
+            st.builds(e.PersonBlocked, st.integers(1, 3), st.booleans()),
             st.integers(1, 3).map(
                 lambda space: e.SpaceEntered(
                     space, SpaceKind.COMMUNITY, f"space {space}", Role.LEARNER, (e.StreamInfo(space * 10, StreamKind.CHANNEL, "general"),)
@@ -133,6 +134,7 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
         spaces: dict[int, str] = {}
         read: dict[int, int] = {}
         invited: dict[int, Invitation] = {}
+        blocked: set[int] = set()
         for body in bodies[:upto]:
             match body:
                 case e.SpaceEntered(space=space, name=name):
@@ -145,6 +147,11 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
                         read.pop(space * 10, None)
                 case e.ReadUpTo(stream, seq):
                     read[stream] = max(seq, read.get(stream, 0))
+                case e.PersonBlocked(user, True):
+                    blocked.add(user)
+                    invited = {space: invitation for space, invitation in invited.items() if invitation.by != user}
+                case e.PersonBlocked(user, False):
+                    blocked.discard(user)
                 case _:
                     pass
         return Spaces(
@@ -161,6 +168,7 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
                 for space, name in spaces.items()
             ),
             tuple(reversed(invited.values())),
+            tuple(sorted(blocked)),
         )
 
     def visible(desk: Desk) -> tuple[object, ...]:
@@ -173,6 +181,7 @@ def test_an_overview_and_the_inbox_after_it_are_a_fresh_overview(bodies: list[e.
     fresh = Desk.from_overview(overview(len(bodies)))
     assert visible(desk)[:2] == visible(fresh)[:2]
     assert desk.invitations == fresh.invitations
+    assert desk.blocked == fresh.blocked
 
 
 def test_an_event_that_is_not_the_next_is_never_folded_in() -> None:
