@@ -29,7 +29,7 @@ _IN_SPACE: Final = (
     "select m.role, s.kind, custom_permissions(m.user_id, m.space_id) from members m join spaces s on s.id = m.space_id"
     " join accounts a on a.id = m.user_id and a.disabled_at is null where m.space_id = $1 and m.user_id = $2"
 )
-_ON_PLATFORM: Final = "select custom_permissions(a.id, null) from accounts a where a.id = $1 and a.disabled_at is null"
+_ON_PLATFORM: Final = "select custom_permissions(a.id, null), a.kind from accounts a where a.id = $1 and a.disabled_at is null"
 
 
 async def allowed(tx: asyncpg.Connection, user: int, permission: Permission, space: int | None) -> bool:
@@ -40,8 +40,11 @@ async def allowed(tx: asyncpg.Connection, user: int, permission: Permission, spa
 async def held(tx: asyncpg.Connection, user: int, space: int | None) -> int:
     """All that `user` may do in `space` (None: on the platform), as the sum of 2^permission. 0: nothing."""
     if space is None:
-        given = await tx.fetchval(_ON_PLATFORM, user)
-        return 0 if given is None else _EVERYBODY | given
+        given = await tx.fetchrow(_ON_PLATFORM, user)
+        if given is None:
+            return 0
+        # A service has what it was given, and not what everybody has.
+        return int(given[0]) | (0 if given[1] else _EVERYBODY)
     row = await tx.fetchrow(_IN_SPACE, space, user)
     return 0 if row is None else add_up(Role(row[0]), SpaceKind(row[1]), row[2])
 

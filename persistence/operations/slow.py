@@ -17,6 +17,7 @@ from actors.storage import Entry, Fact, Refusal
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
 from persistence.operations import (
+from persistence.operations.services import keep_home
     blocks,
     communities,
     conflicts,
@@ -98,9 +99,9 @@ async def carry_out(tx: asyncpg.Connection, entry: Entry) -> Outcome:
     assert admitted is not None
     if not admitted["admitted"]:
         return Outcome(Code(admitted["code"]), admitted["value"], admitted["detail"] or "", admitted["replayed"])
-    verdict = await _decide(tx, entry)
+    verdict = await keep_home(tx, entry) or await _decide(tx, entry)
     if isinstance(verdict, Effect) and verdict.deeds:
-        await record(tx, *verdict.deeds)
+        await record(tx, *verdict.deeds, device=entry.device)
     facts, value = await finish(tx, entry, verdict)
     if isinstance(verdict, Refuse):
         return Outcome(verdict.code, 0, verdict.detail)
