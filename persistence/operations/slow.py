@@ -17,7 +17,6 @@ from actors.storage import Entry, Fact, Refusal
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
 from persistence.operations import (
-from persistence.operations.services import keep_home
     blocks,
     communities,
     conflicts,
@@ -32,6 +31,7 @@ from persistence.operations.services import keep_home
     trust,
     unapplied,
 )
+from persistence.operations.services import keep_home
 from protocol.codes import Code
 from protocol.operations import (
     Block,
