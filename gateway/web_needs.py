@@ -18,6 +18,7 @@ from quart_trio import QuartTrio
 from actors.accounts import Claims
 from gateway.problems import Problem
 from gateway.web_services import Services
+from gateway.web_step_up import require_step_up
 from protocol.codes import Code
 from protocol.permissions import Needs, Permission, Scope
 
@@ -51,10 +52,15 @@ def declared(app: QuartTrio) -> dict[str, Needs]:
 
 
 async def require(services: Services, claims: Claims, wanted: Needs, space: int = 0) -> None:
-    """Goes on if whoever asks may; `space` where it is about one. Raises `Problem` (`FORBIDDEN`; `NOT_FOUND` for who is no member),
-    `StorageError`."""
-    if wanted.scope not in (Scope.SPACE, Scope.PLATFORM):
-        return
+    """Goes on if whoever asks may, and has proven who they are where that is needed; `space` where it is about one. Raises `Problem`
+    (`FORBIDDEN`; `NOT_FOUND` for who is no member; `STEP_UP`), `StorageError`."""
+    if wanted.scope in (Scope.SPACE, Scope.PLATFORM):
+        await _require_permission(services, claims, wanted, space)
+    if wanted.step_up:
+        await require_step_up(services, claims)
+
+
+async def _require_permission(services: Services, claims: Claims, wanted: Needs, space: int) -> None:
     assert wanted.permission is not None and (wanted.scope is Scope.PLATFORM or space), wanted
     where = space if wanted.scope is Scope.SPACE else None
     authority = services.authority
@@ -62,4 +68,4 @@ async def require(services: Services, claims: Claims, wanted: Needs, space: int 
         return
     if where is not None and not await authority.allowed(claims.user, Permission.READ, where):
         raise Problem(Code.NOT_FOUND, "there is no such community, or you are not a member of it")
-    raise Problem(Code.FORBIDDEN, f"this needs the permission {wanted.permission.name.lower()}")
+    raise Problem(Code.FORBIDDEN, f"this needs the permission {wanted.permission.name}")

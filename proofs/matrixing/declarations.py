@@ -1,0 +1,84 @@
+"""Everything that declares what it needs, and where a sample of it is missing.
+
+Operation, Command ─vars─▶ needs          create_app(anything) ─▶ url_map ─▶ needs by endpoint
+                                ╰─▶ holes(): what declares nothing, or has no sample
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final, get_args
+
+import msgspec
+
+from gateway.web import create_app
+from gateway.web_needs import declared
+from gateway.web_services import Services
+from proofs.matrixing.site import COMMANDS, OPERATIONS, ROUTES
+from protocol.frames import AnyCommand
+from protocol.operations import AnyOperation
+from protocol.permissions import Needs
+
+SAMPLES: Final = ("operation_samples", "command_samples", "route_samples")
+
+
+class _Anything:
+    """Stands for a port of an application that is only looked at."""
+
+    def __getattr__(self, name: str) -> _Anything:
+        return self
+
+    def __call__(self, *arguments: object, **named: object) -> _Anything:
+        return self
+
+
+@cache
+def route_needs() -> dict[str, Needs | None]:
+    """What every route of the whole application declares, by endpoint; None: nothing."""
+    given: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Services):
+        # A part that an installation may leave out is looked at, too.
+        if field.required or field.default is None:
+            given[field.name] = _Anything()
+    app = create_app(Services(**given))
+    found = declared(app)
+    return {rule.endpoint: found.get(rule.endpoint) for rule in app.url_map.iter_rules()}
+
+
+def load_samples() -> None:
+    """Registers every sample."""
+    for name in SAMPLES:
+        importlib.import_module(f"proofs.matrixing.{name}")
+
+
+def holes() -> list[str]:
+    """What the matrix would leave out, in words; and samples of what is no more."""
+    load_samples()
+    return sorted(
+        [
+            *_struct_holes("operation", get_args(AnyOperation), OPERATIONS),
+            *_struct_holes("command", get_args(AnyCommand), COMMANDS),
+            *_route_holes(),
+        ]
+    )
+
+
+def _struct_holes(what: str, kinds: tuple[type, ...], samples: Any) -> Iterator[str]:
+    for kind in kinds:
+        if not isinstance(vars(kind).get("needs"), Needs):
+            yield f"{what} {kind.__name__} does not declare what it needs"
+        if kind not in samples:
+            yield f"{what} {kind.__name__} has no sample"
+    yield from (f"{what} {kind.__name__} has a sample and is no more" for kind in samples.keys() - set(kinds))
+
+
+def _route_holes() -> Iterator[str]:
+    routes = route_needs()
+    for endpoint, needs in routes.items():
+        if needs is None:
+            yield f"route {endpoint} does not declare what it needs"
+        if endpoint not in ROUTES:
+            yield f"route {endpoint} has no sample"
+    yield from (f"route {endpoint} has a sample and is no more" for endpoint in ROUTES.keys() - routes.keys())

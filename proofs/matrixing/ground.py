@@ -1,0 +1,214 @@
+"""What the matrix is played on: people and communities, put into the database of a server that runs.
+
+    Ground ─person(standing)─▶ Actor (account, device, session, token)
+           ─settle(owner)────▶ Place (a closed community, with everything that a command may name)
+
+Accounts, sessions and given roles are written as rows, because how they come to be is tried elsewhere; what commands are about (messages,
+conflicts, what was refused) is written where it is needed, so that every cell finds it fresh.
+
+Invariant: nothing that a command under test decides is decided here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Final
+
+import asyncpg
+from argon2 import PasswordHasher
+from msgspec import Struct
+
+from gateway.tokens import KeySet
+from persistence.bridge import Bridge
+from proofs.matrixing.standing import Manner, Standing
+from protocol.codec import encode
+from protocol.entities import Entity, write_fields
+from protocol.events import Said
+from protocol.operations import Change
+from protocol.permissions import mask
+from protocol.values import Role
+
+DEADLINE_S: Final = 30.0
+SESSION_S: Final = 86_400
+PASSWORD: Final = "correct-horse-of-the-matrix-27"
+"""Everybody's."""
+ROUNDS: Final = 1
+MEMORY_KIB: Final = 8_192
+"""What the server is told to hash with: hashing is tried elsewhere."""
+
+
+class Login(Struct, frozen=True):
+    """One device with a session, and the token that says so."""
+
+    user: int
+    device: int
+    session: int
+    token: str
+
+
+class Actor(Struct, frozen=True):
+    """Somebody who asks."""
+
+    standing: Standing
+    user: int
+    name: str
+    login: Login
+
+
+class Place(Struct, frozen=True):
+    """A closed community and what is in it. `owner` wrote what is there; the others are there to be acted on."""
+
+    space: int
+    own: int
+    channel: int
+    other_channel: int
+    board: int
+    library: int
+    exit: int
+    """Another community of the same owner's, for who leaves."""
+    square: int
+    """A community that is open to all; of a foreign place, one that is not."""
+    message: int
+    """A message of the owner's in the channel."""
+    name: str
+    """The owner's, by which accounts are found."""
+    owner: Login
+    victim: Login
+    pupil: Login
+    writer: Login
+    refused: Login
+    """A learner who wrote content and was not let."""
+    stranger: Login
+    """Somebody who is no member."""
+
+
+class Ground:
+    """The database under the server."""
+
+    def __init__(self, bridge: Bridge, keys: KeySet, strange_keys: KeySet) -> None:
+        self.bridge = bridge
+        self._keys = keys
+        self._count = itertools.count(1)
+        self._password_hash = PasswordHasher(ROUNDS, MEMORY_KIB, 1).hash(PASSWORD)
+        self.nobody = Login(2**40, 2**40, 2**40, strange_keys.issue(2**40, 2**40, 2**40, time.time())[0])
+
+    async def rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """What a statement returns, as its own transaction."""
+
+        async def work(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+            found: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return found
+
+        return await self.bridge.run(work, deadline_s=DEADLINE_S)
+
+    async def value(self, sql: str, *arguments: object) -> int:
+        """The one number that a statement returns."""
+        found: int = (await self.rows(sql, *arguments))[0][0]
+        return found
+
+    def word(self) -> str:
+        """A name that nothing has yet."""
+        return f"matrix{next(self._count)}"
+
+    async def account(self, name: str = "") -> Login:
+        """Somebody new, trusted with everything that trust opens, with a device and a session."""
+        user = await self.value("select user_id from create_account($1, $2, $3)", name or self.word(), "Somebody", self._password_hash)
+        await self.rows("update accounts set trust = 1, email = name || '@example.org', email_verified_at = now() where id = $1", user)
+        return await self.log_in(user)
+
+    async def log_in(self, user: int, *, proven: bool = True) -> Login:
+        """One more device and session of theirs. `proven`: they have just shown who they are."""
+        [row] = await self.rows(_LOG_IN, user, SESSION_S, proven)
+        return Login(user, row["device_id"], row["id"], self._keys.issue(user, row["device_id"], row["id"], time.time())[0])
+
+    async def revoke(self, login: Login) -> None:
+        """Ends a session, as the server would."""
+        await self.rows("update sessions set revoked_at = now() where id = $1", login.session)
+        await self.rows("update devices set generation = generation + 1 where id = $1", login.device)
+
+    async def person(self, standing: Standing, home: Place) -> Actor:
+        """Somebody of this standing, to `home`. Who is to be removed is a member yet."""
+        if standing.manner is Manner.NOBODY:
+            return Actor(standing, self.nobody.user, "nobody", self.nobody)
+        name = self.word()
+        login = await self.account(name)
+        if standing.manner is not Manner.STRANGER:
+            await self.admit(home.space, login.user, standing.role)
+        if standing.custom:
+            await self.give(home.space, login.user, mask(standing.custom))
+        if standing.platform:
+            await self.give(None, login.user, mask(standing.platform))
+        if standing.manner is Manner.STALE:
+            login = await self.log_in(login.user, proven=False)
+        return Actor(standing, login.user, name, login)
+
+    async def fresh(self, actor: Actor) -> Login:
+        """A session of theirs that a command may end; of whose session is over, one that is over too."""
+        if actor.standing.manner is Manner.NOBODY:
+            return self.nobody
+        login = await self.log_in(actor.user, proven=actor.standing.manner is not Manner.STALE)
+        if actor.standing.manner is Manner.REVOKED:
+            await self.revoke(login)
+        return login
+
+    async def admit(self, space: int, user: int, role: Role) -> None:
+        """Makes somebody a member, if they are none."""
+        await self.rows("insert into members (space_id, user_id, role) values ($1, $2, $3) on conflict do nothing", space, user, role)
+
+    async def give(self, space: int | None, user: int, permissions: int) -> int:
+        """Makes a custom role of these permissions and gives it; the role."""
+        return await self.value(_GIVE, space, self.word(), permissions, user)
+
+    async def next_key(self) -> int:
+        """A record's key that nothing has yet."""
+        return next(self._count)
+
+    async def refuse(self, place: Place) -> int:
+        """Another change of content that was refused and is kept."""
+        section = Change(place.library, Entity.CONTENT, await self.next_key(), int(time.time()), write_fields({1: "title"}))
+        return await self.value(_REFUSED, place.space, place.refused.user, place.refused.device, encode(section))
+
+    async def role(self, space: int) -> int:
+        """A custom role that gives nothing and that nobody has."""
+        return await self.value(
+            "insert into roles (space_id, name, permissions, created_by) values ($1, $2, 0, 0) returning id", space, self.word()
+        )
+
+    async def message(self, stream: int, author: int) -> int:
+        """One more message of somebody's in a stream; its number."""
+        return await self.value(_MESSAGE, stream, author, encode(Said("something that was said")), int(time.time()))
+
+    async def stream(self, space: int, kind: int) -> int:
+        """The first stream of this kind in a space."""
+        return await self.value("select min(id) from streams where space_id = $1 and kind = $2", space, kind)
+
+    async def enrolled(self, space: int, user: int, kind: int) -> int:
+        """A stream of what a member has of their own in a community."""
+        return await self.value(
+            "select t.id from spaces s join streams t on t.space_id = s.id and t.kind = $3"
+            " where s.pair_key = 'enrolment:' || $1::bigint || ':' || $2::bigint",
+            space,
+            user,
+            kind,
+        )
+
+    async def personal(self, user: int, kind: int) -> int:
+        """A stream of somebody's own space."""
+        return await self.value(
+            "select t.id from accounts a join streams t on t.space_id = a.personal_space and t.kind = $2 where a.id = $1", user, kind
+        )
+
+
+_LOG_IN: Final = """
+with device as (insert into devices (user_id, name) values ($1, 'matrix') returning id)
+insert into sessions (user_id, device_id, expires_at, proven_at)
+select $1, id, now() + make_interval(secs => $2), case when $3 then now() else 'epoch' end from device returning id, device_id"""
+_GIVE: Final = """
+with made as (insert into roles (space_id, name, permissions, created_by) values ($1, $2, $3, 0) returning id)
+insert into user_roles (user_id, role_id, space_id, given_by) select $4, id, $1, 0 from made returning role_id"""
+_REFUSED: Final = """
+insert into sync_queue (space_id, user_id, device_id, number, code, operation) values ($1, $2, $3, 1, 16, $4) returning id"""
+_MESSAGE: Final = """
+with moved as (update streams set head = head + 1 where id = $1 returning head)
+insert into log (stream_id, seq, kind, author, at, body) select $1, head, 1, $2, $4, $3 from moved returning seq"""
