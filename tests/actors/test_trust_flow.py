@@ -136,6 +136,18 @@ def test_people_whom_no_seed_vouches_for_have_at_most_twice_what_comes_in(change
     assert sum(standing(web, user) for user in ring) <= 2 * inflow
 
 
+@settings(max_examples=100, deadline=None)
+@given(CHANGES, st.sets(PEOPLE, min_size=1))
+def test_whoever_gets_a_word_more_from_a_stranger_loses_nothing(changes: list[Change], endorsed: set[int]) -> None:
+    """Nor does anybody else: the words of whom nobody vouches for move nobody, up or down."""
+    web = Web()
+    carry_out(web, changes)
+    settle_all(web, DAY)
+    for user in endorsed:
+        web.add(Word(99, user, 1, DAY))
+    assert settle_all(web, DAY) == set()
+
+
 @pytest.mark.parametrize("size", [2, 3, 10, 60])
 def test_a_ring_alone_gains_nothing_whatever_its_size(size: int) -> None:
     web = Web()

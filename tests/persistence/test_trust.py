@@ -6,8 +6,11 @@ import random
 from functools import partial
 
 import asyncpg
+import msgspec
 import pytest
 
+from actors.device import make_entry
+from actors.messages import Submit
 from actors.storage import CONTROL_STREAM, Attach, Attached
 from actors.trust import ADDRESS, START, FactKind, TrustEvent
 from actors.trust_flow import LEVELS, WORD_MAX
@@ -21,9 +24,11 @@ from persistence.trust_book import PostgresTrust, name_seed, unname_seed
 from persistence.trust_settling import Counted, TrustPass, settle_until_done
 from protocol import codec
 from protocol.codes import Code
+from protocol.entities import Entity, write_fields
 from protocol.events import TrustChanged
-from protocol.operations import Endorse, Join, Leave, WithdrawEndorsement
-from tests.persistence.world import Person, World, world
+from protocol.operations import Change, Endorse, Join, Leave, Release, WithdrawEndorsement
+from protocol.values import StreamKind
+from tests.persistence.world import Person, World, ask, world
 
 
 async def crowd(w: World, *names: str) -> tuple[int, list[Person]]:
@@ -257,3 +262,20 @@ async def test_joining_and_waiting_needs_no_trust(bridge: Bridge) -> None:
         newcomer = await w.person("newcomer")
         await w.ok(newcomer, Join(space))
         assert await trust_of(w, newcomer) == START >= Thresholds().communities
+
+
+async def test_what_was_refused_for_want_of_trust_is_kept_and_let_through_by_somebody_else_alone(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        space, (owner, ann) = await crowd(w, "owner", "ann")
+        [board] = await w.column("select id from streams where space_id = $1 and kind = $2", space, StreamKind.BOARD)
+        change = codec.encode(Change(board, Entity.ACTION, 7, 1_700_000_000, write_fields({1: "https://spam.example"})))
+        entry = make_entry(ann.user, ann.device, ann.generation, Submit(1, 1, change), START, Thresholds())
+        decided = await ask(w.journal, entry)
+        assert decided.code is Code.TRUST and decided.detail.startswith("links: ")
+        assert await ask(w.journal, entry) == msgspec.structs.replace(decided, replayed=True)
+        ann.number = 1
+        [item] = await w.column("select id from sync_queue where user_id = $1 and closed_at is null", ann.user)
+        assert (await w.ask(ann, Release(item))).code is Code.TRUST
+        assert not await w.rows("select from records where stream_id = $1", board)
+        await w.ok(owner, Release(item))
+        assert await w.rows("select from records where stream_id = $1", board)
