@@ -183,6 +183,22 @@ Some streams hold **records** and nothing else: progress, answers, a profile, dr
   the answer is a message that begins with `Welcome`. A `Follow` brings what fits, and `Followed` is never live.
 """
 
+PEOPLE: Final = """\
+* **Blocks.** `Block` and `Unblock` are mutations, and may be written offline. While one of two people blocks the other, neither writes in a
+  conversation of the two, opens one with the other (nor does anybody for them), mentions or invites the other: `BLOCKED`, or it does not
+  arrive. Both are told the same words, and neither is told who blocks. `Spaces.blocked` and `PersonBlocked` in the inbox keep all of one's
+  devices in step; hide what those people say where you show it. What both read in communities and larger conversations stays.
+* **Reports.** `ReportMessage` and `ReportPerson` go to the staff of the community, or to the platform's reviewers where there is none or
+  where it is about staff. `Reports` lists one's own, or those that one may decide; `DecideReport` decides all that are about the same.
+  Those who decide follow their review stream (`REVIEW`): `Reported`, `ReportDecided`. Nothing ever says who reported, and what was reported is
+  shown as it was although its author took it back. Author and reporter are told by a notice.
+* **Slow mode.** `StreamState.slow_s` and `SlowModeSet` say how many seconds lie at least between two messages of one learner in a channel.
+  Do not let people send before; a message that comes too soon is refused with `SLOWED` and `wait_ms`, and consumed its number.
+* **How much one account may ask for** of some things (searches, pages, reports, invitations, conversations, communities, reactions) is
+  counted over all its devices. A request beyond it is `Failed` with `RATE`, a mutation `Refused` with `SLOWED`; both with `wait_ms`. A new
+  mutation, after that time, asks again.
+"""
+
 EPOCH: Final = """\
 `Welcome.epoch` names one history of the database. It changes when the database was restored from a backup or failed over with a
 loss. When it differs from the epoch that the client stored with its cursors, then the numbers of that history mean nothing any

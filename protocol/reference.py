@@ -72,6 +72,8 @@ def render() -> str:
         guide.MUTATIONS,
         "## Records",
         guide.RECORDS.format_map(words),
+        "## People",
+        guide.PEOPLE,
         "## Epoch",
         guide.EPOCH,
         "## Heartbeat",
@@ -118,7 +120,7 @@ def render() -> str:
 
 def _contents() -> str:
     titles = (
-        "Transport · Tokens · Messages and frames · The life of a session · Streams and cursors · Mutations · Records · Epoch · "
+        "Transport · Tokens · Messages and frames · The life of a session · Streams and cursors · Mutations · Records · People · Epoch · "
         "Heartbeat · Flow · Ends and returns · Tickets · Growing · Writing a client · Codes · Limits · Values · Enumerations · "
         "Permissions · Commands · Operations · Frames · Event bodies · Parts"
     )

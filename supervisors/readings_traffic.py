@@ -184,4 +184,13 @@ def _web(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_passwords_hashed", "Passwords hashed or compared.", "counter", lambda: passwords.done),
         Metric("educonnect_passwords_refused", "Log-ins turned away because too many waited.", "counter", lambda: passwords.refused),
         Metric("educonnect_passwords_waiting", "Log-ins that wait for a hash.", "gauge", lambda: passwords.waiting),
+        Metric("educonnect_quota_refusals", "Times an account had asked for enough of something.", "counter", lambda: node.limits.refused),
+        Metric("educonnect_quota_alone", "Let through and not counted with the other gateways.", "counter", lambda: node.limits.alone),
+        Metric("educonnect_second_factors_right", "Second factors that were right.", "counter", lambda: node.multi_factor.right),
+        Metric(
+            "educonnect_second_factors_refused",
+            "Second factors that were wrong, late or had to wait.",
+            "counter",
+            lambda: node.multi_factor.wrong,
+        ),
     )

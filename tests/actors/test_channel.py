@@ -492,6 +492,18 @@ def test_typing_is_passed_on_at_most_every_two_seconds() -> None:
     assert len(reader.hear()) == 2
 
 
+def test_nobody_types_where_nobody_speaks_until_somebody_may_again() -> None:
+    stage = Stage()
+    typist, reader = follower(stage, 1, 11), follower(stage, 2, 12)
+    for version, silent in ((1, True), (2, False)):
+        hear(stage, version, version=version)
+        stage.answer(CheckAudience, Audience(version, frozenset({1, 2}), silent))
+        reader.hear()
+        stage.wait(5.0)
+        typist.say(Typing(STREAM))
+        assert reader.hear() == ([] if silent else [IsTyping(STREAM, 1)])
+
+
 def test_what_is_ephemeral_is_dropped_where_there_is_no_room() -> None:
     stage = Stage()
     line = follower(stage)
