@@ -248,6 +248,11 @@ class Authenticators(Protocol):
         """Of the key that seals now."""
         ...
 
+    @property
+    def older_keys(self) -> tuple[str, ...]:
+        """Of the keys that open what they sealed before."""
+        ...
+
     def reseal(self, user: int, sealed: bytes) -> bytes | None:
         """The same secret, sealed with the key that seals now; None where it cannot be opened: its key has gone."""
         ...

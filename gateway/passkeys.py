@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-import structlog
 from msgspec import Meta, Struct
 from webauthn import (
     generate_authentication_options,
@@ -38,8 +37,6 @@ from webauthn.helpers.structs import (
 )
 
 from actors.mfa import Challenge, Descriptor, PasskeyHeld, PasskeyMade, PasskeyOffer, PasskeyUse
-
-log = structlog.get_logger("passkeys")
 
 CREDENTIAL_BYTES_MAX: Final = 1023
 """WebAuthn, 4: the longest that a credential id may be."""
@@ -124,8 +121,7 @@ class PasskeyReader:
                 credential_current_sign_count=0,
                 require_user_verification=alone,
             )
-        except _NOT_OURS as error:
-            log.info("passkey_refused", why=type(error).__name__)
+        except _NOT_OURS:
             return None
         if (found.credential_device_type is CredentialDeviceType.MULTI_DEVICE) != held.backup_eligible:
             return None
@@ -143,8 +139,7 @@ class PasskeyReader:
                 expected_rp_id=self.party.id,
                 expected_origin=list(self.party.origins),
             )
-        except _NOT_OURS as error:
-            log.info("passkey_refused", why=type(error).__name__)
+        except _NOT_OURS:
             return None
         if not 0 < len(found.credential_id) <= CREDENTIAL_BYTES_MAX or len(found.credential_public_key) > PUBLIC_KEY_BYTES_MAX:
             return None

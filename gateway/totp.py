@@ -41,6 +41,10 @@ class TotpReader:
     def key_name(self) -> str:
         return self._seals.name
 
+    @property
+    def older_keys(self) -> tuple[str, ...]:
+        return tuple(name for name in self._seals.names if name != self._seals.name)
+
     def make(self, user: int) -> tuple[str, bytes]:
         raw = self._random_bytes(SECRET_BYTES)
         return base64.b32encode(raw).decode(), self._seals.seal(raw, _about(user))

@@ -190,6 +190,9 @@ async def warn(tx: asyncpg.Connection, user: int, words: str, subject: int = 0) 
     await notify(tx, Notice(user, NoticeKind.SECURITY, actor=user, subject=subject, words=words))
 
 
+SEALED: Final = "SELECT sealed_by, count(*) FROM mfa_totp GROUP BY sealed_by"
+"""How many secrets each key sealed: what an operator asks before a key leaves the file."""
+
 _LISTED: Final = """
 SELECT 'totp' AS method, 0::bigint AS number, '' AS name, extract(epoch FROM confirmed_at)::bigint AS made,
        coalesce(extract(epoch FROM last_used_at), 0)::bigint, false

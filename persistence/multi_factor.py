@@ -203,7 +203,7 @@ class PostgresMultiFactor:
         """Seals up to `limit` secrets anew that an older key sealed, so that it may leave the key file; how many. For a job."""
 
         async def work(tx: asyncpg.Connection) -> int:
-            rows = await tx.fetch(_OLD_SEALS, self._authenticators.key_name, limit)
+            rows = await tx.fetch(_OLD_SEALS, list(self._authenticators.older_keys), limit)
             done = 0
             for row in rows:
                 sealed = self._authenticators.reseal(row["user_id"], row["sealed"])
@@ -260,7 +260,7 @@ SELECT extract(epoch FROM clock_timestamp() - proven_at)::float8 FROM sessions W
 """
 
 _OLD_SEALS: Final = """
-SELECT user_id, sealed FROM mfa_totp WHERE sealed_by < $1 OR sealed_by > $1 ORDER BY sealed_by LIMIT $2 FOR UPDATE SKIP LOCKED
+SELECT user_id, sealed FROM mfa_totp WHERE sealed_by = ANY ($1) LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 
 _RESEAL: Final = "UPDATE mfa_totp SET sealed = $2, sealed_by = $3 WHERE user_id = $1"

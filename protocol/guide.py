@@ -38,6 +38,7 @@ A `Hello` carries an access token, which comes over HTTP, as JSON, at the same a
 
     POST /api/v1/auth/register  {"name", "password", "display_name"?, "device_name"?}   201   a new account
     POST /api/v1/auth/login     {"name", "password", "device"?, "device_name"?}         200   a session
+    POST /api/v1/auth/mfa       {"challenge", "code" | "recovery_code" | "passkey"}     200   a session
     POST /api/v1/auth/refresh   {"refresh_token"}                                       200   the next pair of tokens
     POST /api/v1/auth/logout    with Authorization: Bearer ACCESS-TOKEN                 204   the session is over
     POST /api/v1/devices        {"name"?}, with Authorization: Bearer ACCESS-TOKEN      201   a session of a new device
@@ -48,6 +49,12 @@ Store refresh token, device and inbox durably; give the stored `device` when log
 their numbers. A refresh token is used once: its answer brings the next. Errors are `application/problem+json` with a `detail` for
 people, and `Retry-After` where waiting helps. Refresh ahead of the expiry, and put the new token on the live socket with
 `Refresh`; a socket whose token runs out ends with `TOKEN_EXPIRED`.
+
+Where an account has a second factor, the answer to `login` is `{"mfa": {"challenge", "methods", "expires_at", "passkey"?}}` and brings
+no token: show which of `methods` there are (`totp`, `passkey`, `recovery`), and send what the person gives to `/auth/mfa`. A passkey
+answers the options in `passkey`; `POST /api/v1/auth/passkeys/challenge` puts the same question to somebody who has not said who
+they are. `STEP_UP` (403) means that this person must prove themselves anew: `POST /api/v1/auth/step-up` with `password`, or with a
+factor where there is one, and then what was refused is asked for again.
 """
 
 FRAMING: Final = """\
@@ -190,8 +197,8 @@ PEOPLE: Final = """\
   devices in step; hide what those people say where you show it. What both read in communities and larger conversations stays.
 * **Reports.** `ReportMessage` and `ReportPerson` go to the staff of the community, or to the platform's reviewers where there is none or
   where it is about staff. `Reports` lists one's own, or those that one may decide; `DecideReport` decides all that are about the same.
-  Those who decide follow their review stream (`REVIEW`): `Reported`, `ReportDecided`. Nothing ever says who reported, and what was reported is
-  shown as it was although its author took it back. Author and reporter are told by a notice.
+  Those who decide follow their review stream (`REVIEW`): `Reported`, `ReportDecided`. Nothing ever says who reported, and what was
+  reported is shown as it was although its author took it back. Author and reporter are told by a notice.
 * **Slow mode.** `StreamState.slow_s` and `SlowModeSet` say how many seconds lie at least between two messages of one learner in a channel.
   Do not let people send before; a message that comes too soon is refused with `SLOWED` and `wait_ms`, and consumed its number.
 * **How much one account may ask for** of some things (searches, pages, reports, invitations, conversations, communities, reactions) is

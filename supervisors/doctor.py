@@ -17,7 +17,7 @@ import resource
 import ssl
 import stat
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -28,8 +28,11 @@ import redis
 import trio
 from msgspec import Struct
 
+from gateway.seals import DERIVED_BYTES, Seals
 from gateway.tokens import CLOCK_SKEW_S, KeySet, KeysRefused, load_pem
+from gateway.totp import PURPOSE
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.mfa_factors import SEALED
 from persistence.migrate import MigrationRefused, pending
 from persistence.outbox import GIVEN_UP
 from supervisors.settings import Settings
@@ -184,6 +187,20 @@ def judge_outbox(given_up: int) -> Finding:
     return Finding("outbox", "look", f"{given_up} inbox entries given up", advice)
 
 
+def judge_seals(sealed: Mapping[str, int], keys: Sequence[str]) -> Finding:
+    """Whether every authenticator app's secret can be read. `sealed`: how many by each key; `keys`: of the file, the sealing one first."""
+    lost = sum(count for name, count in sealed.items() if name not in keys)
+    waiting = sum(count for name, count in sealed.items() if name in keys[1:])
+    if lost:
+        advice = "put the missing key back into the key file, behind the first; until then those people need a recovery code or a passkey"
+        return Finding("sealed secrets", "bad", f"{lost} whose key is gone", advice)
+    if waiting:
+        return Finding(
+            "sealed secrets", "look", f"{waiting} under an older key", "keep that key in the file until the hourly job has done them"
+        )
+    return Finding("sealed secrets", "ok", "all under the first key")
+
+
 def judge_missing(faults: Iterable[Fault]) -> list[Finding]:
     """What `serve` needs and nobody set."""
     return [Finding(fault.name, "bad", "not set", f"set it: {fault.allowed}") for fault in faults]
@@ -202,6 +219,8 @@ async def examine(settings: Settings) -> list[Finding]:
         probes.append(("postgres", partial(_database, settings)))
         probes.append(("migrations", partial(_migrations, settings)))
         probes.append(("outbox", partial(_outbox, settings)))
+        if settings.tokens.key_file:
+            probes.append(("sealed secrets", partial(_sealed, settings)))
     if settings.database.replica_dsn:
         probes.append(("replica", partial(_replica, settings)))
     if settings.redis.url:
@@ -284,6 +303,24 @@ async def _outbox(settings: Settings) -> list[Finding]:
     if given_up.value is None:
         return [Finding("outbox", "look", "not there yet", "see the line about migrations")]
     return [judge_outbox(given_up.value)]
+
+
+async def _sealed(settings: Settings) -> list[Finding]:
+    async def work(connection: asyncpg.Connection) -> dict[str, int] | None:
+        if await connection.fetchval("SELECT to_regclass('mfa_totp') IS NULL"):
+            return None
+        return dict(await connection.fetch(SEALED))
+
+    try:
+        keys = Seals(KeySet(load_pem(Path(settings.tokens.key_file))).derive(PURPOSE, DERIVED_BYTES)).names
+    except KeysRefused:
+        return [Finding("sealed secrets", "look", "no key to compare with", "see the line about token keys")]
+    sealed = await outcome.acapture(_ask, settings.database.dsn.reveal(), settings.database.pooler, work)
+    if isinstance(sealed, outcome.Error):
+        return [_unreachable("sealed secrets", sealed.error, "see the line about postgres")]
+    if sealed.value is None:
+        return [Finding("sealed secrets", "look", "not there yet", "see the line about migrations")]
+    return [judge_seals(sealed.value, keys)]
 
 
 async def _migrations(settings: Settings) -> list[Finding]:

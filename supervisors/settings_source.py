@@ -229,6 +229,17 @@ def _check_origins(value: tuple[str, ...]) -> None:
         raise ValueError("a list of origins such as https://learn.example (no path), or *")
 
 
+def _check_passkey_origins(value: tuple[str, ...]) -> None:
+    # Browsers make passkeys only where nobody can listen in, or on the machine itself.
+    if not all(_ORIGIN.fullmatch(origin) and (origin.startswith("https://") or _is_local(origin)) for origin in value):
+        raise ValueError("a list of origins such as https://learn.example (no path); http only for localhost")
+
+
+def _is_local(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    return host == "localhost" or host.endswith(".localhost")
+
+
 def _check_networks(value: tuple[str, ...]) -> None:
     try:
         for network in value:
@@ -253,6 +264,7 @@ _SHAPES: Final[dict[str, Callable[[Any], None]]] = {
     "database.replica_dsn": _check_dsn,
     "redis.url": _check_redis,
     "listen.origins": _check_origins,
+    "mfa.origins": _check_passkey_origins,
     "proxy.networks": _check_networks,
     "traces.endpoint": _check_endpoint,
 }
@@ -272,6 +284,13 @@ def _contradictions(settings: Settings) -> Iterator[Fault]:
         yield Fault("gates.half_open_per_client_max", str(gates.half_open_per_client_max), f"at most half_open_max, {gates.half_open_max}")
     if (proxy.proxy_protocol or proxy.header) and not proxy.networks:
         yield Fault("proxy.networks", "empty", "the balancers' networks, since proxy_protocol or header is set")
+    mfa = settings.mfa
+    if bool(mfa.rp_id) != bool(mfa.origins):
+        yield Fault("mfa.rp_id and mfa.origins", "one without the other", "both, or neither")
+    for origin in mfa.origins:
+        host = urlsplit(origin).hostname or ""
+        if mfa.rp_id and host != mfa.rp_id and not host.endswith("." + mfa.rp_id):
+            yield Fault("mfa.origins", repr(origin), f"pages of rp_id, {mfa.rp_id}, or below it")
     if settings.drain.spread_s > settings.drain.grace_s:
         within = f"at most grace_s, {settings.drain.grace_s:g}, or clients would be cut off before their time to go"
         yield Fault("drain.spread_s", f"{settings.drain.spread_s:g}", within)

@@ -22,6 +22,7 @@ from supervisors.doctor import (
     judge_descriptors,
     judge_private_file,
     judge_redis,
+    judge_seals,
     render,
 )
 from supervisors.embedded_postgres import Postgres
@@ -190,3 +191,11 @@ async def test_a_pooler_needs_a_way_around_it_for_migrations() -> None:
     findings = await examine(Settings(database=Database(dsn=Secret("postgresql://nobody@/d?host=/nowhere"), pooler=True)))
     (finding,) = [finding for finding in findings if finding.subject == "migrations"]
     assert "database.direct_dsn" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("sealed", "verdict"),
+    [({}, "ok"), ({"new": 7}, "ok"), ({"new": 7, "old": 1}, "look"), ({"new": 7, "old": 1, "gone": 1}, "bad")],
+)
+def test_a_key_that_still_seals_something_is_missed_before_it_is_gone(sealed: dict[str, int], verdict: str) -> None:
+    assert judge_seals(sealed, ("new", "old")).verdict == verdict

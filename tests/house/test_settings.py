@@ -84,6 +84,8 @@ def test_variables_carry_lists_and_truths(tmp_path: Path) -> None:
         ("EDUCONNECT_DATABASE_POOLER", "perhaps", "true or false"),
         ("EDUCONNECT_LISTEN_HOST", "", "text that is not empty"),
         ("EDUCONNECT_LISTEN_ORIGINS", "https://a.example/path", "a list of origins such as https://learn.example (no path), or *"),
+        ("EDUCONNECT_MFA_ORIGINS", "http://a.example", "a list of origins such as https://learn.example (no path); http only for localhost"),
+        ("EDUCONNECT_MFA_ORIGINS", "*", "a list of origins such as https://learn.example (no path); http only for localhost"),
         ("EDUCONNECT_TRACES_ENDPOINT", "foo", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_TRACES_ENDPOINT", "ftp://x", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_TRACES_ENDPOINT", "http://:4318", "an http:// or https:// URL such as http://collector:4318"),
@@ -141,6 +143,9 @@ def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         {"EDUCONNECT_GATES_HALF_OPEN_MAX": "16"},
         {"EDUCONNECT_PROXY_PROXY_PROTOCOL": "true"},
         {"EDUCONNECT_DRAIN_SPREAD_S": "500"},
+        {"EDUCONNECT_MFA_RP_ID": "learn.example"},
+        {"EDUCONNECT_MFA_ORIGINS": "https://learn.example"},
+        {"EDUCONNECT_MFA_RP_ID": "learn.example", "EDUCONNECT_MFA_ORIGINS": "https://notlearn.example"},
     ],
     ids=lambda environ: next(iter(environ)),
 )
