@@ -48,6 +48,12 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     async def prepare(work: Work[Any]) -> None:
         await housekeeping.prepare_partitions()
 
+    async def reseal(work: Work[Any]) -> None:
+        total = 0
+        while sealed := await node.multi_factor.reseal():
+            total += sealed
+            work.report(total, 0, "secrets")
+
     async def settle_trust(work: Work[Any]) -> None:
         await settle_until_done(node.bridge)
 
@@ -72,6 +78,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
+        JobKind("mfa.reseal", Nothing, reseal, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         # What fails is due again by its subscription's own clock: the watch orders another.
@@ -88,6 +95,7 @@ def crons() -> tuple[Cron, ...]:
         Cron("retention", "sovereignty.retention", Nothing(), every_s=HOUR_S),
         Cron("ledger", "sovereignty.ledger", Nothing(), every_s=HOUR_S),
         Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
+        Cron("reseal", "mfa.reseal", Nothing(), every_s=HOUR_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
         Cron("settle", SETTLE, Settle(), every_s=30.0),
     )
