@@ -20,7 +20,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from actors.cell import Context, Ref
-from actors.limits import Limits, judge, wait_ms_of
+from actors.limits import Limits, judge, wait_ms_of, words_of
 from actors.link_port import Link
 from actors.messages import (
     AttachSocket,
@@ -290,8 +290,8 @@ class Device:
             self._taken_over(self.generation + 1)
         else:
             wait_ms = BUSY_WAIT_MS if message.code in (Code.BUSY, Code.UNAVAILABLE) else 0
-            wait_ms = wait_ms or wait_ms_of(message.code, message.value, self._ctx.wall())
-            self._settle(message.number, message.code, message.value, message.detail, wait_ms)
+            wait_ms = wait_ms or wait_ms_of(message, self._ctx.wall())
+            self._settle(message.number, message.code, message.value, words_of(message, wait_ms), wait_ms)
 
     def _settle(self, number: int, code: Code, value: int = 0, detail: str = "", wait_ms: int = 0) -> None:
         if self.holder is not None:

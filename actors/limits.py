@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.pace import Rate
-from actors.storage import Entry, Refusal
+from actors.storage import Decided, Entry, Refusal
 from protocol.codes import Code
 from protocol.frames import AnyCommand, History, Members, Reports, Search
 from protocol.operations import (
@@ -142,9 +142,16 @@ def judge(entry: Entry, limits: Limits, wall: float) -> Entry:
     return msgspec.structs.replace(entry, operation=Refusal(Code.SLOWED, detail, until_ms=int((wall + wait_s) * 1000) + 1))
 
 
-def wait_ms_of(code: Code, value: int, wall: float) -> int:
-    """How long to wait, in milliseconds, as a decided `SLOWED` says by when it may come again; 0 for everything else."""
-    return max(1, value - int(wall * 1000)) if code is Code.SLOWED else 0
+def wait_ms_of(decided: Decided, wall: float) -> int:
+    """How long to wait, in milliseconds, as a `SLOWED` says by when it may come again; 0 for everything else."""
+    return max(1, decided.value - int(wall * 1000)) if decided.code is Code.SLOWED else 0
+
+
+def words_of(decided: Decided, wait_ms: int) -> str:
+    """What is said of a decided mutation: its own words; a channel in slow mode has none."""
+    if decided.code is Code.SLOWED and not decided.detail:
+        return f"one message in a while here; wait {_words(wait_ms / 1000)}"
+    return decided.detail
 
 
 def _words(seconds: float) -> str:

@@ -36,6 +36,8 @@ from protocol.frames import (
     Ping,
     Pong,
     Refresh,
+    ReportPage,
+    Reports,
     Search,
     Spaces,
     Watch,
@@ -160,6 +162,12 @@ class Session(Recording):
     async def search(self, name: str) -> Person:
         """The account of exactly this name. Raises `RequestFailed` with `NOT_FOUND`."""
         return await self._ask(lambda id: Search(id, name), Person)
+
+    async def reports(
+        self, *, space: int = 0, platform: bool = False, after: int = 0, open_only: bool = True, limit: int = 20
+    ) -> ReportPage:
+        """One's own reports, or those that are decided in `space`, or by the platform's reviewers."""
+        return await self._ask(lambda id: Reports(id, after, space, platform, open_only, limit), ReportPage)
 
     async def watch(self, space: int, on: bool = True) -> None:
         """Turns presence of a space on or off; it stays on over reconnects."""

@@ -22,7 +22,7 @@ from actors import limits
 from actors.answers import Answers
 from actors.casting import cast_body
 from actors.device import BUSY_WAIT_MS, DeviceLimits, make_entry
-from actors.limits import REQUESTS, UNLIMITED, judge, wait_ms_of
+from actors.limits import REQUESTS, UNLIMITED, judge, wait_ms_of, words_of
 from actors.messages import Submit
 from actors.requests import RETRY_MS, AnyQuestion, answer, denied, question
 from actors.session import SessionLimits
@@ -201,8 +201,8 @@ class Visit:
             self._answers.done(number, decided.value)
         elif decided is not None:
             wait_ms = BUSY_WAIT_MS if decided.code in (Code.BUSY, Code.UNAVAILABLE) else 0
-            wait_ms = wait_ms or wait_ms_of(decided.code, decided.value, self._wall())
-            self._answers.say(Refused(number, decided.code, decided.detail, wait_ms))
+            wait_ms = wait_ms or wait_ms_of(decided, self._wall())
+            self._answers.say(Refused(number, decided.code, words_of(decided, wait_ms), wait_ms))
         elif refused is None:
             self._answers.say(Refused(number, Code.UNAVAILABLE, "not decided in time; ask again with the same number", RETRY_MS))
         if refused is not None and not self._over:

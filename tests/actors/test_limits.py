@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from actors.device import digest_of
-from actors.limits import OPERATIONS, REQUESTS, UNLIMITED, Quota, Quotas, judge, wait_ms_of
+from actors.limits import OPERATIONS, REQUESTS, UNLIMITED, Quota, Quotas, judge, wait_ms_of, words_of
 from actors.pace import Rate
 from actors.session import SessionLimits
-from actors.storage import Entry, FindPerson, Refusal
+from actors.storage import Decided, Entry, FindPerson, Refusal
 from protocol.codec import encode
 from protocol.codes import TABLE, Code, Retry
 from protocol.frames import Failed, History, Refused, Search
@@ -64,10 +64,13 @@ def test_one_too_many_becomes_its_refusal_under_the_same_number_and_digest() -> 
 
 
 def test_how_long_to_wait_shrinks_as_time_goes_by() -> None:
-    assert wait_ms_of(Code.SLOWED, 1_090_000, 1000.0) == 90_000
-    assert wait_ms_of(Code.SLOWED, 1_090_000, 1080.0) == 10_000
-    assert wait_ms_of(Code.SLOWED, 1_090_000, 2000.0) == 1
-    assert wait_ms_of(Code.OK, 1_090_000, 1000.0) == 0
+    slowed = Decided(7, Code.SLOWED, 1_090_000)
+    assert wait_ms_of(slowed, 1000.0) == 90_000
+    assert wait_ms_of(slowed, 1080.0) == 10_000
+    assert wait_ms_of(slowed, 2000.0) == 1
+    assert wait_ms_of(Decided(7, Code.OK, 1_090_000), 1000.0) == 0
+    assert words_of(slowed, 90_000) == "one message in a while here; wait 91 s"
+    assert words_of(Decided(7, Code.SLOWED, 1, "too many"), 1) == "too many"
 
 
 def test_a_long_wait_is_told_in_minutes() -> None:
