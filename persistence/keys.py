@@ -148,7 +148,13 @@ class PostgresKeys:
             # An empty hash compares with no password.
             made: int = await tx.fetchval("select user_id from create_account($1, $2, '')", name, display_name)
             created_at: int = await tx.fetchval(
-                "update accounts set kind = 1, owner_space = $2 where id = $1 returning extract(epoch from created_at)::bigint", made, space
+                # It is trusted as far as whoever makes it; the platform's own, wholly. Nobody vouches for a service.
+                "update accounts a set kind = 1, owner_space = $2,"
+                " trust = case when $2::bigint is null then 1 else (select m.trust from accounts m where m.id = $3) end"
+                " where a.id = $1 returning extract(epoch from created_at)::bigint",
+                made,
+                space,
+                claims.user,
             )
             await record(tx, Deed(claims.user, "service_made", space, made, caller.address, {"role": int(role) if space else 0}))
             info = ServiceInfo(made, name, display_name, created_at, False)

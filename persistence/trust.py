@@ -82,12 +82,13 @@ async def read_standing(tx: asyncpg.Connection, users: Collection[int]) -> dict[
 
 
 async def read_histories(tx: asyncpg.Connection, users: Collection[int]) -> dict[int, History]:
-    """All that these people's scores are made of; whose account is gone is left out."""
+    """All that these people's scores are made of. Left out is who is no person: whose account is gone, and services, which are trusted as
+    far as whoever made them."""
     asked = list(users)
     facts = await read_facts(tx, asked)
     rows = await tx.fetch(
         "select a.id, floor(extract(epoch from a.created_at) / 86400)::integer, a.email_verified_at is not null,"
-        " coalesce(t.levels[$2], 0) from accounts a left join trust_standings t on t.user_id = a.id where a.id = any($1)",
+        " coalesce(t.levels[$2], 0) from accounts a left join trust_standings t on t.user_id = a.id where a.id = any($1) and a.kind = 0",
         asked,
         LEVELS,
     )

@@ -253,5 +253,5 @@ _ALL_FACTS: Final = (
     " from trust_events e where kind = any($1)) f where n <= $2"
 )
 _ALL_ACCOUNTS: Final = (
-    "select id, floor(extract(epoch from created_at) / 86400)::integer, email_verified_at is not null, trust from accounts"
+    "select id, floor(extract(epoch from created_at) / 86400)::integer, email_verified_at is not null, trust from accounts where kind = 0"
 )

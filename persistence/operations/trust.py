@@ -37,7 +37,8 @@ STANDING_MAX: Final = 200
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('vouching:' || $1::bigint, 0))"
 _PLACE: Final = (
     "select s.kind, exists (select from members m where m.space_id = s.id and m.user_id = $2) as here,"
-    " exists (select from members m where m.space_id = s.id and m.user_id = $3) as there from spaces s where s.id = $1 and s.kind > 0"
+    " exists (select from members m join accounts a on a.id = m.user_id and a.kind = 0"
+    " where m.space_id = s.id and m.user_id = $3) as there from spaces s where s.id = $1 and s.kind > 0"
 )
 _GIVEN: Final = (
     "select (select count(*) from trust_events e where e.actor = $1 and e.kind = 1 and e.at > now() - interval '7 days') as lately,"

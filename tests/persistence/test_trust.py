@@ -279,3 +279,14 @@ async def test_what_was_refused_for_want_of_trust_is_kept_and_let_through_by_som
         assert not await w.rows("select from records where stream_id = $1", board)
         await w.ok(owner, Release(item))
         assert await w.rows("select from records where stream_id = $1", board)
+
+
+async def test_a_service_is_trusted_as_far_as_whoever_made_it_and_nobody_vouches_for_it(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        space, (owner, ann, robot) = await crowd(w, "owner", "ann", "robot")
+        await w.rows("update accounts set kind = 1, trust = 0.7, owner_space = $2 where id = $1", robot.user, space)
+        assert (await w.ask(ann, Endorse(space, robot.user))).code is Code.NOT_FOUND
+        await w.rows("insert into trust_unsettled (endorser) values ($1), ($2)", robot.user, owner.user)
+        await settle_until_done(bridge)
+        await pass_again(w)
+        assert await trust_of(w, robot) == 0.7
