@@ -3,8 +3,8 @@
     a deed ─record(tx)─▶ audit_log, in the deed's own transaction ─▶ AuditLog.find: newest first, a page at a time
                                                                   ╰▶ AuditLog.export: oldest first, all of it
 
-Every action that is ever written down is declared here, in the past tense; what is not is refused when it is recorded. `detail` holds numbers,
-names of settings and states: never a secret, and never what somebody wrote.
+Every action that is ever written down is declared here, in the past tense; what is not is refused when it is recorded. `detail`
+holds numbers, names of settings and states: never a secret, and never what somebody wrote.
 
 Invariant: a row that was committed is never changed; it goes with its whole month when its time is over.
 """
@@ -68,6 +68,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "custom_role_dropped": "a custom role was dropped",
     "custom_role_given": "somebody was given a custom role",
     "custom_role_taken": "a custom role was taken from somebody",
+    "platform_role_given": "somebody was given a role on the platform",
+    "platform_role_taken": "a role on the platform was taken from somebody",
     "message_deleted": "staff took back somebody's message",
     "progress_set_back": "staff set somebody's progress back",
     "change_released": "a change that was held was applied",

@@ -3,8 +3,8 @@
     service account ── API key: edk_PREFIX_SECRET ─┬─▶ HTTP, as bearer, where a route needs a permission that the key has
                                                    ╰─▶ exchanged for a session: a socket like anybody's, for as long as the key is good
 
-A service belongs to a community, or to the platform, and has no password. A key may do what its scopes name *and* its account may do, in the
-one place that it is for. Whoever makes it gives no more than they have. It is shown once; kept is a hash.
+A service belongs to a community, or to the platform, and has no password. A key may do what its scopes name *and* its account may do, in
+the one place that it is for. Whoever makes it gives no more than they have. It is shown once; kept is a hash.
 
 Invariant: nothing here holds a key's secret, except `NewKey.secret`, which is left out of `repr`.
 """
@@ -102,8 +102,8 @@ class Keys(Protocol):
     async def make_service(
         self, claims: Claims, space: int | None, name: str, display_name: str, role: Role, caller: Caller
     ) -> ServiceInfo | Declined:
-        """Makes a service account; in a community a member in `role`, which may be no more than the maker is. Declined: `CONFLICT` (the name is
-        taken), `LIMIT`, `FORBIDDEN`."""
+        """Makes a service account; in a community a member in `role`, which may be no more than the maker is. Declined: `CONFLICT` (the
+        name is taken), `LIMIT`, `FORBIDDEN`."""
         ...
 
     async def end_service(self, claims: Claims, space: int | None, service: int, caller: Caller) -> Declined | None:
@@ -121,6 +121,6 @@ class Keys(Protocol):
         ...
 
     async def exchange(self, secret: str, device: int, device_name: str, caller: Caller) -> KeySession | Declined:
-        """Opens a session with a key, or continues the one that it has on `device`. Declined: `UNAUTHENTICATED` (no such key, or not good any
-        more), `FORBIDDEN` (a socket may all that the account may, and the key may less), `LIMIT`."""
+        """Opens a session with a key, or continues the one that it has on `device`. Declined: `UNAUTHENTICATED` (no such key, or not good
+        any more), `FORBIDDEN` (a socket may all that the account may, and the key may less), `LIMIT`."""
         ...

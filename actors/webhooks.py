@@ -4,11 +4,11 @@
                                                                                          │ refused, or no answer
                                                                                          ╰─▶ the same again, ever later; at last paused
 
-A subscription has no queue: it is a reader of the streams like any device, with a cursor for each. So nothing is lost while the receiver is away,
-a replay is a cursor that is set back, and what was redacted meanwhile is told as redacted.
+A subscription has no queue: it is a reader of the streams like any device, with a cursor for each. So nothing is lost while the receiver is
+away, a replay is a cursor that is set back, and what was redacted meanwhile is told as redacted.
 
-Invariant: a subscription has one delivery under way at most; the cursor moves when a delivery was taken, so each event is told at least once,
-under one `webhook-id`, and those of a stream in its order.
+Invariant: a subscription has one delivery under way at most; the cursor moves when a delivery was taken, so each event is told at least
+once, under one `webhook-id`, and those of a stream in its order.
 """
 
 from __future__ import annotations
@@ -180,13 +180,16 @@ class Tally(Struct, frozen=True):
 
 
 class Webhooks(Protocol):
-    """Subscriptions as a community's staff manage them. Who may is decided before; `space` bounds every method. May raise `StorageError`."""
+    """Subscriptions as a community's staff manage them. Who may is decided before; `space` bounds every method.
+
+    Every method may raise `StorageError`.
+    """
 
     async def list(self, space: int) -> tuple[WebhookInfo, ...]: ...
 
     async def make(self, claims: Claims, space: int, wanted: Subscription, sealed: bytes, caller: Caller) -> WebhookInfo | Declined:
-        """Makes one that begins at the streams' heads. `sealed`: its secret. Declined: `LIMIT`; `FORBIDDEN`, its role would see more than its
-        maker."""
+        """Makes one that begins at the streams' heads. `sealed`: its secret. Declined: `LIMIT`; `FORBIDDEN`, its role would see more than
+        its maker."""
         ...
 
     async def set_secret(self, claims: Claims, space: int, webhook: int, sealed: bytes, former_s: int, caller: Caller) -> Declined | None:
@@ -222,8 +225,8 @@ class Deliveries(Protocol):
         ...
 
     async def settle(self, due: Due, settled: Settled) -> bool:
-        """Writes the attempt down, moves the cursor if it was taken, and gives the lease back. False: the lease was lost meanwhile, and only the
-        log of attempts was written."""
+        """Writes the attempt down, moves the cursor if it was taken, and gives the lease back. False: the lease was lost meanwhile, and
+        only the log of attempts was written."""
         ...
 
     async def reseal(self, due: Due, sealed: bytes) -> None:

@@ -31,7 +31,8 @@ KEY_LENGTH_MAX: Final = 100
 
 
 async def enter(services: Services, wanted: Needs, space: int = 0) -> Claims:
-    """Whoever asks, if they may; `space` where the route is about one. Of a key's claims the session is 0. Raises `Problem`, `StorageError`."""
+    """Whoever asks, if they may; `space` where the route is about one. Of a key's claims the session is 0. Raises `Problem`,
+    `StorageError`."""
     text = presented_key()
     if text is None:
         claims = await admit(services.tokens, services.sessions, services.wall())

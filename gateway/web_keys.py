@@ -255,9 +255,7 @@ class Exchanging:
             raise Problem(Code.INVALID, str(error)) from None
         opened: KeySession = _must(await self._keys.exchange(text, wanted.device, device_name, caller()))
         token, expires_at = services.tokens.issue(opened.user, opened.device, opened.session, services.wall(), opened.expires_at)
-        return _json(
-            Token(opened.user, opened.name, opened.display_name, opened.device, opened.session, opened.inbox, token, expires_at)
-        )
+        return _json(Token(opened.user, opened.name, opened.display_name, opened.device, opened.session, opened.inbox, token, expires_at))
 
 
 def role_of(name: str) -> Role:
@@ -298,5 +296,14 @@ def _service(info: ServiceInfo) -> Service:
 def _key(info: KeyInfo, secret: str = "") -> Key:
     scopes = sorted(permission.name.lower() for permission in unmask(info.scopes))
     return Key(
-        info.id, info.name, info.prefix, scopes, info.created_by, info.created_at, info.expires_at, info.last_used_at, info.revoked_at, secret
+        info.id,
+        info.name,
+        info.prefix,
+        scopes,
+        info.created_by,
+        info.created_at,
+        info.expires_at,
+        info.last_used_at,
+        info.revoked_at,
+        secret,
     )

@@ -82,7 +82,8 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A subscription. Times are Unix seconds, 0 for never. `attempts`: failed ones of the event that is next, which `due_at` is tried again."""
+    """A subscription. Times are Unix seconds, 0 for never. `attempts`: failed ones of the event that is next, which is tried again at
+    `due_at`."""
 
     id: int
     name: str

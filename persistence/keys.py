@@ -105,7 +105,8 @@ class PostgresKeys:
         async def work(tx: asyncpg.Connection) -> tuple[ServiceInfo, ...]:
             services = await tx.fetch(
                 "select id, name::text as name, display_name, extract(epoch from created_at)::bigint as created_at,"
-                " disabled_at is not null as ended from accounts where kind = 1 and owner_space is not distinct from $1 order by id limit $2",
+                " disabled_at is not null as ended from accounts where kind = 1 and owner_space is not distinct from $1"
+                " order by id limit $2",
                 space,
                 # Ended ones are shown too, while there is room: what they did stands in the audit.
                 2 * SERVICES_PER_PLACE_MAX,

@@ -148,5 +148,3 @@ async def _settle(tx: asyncpg.Connection, due: Due, settled: Settled) -> bool:
         notices = (Notice(one["user_id"], NoticeKind.OTHER, space=due.space, subject=due.webhook, words=words) for one in owners)
         await notify(tx, *notices)
     return True
-
-

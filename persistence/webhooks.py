@@ -2,8 +2,8 @@
 
     make ─▶ webhooks + a cursor at the head of every stream      pause, resume ─▶ state      replay ─▶ a cursor set back
 
-Each is one transaction with its line in the audit. A subscription is told what a member of its role may read, and its role is never more than
-that of who makes or changes it.
+Each is one transaction with its line in the audit. A subscription is told what a member of its role may read, and its role is never more
+than that of who makes or changes it.
 
 Invariant: nothing of another community's is found, changed or told apart from what there is not.
 """
@@ -79,9 +79,7 @@ class PostgresWebhooks:
             await tx.execute("select from spaces where id = $1 for no key update", space)
             if await tx.fetchval("select count(*) from webhooks where space_id = $1", space) >= WEBHOOKS_PER_COMMUNITY_MAX:
                 return Declined(Code.LIMIT, f"a community has at most {WEBHOOKS_PER_COMMUNITY_MAX} webhooks")
-            made: int = await tx.fetchval(
-                _MAKE, space, wanted.name, wanted.url, wanted.kinds, wanted.role, sealed, claims.user
-            )
+            made: int = await tx.fetchval(_MAKE, space, wanted.name, wanted.url, wanted.kinds, wanted.role, sealed, claims.user)
             await tx.execute(_BEGIN, made, space)
             await record(tx, Deed(claims.user, "webhook_made", space, made, caller.address, _detail(wanted)))
             return await _read(tx, made)

@@ -10,12 +10,15 @@ from functools import partial
 from typing import Final
 
 from persistence.accounts import PostgresAccounts
-from persistence.audit import prepare
+from persistence.audit import KEEP_DAYS, prepare
+from persistence.audit import forget as forget_months
 from persistence.bridge import Bridge
 from persistence.horizon import HORIZON_S, complete, forget
 from persistence.jobs.schedules import forget_jobs
+from persistence.keys import sweep_keys
 from persistence.operations.messages import sweep_versions
 from persistence.review import sweep as sweep_reports
+from persistence.webhooks import LOG_DAYS, sweep_deliveries
 
 SWEEP_S: Final = 30.0
 """One transaction of a chore."""
@@ -24,18 +27,30 @@ SWEEP_S: Final = 30.0
 class Housekeeping:
     """The chores. Each is idempotent, and harmless where two nodes do it at once."""
 
-    def __init__(self, bridge: Bridge, accounts: PostgresAccounts, *, horizon_s: float = HORIZON_S) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        accounts: PostgresAccounts,
+        *,
+        horizon_s: float = HORIZON_S,
+        delivery_days: int = LOG_DAYS,
+        audit_days: int = KEEP_DAYS,
+    ) -> None:
         self._bridge = bridge
         self._accounts = accounts
         self._horizon_s = horizon_s
+        self._delivery_days = delivery_days
+        self._audit_days = audit_days
         self.swept = 0
 
     async def sweep(self) -> int:
         """Deletes sessions and refresh tokens that ended long ago, texts that were replaced long ago, what is written of jobs that nobody
-        looked at, what is over of reports and slow mode, and of records what lies beyond the horizon; how many, some thousand of each at
-        most. May raise `StorageError`."""
+        looked at, what is over of reports and slow mode, ended API keys, attempts
+        of webhooks, and of records what lies beyond the horizon; how many, some thousand of each at most. May raise `StorageError`."""
         ended = await self._accounts.sweep() + await self._bridge.run(sweep_versions, deadline_s=SWEEP_S)
         ended += await self._bridge.run(forget_jobs, deadline_s=SWEEP_S) + await self._bridge.run(sweep_reports, deadline_s=SWEEP_S)
+        ended += await self._bridge.run(sweep_keys, deadline_s=SWEEP_S)
+        ended += await self._bridge.run(partial(sweep_deliveries, log_days=self._delivery_days), deadline_s=SWEEP_S)
         return ended + await self._bridge.run(partial(forget, horizon_s=self._horizon_s), deadline_s=SWEEP_S)
 
     async def sweep_all(self, report: Callable[[int], None] = lambda swept: None) -> int:
@@ -52,5 +67,8 @@ class Housekeeping:
         await self._bridge.run(complete, deadline_s=SWEEP_S)
 
     async def prepare_partitions(self) -> int:
-        """Makes the audit's partitions of the next months; how many were missing. May raise `StorageError`."""
-        return await self._bridge.run(prepare, deadline_s=SWEEP_S)
+        """Makes the audit's partitions of the next months, and lets go of those whose time is over; how many were missing. May raise
+        `StorageError`."""
+        made = await self._bridge.run(prepare, deadline_s=SWEEP_S)
+        await self._bridge.run(partial(forget_months, keep_days=self._audit_days), deadline_s=SWEEP_S)
+        return made

@@ -77,6 +77,7 @@ from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
 from persistence.multi_factor import PostgresMultiFactor
 from persistence.outbox import Outbox
+from persistence.role_book import PostgresRoleBook
 from persistence.roles import PostgresAuthority
 from persistence.sessions import SessionRules
 from persistence.sovereignty.archives import PostgresSovereignty
@@ -199,7 +200,13 @@ class Node:
         ledger = settings.sovereignty.ledger_file
         self.erasures = Erasures(self.bridge, self.exchange, Ledger(Path(ledger)) if ledger else None)
         self.sovereignty = PostgresSovereignty(self.bridge, self.erasures)
-        self.housekeeping = Housekeeping(self.bridge, self.accounts, horizon_s=settings.sync.horizon_days * DAY_S)
+        self.housekeeping = Housekeeping(
+            self.bridge,
+            self.accounts,
+            horizon_s=settings.sync.horizon_days * DAY_S,
+            delivery_days=settings.webhooks.log_days,
+            audit_days=settings.audit.keep_days,
+        )
         self.desk = PostgresDesk(self.bridge)
         self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
         self.jobwatch = JobWatch(self.desk, waiting_warn=settings.jobs.waiting_warn)
@@ -349,6 +356,7 @@ class Node:
             passkeys=self.passkeys,
             step_up_s=self.settings.identity.step_up_s,
             authority=PostgresAuthority(self.bridge),
+            roles=PostgresRoleBook(self.bridge),
             tokens=self.keys,
             sessions=self.sessions,
             passwords=self.passwords,

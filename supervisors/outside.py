@@ -1,8 +1,8 @@
 """What other systems are given: the audit, keys and webhooks, put together for one process.
 
-    Outside(bridge, herald, keys, settings) ─┬ integrations ─▶ the HTTP side, in every gateway
-                                             ├ deliverer ────▶ jobs of kind `webhooks.deliver`
-                                             ╰ watch ────────▶ orders those jobs, in the role `jobs`
+Outside(bridge, herald, keys, settings) ─┬ integrations ─▶ the HTTP side, in every gateway
+                                         ├ deliverer ────▶ jobs of kind `webhooks.deliver`
+                                         ╰ watch ────────▶ orders those jobs, in the role `jobs`
 """
 
 from __future__ import annotations

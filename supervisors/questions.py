@@ -274,6 +274,25 @@ CHAPTERS: Final = (
                 "increase(educonnect_job_leases_lost_total[1h]) > 0",
                 "the database was away for `jobs.lease_s`, or the process was starved: its jobs were cancelled there and done elsewhere",
             ),
+            Question(
+                "Do other systems hear of what happens?",
+                "max(educonnect_webhooks_lag_seconds)",
+                "minutes: receivers fail (`educonnect_webhooks`), or no process of the role `jobs` runs",
+                "s",
+            ),
+            Question(
+                "How are webhooks?",
+                "max by (state) (educonnect_webhooks)",
+                "`failing`: tried again for `webhooks.give_up_hours`; `given_up`: paused, and its community's owners were told",
+                legend="{{state}}",
+            ),
+            Question(
+                "What do receivers answer?",
+                "sum by (outcome) (rate(educonnect_webhook_attempts_total[5m]))",
+                "mostly `failed`: this installation's own way to the internet, if many communities have it at once",
+                "ops",
+                "{{outcome}}",
+            ),
         ),
     ),
     Chapter(

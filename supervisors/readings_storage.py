@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def storage_metrics(node: Node) -> tuple[Metric, ...]:
     """What an operator asks of the way to Postgres."""
-    return (*_journal(node), *_bridge(node), *_chores(node), *_jobs(node))
+    return (*_journal(node), *_bridge(node), *_chores(node), *_jobs(node), *_webhooks(node))
 
 
 def _journal(node: Node) -> tuple[Metric, ...]:
@@ -139,4 +139,27 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_job_run_seconds", "Attempts of this process.", "histogram", runs, kind),
         Metric("educonnect_jobs_here", "Jobs that run in this process.", "gauge", lambda: float(len(node.foreman.running))),
         Metric("educonnect_job_leases_lost", "Times this process lost its lease.", "counter", lambda: node.foreman.leases_lost),
+    )
+
+
+def _webhooks(node: Node) -> tuple[Metric, ...]:
+    watch, deliverer = node.outside.watch, node.outside.deliverer
+
+    def states() -> dict[Labels, float]:
+        tally = watch.tally
+        counts = {"active": tally.active, "failing": tally.failing, "paused": tally.paused, "given_up": tally.given_up}
+        return {(state,): float(count) for state, count in counts.items()}
+
+    def attempts() -> dict[Labels, float]:
+        return {("taken",): float(deliverer.taken), ("failed",): float(deliverer.failed)}
+
+    return (
+        Metric("educonnect_webhooks", "Subscriptions, by how they are; `failing` are active, too.", "gauge", states, ("state",)),
+        Metric(
+            "educonnect_webhooks_lag_seconds",
+            "How old the oldest event is that an active subscription has not passed; read in the role `jobs`.",
+            "gauge",
+            lambda: float(watch.tally.lag_s),
+        ),
+        Metric("educonnect_webhook_attempts", "Deliveries of this process, by what became of them.", "counter", attempts, ("outcome",)),
     )

@@ -654,9 +654,9 @@ class Webhooks(Section, frozen=True):
 class Audit(Section, frozen=True):
     """Who did what to whom."""
 
-    keep_days: Annotated[int, Meta(ge=KEEP_DAYS_MIN, le=3660, description="how long it is kept; whole months go when their last day is older")] = (
-        KEEP_DAYS
-    )
+    keep_days: Annotated[
+        int, Meta(ge=KEEP_DAYS_MIN, le=3660, description="how long it is kept; whole months go when their last day is older")
+    ] = KEEP_DAYS
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,8 +2,8 @@
 
     "203.0.113.9", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe" ─▶ the address that is really reached ─▶ None, or why not
 
-An IPv6 address can carry an IPv4 one (mapped, NAT64, 6to4): what it carries is judged, since a router on the way takes it out. Of IPv6, only
-the space that is handed out for use is public; of IPv4, everything that no registry keeps for something else.
+An IPv6 address can carry an IPv4 one (mapped, NAT64, 6to4): what it carries is judged, since a router on the way takes it out. Of IPv6,
+only the space that is handed out for use is public; of IPv4, everything that no registry keeps for something else.
 
 Invariant: what is not known to be public is refused.
 """
@@ -56,7 +56,8 @@ _SIX_TO_FOUR: Final = ipaddress.IPv6Network("2002::/16")
 
 
 def objection(address: str, *, loopback_allowed: bool = False, forbidden: Sequence[Network] = ()) -> str | None:
-    """Why nothing is sent to `address`; None if it may be. `forbidden`: networks that an operator keeps out beside. Never resolves a name."""
+    """Why nothing is sent to `address`; None if it may be. `forbidden`: networks that an operator keeps out beside. Never resolves a
+    name."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -35,8 +35,8 @@ GONE: Final = 410
 
 
 class DeliveryRules(Struct, frozen=True):
-    """`run_s`: how long one job goes on with the next event; `lease_s`: more than any attempt and its settling take; `give_up_s`: how long an
-    event may fail before the subscription is paused."""
+    """`run_s`: how long one job goes on with the next event; `lease_s`: more than any attempt and its settling take; `give_up_s`: how long
+    an event may fail before the subscription is paused."""
 
     run_s: float = 10.0
     lease_s: float = 60.0

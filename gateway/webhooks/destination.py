@@ -3,8 +3,8 @@
     https://hooks.example.org:8443/in?team=7 ─▶ Destination(secure, host, port, target)
 
 No user information, no fragment, no characters that one parser strips and another keeps, no host that is a number in disguise (decimal,
-octal, hexadecimal, short forms): the resolver would take `2130706433` and `0177.1` for 127.0.0.1. What the host resolves to is judged at each
-delivery (`connecting`), never here.
+octal, hexadecimal, short forms): the resolver would take `2130706433` and `0177.1` for 127.0.0.1. What the host resolves to is judged at
+each delivery (`connecting`), never here.
 
 Invariant: a destination is sent to exactly as it is written down; nothing in it is decoded, joined or normalised later.
 """
@@ -21,7 +21,10 @@ URL_LENGTH_MAX: Final = 500
 HOST_LENGTH_MAX: Final = 253
 PORTS: Final = (443, 8443)
 
-_URL: Final = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*)?(\?[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*)?")
+_URL: Final = re.compile(
+    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?"
+    r"(/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*)?(\?[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*)?"
+)
 _LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _LOOPBACK_NAME: Final = "localhost"
 

@@ -1,9 +1,9 @@
 """What a receiver is told of an event: JSON, with names in place of our tags and positions.
 
-    Due(kind, author, stream, seq, at, body) ─▶ {"type": "message.posted", "timestamp": "2026-…Z", "data": {"community": …, "seq": …, "text": …}}
+    Due(kind, author, stream, seq, at, body) ─▶ {"type": "message.posted", "timestamp": "…Z", "data": {"community": …, "text": …}}
 
-Fields have the names of `docs/protocol.md`. What a record's fields say is left out, for that is read over HTTP by who may: the event says which
-record changed.
+Fields have the names of `docs/protocol.md`. What a record's fields say is left out, for that is read by who may: the event says
+which record changed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def payload(due: Due) -> bytes:
 
 
 def _fields(struct: Struct) -> dict[str, Any]:
-    return {
-        name: _plain(value) for name in struct.__struct_fields__ if not isinstance(value := getattr(struct, name), Raw)
-    }
+    return {name: _plain(value) for name in struct.__struct_fields__ if not isinstance(value := getattr(struct, name), Raw)}
 
 
 def _plain(value: Any) -> Any:
