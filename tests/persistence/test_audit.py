@@ -32,7 +32,9 @@ async def age(bridge: Bridge, days: int) -> None:
 async def test_no_row_of_the_audit_is_changed_deleted_or_truncated_in_any_partition(bridge: Bridge) -> None:
     await write(bridge, Deed(1, "member_removed", 2, 3))
     await age(bridge, 400)
-    partitions = [row[0] for row in await fetch(bridge, "select inhrelid::regclass::text from pg_inherits where inhparent = 'audit_log'::regclass")]
+    partitions = [
+        row[0] for row in await fetch(bridge, "select inhrelid::regclass::text from pg_inherits where inhparent = 'audit_log'::regclass")
+    ]
     assert len(partitions) >= 5
     for table in ("audit_log", *partitions):
         for statement in (f"update {table} set actor = 9", f"delete from {table}", f"truncate {table}"):
@@ -100,7 +102,9 @@ async def test_pages_by_cursor_are_the_whole_newest_first_whatever_is_written_me
 async def test_rows_are_found_by_actor_subject_action_and_time_and_by_all_of_them(bridge: Bridge) -> None:
     audit = PostgresAudit(bridge)
     await age(bridge, 10)
-    await write(bridge, Deed(1, "role_set", 5, 2, "203.0.113.7", {"from": 8, "to": 4}), Deed(2, "member_removed", 5, 3), Deed(1, "key_made"))
+    await write(
+        bridge, Deed(1, "role_set", 5, 2, "203.0.113.7", {"from": 8, "to": 4}), Deed(2, "member_removed", 5, 3), Deed(1, "key_made")
+    )
 
     async def found(wanted: Wanted) -> list[str]:
         return sorted(line.action for line in (await audit.find(wanted, None, 50)).lines)
@@ -120,8 +124,9 @@ async def test_rows_are_found_by_actor_subject_action_and_time_and_by_all_of_the
 async def test_an_export_is_everything_but_the_last_minute_in_order_and_is_itself_written_down(bridge: Bridge) -> None:
     audit = PostgresAudit(bridge)
     await query(
-        bridge, "insert into audit_log (at, actor, action, space_id) select now() - n * interval '1 hour', n, 'role_set', 5"
-        " from generate_series(1, 2500) n"
+        bridge,
+        "insert into audit_log (at, actor, action, space_id) select now() - n * interval '1 hour', n, 'role_set', 5"
+        " from generate_series(1, 2500) n",
     )
     await write(bridge, Deed(9_999, "role_set", 5))
     until = await audit.begin_export(Wanted(space=5), STAFF, Caller("203.0.113.9"))
@@ -136,8 +141,11 @@ async def test_a_deed_without_an_address_has_that_of_the_devices_session(bridge:
     [account] = await fetch(bridge, "select user_id from create_account('ada', 'Ada', 'x')")
     [device] = await fetch(bridge, "insert into devices (user_id) values ($1) returning id", account[0])
     await query(
-        bridge, "insert into sessions (user_id, device_id, expires_at, address) values ($1, $2, now() + interval '1 day', $3)",
-        account[0], device[0], CALLER.address,
+        bridge,
+        "insert into sessions (user_id, device_id, expires_at, address) values ($1, $2, now() + interval '1 day', $3)",
+        account[0],
+        device[0],
+        CALLER.address,
     )
     await write(bridge, Deed(1, "role_set"), Deed(1, "key_made", address="198.51.100.1"), device=device[0])
     lines = (await PostgresAudit(bridge).find(Wanted(actor=1), None, 5)).lines

@@ -209,8 +209,9 @@ async def test_a_service_joins_no_other_community_and_is_bound_to_its_own(bridge
         [device] = await scene.column("insert into devices (user_id, generation) values ($1, 1) returning id", service.user)
         robot = Person(service.user, 0, device, "timetable")
         assert (await scene.ask(robot, Join(other))).code is not Code.OK
-        assert await scene.column("select space_id from members m join spaces s on s.id = m.space_id where s.kind = 1 and user_id = $1",
-                                  service.user) == [space]
+        assert await scene.column(
+            "select space_id from members m join spaces s on s.id = m.space_id where s.kind = 1 and user_id = $1", service.user
+        ) == [space]
         await scene.ok(ada, Remove(space, service.user))
 
 
@@ -219,7 +220,8 @@ async def test_the_platforms_services_have_the_platforms_permissions_only(bridge
         keys = PostgresKeys(bridge, Herald())
         ada = await scene.person("ada")
         await query(
-            bridge, "insert into user_roles (user_id, role_id, space_id, given_by) select $1, id, null, 0 from roles where name = 'administrator'",
+            bridge,
+            "insert into user_roles (user_id, role_id, space_id, given_by) select $1, id, null, 0 from roles where name = 'administrator'",
             ada.user,
         )
         service = await keys.make_service(claims(ada), None, "backup", "Backup", Role.LEARNER, CALLER)
@@ -258,5 +260,3 @@ async def test_an_ended_key_is_forgotten_after_a_while(bridge: Bridge) -> None:
         await query(bridge, "update api_keys set revoked_at = now() - interval '91 days' where id = $1", old.info.id)
         assert await bridge.run(sweep_keys, deadline_s=9) == 1
         assert await scene.column("select id from api_keys") == [new.info.id]
-
-
