@@ -40,6 +40,7 @@ from gateway.web_needs import collect, needs
 from gateway.web_operator import create_operator
 from gateway.web_passkeys import create_passkeys
 from gateway.web_recovery import create_recovery
+from gateway.web_roles import create_roles
 from gateway.web_services import Probe, Readiness, Services
 from gateway.web_sovereignty import create_sovereignty
 from gateway.web_sync import create_sync
@@ -129,6 +130,8 @@ def create_app(services: Services) -> QuartTrio:
     app.register_blueprint(create_sync(services))
     if services.trust is not None:
         app.register_blueprint(create_trust(services, services.trust))
+    if services.roles is not None:
+        app.register_blueprint(create_roles(services, services.roles))
     if services.desk is not None:
         app.register_blueprint(create_operator(services, services.desk))
     if services.sovereignty is not None:

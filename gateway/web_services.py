@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from actors.accounts import Accounts, Claims
-from actors.authority import Authority
+from actors.authority import Authority, RoleBook
 from actors.identity import Identity
 from actors.job_desk import Desk
 from actors.limits import UNLIMITED, Limits
@@ -133,6 +133,8 @@ class Services(Struct, frozen=True):
     """The trust that some operations need: the same as on the socket."""
     trust: TrustBook | None = None
     """None: there are no routes about it."""
+    roles: RoleBook | None = None
+    """None: there are no routes about them."""
     desk: Desk | None = None
     """The jobs'; None: there are no routes about them."""
     sovereignty: Sovereignty | None = None

@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from client.sync import run_sync
 
         return run_sync(arguments[1:])
+    if arguments[:1] == ["account"]:
+        from client.account_cli import run_account
+
+        return run_account(arguments[1:])
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:
@@ -100,10 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     add_person(add("person", _sovereignty, "a person's data: export, erase"), _add_config)
     add_erasures(add("erasures", _sovereignty, "what was erased; erase again after a backup was put back"), _add_config)
 
+    roles = add("roles", _roles, "who has which role on the platform; grant and revoke them")
+    from supervisors.role_cli import add_roles
+
+    add_roles(roles, _add_config)
+
     chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
     chat.set_defaults(run=lambda _: BAD_USAGE)
     sync = commands.add_parser("sync", help="what a device keeps and changes offline, from a terminal", add_help=False)
     sync.set_defaults(run=lambda _: BAD_USAGE)
+    account = commands.add_parser("account", help="one's own account: password, address, devices, sessions", add_help=False)
+    account.set_defaults(run=lambda _: BAD_USAGE)
     return parser
 
 
@@ -278,6 +289,12 @@ def _sovereignty(parsed: argparse.Namespace) -> int:
     from supervisors.sovereignty_cli import run_sovereignty
 
     return run_sovereignty(parsed, _settings(parsed, serving=False), _say, _complain)
+
+
+def _roles(parsed: argparse.Namespace) -> int:
+    from supervisors.role_cli import run_roles
+
+    return run_roles(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
 
 
 def _say(text: str) -> None:

@@ -169,7 +169,7 @@ class Ground:
         section = Change(place.library, Entity.CONTENT, await self.next_key(), int(time.time()), write_fields({1: "title"}))
         return await self.value(_REFUSED, place.space, place.refused.user, place.refused.device, encode(section))
 
-    async def role(self, space: int) -> int:
+    async def role(self, space: int | None) -> int:
         """A custom role that gives nothing and that nobody has."""
         return await self.value(
             "insert into roles (space_id, name, permissions, created_by) values ($1, $2, 0, 0) returning id", space, self.word()
@@ -199,7 +199,62 @@ class Ground:
             "select t.id from accounts a join streams t on t.space_id = a.personal_space and t.kind = $2 where a.id = $1", user, kind
         )
 
+    # What administrative routes are about
 
+    async def passkey(self, user: int) -> int:
+        """A passkey of somebody's, which opens nothing."""
+        return await self.value(_PASSKEY, user, self.word().encode())
+
+    async def job(self) -> int:
+        """A job that waits for a day."""
+        return await self.value(
+            "insert into jobs (kind, state, payload, due_at) values ('matrix', 1, '', now() + interval '1 day') returning id"
+        )
+
+    async def dead_job(self) -> int:
+        """A job that failed too often."""
+        return await self.value(_DEAD_JOB)
+
+    async def archive(self, kind: int, subject: int, asked_by: int) -> None:
+        """An archive that is ready to be fetched."""
+        await self.rows(_ARCHIVE, kind, subject, asked_by)
+
+    async def service(self, space: int | None) -> int:
+        """A service account of a community, or the platform's."""
+        user = await self.value("select user_id from create_account($1, 'Service', '')", self.word())
+        await self.rows("update accounts set kind = 1, owner_space = $2 where id = $1", user, space)
+        if space is not None:
+            await self.admit(space, user, Role.LEARNER)
+        return user
+
+    async def key(self, space: int | None) -> int:
+        """A key of a service account's."""
+        return await self.value(_KEY, self.word(), await self.service(space), space)
+
+    async def webhook(self, space: int) -> int:
+        """A subscription that is paused."""
+        return await self.value(_WEBHOOK, space)
+
+
+_PASSKEY: Final = """
+with known as (insert into mfa_accounts (user_id, handle) values ($1, $2) on conflict do nothing)
+insert into passkeys (user_id, credential_id, public_key, sign_count, backup_eligible, backed_up, name)
+values ($1, $2, '', 0, false, false, 'matrix') returning id"""
+_DEAD_JOB: Final = """
+insert into dead_jobs (id, kind, priority, payload, effect, created_at, attempts, reason, error)
+values (nextval(pg_get_serial_sequence('jobs', 'id')), 'matrix', 0, '', gen_random_uuid(), now(), 1, 1, '') returning id"""
+_ARCHIVE: Final = """
+with made as (
+    insert into archives (kind, subject, asked_by, ready_at, bytes) values ($1, $2, $3, now(), 1)
+    on conflict (kind, subject, asked_by) do update set ready_at = now(), bytes = 1, error = '' returning id
+)
+insert into archive_parts (archive_id, place, bytes) select id, 0, 'x' from made on conflict do nothing"""
+_KEY: Final = """
+insert into api_keys (prefix, hash, user_id, space_id, name, scopes, created_by, expires_at)
+values ($1, decode(repeat('00', 32), 'hex'), $2, $3, 'matrix', 1, 1, now() + interval '1 day') returning id"""
+_WEBHOOK: Final = """
+insert into webhooks (space_id, name, url, kinds, role, secret, state, created_by)
+values ($1, 'matrix', 'https://hooks.example.org/matrix', '{11}', 8, '', 2, 1) returning id"""
 _LOG_IN: Final = """
 with device as (insert into devices (user_id, name) values ($1, 'matrix') returning id)
 insert into sessions (user_id, device_id, expires_at, proven_at)

@@ -212,3 +212,145 @@ async def offer_passkey(site: Site) -> Request:
 @route("passkeys.add", past=(Code.MFA, Code.INVALID))
 async def add_passkey(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/passkeys", {"challenge": "A" * 43, "passkey": {}})
+
+
+@route("passkeys.remove", foreign=True)
+async def remove_passkey(site: Site) -> Request:
+    whose = site.user if site.is_own and site.actor.standing.manner is not Manner.NOBODY else site.other.user
+    return Request("DELETE", f"{V1}/auth/passkeys/{await site.ground.passkey(whose)}")
+
+
+# Trust
+
+
+@route("trust.own")
+async def own_trust(site: Site) -> Request:
+    return Request("GET", f"{V1}/trust")
+
+
+@route("trust.seeds")
+async def seeds(site: Site) -> Request:
+    return Request("GET", f"{V1}/trust/seeds")
+
+
+@route("trust.name_seed")
+async def name_seed(site: Site) -> Request:
+    return Request("PUT", f"{V1}/trust/seeds/{site.place.pupil.user}")
+
+
+@route("trust.unname_seed")
+async def unname_seed(site: Site) -> Request:
+    await site.ground.rows("insert into trust_seeds (user_id, named_by) values ($1, $1) on conflict do nothing", site.place.pupil.user)
+    return Request("DELETE", f"{V1}/trust/seeds/{site.place.pupil.user}")
+
+
+# Roles
+
+
+@route("roles.of_community", foreign=True)
+async def roles_of_community(site: Site) -> Request:
+    return Request("GET", _community(site, "roles"))
+
+
+@route("roles.of_platform")
+async def roles_of_platform(site: Site) -> Request:
+    return Request("GET", f"{V1}/platform/roles")
+
+
+@route("roles.give")
+async def give_role(site: Site) -> Request:
+    return Request("PUT", f"{V1}/platform/roles/{await site.ground.role(None)}/users/{site.place.pupil.user}")
+
+
+@route("roles.take")
+async def take_role(site: Site) -> Request:
+    return Request("DELETE", f"{V1}/platform/roles/{await site.ground.role(None)}/users/{site.place.pupil.user}")
+
+
+# The operator's
+
+
+@route("operator.page")
+async def operator_page(site: Site) -> Request:
+    return Request("GET", "/operator")
+
+
+@route("operator.jobs")
+async def jobs(site: Site) -> Request:
+    return Request("GET", f"{V1}/operator/jobs")
+
+
+@route("operator.show")
+async def show_job(site: Site) -> Request:
+    return Request("GET", f"{V1}/operator/jobs/{await site.ground.job()}")
+
+
+@route("operator.cancel")
+async def cancel_job(site: Site) -> Request:
+    return Request("POST", f"{V1}/operator/jobs/{await site.ground.job()}/cancel")
+
+
+@route("operator.retry")
+async def retry_job(site: Site) -> Request:
+    return Request("POST", f"{V1}/operator/jobs/{await site.ground.dead_job()}/retry")
+
+
+@route("operator.retry_kind")
+async def retry_jobs(site: Site) -> Request:
+    return Request("POST", f"{V1}/operator/jobs/retry", {"kind": "matrix"})
+
+
+# Whose data it is
+
+
+def _community(site: Site, path: str) -> str:
+    return f"{V1}/communities/{site.place.space}/{path}"
+
+
+@route("sovereignty.order", foreign=True)
+async def order_archive(site: Site) -> Request:
+    return Request("POST", _community(site, "archive"))
+
+
+@route("sovereignty.find", foreign=True)
+async def find_archive(site: Site) -> Request:
+    await site.ground.archive(1, site.place.space, site.user)
+    return Request("GET", _community(site, "archive"))
+
+
+@route("sovereignty.fetch", foreign=True)
+async def fetch_archive(site: Site) -> Request:
+    await site.ground.archive(1, site.place.space, site.user)
+    return Request("GET", _community(site, "archive/0"))
+
+
+@route("sovereignty.keep", foreign=True)
+async def keep(site: Site) -> Request:
+    return Request("PUT", _community(site, "retention"), {"days": 3_000})
+
+
+@route("sovereignty.erase", foreign=True, past=(Code.INVALID,))
+async def erase(site: Site) -> Request:
+    return Request("POST", _community(site, "erase"), {"name": "not its name"})
+
+
+@route("sovereignty.order_own")
+async def order_own_archive(site: Site) -> Request:
+    return Request("POST", f"{V1}/account/archive")
+
+
+@route("sovereignty.find_own")
+async def find_own_archive(site: Site) -> Request:
+    await site.ground.archive(2, site.user, site.user)
+    return Request("GET", f"{V1}/account/archive")
+
+
+@route("sovereignty.fetch_own")
+async def fetch_own_archive(site: Site) -> Request:
+    await site.ground.archive(2, site.user, site.user)
+    return Request("GET", f"{V1}/account/archive/0")
+
+
+@route("sovereignty.erase_own", past=(Code.INVALID,))
+async def erase_own(site: Site) -> Request:
+    return Request("POST", f"{V1}/account/erase", {"name": "not my name"})
