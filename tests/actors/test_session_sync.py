@@ -24,12 +24,14 @@ from actors.storage import (
     InheritDevice,
     InheritedOutcomes,
     ListConflicts,
+    ListReports,
     ListUnapplied,
     ReadHolding,
     ReadRecords,
     ReadVersions,
     RecordsRead,
     Refusal,
+    ReportList,
     Result,
     UnappliedList,
     VersionList,
@@ -62,6 +64,9 @@ from protocol.frames import (
     Pong,
     RecordPage,
     Refused,
+    ReportItem,
+    ReportPage,
+    Reports,
     Run,
     Sent,
     Settlement,
@@ -75,7 +80,7 @@ from protocol.frames import (
     Welcome,
 )
 from protocol.operations import Change, Held
-from protocol.values import ConflictState, KeptAs
+from protocol.values import ConflictState, KeptAs, ReportAbout, ReportReason, ReportState
 from supervisors.cast import CastLimits
 from tests.actors.stage import EPOCH, Line, Stage, attached
 
@@ -294,6 +299,7 @@ CONFLICT = Conflict(
     9, STREAM, Entity.PROGRESS, 3, 1, ConflictState.PENDING, NOW, 2, *[write_fields({1: percent}) for percent in (10, 20, 30, 40)]
 )
 KEPT = KeptVersion(1, 1, KeptAs.OVERWRITTEN, 1, NOW, write_fields({1: 10}))
+REPORT = ReportItem(7, ReportAbout.MESSAGE, 2, ReportReason.SPAM, ReportState.OPEN, NOW, 1, "words", 40, STREAM, 3, "text")
 ITEM = UnappliedItem(4, 1, 40, NOW, Code.NOT_FOUND, "no such stream", b"\x93\x12", True)
 
 
@@ -316,6 +322,8 @@ ITEM = UnappliedItem(4, 1, 40, NOW, Code.NOT_FOUND, "no such stream", b"\x93\x12
             VersionPage(5, (KEPT,), True),
         ),
         (Holding(5), ReadHolding(1, 11), HoldingRead((Held(STREAM, 1),), 10), Holdings(5, (Held(STREAM, 1),), 10)),
+        (Reports(5, 2, 40), ListReports(1, 40, False, 2, True, 20), ReportList((REPORT,), True), ReportPage(5, (REPORT,), True)),
+        (Reports(5, 0, 0, True, False, 9), ListReports(1, 0, True, 0, False, 9), ReportList((), False), ReportPage(5, (), False)),
         (Snapshot(5, STREAM), ReadRecords(STREAM, 1, 0, 0, 8192), Denied(Code.FORBIDDEN, "no"), Failed(5, Code.FORBIDDEN, "no")),
     ],
 )
@@ -327,6 +335,17 @@ def test_a_question_about_records_is_the_stores_as_is_its_answer(command: Comman
     assert stage.asked(type(query)) == [query]  # type: ignore[type-var]
     stage.answer(type(query), result)  # type: ignore[arg-type]
     assert line.hear() == [answer]
+
+
+def test_reports_are_of_a_space_or_of_the_platform_and_nobody_is_asked_for_both() -> None:
+    stage = Stage()
+    line = stage.connect()
+    line.hear()
+    line.say(Reports(5, 0, 40, True))
+    (failed,) = line.hear()
+    assert isinstance(failed, Failed)
+    assert (failed.id, failed.code) == (5, Code.INVALID)
+    assert not stage.asked(ListReports)
 
 
 def test_what_is_inherited_closes_the_other_devices_socket_here_and_tells_every_gateway() -> None:
