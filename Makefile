@@ -55,6 +55,7 @@ prove: install
 	! $(BIN)/python -m proofs gap --seconds 2 --serial
 	$(BIN)/python -m proofs sync_model --examples 500
 	$(BIN)/python -m proofs max_write --runs 5
+	$(BIN)/python -m proofs matrix
 	$(BIN)/python -m proofs faults --short
 	$(BIN)/python -m proofs rehearse --seconds 20 --users 40 --devices 100 --communities 10 --kill gateway,redis,postgres
 
