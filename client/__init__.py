@@ -8,7 +8,8 @@ http_door.py    requests in the place of a socket      replica.py, upkeep.py, sn
 mutations.py    what was asked for and not decided     ledger.py, parcels.py: its numbers, its bytes
 heirs.py        what a copy inherits                   restored.py    what a restored database knows of one
 scope.py        what is kept within a quota            three_way.py    two people's texts, merged
-chat.py, sync.py: the terminal's commands, on all this
+own_account.py  password, address, devices        owner.py       whose store it is
+chat.py, sync.py, account_cli.py: the terminal's commands, on all this
 """
 
 from client.account import Account, Credentials
@@ -20,6 +21,7 @@ from client.errors import (
     MutationRefused,
     QueueFull,
     RequestFailed,
+    SecondFactorNeeded,
     SessionEnded,
     Unreachable,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "QueueFull",
     "RequestFailed",
     "Restarted",
+    "SecondFactorNeeded",
     "Session",
     "SessionEnded",
     "Settings",

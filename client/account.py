@@ -17,7 +17,8 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from client.errors import AccountError, Unreachable
+from client.errors import AccountError, SecondFactorNeeded, Unreachable
+from protocol.codes import Code
 
 FRAMES_TYPE = "application/msgpack"
 TIMEOUT_S = 20.0
@@ -39,6 +40,15 @@ class Login(Struct, frozen=True):
     display_name: str = ""
     session: int = 0
     refresh_expires_at: float = 0
+
+
+class _SecondStep(Struct, frozen=True):
+    challenge: str
+    methods: tuple[str, ...] = ()
+
+
+class _HalfDone(Struct, frozen=True):
+    mfa: _SecondStep
 
 
 class _Problem(Struct, frozen=True):
@@ -77,11 +87,21 @@ class Account:
         return Credentials(self, await self._post("register", body))
 
     async def login(self, name: str, password: str, device: int = 0, device_name: str = "") -> Credentials:
-        """Logs in: as `device` where this installation has one already, else as a new device. Raises `AccountError` or `Unreachable`."""
+        """Logs in: as `device` where this installation has one already, else as a new device.
+
+        Raises `SecondFactorNeeded` where the password is right and not enough, `AccountError` or `Unreachable`.
+        """
         body: dict[str, object] = {"name": name, "password": password, "device_name": device_name or "python"}
         if device:
             body["device"] = device
         return Credentials(self, await self._post("login", body))
+
+    async def prove(self, challenge: str, code: str) -> Credentials:
+        """The second step of a log-in: a code of six digits from an authenticator, or a recovery code. Raises `AccountError` (the code is
+        wrong, or the challenge is over) or `Unreachable`."""
+        digits = code.replace(" ", "")
+        shown = {"code": digits} if digits.isdecimal() and len(digits) == 6 else {"recovery_code": code}
+        return Credentials(self, await self._post("mfa", {"challenge": challenge, **shown}))
 
     async def refresh(self, refresh_token: str) -> Login:
         """Exchanges a refresh token for the next pair."""
@@ -105,6 +125,16 @@ class Account:
         headers = {"content-type": FRAMES_TYPE, **_bearer(access_token)}
         return await self._exchange("sync", body, headers, SYNC_TIMEOUT_S)
 
+    async def ask(self, method: str, route: str, body: dict[str, object] | None = None, access_token: str = "") -> bytes:
+        """One question to a route under `/api/v1/`; its answer as JSON, empty where there is none.
+
+        Raises `AccountError` or `Unreachable`.
+        """
+        headers = _bearer(access_token) if access_token else {}
+        if body is None:
+            return await self._exchange(route, b"", headers, method=method)
+        return await self._exchange(route, msgspec.json.encode(body), {"content-type": "application/json", **headers}, method=method)
+
     async def _post(self, route: str, body: dict[str, object]) -> Login:
         content = await self._send(f"auth/{route}", body, {})
         return _read_login(content)
@@ -112,9 +142,12 @@ class Account:
     async def _send(self, route: str, body: dict[str, object], headers: dict[str, str]) -> bytes:
         return await self._exchange(route, msgspec.json.encode(body), {"content-type": "application/json", **headers})
 
-    async def _exchange(self, route: str, body: bytes, headers: dict[str, str], timeout_s: float = TIMEOUT_S) -> bytes:
+    async def _exchange(
+        self, route: str, body: bytes, headers: dict[str, str], timeout_s: float = TIMEOUT_S, method: str = "POST"
+    ) -> bytes:
         try:
-            response = await self._client.post(f"{self._url}/api/v1/{route}", content=body, headers=headers, timeout=timeout_s)
+            url = f"{self._url}/api/v1/{route}"
+            response = await self._client.request(method, url, content=body or None, headers=headers, timeout=timeout_s)
         except httpx.HTTPError as error:
             raise Unreachable(f"{self._url}: {str(error) or type(error).__name__}") from None
         if response.is_success:
@@ -134,6 +167,9 @@ def _bearer(access_token: str) -> dict[str, str]:
 
 def _read_login(content: bytes) -> Login:
     try:
+        if content.startswith(b'{"mfa":'):
+            step = msgspec.json.decode(content, type=_HalfDone).mfa
+            raise SecondFactorNeeded(step.challenge, step.methods)
         return msgspec.json.decode(content, type=Login)
     except msgspec.MsgspecError as error:
         raise AccountError(200, "", "The server's answer cannot be read", str(error)) from None
@@ -188,6 +224,19 @@ class Credentials:
         """
         async with self._renewing:
             self._replace(await self._account.fork_device(self.access_token))
+
+    async def ask(self, method: str, route: str, body: dict[str, object] | None = None) -> bytes:
+        """One question about one's own account, under `/api/v1/`, with tokens that are good: renewed first where they are not any more.
+
+        Raises `AccountError` or `Unreachable`.
+        """
+        try:
+            return await self._account.ask(method, route, body, self.access_token)
+        except AccountError as error:
+            if error.code != str(int(Code.TOKEN_EXPIRED)):
+                raise
+        await self.renew()
+        return await self._account.ask(method, route, body, self.access_token)
 
     async def sync(self, body: bytes) -> bytes:
         """One exchange of frames over HTTP. Raises `AccountError` or `Unreachable`."""

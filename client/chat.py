@@ -22,6 +22,7 @@ from client.chat_lookup import Lookup
 from client.chat_view import Screen, View
 from client.connecting import connect
 from client.errors import AccountError, ClientError, SessionEnded, Unreachable
+from client.owner import log_in
 from client.session import Session
 from client.sqlite_store import MemoryStore, SqliteStore
 from client.subscription import Events, Restarted
@@ -140,7 +141,7 @@ async def _chat(terminal: Terminal, options: argparse.Namespace, password: str) 
 async def _log_in(account: Account, options: argparse.Namespace, password: str, device: int) -> Credentials:
     if options.register:
         return await account.register(options.name, password, device_name="terminal")
-    return await account.login(options.name, password, device, device_name="terminal")
+    return await log_in(account, options.name, password, device, "terminal")
 
 
 async def _log_out(credentials: Credentials) -> None:

@@ -95,3 +95,12 @@ class AccountError(ClientError):
     def final(self) -> bool:
         """Whether the same tokens will never do: somebody has to log in again."""
         return self.status in (400, 401, 403)
+
+
+class SecondFactorNeeded(AccountError):
+    """The password was right, and the account asks for more: `Account.prove` with the challenge and what one of the methods shows."""
+
+    def __init__(self, challenge: str, methods: tuple[str, ...]) -> None:
+        super().__init__(401, "", "A second factor is needed", f"this account asks for more than a password: {', '.join(methods)}")
+        self.challenge = challenge
+        self.methods = methods

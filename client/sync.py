@@ -10,20 +10,18 @@ owner's alone. A command that writes never fails for want of a network or a logi
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 import trio
-from msgspec import Struct
 
 from client import sync_commands as commands
-from client.account import Account, Credentials, Login
+from client.account import Account
 from client.connecting import REAL_WORLD, connect
 from client.errors import AccountError, ClientError, RequestFailed, SessionEnded, Unreachable
 from client.exchange import Exchange
+from client.owner import Owner, enter, keep_owner, owner_of
 from client.session import Session
 from client.sqlite_store import SqliteStore
 from client.sync_commands import FAILED, WAITS, Desk
@@ -31,22 +29,11 @@ from client.sync_fields import Mistake
 from client.words import failure, refusal
 
 URL = "http://127.0.0.1:8000"
-NOTE = "account"
 BAD_USAGE = 2
 WAIT_S = 30.0
-TOKEN_LEFT_S = 30.0
-"""A token with less time than this left is renewed first."""
 
 LOCAL, KEPT, REMOTE = "local", "kept", "remote"
 Command = Callable[[Desk, argparse.Namespace], Awaitable[int]]
-
-
-class Owner(Struct, frozen=True, array_like=True):
-    """Who uses a store, where, and the newest tokens; without them a password is needed."""
-
-    name: str = ""
-    url: str = ""
-    login: Login | None = None
 
 
 def run_sync(argv: Sequence[str]) -> int:
@@ -84,7 +71,7 @@ async def sync(argv: Sequence[str], say: Callable[[str], None]) -> int:
 
 
 async def _with_store(store: SqliteStore, options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    before = _owner(store)
+    before = owner_of(store)
     url = options.url or before.url or URL
     owner = Owner(options.name or before.name, url, before.login if url == before.url else None)
     needs = options.needs
@@ -102,30 +89,23 @@ async def _with_store(store: SqliteStore, options: argparse.Namespace, say: Call
         return await carry_out(options, offline_desk(store, say))
     async with Account(owner.url) as account:
         try:
-            credentials = await _enter(account, owner, options, store.load().device)
+            credentials = await enter(
+                account, owner, store.load().device, options.password or "", register=options.register, device_name="sync"
+            )
         except (AccountError, Unreachable) as error:
             say(failure(error, owner.url))
             return await carry_out(options, offline_desk(store, say)) if needs != REMOTE else _needs_server(say)
-        _keep(store, owner, credentials.login)
+        keep_owner(store, owner, credentials.login)
         try:
             async with connect(owner.url, credentials, store=store, door="http" if options.http else "socket") as session:
                 return await with_session(session, store, options, needs, say)
         except SessionEnded:
             # Whatever it was, it is not waited for any longer; the next command begins with the password.
-            _keep(store, owner, None)
+            keep_owner(store, owner, None)
             raise
         finally:
-            if credentials.login.refresh_token != (_owner(store).login or credentials.login).refresh_token:
-                _keep(store, owner, credentials.login)
-
-
-def _owner(store: SqliteStore) -> Owner:
-    noted = store.noted(NOTE)
-    return msgspec.msgpack.decode(noted, type=Owner) if noted else Owner()
-
-
-def _keep(store: SqliteStore, owner: Owner, login: Login | None) -> None:
-    store.note(NOTE, msgspec.msgpack.encode(Owner(owner.name, owner.url, login)))
+            if credentials.login.refresh_token != (owner_of(store).login or credentials.login).refresh_token:
+                keep_owner(store, owner, credentials.login)
 
 
 def _needs_server(say: Callable[[str], None]) -> int:
@@ -175,25 +155,6 @@ async def carry_out(options: argparse.Namespace, desk: Desk) -> int:
     except RequestFailed as failed:
         desk.say(refusal("It", failed))
         return FAILED
-
-
-async def _enter(account: Account, owner: Owner, options: argparse.Namespace, device: int) -> Credentials:
-    """With the tokens of the last time, or with the password."""
-    if owner.login is not None and owner.login.device == device and not options.register:
-        credentials = Credentials(account, owner.login)
-        if owner.login.expires_at - REAL_WORLD.wall() > TOKEN_LEFT_S:
-            return credentials
-        try:
-            await credentials.renew()
-        except AccountError as error:
-            if not error.final:
-                raise
-        else:
-            return credentials
-    password = options.password or os.environ.get("EDUCONNECT_PASSWORD") or getpass.getpass(f"Password of {owner.name}: ")
-    if options.register:
-        return await account.register(owner.name, password, device_name="sync")
-    return await account.login(owner.name, password, device, device_name="sync")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from actors.notices import Notice, NoticeKind
 from actors.storage import Fact
 from persistence.identity.links import Purpose, drop, look, take
 from persistence.jobs.enqueue import enqueue
+from persistence.mfa import forget_challenges
 from persistence.notices import notify
 from persistence.sessions import ASKER_ENDED, announce, audit, end, is_living, lock_account
 from protocol.codes import Code
@@ -60,6 +61,7 @@ async def reset(tx: asyncpg.Connection, secret: str, new_hash: str, caller: Call
 
 async def _set(tx: asyncpg.Connection, user: int, new_hash: str, caller: Caller, action: str, detail: dict[str, object]) -> None:
     await drop(tx, user, Purpose.PASSWORD)
+    await forget_challenges(tx, user)
     await tx.execute("UPDATE accounts SET password_hash = $2, password_changed_at = clock_timestamp() WHERE id = $1", user, new_hash)
     await audit(tx, user, action, caller, subject=user, detail=detail)
     await notify(tx, Notice(user, NoticeKind.SECURITY, words="the password of this account was changed"))
