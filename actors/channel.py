@@ -200,7 +200,7 @@ class Channel:
         self.stale = False
         """The audience has changed and is not known yet: nothing is flushed."""
         self.silent = False
-        """Nobody says anything here, so nobody is typing."""
+        """Of a conversation of two of whom one blocks the other: nobody speaks, so nobody is typing, and nobody is there."""
         self.checking = 0
         self.reading = 0
         self.repair: Timer | None = None
@@ -253,7 +253,7 @@ class Channel:
         community = self._near.communities.find(self.space) if self.space else None
         if community is not None:
             community.tell_control(ChannelAway(self._stream))
-            for follower in self.live.values():
+            for follower in () if self.silent else self.live.values():
                 community.tell(Present(follower.user, -1))
         self._greet()
         for follower in dict.fromkeys((*self.live.values(), *self.joining.values(), *self.meeting, *self.waiting)):
@@ -363,7 +363,7 @@ class Channel:
     def _joined(self, follower: Follower, events: Events) -> None:
         """A page for one who wants to follow. It tells this actor where the stream is, too."""
         self._enter_space(events.space)
-        self.silent = events.silent
+        self._fall_silent(events.silent)
         self._learn_version(events.audience_version)
         if events.audience_version < self.audience_version:
             self._read_for(follower)
@@ -407,8 +407,7 @@ class Channel:
         self.older += follower.schema < SCHEMA
         self._near.followed[self._stream] = self
         self._answer(follower, head, live=True)
-        if self.space:
-            self._near.communities.get(self.space).tell(Present(follower.user, 1))
+        self._count_present(follower, 1)
 
     def _forget(self, session_key: int) -> None:
         follower = self.live.pop(session_key, None)
@@ -416,8 +415,8 @@ class Channel:
             self.older -= follower.schema < SCHEMA
         if not self.live:
             self._near.followed.pop(self._stream, None)
-        if follower is not None and self.space:
-            self._near.communities.get(self.space).tell(Present(follower.user, -1))
+        if follower is not None:
+            self._count_present(follower, -1)
         ticket = self.asking.pop(session_key, 0)
         if ticket:
             del self.joining[ticket]
@@ -437,8 +436,21 @@ class Channel:
         if self.space:
             community = self._near.communities.get(self.space)
             community.tell_control(ChannelHere(self._stream, self._ctx.self))
-            for follower in self.live.values():
+            for follower in () if self.silent else self.live.values():
                 community.tell(Present(follower.user, 1))
+
+    def _count_present(self, follower: Follower, more: int) -> None:
+        if self.space and not self.silent:
+            self._near.communities.get(self.space).tell(Present(follower.user, more))
+
+    def _fall_silent(self, silent: bool) -> None:
+        """Two people block each other, or do no longer: neither sees the other type or be there."""
+        if silent is not self.silent:
+            for follower in self.live.values() if silent else ():
+                self._count_present(follower, -1)
+            self.silent = silent
+            for follower in () if silent else self.live.values():
+                self._count_present(follower, 1)
 
     # Who may
 
@@ -460,7 +472,7 @@ class Channel:
             self._check_audience()
             return
         self.audience_version = audience.audience_version
-        self.silent = audience.silent
+        self._fall_silent(audience.silent)
         self.stale = False
         self._catch_up()
         self._greet()

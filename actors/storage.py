@@ -305,7 +305,7 @@ class Events(Struct, frozen=True):
     rows: tuple[Row, ...]
     more: bool
     silent: bool = False
-    """Nobody says anything in the stream; of a conversation of two: while one blocks the other."""
+    """It is a conversation of two, of whom one blocks the other."""
 
 
 class Audience(Struct, frozen=True):

@@ -46,7 +46,7 @@ from protocol.values import Role, SpaceKind, StreamKind
 
 # {row} compares with the position, {order} walks away from it: the first rows of the walk, up to both bounds, but at least one.
 _READ: Final = """
-select s.space_id, s.head, s.floor, s.audience_version, s.write_roles = 0, c.code, e.seqs, e.authors, e.ats, e.bodies
+select s.space_id, s.head, s.floor, s.audience_version, s.kind = 4 and s.write_roles = 0, c.code, e.seqs, e.authors, e.ats, e.bodies
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::integer[])
     with ordinality as q (stream, user_id, position, events_max, bytes_max, pos)
 left join streams s on s.id = q.stream
@@ -68,7 +68,7 @@ _READ_AFTER: Final = _READ.format(row="seq > q.position", order="asc", reset="wh
 _READ_BEFORE: Final = _READ.format(row="seq < q.position", order="desc", reset="")
 
 _AUDIENCE: Final = """
-select s.audience_version, s.write_roles = 0, array(
+select s.audience_version, s.kind = 4 and s.write_roles = 0, array(
     select m.user_id from members m
     where m.space_id = s.space_id and m.user_id = any(($4::bigint[])[q.first:q.last]) and m.role & s.read_roles <> 0)
 from unnest($1::bigint[], $2::integer[], $3::integer[]) with ordinality as q (stream, first, last, pos)

@@ -42,6 +42,11 @@ def judge_writers(tables: Tables, space: Space) -> None:
             tables.streams[stream].write_roles = 0 if closed else int(Roles.ALL)
 
 
+def is_silent(stream: Stream) -> bool:
+    """Whether it is a conversation of two, of whom one blocks the other."""
+    return stream.kind is StreamKind.CONVERSATION and not stream.write_roles
+
+
 def slow_until(tables: Tables, stream: Stream, user: int, now: int) -> int:
     """In Unix milliseconds, when somebody may speak again who may not now; 0: they may. Whoever may has spoken by it."""
     if not stream.slow_s or stream.space.members[user] is not Role.LEARNER:

@@ -44,6 +44,7 @@ from actors.storage import (
     VersionList,
 )
 from proofs.simulation.deciding import has_a_say
+from proofs.simulation.people import is_silent
 from proofs.simulation.rows import STAFF, ConflictRow, Refused, Space, Tables
 from protocol.codes import Code
 from protocol.conflicts import OPEN
@@ -82,7 +83,7 @@ def read(tables: Tables, query: Reading) -> Result:
                 return Denied(Code.NOT_FOUND)
             readers = frozenset(user for user in query.users if tables.may_read(query.stream, user))
             stream = tables.streams[query.stream]
-            return Audience(stream.audience_version, readers, stream.write_roles == 0)
+            return Audience(stream.audience_version, readers, is_silent(stream))
         case ReadHeads():
             known = [tables.streams[s] for s in query.streams if s in tables.streams]
             return Heads(tuple(Head(s.id, len(s.log), s.audience_version) for s in known))
@@ -154,7 +155,7 @@ def _read_log(tables: Tables, query: ReadAfter | ReadBefore) -> Result:
         page.append(row)
     more = len(page) < len(rows)
     ordered = page if isinstance(query, ReadAfter) else page[::-1]
-    return Events(stream.space.id, len(stream.log), stream.audience_version, tuple(ordered), more, stream.write_roles == 0)
+    return Events(stream.space.id, len(stream.log), stream.audience_version, tuple(ordered), more, is_silent(stream))
 
 
 def _state(tables: Tables, space: Space, user: int) -> SpaceState:

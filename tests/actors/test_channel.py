@@ -5,13 +5,27 @@ from __future__ import annotations
 import pytest
 
 from actors.channel import HOLD_MAX_S, Channel, ChannelLimits, Follower
-from actors.storage import Audience, CheckAudience, Denied, Events, Fact, Head, Heads, ReadAfter, ReadHeads, Row
+from actors.storage import Audience, CheckAudience, Denied, Events, Fact, Head, Heads, ListMembers, MemberList, ReadAfter, ReadHeads, Row
 from protocol.codec import encode, encode_event
 from protocol.codes import Code
 from protocol.entities import SCHEMA
 from protocol.events import AuthorityChanged, Said
-from protocol.frames import DOWN_BYTES_GOAL, Event, Failed, Follow, Followed, IsTyping, Lagged, Typing, Unfollow, Unfollowed
-from protocol.values import Cursor, LinkQuality
+from protocol.frames import (
+    DOWN_BYTES_GOAL,
+    Event,
+    Failed,
+    Follow,
+    Followed,
+    IsTyping,
+    Lagged,
+    Member,
+    Presence,
+    Typing,
+    Unfollow,
+    Unfollowed,
+    Watch,
+)
+from protocol.values import Cursor, LinkQuality, Role
 from supervisors.cast import CastLimits
 from tests.actors.stage import SPACE, Line, Stage, rows
 
@@ -492,16 +506,20 @@ def test_typing_is_passed_on_at_most_every_two_seconds() -> None:
     assert len(reader.hear()) == 2
 
 
-def test_nobody_types_where_nobody_speaks_until_somebody_may_again() -> None:
+def test_where_one_blocks_the_other_neither_is_seen_typing_or_present_until_it_is_over() -> None:
     stage = Stage()
     typist, reader = follower(stage, 1, 11), follower(stage, 2, 12)
-    for version, silent in ((1, True), (2, False)):
+    reader.say(Watch(9, SPACE, True))
+    stage.answer(ListMembers, MemberList((Member(2, Role.LEARNER, "two"),), False))
+    for version, silent, online in ((1, True, 0), (2, False, 2)):
         hear(stage, version, version=version)
         stage.answer(CheckAudience, Audience(version, frozenset({1, 2}), silent))
-        reader.hear()
         stage.wait(5.0)
+        present = [frame for frame in reader.hear() if isinstance(frame, Presence)]
+        assert present[-1].online == online
         typist.say(Typing(STREAM))
-        assert reader.hear() == ([] if silent else [IsTyping(STREAM, 1)])
+        stage.wait(0.1)
+        assert [frame for frame in reader.hear() if isinstance(frame, IsTyping)] == ([] if silent else [IsTyping(STREAM, 1)])
 
 
 def test_what_is_ephemeral_is_dropped_where_there_is_no_room() -> None:

@@ -25,14 +25,14 @@ from actors.storage import (
     ReadHeads,
 )
 from persistence import device_queries, queries
-from persistence.append import append_events, event, recall
+from persistence.append import Effect, StreamChange, append_events, event, finish, recall
 from persistence.operations.hot import Columns
 from protocol.events import Said
 from protocol.operations import AnyOperation, MarkRead, Post, React, Say
 from protocol.values import Role, SpaceKind, StreamKind
 
 PEOPLE = 20
-GROWING = frozenset({"log", "outcomes", "read_markers", "devices", "streams", "members", "accounts", "sessions", "outbox"})
+GROWING = frozenset({"log", "outcomes", "read_markers", "devices", "streams", "members", "accounts", "sessions", "outbox", "slow_posts"})
 
 
 class Place(msgspec.Struct):
@@ -75,8 +75,19 @@ async def mention(place: Place) -> None:
     await place.entries(Post(place.stream, "hello", 0, (place.people[0][0],))).append(place.connection)
 
 
+async def post_slowly(place: Place) -> None:
+    await place.connection.execute("update streams set slow_s = 3600 where id = $1", place.stream)
+    for _ in range(2):
+        await post(place)
+
+
 async def append(place: Place) -> None:
     await append_events(place.connection, [event(place.stream, 0, Said("from the server"))], [place.stream])
+
+
+async def change(place: Place) -> None:
+    said = event(place.stream, 0, Said("from the server"))
+    await finish(place.connection, None, Effect((said,), changes=(StreamChange(place.stream, slow_s=5),)))
 
 
 async def attach(place: Place) -> None:
@@ -111,7 +122,7 @@ async def recall_facts(place: Place) -> None:
     await recall(place.connection, [(place.stream, 1)])
 
 
-APPENDS: tuple[Work, ...] = (post, react, mark_read, mention, append, attach)
+APPENDS: tuple[Work, ...] = (post, react, mark_read, mention, post_slowly, append, change, attach)
 """What writes: functions, whose plans are kept for the life of a connection."""
 READS: tuple[Work, ...] = (borrow, read_generations, read_after, read_before, check_audience, read_heads, recall_facts)
 
