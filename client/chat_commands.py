@@ -27,12 +27,14 @@ from protocol.operations import (
     CreateCommunity,
     Delete,
     Edit,
+    Endorse,
     Invite,
     Join,
     OpenConversation,
     Post,
     React,
     Say,
+    WithdrawEndorsement,
 )
 from protocol.values import Role, SpaceKind, StreamKind
 
@@ -50,6 +52,7 @@ HELP = """\
 /create community NAME      found a community            /create channel NAME   open a channel in this community
 /join NUMBER                join a community             /invite PERSON         invite somebody to this community
 /dm PERSON [PERSON …]       write to somebody in private
+/vouch PERSON               stand for somebody in this community        /unvouch PERSON     take that back
 /reply N TEXT   /edit N TEXT   /delete N   /react N EMOJI      N is the number before a message
 /who   /history [COUNT]   /status   /quit                      anything else is said to the open channel; @name mentions"""
 
@@ -73,6 +76,8 @@ class Commands:
             "create": self._create,
             "join": self._join,
             "invite": self._invite,
+            "vouch": self._vouch,
+            "unvouch": self._unvouch,
             "dm": self._write_to,
             "reply": self._reply,
             "edit": self._edit,
@@ -265,6 +270,22 @@ class Commands:
         person = await self._find(rest)
         await self._session.do(Invite(community.space, person.user, Role.LEARNER))
         self._view.note(f"{person.display_name} is invited.")
+
+    async def _vouch(self, rest: str) -> None:
+        if not rest:
+            raise Mistake("/vouch PERSON, by the name they log in with: somebody whom you know and would stand for.")
+        community = self._community()
+        person = await self._find(rest)
+        await self._session.do(Endorse(community.space, person.user))
+        self._view.note(f"You vouch for {person.display_name} in {community.name}. Words fade in a year or so; say it again then.")
+
+    async def _unvouch(self, rest: str) -> None:
+        if not rest:
+            raise Mistake("/unvouch PERSON, by the name they log in with.")
+        community = self._community()
+        person = await self._find(rest)
+        await self._session.do(WithdrawEndorsement(community.space, person.user))
+        self._view.note(f"You do not vouch for {person.display_name} in {community.name}. Nobody is told.")
 
     async def _find(self, name: str) -> Person:
         try:

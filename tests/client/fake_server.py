@@ -108,6 +108,7 @@ class FakeServer:
         self.logins: dict[int, str] = {}
         """Where somebody logs in with another name than the one that is shown."""
         self.spaces: dict[int, Space] = {}
+        self.vouched: set[tuple[int, int, int]] = set()
         self.conversations: set[Conversation] = set()
         self.tokens: dict[str, int] = {}
         self.epoch = 7
@@ -300,6 +301,12 @@ class FakeServer:
                 return Done(number, space_id)
             case op.Invite(space_id, invited, role):
                 self.append(1000 + invited, 0, e.Invited(space_id, self.spaces[space_id].name, role, user))
+                return Done(number, 0)
+            case op.Endorse(space_id, endorsed):
+                self.vouched.add((user, endorsed, space_id))
+                return Done(number, 0)
+            case op.WithdrawEndorsement(space_id, endorsed):
+                self.vouched.discard((user, endorsed, space_id))
                 return Done(number, 0)
             case op.OpenConversation(users):
                 people = {user, *users}

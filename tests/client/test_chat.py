@@ -151,6 +151,17 @@ async def test_an_invitation_is_sent_heard_and_taken(server: FakeServer, physics
     assert "Welcome to Physics" in screen.text and "cyd  learner" in screen.text
 
 
+async def test_who_vouches_for_somebody_is_told_so_and_can_take_it_back(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    space = next(iter(server.spaces))
+    screen = await chat(server, "/open general", "/vouch ben")
+    assert server.vouched == {(1, 2, space)}
+    assert "You vouch for Ben in Physics." in screen.text
+    screen = await chat(server, "/open general", "/unvouch ben")
+    assert not server.vouched and "You do not vouch for Ben in Physics." in screen.text
+
+
 async def test_whoever_joins_later_goes_by_name_and_by_the_new_one_after_a_change(
     server: FakeServer, physics: int, autojump_clock: MockClock
 ) -> None:
@@ -284,6 +295,8 @@ async def test_older_messages_come_with_history_up_to_the_beginning(server: Fake
         ("/dm nobody", "Nobody logs in as nobody here."),
         ("/join 999", "/join was refused. There is nothing of that name or number"),
         ("/invite ben", "You are in no community yet"),
+        ("/vouch ben", "You are in no community yet"),
+        ("/unvouch", "/unvouch PERSON"),
         ("/join", "/join NUMBER"),
         ("/reply x y", "/reply N TEXT"),
         ("/edit 1", "/edit N TEXT"),
