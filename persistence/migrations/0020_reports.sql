@@ -126,8 +126,7 @@ begin
     end if;
 
     perform s.id from streams s where s.id = any (v_into) order by s.id for update;
-    v_now_ms := (extract(epoch from clock_timestamp()) * 1000)::bigint;
-    v_at := v_now_ms / 1000;
+    v_at := extract(epoch from clock_timestamp())::bigint;
 
     -- Authority, in a new snapshot. Whoever is not a member learns nothing, not even that the stream exists. Fresh entries only: a known
     -- one keeps the answer it had.
@@ -158,6 +157,7 @@ begin
     left join lateral (select m.role from members m where m.space_id = s.space_id and m.user_id = e.user_id limit 1) m on true;
 
     if v_slow then
+        v_now_ms := (extract(epoch from clock_timestamp()) * 1000)::bigint;
         -- Under the stream's lock: two devices of one person, on two gateways, cannot both be in time. What is too soon is told when it
         -- will not be, in Unix milliseconds; the first of a batch is judged by what was said before it, the others by the first.
         select array_agg((case when e.code = 0 and w.until_ms > v_now_ms then 35 else e.code end)::smallint order by e.pos),
