@@ -230,7 +230,8 @@ def _writers(declaration: Declaration) -> str:
         return "every member"
     if declaration.writers == Roles.OWNER:
         return "the person themselves"
-    return ", ".join(role.name.lower() for role in Role if role & declaration.writers)
+    roles = ", ".join(role.name.lower() for role in Role if role & declaration.writers)
+    return roles if declaration.permission is None else f"{roles}, and whom a custom role gives `{declaration.permission.name}`"
 
 
 def _name(declaration: Declaration) -> str:

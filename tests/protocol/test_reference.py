@@ -11,6 +11,8 @@ import pytest
 
 from protocol import codes, frames, guide, reference
 from protocol.merge import Outcome
+from protocol.permissions import Permission
+from protocol.reference import in_words
 from protocol.schema import describe
 from tests.protocol.files import ROOT
 from tests.protocol.test_vectors import VECTORS, as_json, as_msgpack, claims
@@ -140,6 +142,16 @@ def test_the_reference_describes_everything_on_the_wire() -> None:
         assert f"| {row.value} | `{row.name}` | {row.then} | {row.meaning} |" in REFERENCE
     for value in schema.values:
         assert f"| `{value.name}` |" in REFERENCE
+
+
+def test_the_reference_says_what_every_command_and_operation_needs() -> None:
+    schema = describe()
+    for form in (*schema.commands, *schema.operations):
+        assert form.needs is not None, form.name
+        _, _, section = REFERENCE.partition(f"\n### {form.name} · {form.tag}\n")
+        assert f"*Needs:* {in_words(form.needs)}." in section.split("\n### ")[0], form.name
+    for permission in Permission:
+        assert f"| {permission.value} | `{permission.name}` |" in REFERENCE
 
 
 def test_links_in_the_reference_lead_somewhere() -> None:
