@@ -20,6 +20,8 @@ import trio
 from msgspec import Raw, Struct
 
 from gateway.tokens import KeySet, generate_pem, load_pem
+from gateway.web_bounds import SYNC_PATH
+from gateway.web_sync import CONTENT_TYPE as SYNC_TYPE
 from persistence.bridge import Bridge, BridgeOptions
 from proofs.matrixing.declarations import holes, load_samples, route_needs
 from proofs.matrixing.ground import MEMORY_KIB, ROUNDS, Actor, Ground
@@ -28,9 +30,9 @@ from proofs.matrixing.site import COMMANDS, OPERATIONS, ROUTES, Ask, Run, Sample
 from proofs.matrixing.speaking import Caller, Ended, Request, Talker, converse, intrude, talk
 from proofs.matrixing.standing import STANDINGS, Manner, Standing, Where, expected
 from proofs.rehearsal.run import unreported
-from protocol.codec import encode
+from protocol.codec import decode_frame, encode, join, split
 from protocol.codes import Code
-from protocol.frames import Failed, Goodbye, Hello, Mutate, Refused, Welcome
+from protocol.frames import Done, DoneRun, Failed, Goodbye, Hello, Mutate, Refused, Sync, Welcome
 from protocol.operations import Operation, Remove
 from protocol.permissions import Needs
 from protocol.values import Role
@@ -115,6 +117,8 @@ class Matrix:
                 for kind, samples in OPERATIONS.items():
                     for sample in samples:
                         await self._cell(site, sample, kind.needs, self._operate)
+                        if where is Where.OWN:
+                            await self._cell(site, sample, kind.needs, lambda site, sample: self._visit(site, sample, caller), " by HTTP")
                 for command, samples in COMMANDS.items():
                     for sample in samples:
                         await self._cell(site, sample, command.needs, self._command)
@@ -139,7 +143,7 @@ class Matrix:
                 assert code is Code.OK, detail
             yield talker
 
-    async def _cell(self, site: Site, sample: Sample, needs: Needs, attempt: Callable[[Site, Sample], Any]) -> None:
+    async def _cell(self, site: Site, sample: Sample, needs: Needs, attempt: Callable[[Site, Sample], Any], door: str = "") -> None:
         manner = site.actor.standing.manner
         if (site.where is Where.FOREIGN and not sample.foreign) or manner in sample.without:
             return
@@ -157,7 +161,7 @@ class Matrix:
         if code in right:
             self.result.answers[code.name] += 1
         else:
-            cell = f"{sample.name} by {site.actor.standing.name} in {site.where.value}"
+            cell = f"{sample.name}{door} by {site.actor.standing.name} in {site.where.value}"
             words = " or ".join(sorted(one.name for one in right))
             self.result.wrong.append(Wrong(cell, words, f"{code.name} {detail}".strip()))
 
@@ -169,6 +173,24 @@ class Matrix:
             return await intrude(self._port, site.source, site.actor.login, frame), ""
         code, value, detail = await site.talker.do(operation)  # type: ignore[arg-type]
         return (code, detail) if code is not Code.OK or sample.done(value) else (Code.NOT_FOUND, "")
+
+    async def _visit(self, site: Site, sample: Sample, caller: Caller) -> tuple[Code, str]:
+        """The same operation through the door for where sockets are blocked."""
+        operation = await sample.make(site)
+        assert isinstance(operation, Operation)
+        login = await self._ground.fresh(site.actor)
+        body = join([encode(Sync()), encode(Mutate(1, Raw(encode(operation))))])
+        answer = await caller.call(Request("POST", SYNC_PATH, body, SYNC_TYPE), login.token, self._address())
+        if answer.status != 200:
+            return answer.code, answer.detail
+        for raw in split(answer.body):
+            frame = decode_frame(raw)
+            if isinstance(frame, Refused):
+                return frame.code, frame.detail
+            if isinstance(frame, Done | DoneRun):
+                value = frame.value if isinstance(frame, Done) else frame.values[0]
+                return (Code.OK, "") if sample.done(value) else (Code.NOT_FOUND, "")
+        return Code.FAULT, "the operation was not answered"
 
     async def _command(self, site: Site, sample: Sample) -> tuple[Code, str]:
         asked = await sample.make(site)

@@ -80,6 +80,8 @@ def _standings() -> Iterator[Standing]:
 
 STANDINGS: Final = tuple(_standings())
 _UNSEEN: Final = frozenset({Code.NOT_FOUND})
+_ANOTHERS: Final = frozenset({Code.NOT_FOUND, Code.FORBIDDEN, Code.UNAUTHENTICATED})
+"""Of another's session, device or token: it is not there, not theirs, or proves nothing."""
 _ALLOWED: Final = frozenset({Code.OK})
 
 
@@ -99,7 +101,7 @@ def expected(needs: Needs, standing: Standing, where: Where, *, own: bool = Fals
 
 def _judge(needs: Needs, standing: Standing, where: Where, own: bool) -> frozenset[Code]:
     if needs.scope is Scope.SELF:
-        return _ALLOWED if where is Where.OWN else frozenset({Code.NOT_FOUND, Code.FORBIDDEN})
+        return _ALLOWED if where is Where.OWN else _ANOTHERS
     assert needs.permission is not None
     if needs.scope is Scope.PLATFORM:
         return _ALLOWED if needs.permission in EVERYBODY | standing.platform else frozenset({Code.FORBIDDEN})

@@ -51,7 +51,7 @@ def test_every_role_and_every_permission_is_among_the_standings() -> None:
         (OWN, "no account", Where.OWN, {Code.UNAUTHENTICATED}),
         (OWN, "revoked session", Where.OWN, {Code.REVOKED}),
         (OWN, "stranger", Where.OWN, OK),
-        (OWN, "owner", Where.FOREIGN, {Code.NOT_FOUND, Code.FORBIDDEN}),
+        (OWN, "owner", Where.FOREIGN, {Code.NOT_FOUND, Code.FORBIDDEN, Code.UNAUTHENTICATED}),
         (SetRole.needs, "owner", Where.OWN, OK),
         (SetRole.needs, "owner", Where.FOREIGN, {Code.NOT_FOUND}),
         (SetRole.needs, "moderator", Where.OWN, {Code.NOT_FOUND, Code.FORBIDDEN}),
