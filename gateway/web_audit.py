@@ -145,7 +145,7 @@ def _query() -> Query:
     except msgspec.ValidationError as error:
         raise Problem(Code.INVALID, f"{error}; allowed: {', '.join(Query.__struct_fields__)}") from None
     if query.action is not None and query.action not in ACTIONS:
-        raise Problem(Code.INVALID, "action: there is none of this name; docs/audit.md lists them")
+        raise Problem(Code.INVALID, "action: there is none of this name")
     return query
 
 

@@ -6,14 +6,18 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from actors.webhooks import KINDS
 from gateway.webhooks.connecting import Reach
 from gateway.webhooks.destination import parse
 from gateway.webhooks.posting import Answer, PostBounds, Poster
@@ -98,6 +102,25 @@ def test_the_published_example_of_the_specification_is_signed_as_it_is_published
     # The values of the reference implementations' own tests.
     fields = sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
     assert fields["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "webhooks.md").read_text("utf-8")
+
+
+def test_the_example_in_the_documentation_verifies_what_we_sign_and_nothing_else() -> None:
+    [example] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(compile(example, "docs/webhooks.md", "exec"), scope)
+    secret, body, now = make_secret(os.urandom), b'{"type":"member.joined"}', int(time.time())
+    fields = sign("evt_1_2_3", now, body, [secret])
+    assert scope["verified"](secret, fields, body)
+    assert not scope["verified"](secret, fields, body + b" ") and not scope["verified"](make_secret(os.urandom), fields, body)
+    assert not scope["verified"](secret, sign("evt_1_2_3", now - 3600, body, [secret]), body)
+
+
+def test_the_documentation_names_every_event_that_can_be_subscribed_to() -> None:
+    listed = PAGE[PAGE.index("Events: ") : PAGE.index("### What arrives")]
+    assert set(re.findall(r"`([a-z_.]+)`", listed)) == set(KINDS)
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
