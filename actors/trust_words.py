@@ -66,6 +66,12 @@ def explain(parts: Parts, circumstances: Circumstances, thresholds: Thresholds) 
     return Explained(parts.score, round(parts.kept, 3), told, _kept(parts, circumstances), doors)
 
 
+def opened(before: float, after: float, thresholds: Thresholds) -> str:
+    """What somebody is told whose trust rose so: the doors that are open to them now; empty: none more than before."""
+    doors = [_DOORS[gate].format(many=thresholds.mentions_many) for gate in Gate if before < thresholds.of(gate) <= after]
+    return f"You can {' and '.join(doors)} now." if doors else ""
+
+
 def _address(parts: Parts) -> str:
     return "Your e-mail address is confirmed." if parts.address else "Confirm your e-mail address to have this part."
 

@@ -21,13 +21,18 @@ import structlog
 import trio
 from msgspec import Struct
 
+from actors.notices import Notice
 from actors.storage import CONTROL_STREAM
 from actors.trust import FACTS_KEPT_DAYS, FACTS_MAX, Fact, History, kept_share, score
 from actors.trust_flow import Missing, Web, Word, settle, settle_all, unsettled_by
+from actors.trust_gates import Thresholds
+from actors.trust_words import opened
 from persistence.append import append_events, event
 from persistence.bridge import Bridge
+from persistence.notices import notify
 from persistence.trust import COUNTED, order_settling, read_facts, read_histories
 from protocol.events import TRUSTED_MAX, TrustChanged, Trusted
+from protocol.values import NoticeKind
 
 log = structlog.get_logger("trust")
 
@@ -52,8 +57,11 @@ class Settled(Struct, frozen=True):
     held: bool = False
 
 
-async def settle_some(tx: asyncpg.Connection, limit: int = CLAIM_MAX) -> Settled:
-    """Works out what the oldest changes move, in one transaction. `claimed` below `limit`: nothing is left."""
+async def settle_some(tx: asyncpg.Connection, limit: int = CLAIM_MAX, thresholds: Thresholds | None = None) -> Settled:
+    """Works out what the oldest changes move, in one transaction. `claimed` below `limit`: nothing is left.
+
+    To whom a door of `thresholds` opens is told so; None: nobody is.
+    """
     clock = await tx.fetchrow("select day, passing_until > now() as passing from trust_clock for update")
     assert clock is not None
     if clock["passing"]:
@@ -76,15 +84,16 @@ async def settle_some(tx: asyncpg.Connection, limit: int = CLAIM_MAX) -> Settled
             await _load(tx, web, clock["day"], missing.outs, missing.ins)
     await _write_levels(tx, web, moved)
     people = moved | changed
-    told = await _write_scores(tx, await read_histories(tx, people), clock["day"])
+    scores = {user: score(history, clock["day"]) for user, history in (await read_histories(tx, people)).items()}
+    told = await _tell(tx, scores=scores, thresholds=thresholds)
     return Settled(len(claimed), len(people), told)
 
 
-async def settle_until_done(bridge: Bridge) -> Settled:
+async def settle_until_done(bridge: Bridge, thresholds: Thresholds | None = None) -> Settled:
     """Works out all that is unsettled, some at a time; what was done in sum. A pass that holds it back orders it again when it ends."""
     claimed = moved = told = 0
     while True:
-        done = await bridge.run(settle_some, deadline_s=SETTLE_S)
+        done = await bridge.run(partial(settle_some, thresholds=thresholds), deadline_s=SETTLE_S)
         claimed, moved, told = claimed + done.claimed, moved + done.moved, told + done.told
         if done.held or done.claimed < CLAIM_MAX:
             return Settled(claimed, moved, told, done.held)
@@ -129,10 +138,12 @@ class _Everything(Struct, frozen=True):
 
 
 class TrustPass:
-    """The pass of a day. `bridge` is used for some transactions, none of which is open while it reckons."""
+    """The pass of a day. `bridge` is used for some transactions, none of which is open while it reckons. To whom a door of `thresholds`
+    opens is told so."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, thresholds: Thresholds | None = None) -> None:
         self._bridge = bridge
+        self._thresholds = thresholds
 
     async def run(self, day: int) -> Counted:
         """Works everybody's trust out for `day` and writes what differs. May raise `StorageError`; run it again then."""
@@ -146,7 +157,7 @@ class TrustPass:
                 await bridge.run(partial(_write_levels, web=found.web, moved=users), deadline_s=WRITE_S)
             for users in _parts(sorted(differing)):
                 told = {user: differing[user] for user in users}
-                await bridge.run(partial(_tell, scores=told), deadline_s=WRITE_S)
+                await bridge.run(partial(_tell, scores=told, thresholds=self._thresholds), deadline_s=WRITE_S)
             await bridge.run(partial(_end, day=day), deadline_s=WRITE_S)
         except BaseException:
             with trio.move_on_after(WRITE_S, shield=True):
@@ -221,22 +232,19 @@ async def _write_levels(tx: asyncpg.Connection, web: Web, moved: Collection[int]
         )
 
 
-async def _write_scores(tx: asyncpg.Connection, histories: Mapping[int, History], day: int) -> int:
+async def _tell(tx: asyncpg.Connection, *, scores: Mapping[int, float], thresholds: Thresholds | None) -> int:
     """Writes these people's scores where they differ and tells every gateway; how many. The transaction's last calls."""
-    scores = {user: score(history, day) for user, history in histories.items()}
-    return await _tell(tx, scores=scores)
-
-
-async def _tell(tx: asyncpg.Connection, *, scores: Mapping[int, float]) -> int:
     rows = await tx.fetch(
         "with locked as materialized ("
-        " select a.id, q.trust from unnest($1::bigint[], $2::float8[]) as q (id, trust) join accounts a on a.id = q.id"
+        " select a.id, a.trust as before, q.trust from unnest($1::bigint[], $2::float8[]) as q (id, trust) join accounts a on a.id = q.id"
         " where a.trust <> q.trust order by a.id for no key update of a)"
-        " update accounts a set trust = l.trust from locked l where a.id = l.id returning a.id, a.trust",
+        " update accounts a set trust = l.trust from locked l where a.id = l.id returning a.id, l.before, a.trust",
         list(scores),
         list(scores.values()),
     )
-    told = [Trusted(user, round(trust * 1000)) for user, trust in rows]
+    if thresholds is not None:
+        await notify(tx, *(Notice(user, NoticeKind.TRUST, words=words) for user, *rise in rows if (words := opened(*rise, thresholds))))
+    told = [Trusted(user, round(trust * 1000)) for user, _, trust in rows]
     if told:
         bodies = [TrustChanged(tuple(told[at : at + TRUSTED_MAX])) for at in range(0, len(told), TRUSTED_MAX)]
         await append_events(tx, [event(CONTROL_STREAM, 0, body) for body in bodies])

@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from actors.jobs import Cron, JobKind, Way, Work
+from actors.trust_gates import Thresholds
 from persistence.identity import forgotten
 from persistence.sovereignty.archives import MAKE, MakeArchive
 from persistence.sovereignty.erasures import CARRY_OUT, CarryOut
@@ -38,6 +40,7 @@ CHORE: Final = Way(first_s=60.0, most_s=HOUR_S, at_once_max=1)
 def job_kinds(node: Node) -> tuple[JobKind, ...]:
     """All kinds, with the services of this process."""
     housekeeping = node.housekeeping
+    doors = msgspec.convert(node.settings.trust, Thresholds, from_attributes=True)
 
     async def sweep(work: Work[Any]) -> None:
         await housekeeping.sweep_all(work.report)
@@ -55,10 +58,10 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
             work.report(total, 0, "secrets")
 
     async def settle_trust(work: Work[Any]) -> None:
-        await settle_until_done(node.bridge)
+        await settle_until_done(node.bridge, doors)
 
     async def pass_trust(work: Work[Any]) -> None:
-        counted = await TrustPass(node.bridge).run(int(time.time()) // int(DAY_S))
+        counted = await TrustPass(node.bridge, doors).run(int(time.time()) // int(DAY_S))
         work.report(counted.people, counted.people, f"{counted.words} words, {counted.moved} people moved, {counted.told} scores")
 
     async def erase(work: Work[CarryOut]) -> None:

@@ -25,7 +25,7 @@ from persistence.trust_settling import Counted, TrustPass, settle_until_done
 from protocol import codec
 from protocol.codes import Code
 from protocol.entities import Entity, write_fields
-from protocol.events import TrustChanged
+from protocol.events import Noticed, TrustChanged
 from protocol.operations import Change, Endorse, Join, Leave, Release, WithdrawEndorsement
 from protocol.values import StreamKind
 from tests.persistence.world import Person, World, ask, world
@@ -290,3 +290,16 @@ async def test_a_service_is_trusted_as_far_as_whoever_made_it_and_nobody_vouches
         await settle_until_done(bridge)
         await pass_again(w)
         assert await trust_of(w, robot) == 0.7
+
+
+async def test_to_whom_a_door_opens_is_told_so_once(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        space, (teacher, ann) = await crowd(w, "teacher", "ann")
+        await named(bridge, teacher)
+        await w.ok(teacher, Endorse(space, ann.user))
+        await w.rows("delete from outbox")
+        await settle_until_done(bridge, Thresholds())
+        await TrustPass(bridge, Thresholds()).run(await today(w))
+        [payload] = [row[0] for row in await w.rows("select payload from outbox where user_id = $1", ann.user)]
+        told = codec.decode_body(payload)
+        assert isinstance(told, Noticed) and told.words == "You can write links now."
