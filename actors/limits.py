@@ -74,21 +74,9 @@ class Quotas(Struct, frozen=True):
 
     def of(self, quota: Quota) -> Rate:
         """The rate of one of them."""
-        return _RATES[quota](self)
+        rates: dict[str, Rate] = msgspec.structs.asdict(self)
+        return rates[quota.value]
 
-
-_RATES: Final = {
-    Quota.SEARCH: lambda quotas: quotas.search,
-    Quota.HISTORY: lambda quotas: quotas.history,
-    Quota.MEMBERS: lambda quotas: quotas.members,
-    Quota.REPORTS: lambda quotas: quotas.reports,
-    Quota.BLOCKS: lambda quotas: quotas.blocks,
-    Quota.INVITATIONS: lambda quotas: quotas.invitations,
-    Quota.CONVERSATIONS: lambda quotas: quotas.conversations,
-    Quota.COMMUNITIES: lambda quotas: quotas.communities,
-    Quota.REACTIONS: lambda quotas: quotas.reactions,
-    Quota.RENAMES: lambda quotas: quotas.renames,
-}
 
 REQUESTS: Final[Mapping[type[AnyCommand], Quota]] = {
     Search: Quota.SEARCH,

@@ -271,7 +271,16 @@ def _named_values() -> Iterator[Value]:
         yield Value(name, _shape(inner, meta, name), meta.description or "")
 
 
-OPEN: Final = (values.SpaceKind, values.StreamKind, values.ConflictState, values.KeptAs)
+OPEN: Final = (
+    values.SpaceKind,
+    values.StreamKind,
+    values.ConflictState,
+    values.KeptAs,
+    values.NoticeKind,
+    values.ReportAbout,
+    values.ReportReason,
+    values.ReportState,
+)
 """The enumerations that a newer server may have grown; beside them only `Code`."""
 
 
@@ -282,6 +291,10 @@ _ENUMERATIONS: Final[tuple[type[enum.IntEnum] | type[enum.IntFlag], ...]] = (
     values.SpaceKind,
     values.StreamKind,
     values.ConflictState,
+    values.NoticeKind,
+    values.ReportAbout,
+    values.ReportReason,
+    values.ReportState,
     values.Choice,
     values.KeptAs,
     permissions.Permission,

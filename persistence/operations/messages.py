@@ -134,9 +134,10 @@ async def redact(tx: asyncpg.Connection, stream: int, seq: int) -> bool:
 def message_text(body: bytes) -> str | None:
     """What a stored body says, if it is a message that says something."""
     try:
-        return _MESSAGE.decode(body).text
+        message: Said | Posted = _MESSAGE.decode(body)
     except msgspec.MsgspecError:
         return None
+    return message.text
 
 
 async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> _Found | None:

@@ -123,8 +123,8 @@ def read(tables: Tables, query: Reading) -> Result:
         case ListReports():
             # None can be made here: what is not simulated refuses the operations that make them.
             if query.space or query.platform:
-                known = query.platform or tables.role(query.space, query.user)
-                return Denied(Code.FORBIDDEN if known else Code.NOT_FOUND)
+                is_known = query.platform or tables.role(query.space, query.user)
+                return Denied(Code.FORBIDDEN if is_known else Code.NOT_FOUND)
             return ReportList((), False)
         case ReadHolding():
             device = tables.devices.get(query.device)
