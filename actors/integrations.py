@@ -96,7 +96,7 @@ class Keys(Protocol):
         ...
 
     async def list_services(self, space: int | None) -> tuple[ServiceInfo, ...]:
-        """The services of a place, oldest first."""
+        """The services of a place: those that go on, and then those that ended, oldest first."""
         ...
 
     async def make_service(

@@ -132,7 +132,7 @@ def _stream(lines: AsyncIterator[bytes]) -> Response:
                 raise trio.TooSlowError
             yield page
 
-    response = Response(bounded(), content_type=EXPORT_TYPE)  # type: ignore[arg-type]
+    response = Response(bounded(), content_type=EXPORT_TYPE)
     response.timeout = EXPORT_S
     response.headers["Content-Disposition"] = 'attachment; filename="audit.ndjson"'
     return response

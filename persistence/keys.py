@@ -106,7 +106,7 @@ class PostgresKeys:
             services = await tx.fetch(
                 "select id, name::text as name, display_name, extract(epoch from created_at)::bigint as created_at,"
                 " disabled_at is not null as ended from accounts where kind = 1 and owner_space is not distinct from $1"
-                " order by id limit $2",
+                " order by disabled_at is not null, id limit $2",
                 space,
                 # Ended ones are shown too, while there is room: what they did stands in the audit.
                 2 * SERVICES_PER_PLACE_MAX,
@@ -132,9 +132,9 @@ class PostgresKeys:
         self, claims: Claims, space: int | None, name: str, display_name: str, role: Role, caller: Caller
     ) -> ServiceInfo | Declined:
         async def work(tx: asyncpg.Connection) -> tuple[ServiceInfo | Declined, list[Fact]]:
+            # Both the count and the membership are decided under this lock.
+            seen = None if space is None else await lock_space(tx, space, claims.user)
             if space is not None:
-                # Both the count and the membership are decided under this lock.
-                seen = await lock_space(tx, space, claims.user)
                 if seen is None or seen.kind is not SpaceKind.COMMUNITY:
                     return Declined(Code.NOT_FOUND, "there is no such community, or you are not a member of it"), []
                 if role is Role.OWNER or mask(BASE[role]) & ~await held(tx, claims.user, space):
@@ -159,7 +159,7 @@ class PostgresKeys:
             )
             await record(tx, Deed(claims.user, "service_made", space, made, caller.address, {"role": int(role) if space else 0}))
             info = ServiceInfo(made, name, display_name, created_at, False)
-            if space is None:
+            if space is None or seen is None:
                 return info, []
             await tx.execute(
                 "with counted as (update spaces set members = members + 1 where id = $1)"
@@ -169,7 +169,6 @@ class PostgresKeys:
                 role,
             )
             await enqueue(tx, membership.SPACE_ENTERED, made, space)
-            assert seen is not None
             events = [event(seen.main_stream, made, Joined(made, role, display_name)), authority_changed(space, made)]
             enrolment = await find_enrolment(tx, space, made)
             if enrolment is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,7 +25,7 @@ from protocol.codes import Code
 from protocol.operations import SetRole
 from protocol.values import Role
 from tests.fixtures_postgres import bridge, database, postgres_server, postgres_template
-from tests.gateway.web_world import NOW, NoFactors
+from tests.gateway.web_world import NoFactors
 from tests.gateway.web_world import World as WebWorld
 from tests.persistence.identity import query
 from tests.persistence.world import Herald, Person, World, world
@@ -57,7 +58,7 @@ class Scene:
             person.user,
             person.device,
         )
-        self.tokens[name], _ = self.web.tokens.issue(person.user, person.device, session, NOW)
+        self.tokens[name], _ = self.web.tokens.issue(person.user, person.device, session, self.web.now)
         return person
 
     async def ask(self, who: str, method: str, path: str, body: object = None, *, space: int = 0) -> Any:
@@ -84,6 +85,7 @@ async def scene(bridge: Bridge, *, proven: bool = True) -> AsyncIterator[Scene]:
     async with world(bridge) as people:
         herald = Herald()
         web = WebWorld(PostgresAccounts(bridge, herald), multi_factor=NoFactors() if proven else NotProven())
+        web.now = time.time()  # sessions end by the database's clock, and tokens with them
         given = Integrations(
             PostgresAudit(bridge), PostgresKeys(bridge, herald), PostgresWebhooks(bridge), Seals([secrets.token_bytes(DERIVED_BYTES)])
         )
@@ -98,7 +100,7 @@ async def scene(bridge: Bridge, *, proven: bool = True) -> AsyncIterator[Scene]:
         yield made
 
 
-ROUTES = (
+ROUTES: tuple[tuple[str, str, object], ...] = (
     ("GET", "@/services", None),
     ("POST", "@/services", {"name": "robot"}),
     ("DELETE", "@/services/7", None),
@@ -137,7 +139,7 @@ async def test_what_makes_or_takes_keys_and_webhooks_wants_a_fresh_proof(bridge:
             if dangerous and method != "GET":
                 assert answer.json["code"] == Code.STEP_UP, path
             else:
-                assert answer.json.get("code") != Code.STEP_UP, path
+                assert answer.status < 400 or answer.json["code"] != Code.STEP_UP, path
 
 
 async def test_a_key_is_shown_once_and_does_what_its_scopes_and_its_account_both_may(bridge: Bridge) -> None:

@@ -172,7 +172,8 @@ def recorded_literals() -> list[tuple[str, str]]:
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Deed", "audit"):
                     place = 1 if node.func.id == "Deed" else 2
                     given = node.args[place : place + 1] + [word.value for word in node.keywords if word.arg == "action"]
-                    found += [(f"{path.relative_to(ROOT)}:{node.lineno}", one.value) for one in given if isinstance(one, ast.Constant)]
+                    words = [one.value for one in given if isinstance(one, ast.Constant)]
+                    found += [(f"{path.relative_to(ROOT)}:{node.lineno}", word) for word in words if isinstance(word, str)]
     return found
 
 
