@@ -25,8 +25,9 @@ from actors.job_desk import PAGE_MAX, Cancelled, Desk, JobsWanted, JobView, Kind
 from actors.jobs import KIND_LENGTH_MAX
 from gateway.operator_page import PAGE, POLICY
 from gateway.problems import Problem
-from gateway.web_input import Input, admit, caller, read_json, take
-from gateway.web_needs import needs, require
+from gateway.web_entry import enter
+from gateway.web_input import Input, caller, read_json, take
+from gateway.web_needs import needs
 from gateway.web_services import Services
 from protocol.codes import Code
 from protocol.permissions import ANYONE, Permission, on_platform
@@ -124,9 +125,8 @@ class Operator:
 
     async def _admit(self) -> Claims:
         services = self._services
-        claims = await admit(services.tokens, services.sessions, services.wall())
+        claims = await enter(services, OPERATE)
         await take(services.rates, "session", claims.user, services.limits.session_user)
-        await require(services, claims, OPERATE)
         return claims
 
 

@@ -21,8 +21,9 @@ from actors.accounts import Claims
 from actors.authority import RoleBook, RoleList
 from gateway.problems import Problem
 from gateway.rates import Limit
-from gateway.web_input import admit, caller, take
-from gateway.web_needs import needs, require
+from gateway.web_entry import enter
+from gateway.web_input import caller, take
+from gateway.web_needs import needs
 from gateway.web_services import Services
 from protocol.codes import Code
 from protocol.permissions import Needs, Permission, in_space, on_platform, unmask
@@ -93,9 +94,8 @@ class Appointing:
 
     async def _admit(self, wanted: Needs, space: int = 0) -> Claims:
         services = self._services
-        claims = await admit(services.tokens, services.sessions, services.wall())
+        claims = await enter(services, wanted, space)
         await take(services.rates, "roles", claims.user, ASKED)
-        await require(services, claims, wanted, space)
         return claims
 
 

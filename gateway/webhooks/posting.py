@@ -96,11 +96,17 @@ class Poster:
             network_backend=JudgingBackend(self.reach, self._resolve),
         )
         async with pool, pool.stream("POST", url, headers=sent, content=body, extensions={"timeout": timeouts}) as response:
-            kept = bytearray()
-            async for chunk in response.aiter_stream():
-                kept += chunk[: bounds.answer_bytes_max - len(kept)]
-                if len(kept) >= bounds.answer_bytes_max:
-                    break
+            kept, enough = bytearray(), False
+            try:
+                async for chunk in response.aiter_stream():
+                    kept += chunk[: bounds.answer_bytes_max - len(kept)]
+                    if len(kept) >= bounds.answer_bytes_max and not enough:
+                        # The iteration ends by the connection's end. Broken off, it would leave generators for the collector to clean up.
+                        enough = True
+                        await response.extensions["network_stream"].aclose()
+            except httpcore.NetworkError:
+                if not enough:
+                    raise
             return response.status, readable(bytes(kept[: bounds.kept_bytes])), _retry_after(response.headers)
 
 

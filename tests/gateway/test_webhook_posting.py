@@ -163,7 +163,7 @@ async def test_an_endless_answer_is_cut_off_at_its_bound() -> None:
     [
         (b"", "no answer in time|no answer within"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000, "no HTTP"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "no HTTP"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "no HTTP"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "no answer"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "no answer"),
     ],
