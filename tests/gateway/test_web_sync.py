@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from actors.cell import Ref
 from actors.device import digest_of
+from actors.limits import Quota
 from actors.storage import (
     Answered,
     Attached,
@@ -21,6 +22,7 @@ from actors.storage import (
     Denied,
     Entry,
     Events,
+    FindPerson,
     InheritDevice,
     InheritedOutcomes,
     ListSpaces,
@@ -60,6 +62,7 @@ from protocol.frames import (
     Pong,
     RecordPage,
     Refused,
+    Search,
     Snapshot,
     Spaces,
     Sync,
@@ -67,7 +70,7 @@ from protocol.frames import (
     Watch,
     Welcome,
 )
-from protocol.operations import Change, Say
+from protocol.operations import Change, React, Say
 from tests.gateway.web_world import NOW, Answer, World
 
 STREAM = 60
@@ -421,3 +424,26 @@ async def test_one_device_too_many_is_told_how_long_to_wait(limit: str) -> None:
     for _ in range(2):
         assert (await scene.world.ask("POST", "/api/v1/devices", {}, token=scene.session["access_token"])).status == 201
     (await scene.world.ask("POST", "/api/v1/devices", {}, token=scene.session["access_token"])).problem(429, Code.RATE)
+
+
+class Enough:
+    """Accounts have had enough of everything that has a quota."""
+
+    def take(self, quota: Quota, user: int, address: str = "") -> float:
+        return 12.5
+
+
+async def test_what_an_account_has_had_enough_of_is_refused_here_as_on_the_socket() -> None:
+    scene = await Scene(quotas=Enough()).begin()
+    scene.storage.decide = lambda entry: (
+        Decided(entry.number, entry.operation.code, entry.operation.until_ms, entry.operation.detail, generation=3)
+        if isinstance(entry.operation, Refusal)
+        else Decided(entry.number, Code.OK, 1, generation=3)
+    )
+    react, say = Raw(encode(React(STREAM, 4, "+1"))), Raw(encode(Say(STREAM, "behind it")))
+    _, refused, done, failed = await scene.sync(Mutate(8, react), Mutate(9, say), Search(1, "ben"))
+    assert isinstance(refused, Refused) and isinstance(done, Done) and isinstance(failed, Failed)
+    assert (refused.number, refused.code, refused.wait_ms) == (8, Code.SLOWED, 12_501)
+    assert done.number == 9, "what is behind it does not wait"
+    assert (failed.id, failed.code, failed.wait_ms) == (1, Code.RATE, 12_501)
+    assert not [query for query in scene.storage.asked if isinstance(query, FindPerson)]

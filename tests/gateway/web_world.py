@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 
 from actors.accounts import Accounts, Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
 from actors.cell import Ref
+from actors.limits import UNLIMITED, Limits
 from actors.mfa import Challenge, Factors, MultiFactor
 from actors.storage import Answered, Decided, Entry, Journal, Query, Store
 from actors.storage_port import StorageError
@@ -248,6 +249,7 @@ class World:
         store: Store | None = None,
         journal: Journal | None = None,
         sync_limits: SyncLimits | None = None,
+        quotas: Limits = UNLIMITED,
         multi_factor: MultiFactor | None = None,
         passkeys: PasskeyReader | None = None,
         trust: TrustBook | None = None,
@@ -278,6 +280,7 @@ class World:
             passkeys=passkeys or PasskeyReader(RelyingParty()),
             limits=limits or AuthLimits(),
             sync_limits=sync_limits or SyncLimits(),
+            quotas=quotas,
             trust=trust,
             wall=lambda: self.now,
             registration_open=registration_open,
