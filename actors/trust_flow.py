@@ -145,9 +145,8 @@ def shares_of(web: Web, user: int, day: int, totals: dict[int, float] | None = N
     for other in own:
         if other in endorsers:
             back[other] = back.get(other, 0) + 1
-        for behind in outs.get(other, {}):
-            if behind in endorsers:
-                back[behind] = back.get(behind, 0) + 1
+        for behind in outs.get(other, {}).keys() & endorsers:
+            back[behind] = back.get(behind, 0) + 1
     circle = max(len(own), CIRCLED_MIN)
     shares: list[Share] = []
     for endorser in sorted(endorsers):

@@ -75,11 +75,10 @@ async def settle_some(tx: asyncpg.Connection, limit: int = CLAIM_MAX, thresholds
     changed = {endorser for endorser, endorsed in claimed if not endorsed}
     web = Web(whole=False)
     await _load(tx, web, clock["day"], changed, ())
-    while True:
+    moved: set[int] | None = None
+    while moved is None:
         try:
-            unsettled = unsettled_by(web, pairs)
-            moved = settle(web, clock["day"], unsettled, changed)
-            break
+            moved = settle(web, clock["day"], unsettled_by(web, pairs), changed)
         except Missing as missing:
             await _load(tx, web, clock["day"], missing.outs, missing.ins)
     await _write_levels(tx, web, moved)
@@ -243,7 +242,8 @@ async def _tell(tx: asyncpg.Connection, *, scores: Mapping[int, float], threshol
         list(scores.values()),
     )
     if thresholds is not None:
-        await notify(tx, *(Notice(user, NoticeKind.TRUST, words=words) for user, *rise in rows if (words := opened(*rise, thresholds))))
+        news = ((user, opened(before, trust, thresholds)) for user, before, trust in rows)
+        await notify(tx, *(Notice(user, NoticeKind.TRUST, words=words) for user, words in news if words))
     told = [Trusted(user, round(trust * 1000)) for user, _, trust in rows]
     if told:
         bodies = [TrustChanged(tuple(told[at : at + TRUSTED_MAX])) for at in range(0, len(told), TRUSTED_MAX)]

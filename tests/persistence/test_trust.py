@@ -236,7 +236,7 @@ async def test_what_changes_during_a_pass_waits_for_its_end(bridge: Bridge) -> N
         assert await trust_of(w, ann) == START
         await pass_again(w)
         done = await settle_until_done(bridge)
-        assert done.claimed == 3 and not done.held
+        assert done.claimed == 2 and not done.held
         assert await trust_of(w, ann) == pytest.approx(START + 0.08)
 
 
