@@ -41,6 +41,7 @@ from actors.messages import (
     TrustIs,
 )
 from actors.neighbourhood import Neighbourhood
+from actors.push import HERE_TOPIC, WHO_TOPIC
 from actors.socket_port import Outlet, Peer
 from actors.storage import CONTROL_STREAM, Fact, Generations, Heads, Result
 from actors.tracing import TRACE_TOPIC, Trace, pack_trace
@@ -49,7 +50,7 @@ from protocol.codes import Code
 from protocol.events import AuthorityChanged, SessionRevoked, TrustChanged
 
 CONTROL_TOPIC = "control"
-TOPICS = (CONTROL_TOPIC, JOBS_TOPIC, PRESENCE_TOPIC, TAKEOVER_TOPIC)
+TOPICS = (CONTROL_TOPIC, HERE_TOPIC, JOBS_TOPIC, PRESENCE_TOPIC, TAKEOVER_TOPIC, WHO_TOPIC)
 
 
 class SessionInlet:
@@ -152,6 +153,8 @@ class Exchange:
         self._expected = ExpectedTraces()
         self.poke_jobs: Callable[[], None] = lambda: None
         """Where this process works: look at once."""
+        self.asked_where: Callable[[str, bytes], None] = lambda topic, payload: None
+        """Told when another process asks which devices are here, or answers that."""
 
     def settle(self, link: Link, poke_control: Callable[[], None], sessions: SessionWatch | None = None) -> None:
         """`poke_control` asks the control stream's reader to look at once."""
@@ -257,6 +260,8 @@ class Exchange:
             self._poke_control()
         elif topic == JOBS_TOPIC:
             self.poke_jobs()
+        elif topic in (WHO_TOPIC, HERE_TOPIC):
+            self.asked_where(topic, payload)
         elif topic == PRESENCE_TOPIC:
             self._present_elsewhere(payload)
         elif topic == TRACE_TOPIC:

@@ -57,6 +57,8 @@ class Push(Struct, frozen=True):
     subscription: Annotated[int, Meta(ge=1)]
     user: Annotated[int, Meta(ge=1)]
     seqs: Annotated[tuple[int, ...], Meta(min_length=1, max_length=SEQS_MAX)]
+    until: int
+    """Unix seconds; later it says nothing any more."""
 
 
 class Parcel(Struct, frozen=True):

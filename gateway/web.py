@@ -35,8 +35,10 @@ from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
 from gateway.web_keys import create_keys
+from gateway.web_mail import create_mail
 from gateway.web_mfa import create_mfa
 from gateway.web_needs import collect, needs
+from gateway.web_notices import create_notices
 from gateway.web_operator import create_operator
 from gateway.web_passkeys import create_passkeys
 from gateway.web_recovery import create_recovery
@@ -140,6 +142,9 @@ def create_app(services: Services) -> QuartTrio:
         app.register_blueprint(create_audit(services, services.integrations.audit))
         app.register_blueprint(create_keys(services, services.integrations.keys))
         app.register_blueprint(create_webhooks(services, services.integrations))
+    if services.telling is not None:
+        app.register_blueprint(create_notices(services, services.telling))
+        app.register_blueprint(create_mail(services, services.telling))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)

@@ -16,6 +16,8 @@ from quart_trio.wrappers.request import TrioRequest
 from protocol.codec import MESSAGE_BYTES_MAX
 
 SYNC_PATH: Final = "/api/v1/sync"
+BOUNCES_PATH: Final = "/api/v1/mail/bounces"
+PREFERENCES_PATH: Final = "/api/v1/notices/preferences"
 
 
 class RouteBounds(Struct, frozen=True):
@@ -33,6 +35,10 @@ EVERYWHERE: Final = RouteBounds()
 OWN: Final[Mapping[str, RouteBounds]] = {
     # 64 KiB are 11 s of a 50 kbit/s link.
     SYNC_PATH: RouteBounds(request_s=30.0, body_s=20.0, body_bytes_max=MESSAGE_BYTES_MAX),
+    # A report carries the mail that came back.
+    BOUNCES_PATH: RouteBounds(body_bytes_max=256 * 1024),
+    # 200 rules of 70 bytes.
+    PREFERENCES_PATH: RouteBounds(body_bytes_max=32 * 1024),
 }
 
 

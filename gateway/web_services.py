@@ -27,6 +27,7 @@ from gateway.metrics import Metrics
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
+from gateway.telling import Telling
 from protocol.codes import Code
 
 
@@ -141,6 +142,8 @@ class Services(Struct, frozen=True):
     """Archives and erasure; None: there are no routes about them."""
     integrations: Integrations | None = None
     """Audit, keys and webhooks; None: there are no routes about them."""
+    telling: Telling | None = None
+    """Notices, mail and push; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

@@ -16,7 +16,7 @@ import asyncpg
 from msgspec import Meta, Struct
 
 from actors.jobs import Order, pack
-from actors.notices import UNMAILED_ALL, UNMAILED_DIGEST, Notice, NoticeKind, Reach, Verdict, Waiting, decide
+from actors.notices import ALWAYS, UNMAILED_ALL, UNMAILED_DIGEST, Notice, NoticeKind, Reach, Verdict, Waiting, decide
 from actors.push import PUSH_SEND, SEQS_MAX, Push
 from actors.quiet import next_digest
 from persistence.jobs.enqueue import enqueue
@@ -28,6 +28,7 @@ NOTICE_MAIL: Final = "notice.mail"
 LOOK_AGAIN_S: Final = 90.0
 """From a notice to the second look at whose devices seemed to be online: 45 s of silence, 20 s for the answer to a ping, and some."""
 WAITING_MAX: Final = 200
+PUSH_S: Final = 24 * 3600
 DIGEST_MAX: Final = 100
 PEOPLE_A_CALL: Final = 100
 STALE_S: Final = 7 * 24 * 3600
@@ -85,11 +86,14 @@ async def decide_for(tx: asyncpg.Connection, user: int, online: frozenset[int], 
     if verdict.settled:
         await tx.execute(_SETTLE, user, list(verdict.settled), list(verdict.digest))
     orders = [
-        Order(PUSH_SEND, pack(Push(subscription, user, tuple(seqs[-SEQS_MAX:]))), deadline_s=24 * 3600)
+        Order(PUSH_SEND, pack(Push(subscription, user, tuple(seqs[-SEQS_MAX:]), int(now) + PUSH_S)), deadline_s=PUSH_S)
         for subscription, seqs in verdict.push.items()
     ]
-    if verdict.mail:
-        orders.append(Order(NOTICE_MAIL, pack(NoticeMail(user, tuple(verdict.mail[-DIGEST_MAX:])))))
+    # What concerns somebody's security has a mail of its own, whose subject says so.
+    urgent = [notice.seq for notice in waiting if notice.kind in ALWAYS]
+    for seqs in ([seq for seq in verdict.mail if seq in urgent], [seq for seq in verdict.mail if seq not in urgent]):
+        if seqs:
+            orders.append(Order(NOTICE_MAIL, pack(NoticeMail(user, tuple(seqs[-DIGEST_MAX:])))))
     if verdict.again_at or len(rows) == WAITING_MAX:
         orders.append(decide_order(user, max(0.0, verdict.again_at - now)))
     if orders:

@@ -17,6 +17,7 @@ from actors.push import SUBSCRIPTIONS_MAX, Subscribed, Subscription
 from actors.quiet import Digest, next_digest
 from persistence.bridge import Bridge
 from persistence.notice_delivery import READ
+from persistence.notice_news import refuse_address
 from persistence.notice_reach import read_reachable
 
 CALL_S: Final = 5.0
@@ -137,6 +138,12 @@ class PostgresNotices:
 
     async def unsubscribe(self, user: int, id: int) -> bool:
         return await self._delete("delete from push_subscriptions where user_id = $1 and id = $2", user, id)
+
+    async def refuse_address(self, address: str, status: str) -> None:
+        async def work(tx: asyncpg.Connection) -> None:
+            await refuse_address(tx, address, status)
+
+        await self._bridge.run(work, deadline_s=CALL_S)
 
     async def _delete(self, statement: str, user: int, id: int) -> bool:
         async def work(tx: asyncpg.Connection) -> bool:

@@ -29,7 +29,9 @@ Runs = Mapping[str, Run]
 
 def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None, drain_s: float = 5.0) -> Supervisor:
     """The tree of one process. `jobs` is a gateway without a door: the same services, and nobody connects."""
-    redis = _patient("redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")), Worker("limits", runs["limits"]))
+    redis = _patient(
+        "redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")), Worker("limits", runs["limits"])
+    )
     storage = _patient(
         "storage",
         Worker("journal", runs["journal"]),
@@ -43,7 +45,12 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
     epoch = Worker("epoch", runs["epoch"], start_s=UNTIL_THERE_S, backoff=PATIENT)
     ground = (Worker("bridge", runs["bridge"]), redis, storage, epoch, Worker("actors", runs["actors"], hosts=POOLS))
     if role == "jobs":
-        top: tuple[Worker, ...] = (Worker("foreman", runs["foreman"]), Worker("timetable", runs["timetable"]), Worker("webhooks", runs["webhooks"]))
+        top: tuple[Worker, ...] = (
+            Worker("couriers", runs["couriers"]),
+            Worker("foreman", runs["foreman"]),
+            Worker("timetable", runs["timetable"]),
+            Worker("webhooks", runs["webhooks"]),
+        )
     else:
         top = (Worker("http", runs["http"]), Worker("listener", runs["listener"], close=drain, shutdown_s=drain_s))
     return Supervisor(role, (*ground, *top), strategy=Strategy.REST_FOR_ONE)
@@ -81,6 +88,21 @@ async def _never(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORE
 
 def blueprint(role: str) -> Supervisor:
     """The tree of a role as it would be: `gateway`, `jobs`, or `dev` with two gateways."""
-    names = (*GROUND, "http", "listener", "foreman", "timetable", "webhooks", "postgres", "valkey", "prepare", "jobs", "gateway-1", "gateway-2", "demo")
+    names = (
+        *GROUND,
+        "http",
+        "listener",
+        "couriers",
+        "foreman",
+        "timetable",
+        "webhooks",
+        "postgres",
+        "valkey",
+        "prepare",
+        "jobs",
+        "gateway-1",
+        "gateway-2",
+        "demo",
+    )
     runs = dict.fromkeys(names, _never)
     return dev_tree(2, runs, demo=True) if role == "dev" else node_tree(role, runs)

@@ -28,6 +28,7 @@ import trio
 
 from actors.child import Run, Supervisor
 from client import ClientError
+from gateway.push.web_push import load_or_generate_key
 from gateway.tokens import load_or_generate_pem
 from persistence.migrate import migrate
 from supervisors.blueprints import dev_tree
@@ -78,6 +79,8 @@ class Installation:
         self.dsn = ""
         self.redis: ValkeyAddress | None = None
         self.key_file = self.folder / "keys.pem"
+        self.push_key_file = self.folder / "push.pem"
+        self.mail_folder = self.folder / "mail"
         names = [f"gateway-{n + 1}" for n in range(gateways)]
         self.gateways = [Program(name, self._arguments("gateway", name), {}, stop_s=GATEWAY_STOP_S) for name in names]
         self.jobs = Program("jobs", self._arguments("jobs", "jobs"), {}, stop_s=GATEWAY_STOP_S)
@@ -120,6 +123,8 @@ class Installation:
             "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
             "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
             "EDUCONNECT_IDENTITY_PAGE_URL": f"http://127.0.0.1:{self.port or PAGE_PORT}",
+            "EDUCONNECT_MAIL_FOLDER": str(self.mail_folder),
+            "EDUCONNECT_PUSH_VAPID_KEY_FILE": str(self.push_key_file),
             "EDUCONNECT_LISTEN_ORIGINS": "*",  # any page on this machine may try; in production they are named
             "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
             "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
@@ -152,6 +157,7 @@ class Installation:
 
     async def _prepare(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         load_or_generate_pem(self.key_file)
+        load_or_generate_key(self.push_key_file)
         applied = await migrate(self.dsn)
         if applied:
             log.info("migrations_applied", names=[migration.name for migration in applied])

@@ -22,6 +22,7 @@ from persistence.trust import SETTLE, Settle
 from persistence.trust_settling import TrustPass, settle_until_done
 from persistence.webhook_deliveries import JOB as DELIVER
 from persistence.webhook_deliveries import Delivery
+from supervisors.messenger import CRONS as NOTICE_CRONS
 
 if TYPE_CHECKING:
     from supervisors.node import Node
@@ -74,6 +75,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         await node.erasures.again()
 
     return (
+        *node.messenger.kinds(),
         JobKind(CARRY_OUT, CarryOut, erase, timeout_s=HOUR_S, way=CHORE),
         JobKind(MAKE, MakeArchive, node.sovereignty.make, attempts_max=3, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("sovereignty.retention", Nothing, forget, timeout_s=HOUR_S, way=CHORE),
@@ -93,6 +95,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
 def crons() -> tuple[Cron, ...]:
     """All schedules. A name that is here no more goes from the table when a node of this version starts."""
     return (
+        *NOTICE_CRONS,
         Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
         Cron("complete", "housekeeping.complete", Nothing(), every_s=HOUR_S),
         Cron("retention", "sovereignty.retention", Nothing(), every_s=HOUR_S),

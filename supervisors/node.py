@@ -94,6 +94,7 @@ from supervisors.job_foreman import Foreman, ForemanOptions
 from supervisors.job_kinds import crons, job_kinds
 from supervisors.job_timetable import Timetable
 from supervisors.job_watch import JobWatch
+from supervisors.messenger import Messenger
 from supervisors.outside import Outside
 from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
@@ -209,6 +210,8 @@ class Node:
         )
         self.desk = PostgresDesk(self.bridge)
         self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
+        self.messenger = Messenger(self.bridge, self.link, near.held, self.keys, settings)
+        self.exchange.asked_where = self.messenger.whereabouts.announced
         self.jobwatch = JobWatch(self.desk, waiting_warn=settings.jobs.waiting_warn)
         self.bridge.on_ordered = self.exchange.jobs_ordered
         passwords = settings.passwords
@@ -250,6 +253,7 @@ class Node:
             "sessions": self.sessions.serve,
             "actors": self._run_actors,
             "jobwatch": self.jobwatch.serve,
+            "couriers": self.messenger.serve,
             "foreman": self.foreman.serve,
             "timetable": self.timetable.serve,
             "webhooks": self.outside.watch.serve,
@@ -376,6 +380,7 @@ class Node:
             thresholds=thresholds(self.settings),
             trust=PostgresTrust(self.bridge, thresholds(self.settings)),
             desk=self.desk,
+            telling=self.messenger.telling,
             registration_open=self.settings.accounts.registration_open,
             http=self.http_counts,
         )

@@ -26,6 +26,8 @@ from gateway.admission import Gates as GateBounds
 from gateway.connection import Bounds
 from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
+from gateway.mail.smtp import CONCURRENT_MAX as MAILS_AT_ONCE
+from gateway.mail.smtp import TIMEOUT_S
 from gateway.passkeys import RelyingParty
 from gateway.passwords import CONCURRENT_MAX, LENGTH_MIN, OWASP, SCORE_MIN, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
@@ -651,6 +653,49 @@ class Webhooks(Section, frozen=True):
     log_days: Annotated[int, Meta(ge=1, le=366, description="how long attempts are kept in the log of deliveries")] = LOG_DAYS
 
 
+class Mail(Section, frozen=True):
+    """Mail to people. Without a server (or a folder) none is sent: what asks for one is a dead letter, and notices come by other ways."""
+
+    host: Annotated[str, Meta(max_length=253, description="the SMTP server that takes our mail; empty: none")] = ""
+    port: Annotated[int, Meta(ge=1, le=65_535, description="its port")] = 587
+    tls: Annotated[
+        Literal["starttls", "implicit", "none"],
+        Meta(description="by STARTTLS, from the first byte, or none: for a server on this machine. Never less than is set"),
+    ] = "starttls"
+    username: Annotated[str, Meta(max_length=254, description="whom to log in as; empty: nobody")] = ""
+    password: Annotated[Secret, Meta(description="with which password; it leaves over TLS only")] = NOTHING
+    folder: Annotated[str, Meta(description="development: a folder where mails are written, in place of a server; `dev` has one")] = ""
+    from_address: Annotated[str, Meta(max_length=254, description="from whom mails come, such as `hello@learn.example`")] = ""
+    from_name: Annotated[str, Meta(max_length=80, description="the name beside it")] = "EduConnect"
+    bounce_address: Annotated[
+        str, Meta(max_length=200, description="where reports of failures go; a token is added behind a plus: `bounces+…@learn.example`")
+    ] = ""
+    bounce_secret: Annotated[
+        Secret, Meta(description="what the mail server shows when it posts such a report to `/api/v1/mail/bounces`; empty: none are taken")
+    ] = NOTHING
+    timeout_s: Annotated[float, Meta(gt=0, le=300, description="how long the server may take for each answer")] = TIMEOUT_S
+    concurrent_max: Annotated[int, Meta(ge=1, le=64, description="mails that one process sends at a time")] = MAILS_AT_ONCE
+
+
+class Push(Section, frozen=True):
+    """Waking devices that are not connected. Each service is offered where its key is set."""
+
+    vapid_key_file: Annotated[
+        str, Meta(description="web push: a PEM file with an EC key on P-256. With another one every subscription is void; `dev` makes one")
+    ] = ""
+    subject: Annotated[
+        str, Meta(max_length=254, description="web push: by what a push service finds you, a `mailto:` or `https:` URL")
+    ] = "mailto:operator@localhost"
+    loopback_allowed: Annotated[bool, Meta(description="development only: endpoints of web push on this machine are pushed to")] = False
+    fcm_account_file: Annotated[str, Meta(description="FCM: the key file of a service account, in JSON")] = ""
+    fcm_url: Annotated[str, Meta(max_length=200, description="FCM: where its API is")] = "https://fcm.googleapis.com"
+    apns_key_file: Annotated[str, Meta(description="APNs: the team's key, a .p8 file")] = ""
+    apns_key_id: Annotated[str, Meta(max_length=20, description="APNs: the key's identifier")] = ""
+    apns_team_id: Annotated[str, Meta(max_length=20, description="APNs: the team's identifier")] = ""
+    apns_topic: Annotated[str, Meta(max_length=200, description="APNs: the app's bundle identifier")] = ""
+    apns_url: Annotated[str, Meta(max_length=200, description="APNs: where its API is")] = "https://api.push.apple.com"
+
+
 class Audit(Section, frozen=True):
     """Who did what to whom."""
 
@@ -684,6 +729,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sync: Sync = Sync()
     trust: Trust = Trust()
     jobs: Jobs = Jobs()
+    mail: Mail = Mail()
+    push: Push = Push()
     webhooks: Webhooks = Webhooks()
     audit: Audit = Audit()
     sovereignty: Sovereignty = Sovereignty()

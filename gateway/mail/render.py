@@ -80,6 +80,9 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
     greeting: str
     closing: str
     unsubscribe: str
+    stop_question: str
+    stop_button: str
+    stopped: str
     somebody: str
     somewhere: str
     lines: Mapping[str, str]
@@ -100,7 +103,7 @@ def messages(language: str) -> Messages:
 def pick_language(tags: str) -> str:
     """The language to write in for a BCP 47 tag, or several separated by commas, best first: `pt-BR, fr` is French here."""
     for tag in tags.split(","):
-        primary = tag.strip().replace("_", "-").split("-")[0].lower()
+        primary = tag.split(";")[0].strip().replace("_", "-").split("-")[0].lower()
         if primary in LANGUAGES:
             return primary
     return DEFAULT_LANGUAGE

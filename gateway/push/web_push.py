@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 import http_ece
@@ -52,6 +54,15 @@ class Posts(Protocol):
 def generate_key() -> bytes:
     """A new key for `push.vapid_key_file`, PEM."""
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def load_or_generate_key(path: Path) -> bytes:
+    """The bytes of a key file, which is made (mode 0600) if it is not there. For development, one process at a time; blocks."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(generate_key())
+    return path.read_bytes()
 
 
 class Vapid:

@@ -28,7 +28,7 @@ create table notices (
 create index notices_due on notices (user_id, seq) where due;
 create index notices_digest on notices (user_id, seq) where digest;
 create index notices_by_age on notices (at);
-comment on table notices is 'owner: user_id; kept for 90 days, beyond which only the inbox event stands (persistence/notice_sweep.py)';
+comment on table notices is 'owner: user_id; kept for 90 days, beyond which only the inbox event stands (persistence/notice_news.py)';
 
 create table notice_settings (
     user_id    bigint primary key references accounts (id) on delete cascade,
