@@ -314,7 +314,7 @@ A client is right when it survives these:
 
 PERMISSIONS = """
 Whether something is allowed is decided where it takes effect, in the transaction that does it; what a client remembers is only for what it
-shows. Two things are asked. The **base role** that a member has in a space (`Role`) says which streams they read and write, by the masks of
+shows. Two things are asked. The **base role** that a member has in a space says which streams they read and write, by the masks of
 the streams, and gives the permissions below. **Custom roles**, which a community makes for itself (`MakeRole`), add permissions to it; they
 never take any away, and open no stream. Nobody gives more than they have.
 

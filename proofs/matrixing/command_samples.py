@@ -200,7 +200,7 @@ async def overview(site: Site) -> Ask:
 @command(History)
 async def history(site: Site) -> Ask:
     id = _id(site)
-    return Ask(History(id, site.place.channel, before=3), by_id(id, Page))
+    return Ask(History(id, site.place.channel, before=2), by_id(id, Page))
 
 
 @command(Typing)

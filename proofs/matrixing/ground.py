@@ -219,6 +219,14 @@ class Ground:
         """An archive that is ready to be fetched."""
         await self.rows(_ARCHIVE, kind, subject, asked_by)
 
+    async def reminder(self, user: int) -> int:
+        """A reminder of somebody's."""
+        return await self.value("insert into reminders (user_id, at) values ($1, now() + interval '1 day') returning id", user)
+
+    async def subscription(self, user: int) -> int:
+        """A device of somebody's that is pushed to."""
+        return await self.value(_SUBSCRIPTION, user, self.word())
+
     async def service(self, space: int | None) -> int:
         """A service account of a community, or the platform's."""
         user = await self.value("select user_id from create_account($1, 'Service', '')", self.word())
@@ -243,6 +251,9 @@ values ($1, $2, '', 0, false, false, 'matrix') returning id"""
 _DEAD_JOB: Final = """
 insert into dead_jobs (id, kind, priority, payload, effect, created_at, attempts, reason, error)
 values (nextval(pg_get_serial_sequence('jobs', 'id')), 'matrix', 0, '', gen_random_uuid(), now(), 1, 1, '') returning id"""
+_SUBSCRIPTION: Final = """
+insert into push_subscriptions (user_id, device_id, service, address, hash)
+select $1, min(id), 2, $2, sha256(convert_to($2, 'UTF8')) from devices where user_id = $1 returning id"""
 _ARCHIVE: Final = """
 with made as (
     insert into archives (kind, subject, asked_by, ready_at, bytes) values ($1, $2, $3, now(), 1)

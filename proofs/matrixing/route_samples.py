@@ -6,6 +6,8 @@ What would need a browser, a mailbox or another system is asked for wrongly on p
 
 from __future__ import annotations
 
+import time
+
 from proofs.matrixing.ground import PASSWORD
 from proofs.matrixing.site import Site, route
 from proofs.matrixing.speaking import Request
@@ -15,6 +17,11 @@ from protocol.codes import Code
 from protocol.frames import Sync
 
 V1 = "/api/v1"
+
+
+def _whose(site: Site) -> int:
+    """The actor, or somebody else; of whom there is no account, too."""
+    return site.user if site.is_own and site.actor.standing.manner is not Manner.NOBODY else site.other.user
 
 
 @route("home")
@@ -83,8 +90,7 @@ async def list_sessions(site: Site) -> Request:
 
 @route("auth.end_session", foreign=True)
 async def end_session(site: Site) -> Request:
-    whose = site.user if site.is_own and site.actor.standing.manner is not Manner.NOBODY else site.other.user
-    return Request("DELETE", f"{V1}/auth/sessions/{(await site.ground.log_in(whose)).session}")
+    return Request("DELETE", f"{V1}/auth/sessions/{(await site.ground.log_in(_whose(site))).session}")
 
 
 @route("devices.add")
@@ -216,8 +222,7 @@ async def add_passkey(site: Site) -> Request:
 
 @route("passkeys.remove", foreign=True)
 async def remove_passkey(site: Site) -> Request:
-    whose = site.user if site.is_own and site.actor.standing.manner is not Manner.NOBODY else site.other.user
-    return Request("DELETE", f"{V1}/auth/passkeys/{await site.ground.passkey(whose)}")
+    return Request("DELETE", f"{V1}/auth/passkeys/{await site.ground.passkey(_whose(site))}")
 
 
 # Trust
@@ -354,3 +359,68 @@ async def fetch_own_archive(site: Site) -> Request:
 @route("sovereignty.erase_own", past=(Code.INVALID,))
 async def erase_own(site: Site) -> Request:
     return Request("POST", f"{V1}/account/erase", {"name": "not my name"})
+
+
+# Notices, and what comes back of mails
+
+
+@route("notices.list_notices")
+async def list_notices(site: Site) -> Request:
+    return Request("GET", f"{V1}/notices")
+
+
+@route("notices.preferences")
+async def preferences(site: Site) -> Request:
+    return Request("GET", f"{V1}/notices/preferences")
+
+
+@route("notices.prefer")
+async def prefer(site: Site) -> Request:
+    return Request("PUT", f"{V1}/notices/preferences", {})
+
+
+@route("notices.reminders")
+async def reminders(site: Site) -> Request:
+    return Request("GET", f"{V1}/notices/reminders")
+
+
+@route("notices.remind")
+async def remind(site: Site) -> Request:
+    return Request("POST", f"{V1}/notices/reminders", {"at": int(time.time()) + 3_600, "words": "breathe"})
+
+
+@route("notices.forget_reminder", foreign=True)
+async def forget_reminder(site: Site) -> Request:
+    return Request("DELETE", f"{V1}/notices/reminders/{await site.ground.reminder(_whose(site))}")
+
+
+@route("notices.subscriptions")
+async def subscriptions(site: Site) -> Request:
+    return Request("GET", f"{V1}/push")
+
+
+@route("notices.subscribe", past=(Code.INVALID,))
+async def subscribe(site: Site) -> Request:
+    return Request("POST", f"{V1}/push", {"service": "pigeon", "address": "the loft"})
+
+
+@route("notices.unsubscribe", foreign=True)
+async def unsubscribe(site: Site) -> Request:
+    return Request("DELETE", f"{V1}/push/{await site.ground.subscription(_whose(site))}")
+
+
+@route("mail.ask", past=(Code.NOT_FOUND,))
+async def ask_unsubscribe(site: Site) -> Request:
+    """A link's token is the right to it; of what is none nothing is found, whoever asks."""
+    return Request("GET", f"{V1}/mail/unsubscribe?t=none")
+
+
+@route("mail.unsubscribe", past=(Code.NOT_FOUND,))
+async def unsubscribe_mail(site: Site) -> Request:
+    return Request("POST", f"{V1}/mail/unsubscribe?t=none")
+
+
+@route("mail.bounced", past=(Code.UNAUTHENTICATED,))
+async def bounced(site: Site) -> Request:
+    """The mail server's secret is the right to it."""
+    return Request("POST", f"{V1}/mail/bounces", b"a report", "message/rfc822")

@@ -47,8 +47,8 @@ async def settle(ground: Ground, port: int, source: str, *, foreign: bool) -> As
             await ground.admit(space, login.user, role)
         other_channel = await _do(watcher, CreateChannel(space, "other"))
         channel = await ground.stream(space, StreamKind.CHANNEL)
-        for _ in range(3):
-            message = await ground.message(channel, owner.user)
+        await ground.message(channel, owner.user)
+        message = await ground.message(channel, owner.user)
         id = watcher.next_id()
         await watcher.ask(Follow(id, channel, message), by_id(id, Followed))
         place = Place(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
-from actors.storage import CONTROL_STREAM, ListConflicts, ListUnapplied
+from actors.storage import CONTROL_STREAM, ConflictList, Denied, ListConflicts, ListUnapplied
 from persistence.bridge import Bridge
 from persistence.operations.roles import ROLES_PER_MEMBER_MAX, ROLES_PER_SPACE_MAX
+from persistence.record_queries import list_conflicts, list_unapplied
 from protocol import codec
 from protocol.codes import Code
 from protocol.entities import Entity, write_fields
@@ -126,8 +128,6 @@ async def test_content_is_written_and_its_conflicts_decided_by_custom_roles_too(
 
 
 async def test_staff_lists_open_to_who_holds_their_permission(bridge: Bridge) -> None:
-    from persistence.record_queries import list_conflicts, list_unapplied
-
     async with world(bridge) as w:
         ada, ben, cat = [await w.person(name) for name in ("ada", "ben", "cat")]
         space, _, _ = await w.community(ada, ben, cat)
@@ -137,13 +137,14 @@ async def test_staff_lists_open_to_who_holds_their_permission(bridge: Bridge) ->
         await w.ask(ben, Change(library, Entity.CONTENT, 5, 1, write_fields({1: "refused"})))
         [item] = await w.column("select id from sync_queue where user_id = $1", ben.user)
 
-        async def seen() -> tuple[int, object]:
-            async def work(connection: object) -> tuple[int, object]:
-                [conflicts] = await list_conflicts(connection, [ListConflicts(cat.user, 0, False, 0, 20)])  # type: ignore[arg-type]
-                [unapplied] = await list_unapplied(connection, [ListUnapplied(cat.user, space, 0, 20)])  # type: ignore[arg-type]
-                return len(conflicts.conflicts), getattr(unapplied, "code", Code.OK)  # type: ignore[union-attr]
+        async def seen() -> tuple[int, Code]:
+            async def work(connection: asyncpg.Connection) -> tuple[int, Code]:
+                [conflicts] = await list_conflicts(connection, [ListConflicts(cat.user, 0, False, 0, 20)])
+                [unapplied] = await list_unapplied(connection, [ListUnapplied(cat.user, space, 0, 20)])
+                assert isinstance(conflicts, ConflictList)
+                return len(conflicts.conflicts), unapplied.code if isinstance(unapplied, Denied) else Code.OK
 
-            return await bridge.run(work, deadline_s=30)  # type: ignore[arg-type]
+            return await bridge.run(work, deadline_s=30)
 
         await w.ok(ada, SetRole(space, ben.user, Role.MENTOR))
         await w.ok(ben, Change(library, Entity.CONTENT, 5, 1, write_fields({1: "t", 2: "c"})))

@@ -26,9 +26,11 @@ def test_every_command_and_route_has_a_declaration_and_a_sample() -> None:
 
 def test_a_command_without_a_sample_is_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
     load_samples()
-    monkeypatch.delitem(OPERATIONS, Say)
-    monkeypatch.delitem(ROUTES, "auth.log_in")
-    monkeypatch.setitem(ROUTES, "nowhere", [])
+    operations: dict[type, object] = dict(OPERATIONS)
+    routes: dict[str, object] = dict(ROUTES)
+    del operations[Say], routes["auth.log_in"]
+    monkeypatch.setattr("proofs.matrixing.declarations.OPERATIONS", operations)
+    monkeypatch.setattr("proofs.matrixing.declarations.ROUTES", {**routes, "nowhere": []})
     assert holes() == ["operation Say has no sample", "route auth.log_in has no sample", "route nowhere has a sample and is no more"]
 
 
