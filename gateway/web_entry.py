@@ -25,6 +25,8 @@ from protocol.codes import Code
 from protocol.permissions import Needs, Scope
 
 KEY_USES: Final = Limit(burst=120, per_s=5.0)
+KEY_ADDRESS: Final = Limit(burst=600, per_s=20.0)
+"""Keys from one address, good or not: each is a question to Postgres."""
 KEY_GUESSES: Final = Limit(burst=20, per_s=1 / 10)
 """Wrong keys from one address. Nobody guesses 32 bytes; it keeps questions to Postgres few."""
 KEY_LENGTH_MAX: Final = 100
@@ -64,7 +66,9 @@ def presented_key() -> str | None:
 
 async def use_key(services: Services, text: str) -> ActiveKey:
     """The key, counted against its rate. Raises `Problem` for one that is not good, which is the same whatever is wrong with it."""
-    key = await keys_of(services).find(text) if len(text) <= KEY_LENGTH_MAX else None
+    await take(services.rates, "key-address", network(), KEY_ADDRESS)
+    well_formed = len(text) <= KEY_LENGTH_MAX and text.isascii() and text.isprintable()
+    key = await keys_of(services).find(text) if well_formed else None
     if key is None:
         await take(services.rates, "key-wrong", network(), KEY_GUESSES)
         raise Problem(Code.UNAUTHENTICATED, "this API key is not good: unknown, revoked, or its time is over")

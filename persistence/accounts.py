@@ -179,9 +179,12 @@ class PostgresAccounts:
 
     async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:
         async def work(tx: asyncpg.Connection) -> tuple[Opened | Declined, Sequence[Fact]]:
-            account = await tx.fetchrow("SELECT disabled_at FROM accounts WHERE id = $1 FOR NO KEY UPDATE", claims.user)
+            account = await tx.fetchrow("SELECT disabled_at, kind FROM accounts WHERE id = $1 FOR NO KEY UPDATE", claims.user)
             if account is None or account["disabled_at"] is not None:
                 return Declined(Code.FORBIDDEN, "this account is disabled"), ()
+            if account["kind"]:
+                # Its key would no longer end what was opened with it.
+                return Declined(Code.FORBIDDEN, "a service's sessions are opened with its API key"), ()
             if not await is_living(tx, claims):
                 return ASKER_ENDED, ()
             ended = await self._sessions.make_room(tx, claims.user, 0, kept=claims.session)

@@ -132,9 +132,20 @@ comment on table api_keys is 'Keys of service accounts, at most 20 living ones a
 create index api_keys_by_user on api_keys (user_id, id);
 create index api_keys_ended on api_keys (least(expires_at, revoked_at));
 
--- A session that was opened with a key ends with it.
+-- A session that was opened with a key ends with it, and a service has no others: nothing that it opens outlives its key.
 alter table sessions add column api_key bigint;
 create index sessions_by_api_key on sessions (api_key) where api_key is not null;
+create function keep_services_keyed() returns trigger
+language plpgsql as $$
+begin
+    if exists (select from accounts a where a.id = new.user_id and a.kind = 1) then
+        raise exception 'a service has sessions by its keys only' using errcode = 'check_violation';
+    end if;
+    return new;
+end $$;
+create trigger sessions_services before insert on sessions for each row when (new.api_key is null) execute function keep_services_keyed();
+-- Checked for every row that is written from now on; there are no services yet.
+alter table accounts add constraint services_have_no_password check (kind = 0 or (password_hash = '' and email is null)) not valid;
 
 -- Webhooks.
 create table webhooks (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from actors.accounts import Claims, Declined
@@ -155,6 +156,27 @@ async def test_revoking_a_key_ends_what_it_opened_and_nothing_else_in_one_transa
         assert [action for action in actions if action.startswith(("key_", "service_"))] == [
             "service_made", "key_made", "key_made", "key_exchanged", "key_exchanged", "key_revoked",
         ]  # fmt: skip
+
+
+async def test_nothing_that_a_key_opened_opens_what_would_outlive_it(bridge: Bridge) -> None:
+    async with world(bridge) as scene:
+        herald = Herald()
+        keys = PostgresKeys(bridge, herald)
+        ada = await scene.person("ada")
+        space, *_ = await scene.community(ada)
+        key = await key_of(keys, ada, space, (await made(keys, ada, space)).user)
+        opened = await keys.exchange(key.secret, 0, "", CALLER)
+        assert isinstance(opened, KeySession)
+        own = Claims(opened.user, opened.device, opened.session, 0, 2**31)
+        refused = await PostgresAccounts(bridge, herald).add_device(own, "another", CALLER)
+        assert isinstance(refused, Declined) and refused.code is Code.FORBIDDEN
+        for statement in (
+            "insert into sessions (user_id, device_id, expires_at) values ($1, $2, now() + interval '1 day')",
+            "update accounts set password_hash = 'x' where id = $1 and id <> $2",
+            "update accounts set email = 'robot@example.org' where id = $1 and id <> $2",
+        ):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await query(bridge, statement, opened.user, opened.device if "sessions" in statement else 0)
 
 
 async def test_a_session_lasts_no_longer_than_its_key_and_an_expired_key_is_none(bridge: Bridge) -> None:
