@@ -21,6 +21,7 @@ import msgspec
 from actors.accounts import SOFTWARE_LENGTH_MAX, Caller, Claims, Declined, Opened
 from actors.storage import Fact
 from persistence.append import append_events, session_revoked
+from persistence.audit import Deed, record
 from persistence.refresh_rotation import (
     SALT_BYTES,
     TOKEN_BYTES,
@@ -179,14 +180,7 @@ async def audit(
     detail: dict[str, object] | None = None,
 ) -> None:
     """Writes down who did what, in the transaction that does it. Never pass a secret, or anything a person may have mistyped."""
-    await tx.execute(
-        "INSERT INTO audit_log (actor, action, subject, address, detail) VALUES ($1, $2, $3, $4, $5::jsonb)",
-        actor,
-        action,
-        subject,
-        caller.address,
-        msgspec.json.encode(detail or {}).decode(),
-    )
+    await record(tx, Deed(actor, action, subject=subject, address=caller.address, detail=detail or {}))
 
 
 async def lock_account(tx: asyncpg.Connection, user: int) -> None:
