@@ -227,6 +227,7 @@ def settle(web: Web, day: int, unsettled: Collection[int], changed: Collection[i
     before = web.levels
     now: dict[int, list[int]] = {}
     shares: dict[int, list[Share]] = {}
+    totals: dict[int, float] = {}
     moved: set[int] = set()
     touched: set[int] = set()
 
@@ -245,7 +246,7 @@ def settle(web: Web, day: int, unsettled: Collection[int], changed: Collection[i
         web.require(fresh, fresh)
         web.require({e for user in fresh for e in (*web.ins.get(user, ()), *web.outs.get(user, {}))}, ())
         for user in fresh:
-            shares[user] = shares_of(web, user, day)
+            shares[user] = shares_of(web, user, day, totals)
         found: dict[int, int] = {}
         for user in due:
             given = {

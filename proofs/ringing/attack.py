@@ -157,8 +157,9 @@ def _measure(
     agrees = web.levels == after
     web.levels = after
     inflow = 0
+    totals: dict[int, float] = {}
     for user in ring:
-        for endorser, _, strength in shares_of(web, user, DAY):
+        for endorser, _, strength in shares_of(web, user, DAY, totals):
             if endorser not in members:
                 given = given_units(after.get(endorser, NOTHING)[LEVELS - 1], seed=endorser in web.seeds, kept=1.0)
                 inflow += min(WORD_MAX, int(given * strength))
