@@ -106,4 +106,5 @@ create table trust_clock (
     day           integer not null,
     passing_until timestamptz not null default 'epoch'
 );
+comment on table trust_clock is 'one row; owner: the platform; whoever settles or passes locks it first';
 insert into trust_clock (day) values (floor(extract(epoch from now()) / 86400)::integer);
