@@ -253,6 +253,6 @@ def _refused_by_framework(error: HTTPException) -> Response:
 
 
 _PATHS: Final = (
-    "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/account/…, /api/v1/devices, /api/v1/sync "
-    "and the socket at /socket"
+    "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/account/…, /api/v1/devices, /api/v1/sync, "
+    "/api/v1/communities/…, /api/v1/keys/token and the socket at /socket"
 )
