@@ -54,6 +54,8 @@ prove: install
 	$(BIN)/python -m proofs gap --seconds 5
 	! $(BIN)/python -m proofs gap --seconds 2 --serial
 	$(BIN)/python -m proofs sync_model --examples 500
+	$(BIN)/python -m proofs jobs --seconds 8
+	! $(BIN)/python -m proofs jobs --seconds 4 --unfenced
 	$(BIN)/python -m proofs max_write --runs 5
 	$(BIN)/python -m proofs matrix
 	$(BIN)/python -m proofs faults --short

@@ -32,6 +32,7 @@ from gateway.seals import DERIVED_BYTES, Seals
 from gateway.tokens import CLOCK_SKEW_S, KeySet, KeysRefused, load_pem
 from gateway.totp import PURPOSE
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.jobs.desk import HEALTH, Health
 from persistence.mfa_factors import SEALED
 from persistence.migrate import MigrationRefused, pending
 from persistence.outbox import GIVEN_UP
@@ -47,6 +48,8 @@ POSTGRES_MIN: Final = 150_000
 REDIS_MIN: Final = (7, 0)
 """Sharded pub/sub came with Redis 7; Valkey has it from its beginning."""
 SKEW_LOOK_S: Final = 2.0
+JOBS_LOOK_S: Final = 300.0
+"""A job that has been ready for so long should have been begun."""
 DESCRIPTORS_SPARE: Final = 256
 """For Postgres, Redis, logs, listeners and the interpreter itself."""
 
@@ -187,6 +190,21 @@ def judge_outbox(given_up: int) -> Finding:
     return Finding("outbox", "look", f"{given_up} inbox entries given up", advice)
 
 
+def judge_jobs(seen: Health) -> list[Finding]:
+    """Whether what was put off is done, and whether some of it waits for a person to look."""
+    waits = f"the first has waited for {seen.oldest_s:.0f} s" if seen.ready else "none waits"
+    shown = f"{seen.workers} processes work; {waits}"
+    if seen.ready and seen.oldest_s >= JOBS_LOOK_S:
+        advice = "educonnect serve --role jobs" if not seen.workers else "educonnect jobs names the kind: what does it depend on?"
+        findings = [Finding("jobs", "bad" if not seen.workers else "look", shown, advice)]
+    else:
+        findings = [Finding("jobs", "ok", shown)]
+    if seen.dead:
+        advice = "educonnect jobs list --state dead says why; then educonnect jobs retry ID, or cancel ID"
+        findings.append(Finding("dead letters", "look", f"{seen.dead} jobs failed for good", advice))
+    return findings
+
+
 def judge_seals(sealed: Mapping[str, int], keys: Sequence[str]) -> Finding:
     """Whether every authenticator app's secret can be read. `sealed`: how many by each key; `keys`: of the file, the sealing one first."""
     lost = sum(count for name, count in sealed.items() if name not in keys)
@@ -219,6 +237,7 @@ async def examine(settings: Settings) -> list[Finding]:
         probes.append(("postgres", partial(_database, settings)))
         probes.append(("migrations", partial(_migrations, settings)))
         probes.append(("outbox", partial(_outbox, settings)))
+        probes.append(("jobs", partial(_jobs, settings)))
         if settings.tokens.key_file:
             probes.append(("sealed secrets", partial(_sealed, settings)))
     if settings.database.replica_dsn:
@@ -303,6 +322,20 @@ async def _outbox(settings: Settings) -> list[Finding]:
     if given_up.value is None:
         return [Finding("outbox", "look", "not there yet", "see the line about migrations")]
     return [judge_outbox(given_up.value)]
+
+
+async def _jobs(settings: Settings) -> list[Finding]:
+    async def work(connection: asyncpg.Connection) -> Health | None:
+        if await connection.fetchval("SELECT to_regclass('jobs') IS NULL"):
+            return None
+        return Health(*await connection.fetchrow(HEALTH))
+
+    seen = await outcome.acapture(_ask, settings.database.dsn.reveal(), settings.database.pooler, work)
+    if isinstance(seen, outcome.Error):
+        return [_unreachable("jobs", seen.error, "see the line about postgres")]
+    if seen.value is None:
+        return [Finding("jobs", "look", "not there yet", "see the line about migrations")]
+    return judge_jobs(seen.value)
 
 
 async def _sealed(settings: Settings) -> list[Finding]:

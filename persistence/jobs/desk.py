@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import asyncpg
+from msgspec import Struct
 
 from actors.job_desk import COUNT_MAX, PAGE_MAX, REASONS, STATES, Cancelled, JobsWanted, JobView, KindFigures, ScheduleView
 from actors.jobs import ORDERED
@@ -53,6 +54,21 @@ again as (
     on conflict do nothing
 )
 select id, kind from gone order by id"""
+
+
+class Health(Struct, frozen=True):
+    """What a doctor asks. `oldest_s`: how long the first ready job has been ready; `workers`: processes with a lease."""
+
+    workers: int
+    ready: bool
+    oldest_s: float
+    dead: int
+
+
+HEALTH: Final = """
+select (select count(*) from job_workers where leased_until > now())::int as workers, j.due_at is not null as ready,
+    coalesce(extract(epoch from now() - j.due_at), 0)::float8 as oldest_s, (select count(*) from dead_jobs)::int as dead
+from (select min(due_at) as due_at from (select due_at from jobs where state = 0 order by kind, priority, id limit 10000) r) j"""
 
 
 class PostgresDesk:

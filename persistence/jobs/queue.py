@@ -100,7 +100,8 @@ from unnest($2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::text
 where j.id = r.id and j.id = any ($2) and j.worker = $1 and j.attempts = r.attempt and j.state = 2"""
 
 _RESIGN: Final = """
-with freed as materialized (select id from jobs where worker = $1 and state = 2 for update)
+with unwanted as materialized (delete from jobs where worker = $1 and state = 2 and cancelled),
+freed as materialized (select id from jobs where worker = $1 and state = 2 and not cancelled for update)
 select requeue_job(id, 0, 'the process that ran it was stopped') from freed"""
 
 

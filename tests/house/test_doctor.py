@@ -131,6 +131,22 @@ async def test_inbox_entries_that_were_given_up_are_worth_a_look(database: str) 
     assert finding.verdict == "look" and finding.seen.startswith("1 ") and "not_before = 'infinity'" in finding.advice
 
 
+async def test_jobs_that_nobody_does_and_those_that_failed_for_good_are_complaints(database: str) -> None:  # noqa: F811
+    run = partial(execute, database)
+    settings = Settings(database=Database(dsn=Secret(database)))
+    await run("select enqueue_job('k', ''), enqueue_job('k', '', p_delay_s => 60)")
+    assert verdicts(await examine(settings))["jobs"] == "ok", "one that waits for a moment is no complaint"
+    await run("update jobs set due_at = due_at - interval '1 hour'")
+    (finding,) = [finding for finding in await examine(settings) if finding.subject == "jobs"]
+    assert finding.verdict == "bad" and "--role jobs" in finding.advice
+    await run("insert into job_workers (name, leased_until) values ('w', now() + interval '1 minute')")
+    (finding,) = [finding for finding in await examine(settings) if finding.subject == "jobs"]
+    assert finding.verdict == "look" and finding.seen.startswith("1 processes")
+    assert "dead letters" not in verdicts(await examine(settings))
+    await run("select bury_job(id, 1::smallint, 'no') from jobs")
+    assert verdicts(await examine(settings))["dead letters"] == "look"
+
+
 @pytest.mark.parametrize(("mode", "verdict"), [(0o100600, "ok"), (0o100400, "ok"), (0o100640, "bad"), (0o100604, "bad")])
 def test_a_private_file_that_others_may_read_is_bad(mode: int, verdict: str) -> None:
     assert judge_private_file("key", mode).verdict == verdict
