@@ -27,7 +27,7 @@ import structlog
 import trio
 
 from bench import bytes as byte_rows
-from bench import crowd, fanout, growth, inbound, latency, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import crowd, fanout, growth, inbound, jobs, latency, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -49,6 +49,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "bytes": byte_rows.measure,
     "posts": posts.measure,
     "posts_two": posts_two.measure,
+    "jobs": jobs.measure,
     "storm": storm.measure,
     "latency": latency.measure,
     "growth": growth.measure,
