@@ -27,6 +27,7 @@ from protocol.operations import (
     CreateCommunity,
     Edit,
     Post,
+    Release,
     Rename,
     Resolve,
     Say,
@@ -117,14 +118,17 @@ def refuse(operation: AnyOperation, trust: float, thresholds: Thresholds) -> str
         return describe(Gate.COMMUNITIES, trust, thresholds)
     if trust < thresholds.mentions and isinstance(operation, Post) and len(set(operation.mentions)) >= thresholds.mentions_many:
         return describe(Gate.MENTIONS, trust, thresholds)
+    if trust < thresholds.links and isinstance(operation, Release):
+        # What is let through is not looked at again, and may be what was refused for its link.
+        return describe(Gate.LINKS, trust, thresholds, _RELEASING)
     if trust < thresholds.links and has_link(words_for_others(operation)):
         return describe(Gate.LINKS, trust, thresholds)
     return ""
 
 
-def describe(gate: Gate, trust: float, thresholds: Thresholds) -> str:
-    """The threshold, where the person stands, how one gets there, and what can be done meanwhile."""
-    what, meanwhile = _WORDS[gate]
+def describe(gate: Gate, trust: float, thresholds: Thresholds, words: tuple[str, str] | None = None) -> str:
+    """The threshold, where the person stands, how one gets there, and what can be done meanwhile. `words`: the gate's own, or others."""
+    what, meanwhile = words or _WORDS[gate]
     return (
         f"{gate.value}: {what.format(many=thresholds.mentions_many)} asks for a trust of {thresholds.of(gate):.2f},"
         f" and yours is {trust:.2f}. It grows by itself with time; sooner when you confirm your e-mail address"
@@ -133,6 +137,7 @@ def describe(gate: Gate, trust: float, thresholds: Thresholds) -> str:
     )
 
 
+_RELEASING: Final = ("letting through what was kept unapplied, in which a link may be,", " You can write it anew, without a link, now.")
 _WORDS: Final = {
     Gate.LINKS: ("writing a link", " Without the link you can send it now."),
     Gate.MENTIONS: ("mentioning {many} people or more at once", " You can send it now with {fewer} at most."),

@@ -33,7 +33,7 @@ from protocol.values import SpaceKind
 # One's own by the index of open ones by user, and those of communities that one moderates by the index of open ones by space.
 _FIND: Final = """
 select q.space_id, q.id, q.user_id, q.device_id, q.number, extract(epoch from q.at)::bigint as at, q.operation,
-       coalesce(y.skew_s, 0) as skew_s, q.code
+       coalesce(y.skew_s, 0) as skew_s
 from (
     select o.* from sync_queue o where o.user_id = $1 and o.id = $2 and o.closed_at is null
     union
@@ -42,10 +42,6 @@ from (
 ) q left join device_sync_state y on y.device_id = q.device_id"""
 _LOCK: Final = "select from sync_queue where space_id = $1 and id = $2 and closed_at is null for update"
 _CLOSE: Final = "update sync_queue set closed_at = now() where space_id = $1 and id = $2"
-
-
-# The door was asked where the change came in; here nobody knows the thresholds, and this is no way around it.
-_NOT_BY_ONESELF: Final = Refuse(Code.TRUST, "the community's staff may let this through; or write it anew when the door is open to you")
 
 
 class _Kept(Struct, frozen=True):
@@ -59,7 +55,6 @@ class _Kept(Struct, frozen=True):
     at: int
     operation: bytes
     skew_s: int
-    code: int
 
 
 async def release(tx: asyncpg.Connection, entry: Entry, operation: Release) -> Effect | Refuse:
@@ -67,8 +62,6 @@ async def release(tx: asyncpg.Connection, entry: Entry, operation: Release) -> E
     kept = await _find(tx, entry.user, operation.item)
     if kept is None:
         return rules.NOT_FOUND
-    if kept.code == Code.TRUST and entry.user == kept.user:
-        return _NOT_BY_ONESELF
     change = _read(kept)
     if change is None:
         return Refuse(Code.INVALID, "what was sent is no change that this server can read")

@@ -51,7 +51,7 @@ class Result(Struct, frozen=True):
     """What an attack gained. Standing is in `trust_flow` units.
 
     `inflow`: what real people's words give the ring. `mentors`: accounts that could be proposed as mentors, and with a plain count.
-    `honest_loss`: the most that anybody lost, but for those for whom the one vouches who sold a word or turned. `agrees`: working out
+    `honest_loss`: the most that anybody lost, but for those with whom it shares what the seller of a word gives. `agrees`: working out
     those who move is what working out all gives.
     """
 
@@ -126,10 +126,12 @@ def attack(population: Population, way: WayIn, shape: str, size: int, seed: int)
         # Words are bought of those who are trusted most; the first of the ring gets them, or each another one.
         sellers = sorted(known, key=lambda user: web.levels[user][-1], reverse=True)[: BOUGHT[way]]
         words += [Word(seller, ring[at % len(ring)], space, DAY) for at, seller in enumerate(sellers)]
-    lost_by = {word.endorsed for word in taken}
-    spared = {user for word in words if word.endorser not in ring for user in web.outs.get(word.endorser, {})} | lost_by
-    _change(population, add=words, drop=taken)
-    result = _measure(population, way, shape, ring, before, spared)
+    # Who turns takes their words back: what that costs people is no part of what the ring does.
+    _change(population, add=[], drop=taken)
+    without = dict(web.levels)
+    shared = {user for word in words if word.endorser not in ring for user in web.outs.get(word.endorser, {})}
+    _change(population, add=words, drop=[])
+    result = _measure(population, way, shape, ring, without, shared)
     _change(population, add=taken, drop=words)
     assert web.levels == before, "an attack that is over leaves nothing behind"
     return result
@@ -147,7 +149,7 @@ def _change(population: Population, *, add: list[Word], drop: list[Word]) -> Non
 
 
 def _measure(
-    population: Population, way: WayIn, shape: str, ring: list[int], before: Mapping[int, tuple[int, ...]], spared: set[int]
+    population: Population, way: WayIn, shape: str, ring: list[int], before: Mapping[int, tuple[int, ...]], shared: set[int]
 ) -> Result:
     web = population.web
     members = set(ring)
@@ -167,7 +169,7 @@ def _measure(
     plain = [plain_count(len(web.ins.get(user, ()))) for user in ring]
     fresh = newcomer(0)
     loss = max(
-        (newcomer(levels[-1]) - newcomer(after.get(user, NOTHING)[-1]) for user, levels in before.items() if user not in spared),
+        (newcomer(levels[-1]) - newcomer(after.get(user, NOTHING)[-1]) for user, levels in before.items() if user not in shared),
         default=0.0,
     )
     return Result(
