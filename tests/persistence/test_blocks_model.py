@@ -62,7 +62,7 @@ class Blocks(RuleBasedStateMachine):
     def arrive(self) -> None:
         for _ in range(PEOPLE):
             name = f"person{next(self.names)}"
-            self.users.append(self.run(self.connection.fetchval("select user_id from create_account($1, $1, 'x')", name)))
+            self.users.append(self.run(self.connection.fetchval("select user_id from create_account($1::text::citext, $1::text, 'x')", name)))
 
     @rule(one=who, other=who)
     def block(self, one: int, other: int) -> None:
