@@ -24,6 +24,7 @@ import trio
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from msgspec import Struct
 
+from gateway.hash_threads import HashThreads
 from gateway.password_strength import Strength, measure
 
 T = TypeVar("T")
@@ -103,7 +104,7 @@ class Passwords:
         self._nobody = self._argon2.hash(secrets.token_hex(16))
         """The hash of a password that nobody knows, compared with where there is no account."""
         self._slots = trio.Semaphore(concurrent_max)
-        self._threads = trio.CapacityLimiter(concurrent_max)
+        self._threads = HashThreads(concurrent_max)
         self._concurrent_max = concurrent_max
         self._waiting_max = waiting_max
         self._wait_s = wait_s
@@ -164,7 +165,7 @@ class Passwords:
         started = trio.current_time()
         try:
             # A hash that was begun is finished: a thread cannot be stopped, and it holds a slot until it ends.
-            answer = await trio.to_thread.run_sync(job, limiter=self._threads)
+            answer = await self._threads.run(job)
             if hashes:
                 self._typical_s += 0.1 * (trio.current_time() - started - self._typical_s)
                 self.done += 1

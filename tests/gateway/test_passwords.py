@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 
@@ -10,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from gateway.hash_threads import NICENESS, NICENESS_MAX, HashThreads
 from gateway.passwords import (
     LENGTH_MAX,
     LENGTH_MIN,
@@ -201,3 +204,30 @@ async def test_a_request_that_is_cancelled_gives_its_place_back(gate: Gate) -> N
         assert passwords.waiting == 0
         gate.open.set()
     assert await passwords.verify("x", "correct horse") is Verdict.WRONG
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own elsewhere (Linux)")
+async def test_hashes_give_way_to_who_serves_sockets_and_nobody_else_is_slowed() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = niceness()
+    assert await HashThreads(1).run(niceness) == min(before + NICENESS, NICENESS_MAX)
+    assert niceness() == before
+    assert await trio.to_thread.run_sync(niceness) == before
+
+
+async def test_a_hash_that_was_begun_is_finished_also_when_nobody_waits_for_it() -> None:
+    threads, done = HashThreads(1), threading.Event()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await threads.run(done.set)
+    assert done.is_set()
+
+
+async def test_what_a_job_raises_is_raised_where_it_was_asked_for() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await HashThreads(1).run(fail)
