@@ -13,7 +13,7 @@ import trio
 from client import Account, AccountError, connect
 from client.own_account import OwnAccount, forgot_password, reset_password, verify_address
 from protocol.codes import Code
-from tests.system.running import PASSWORD, Dev, ended, register
+from tests.system.running import NAMES, PASSWORD, Dev, ended
 
 pytestmark = pytest.mark.xdist_group("system")
 
@@ -45,11 +45,12 @@ def code_of(text: str, what: str) -> str:
 
 async def test_a_forgotten_password_is_set_anew_by_what_came_by_mail_and_live_sockets_end(dev: Dev, tmp_path: Path) -> None:
     here, there = dev.urls[0], dev.urls[-1]
-    person = await register(here)
-    name, address = person.login.name, f"{person.login.name}@example.org"
-    await OwnAccount(person).offer_address(address)
-    (first,) = await mailed(dev, address)
-    async with Account(there) as stranger:
+    name = f"forgetful{next(NAMES)}"
+    address = f"{name}@example.org"
+    async with Account(here) as account, Account(there) as stranger:
+        person = await account.register(name, PASSWORD)
+        await OwnAccount(person).offer_address(address)
+        (first,) = await mailed(dev, address)
         await verify_address(stranger, code_of(first, "address"))
         assert (await OwnAccount(person).show()).email == address
 
