@@ -19,15 +19,20 @@ import trio
 from actors.accounts import Claims
 from actors.storage import Fact
 from gateway.metrics import Metrics
+from gateway.passkeys import PasskeyReader, RelyingParty
 from gateway.passwords import OWASP, Cost, Passwords
 from gateway.rates import Decision, Limit
+from gateway.seals import DERIVED_BYTES, Seals
 from gateway.tokens import KeySet, generate_pem
+from gateway.totp import PURPOSE, TotpReader
 from gateway.web import create_app
 from gateway.web_services import Services
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.identity.own import PostgresIdentity
 from persistence.journal import Journal
 from persistence.migrate import apply_migrations, read_migrations
+from persistence.multi_factor import PostgresMultiFactor
 from persistence.roles import PostgresAuthority
 from persistence.store import Store
 from protocol.codes import Code
@@ -66,10 +71,14 @@ class Api:
     """The application with passwords of some cost, and a client for it."""
 
     def __init__(self, bridge: Bridge, cost: Cost) -> None:
+        keys, passkeys = KeySet(generate_pem()), PasskeyReader(RelyingParty())
         services = Services(
             accounts=PostgresAccounts(bridge, Silence()),
+            identity=PostgresIdentity(bridge, Silence()),
             authority=PostgresAuthority(bridge),
-            tokens=KeySet(generate_pem()),
+            multi_factor=PostgresMultiFactor(bridge, TotpReader(Seals(keys.derive(PURPOSE, DERIVED_BYTES))), passkeys),
+            passkeys=passkeys,
+            tokens=keys,
             sessions=Everybody(),
             passwords=Passwords(cost),
             rates=Unlimited(),
