@@ -183,7 +183,7 @@ class Counting:
 
     async def fetch(self, sql: str, streams: list[int], *columns: list[int]) -> list[tuple[object, ...]]:
         self.batches.append([ReadAfter(*row) for row in zip(streams, *columns, strict=True)])
-        return [(1, 0, 0, 1, 0, None, None, None, None)] * len(streams)
+        return [(1, 0, 0, 1, False, 0, None, None, None, None)] * len(streams)
 
 
 @pytest.mark.parametrize("bytes_max", [1, 1_000, 40_000, 200_000])
