@@ -27,7 +27,7 @@ import structlog
 import trio
 
 from bench import bytes as byte_rows
-from bench import crowd, fanout, growth, inbound, jobs, latency, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import crowd, fanout, growth, inbound, jobs, latency, login, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
 from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -52,6 +52,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "jobs": jobs.measure,
     "storm": storm.measure,
     "latency": latency.measure,
+    "login": login.measure,
     "growth": growth.measure,
     "crowd": crowd.measure,
     "sync_link": sync_link.measure,
