@@ -16,17 +16,13 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
-import trio
 from msgspec import Struct
 
 from actors.accounts import Caller, Claims
 from actors.audit import ACTIONS, EXPORT_BEHIND_S, EXPORT_PAGE, PAGE_MAX, AuditPage, Cursor, Line, Wanted
-from actors.storage_port import StorageError
 from persistence.bridge import Bridge
 
 MONTHS_AHEAD: Final = 3
-PREPARE_EVERY_S: Final = 24 * 3600.0
-RETRY_S: Final = 60.0
 KEEP_DAYS: Final = 730
 KEEP_DAYS_MIN: Final = 30
 """As prune_audit has it."""
@@ -74,18 +70,6 @@ async def forget(tx: asyncpg.Connection, *, keep_days: int = KEEP_DAYS) -> int:
     """Lets go of the months that ended more than `keep_days` ago (at least `KEEP_DAYS_MIN`); how many."""
     dropped: int = await tx.fetchval("select prune_audit(now() - make_interval(days => $1))", keep_days)
     return dropped
-
-
-async def serve_partitions(bridge: Bridge, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Prepares partitions now and once a day, until cancelled."""
-    task_status.started()
-    while True:
-        try:
-            await bridge.run(prepare, deadline_s=30)
-        except StorageError:
-            await trio.sleep(RETRY_S)
-        else:
-            await trio.sleep(PREPARE_EVERY_S)
 
 
 # Times are compared as they are stored, to the microsecond; `at` alone decides which months are looked at.

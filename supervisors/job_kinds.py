@@ -93,7 +93,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
 
 
 def crons() -> tuple[Cron, ...]:
-    """All schedules. A name that is here no more goes from the table when a node of this version starts."""
+    """All schedules. The row of a name that is here no more is left alone, and forgotten after a month."""
     return (
         *NOTICE_CRONS,
         Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
