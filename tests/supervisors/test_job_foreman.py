@@ -12,10 +12,12 @@ import msgspec
 import pytest
 import trio
 
-from actors.jobs import Hopeless, JobKind, LeaseLost, Order, Way, Work, pack
+from actors.jobs import Cron, Hopeless, JobKind, LeaseLost, Order, Way, Work, pack
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.jobs.desk import PostgresDesk
 from persistence.jobs.enqueue import enqueue
 from supervisors.job_foreman import Foreman, ForemanOptions
+from supervisors.job_timetable import Timetable
 from tests.fixtures_postgres import serving
 from tests.persistence.world import fetch
 
@@ -333,3 +335,96 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(bench: Bench, monkeyp
     async with bench.working(ForemanOptions(poll_s=0.02, pace_s=0, retry_s=0.01)):
         await bench.until(LEFT, 0)
     assert (lost, await bench.effects()) == (1, [1, 2, 3])
+
+
+async def test_a_running_job_that_is_cancelled_ends_and_has_no_effect(bench: Bench) -> None:
+    begun, ended = trio.Event(), trio.Event()
+
+    async def run(work: Work[Number]) -> None:
+        begun.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+
+    bench.kind(run)
+    await bench.order(1)
+    async with bench.working():
+        await begun.wait()
+        [row] = await fetch(bench.bridge, "select id from jobs")
+        assert await PostgresDesk(bench.bridge).cancel(row["id"]) == "told"
+        with trio.fail_after(30):
+            await ended.wait()
+        await bench.until(LEFT, 0)
+    assert (await bench.effects(), await bench.value(DEAD)) == ([], 0)
+
+
+async def test_an_effect_that_comes_after_the_cancellation_was_answered_does_not_happen(bench: Bench) -> None:
+    begun, cancelled = trio.Event(), trio.Event()
+
+    async def run(work: Work[Number]) -> None:
+        begun.set()
+        with trio.CancelScope(shield=True):
+            await cancelled.wait()
+            await work.finish(write(work.payload.n))
+
+    bench.kind(run)
+    await bench.order(1)
+    async with bench.working(ForemanOptions(poll_s=3600, pace_s=0)):
+        await begun.wait()
+        [row] = await fetch(bench.bridge, "select id from jobs")
+        assert await PostgresDesk(bench.bridge).cancel(row["id"]) == "told"
+        cancelled.set()
+        await bench.until(LEFT, 0)
+    assert await bench.effects() == []
+
+
+async def test_how_far_a_run_is_can_be_seen_while_it_runs(bench: Bench) -> None:
+    go = trio.Event()
+
+    async def run(work: Work[Number]) -> None:
+        work.report(3, 9, "pages")
+        await go.wait()
+
+    bench.kind(run)
+    await bench.order(1)
+    async with bench.working(ForemanOptions(poll_s=0.02, pace_s=0, lease_s=0.6)):
+        await bench.until("select coalesce(max(done * 100 + total), 0)::int from jobs where words = 'pages'", 309)
+        go.set()
+        await bench.until(LEFT, 0)
+
+
+async def test_a_schedules_job_leaves_word_of_how_it_ended(bench: Bench) -> None:
+    async def run(work: Work[Number]) -> None:
+        if work.attempt == 1:
+            raise RuntimeError("no disk")
+
+    bench.kind(run)
+    timetable = Timetable(bench.bridge, [Cron("nightly", "do", Number(1), every_s=3600.0)], every_s=0.02)
+    async with bench.working(), trio.open_nursery() as nursery:
+        await nursery.start(timetable.serve)
+        await bench.until("select count(ended_at) from job_schedules where error = ''", 1)
+        nursery.cancel_scope.cancel()
+    assert await bench.value("select count(*) from jobs") == 0
+    assert timetable.fired == 1
+
+
+async def test_two_nodes_with_the_same_timetable_tick_once(bench: Bench, database: str) -> None:
+    async def run(work: Work[Number]) -> None:
+        await work.finish(write(work.payload.n))
+
+    bench.kind(run)
+    cron = Cron("every", "do", Number(1), every_s=3600.0)
+    async with serving(Bridge(BridgeOptions(database))) as elsewhere, trio.open_nursery() as nursery:
+        timetables = [Timetable(bridge, [cron], every_s=0.005) for bridge in (bench.bridge, elsewhere)]
+        async with bench.working(), bench.working(bridge=elsewhere):
+            for timetable in timetables:
+                await nursery.start(timetable.serve)
+            for tick in range(1, 6):
+                await bench.until("select count(*) from effects", tick)
+                await bench.until(LEFT, 0)
+                assert await bench.value("select fired from job_schedules") == tick
+                await fetch(bench.bridge, "update job_schedules set next_at = now() - interval '1 second'")
+            await bench.until("select count(*) from effects", 6)
+        nursery.cancel_scope.cancel()
+    assert sum(timetable.fired for timetable in timetables) == 6
