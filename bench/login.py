@@ -170,7 +170,7 @@ async def _storm(ours: Ours, people: Sequence[Known], number: int) -> Storm:
                 raise GeneratorFailed(f"a log-in was answered {answer.status} without a time to wait: {answer.body[:200]!r}")
             refused += 1
             waits.append(answer.retry_after_s)
-            await trio.sleep(answer.retry_after_s * (1.0 + chance.random()))
+            await trio.sleep(answer.retry_after_s + chance.random())
         raise GeneratorFailed(f"somebody was told to wait {TRIES_MAX} times")
 
     async with trio.open_nursery() as nursery:

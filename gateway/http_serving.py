@@ -39,6 +39,7 @@ from hypercorn.typing import AppWrapper, ASGIFramework, ASGIReceiveEvent, ASGISe
 
 from actors.socket_port import Peer
 from gateway.connection import half_close
+from gateway.turnstile import Turnstile
 
 log = structlog.get_logger()
 
@@ -64,7 +65,8 @@ class HttpServing:
 
     def __init__(self, app: ASGIFramework, bounds: HttpBounds | None = None) -> None:
         self._bounds = bounds or HttpBounds()
-        self._app = ASGIWrapper(app)
+        self._turnstile = Turnstile()
+        self._app = ASGIWrapper(self._turnstile.before(app))
         self._config = Config()
         self._config.include_server_header = False
         self._config.errorlog = logging.getLogger("educonnect.http")
@@ -121,6 +123,7 @@ class HttpServing:
     async def _guard(self, connection: _Connection, data: bytes, ended: Callable[[], None]) -> None:
         """The supervisor of one connection: whatever happens in it ends it, and nothing else."""
         try:
+            await self._turnstile.wait()
             await connection.run(data)
         except* (OSError, h11.ProtocolError):
             pass

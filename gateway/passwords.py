@@ -36,6 +36,8 @@ SCORE_MIN: Final = 3
 CONCURRENT_MAX: Final = 1
 """Of two cores, the other one serves sockets: argon2 releases the GIL but not the core."""
 WAITING_MAX: Final = 64
+PROMISED_S_MAX: Final = 30.0
+"""The longest that anybody is told to wait, however many were refused: it is a guess, and a flood must not make it an hour."""
 WAIT_S: Final = 3.0
 """Longer than this nobody looks at a log-in button; the request itself has 10 s."""
 
@@ -111,6 +113,8 @@ class Passwords:
         self.rules = rules
         self._typical_s = 0.05
         """How long one takes, as a moving average; it only serves to tell others how long to wait."""
+        self._promised_at = 0.0
+        """When the one who was refused last was told to come back."""
         self._working = 0
         self.waiting = 0
         self.done = 0
@@ -150,9 +154,13 @@ class Passwords:
             return Verdict.WRONG
         return Verdict.RIGHT_BUT_OLD if self._argon2.check_needs_rehash(stored) else Verdict.RIGHT
 
-    async def _work(self, job: Callable[[], T], *, hashes: bool = True) -> T:
+    def refuse_if_full(self) -> None:
+        """Raises `HashingBusy` where a hash that is asked for now would be refused: before anything else is done for who asks."""
         if self.waiting + self._working >= self._waiting_max + self._concurrent_max or self._expected_s() > self._wait_s:
             raise self._busy()
+
+    async def _work(self, job: Callable[[], T], *, hashes: bool = True) -> T:
+        self.refuse_if_full()
         self.waiting += 1
         try:
             with trio.move_on_after(self._wait_s) as patience:
@@ -179,8 +187,12 @@ class Passwords:
         return max(0, self.waiting + self._working - self._concurrent_max + 1) * self._typical_s / self._concurrent_max
 
     def _busy(self) -> HashingBusy:
+        """Each who is refused is given a later time than the one before: told alike, they would come back together."""
         self.refused += 1
-        return HashingBusy(max(1.0, self._expected_s()))
+        now = trio.current_time()
+        soonest = max(self._promised_at, now + self._expected_s())
+        self._promised_at = min(soonest + self._typical_s / self._concurrent_max, now + PROMISED_S_MAX)
+        return HashingBusy(max(1.0, self._promised_at - now))
 
 
 def check_password(password: str, length_min: int = LENGTH_MIN) -> str:

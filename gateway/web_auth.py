@@ -193,6 +193,11 @@ class Identity:
             name = normalise_name(wanted.name)
         except NameRefused:
             name = ""  # nobody's: it fails as any other wrong name does
+        try:
+            # First of all: who is told to come back has not used up a try, and costs next to nothing.
+            self._passwords.refuse_if_full()
+        except HashingBusy as error:
+            refuse_busy(error)
         account = secret_key(name)
         await take(self._rates, "login", network(), self._limits.login_address)
         await take(self._rates, "login-account-address", f"{account}:{network()}", self._limits.login_account_address)

@@ -17,6 +17,7 @@ from gateway.passwords import (
     LENGTH_MAX,
     LENGTH_MIN,
     OWASP,
+    PROMISED_S_MAX,
     Cost,
     HashingBusy,
     PasswordRefused,
@@ -162,6 +163,24 @@ async def test_whoever_finds_the_queue_full_is_told_at_once_how_long_to_wait(gat
         gate.open.set()
     assert passwords.refused == 1
     await passwords.verify("x", "correct horse")
+
+
+async def test_whoever_is_refused_later_is_told_to_come_back_later_up_to_a_bound(gate: Gate) -> None:
+    passwords = Passwords(CHEAP, waiting_max=1)
+    waits: list[float] = []
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(passwords.verify, "x", "correct horse")
+        await _all_idle(lambda: gate.inside == 1 and passwords.waiting == 1)
+        for _ in range(1000):
+            with pytest.raises(HashingBusy) as busy:
+                passwords.refuse_if_full()
+            waits.append(busy.value.retry_after_s)
+        gate.open.set()
+    assert waits == sorted(waits)
+    assert waits[100] - waits[60] > 1, "at 0.05 s each"
+    assert waits[-1] <= PROMISED_S_MAX
+    assert passwords.refused == 1000
 
 
 async def test_whoever_waits_longer_than_the_deadline_is_told_so_and_leaves_the_queue(

@@ -207,8 +207,11 @@ async def test_nobody_is_mailed_who_proved_no_address_or_whose_account_is_disabl
     await identity.offer_address(claims(ada), EMAIL, CALLER)  # offered, and never proven
     await prove(identity, bridge, grace, "grace@example.org")
     await query(bridge, "UPDATE accounts SET disabled_at = now() WHERE name = 'grace'")
+    joan = await register(accounts, "joan")
+    await prove(identity, bridge, joan, "joan@example.org")
+    await query(bridge, "UPDATE accounts SET email_verified_at = NULL WHERE name = 'joan'")  # its mails came back
     before = await mails(bridge)
-    for named in ("ada", EMAIL, "grace", "grace@example.org", "nobody", "nobody@example.org", ""):
+    for named in ("ada", EMAIL, "grace", "grace@example.org", "joan", "joan@example.org", "nobody", "nobody@example.org", ""):
         await identity.ask_reset(named, CALLER)
     assert await run_resets(identity, bridge) == 0
     assert await mails(bridge) == before
