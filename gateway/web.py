@@ -13,6 +13,7 @@ database said.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Literal
 
@@ -122,6 +123,7 @@ def create_app(services: Services) -> QuartTrio:
     app.register_error_handler(HTTPException, _refused_by_framework)
     app.before_request(services.http.begin)
     app.after_request(services.http.count)
+    app.after_request(_fill)
     app.after_request(_secure)
     app.register_blueprint(create_auth(services))
     app.register_blueprint(create_account(services))
@@ -210,6 +212,14 @@ async def _ask(name: str, probe: Probe, found: dict[str, Readiness]) -> None:
 
 def _json(answer: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(answer), status=status, content_type="application/json")
+
+
+async def _fill(response: Response) -> Response:
+    """An answer of nothing is empty bytes: over no bytes at all Quart iterates with asyncio, which does not run here, and the connection
+    would break behind the head."""
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        response.set_data(b"")
+    return response
 
 
 async def _secure(response: Response) -> Response:

@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from actors.merging import Decision, Draft, Merging, Place, stamp_of
+from actors.merging import Decision, Draft, Merging, Place, Seat, stamp_of
 from actors.storage import Entry
 from persistence.append import Effect, Refuse
 from persistence.operations import rules
@@ -100,7 +100,8 @@ async def resolve(tx: asyncpg.Connection, entry: Entry, operation: Resolve) -> E
     case = await _open_case(tx, entry, operation.conflict)
     if isinstance(case, Refuse):
         return case
-    if not (case.seated.seat.writes(case.declaration) or case.seated.seat.may(Permission.RESOLVE_CONFLICTS)):
+    seat = case.seated.seat
+    if not (_decides(seat, case.declaration) or (case.draft.user == entry.user and seat.writes(case.declaration))):
         return Refuse(Code.FORBIDDEN, f"this role does not write {case.declaration.entity.name.lower()}")
     try:
         state = step(case.draft.state, operation)
@@ -146,11 +147,14 @@ async def _open_case(tx: asyncpg.Connection, entry: Entry, conflict: int) -> _Ca
     if row is None or seated is None or declaration is None:
         return rules.NOT_FOUND
     draft, seat = draft_of(row), seated.seat
-    if not seat.role & seat.read_roles or not (
-        draft.user == entry.user or seat.writes(declaration) or seat.may(Permission.RESOLVE_CONFLICTS)
-    ):
+    if not seat.role & seat.read_roles or not (draft.user == entry.user or _decides(seat, declaration)):
         return rules.NOT_FOUND
     return _Case(draft, declaration, record, stood, seated, row["decided_by"], row["choice"])
+
+
+def _decides(seat: Seat, declaration: Declaration) -> bool:
+    """Whether they decide about others' values: by their base role whoever writes such records, by a custom one who was given just that."""
+    return bool(seat.role & declaration.writers) or seat.may(Permission.RESOLVE_CONFLICTS)
 
 
 def _leaves(case: _Case, operation: Resolve) -> bool:

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from proofs.matrixing.operation_samples import AT, make_conflict
 from proofs.matrixing.site import Ask, Run, Site, command
-from proofs.matrixing.speaking import ANSWER_S, Caller, Ended, Judge, Request, by_id, converse, talk
+from proofs.matrixing.speaking import ANSWER_S, Caller, Ended, Judge, Request, by_id, converse, intrude, talk
 from proofs.matrixing.standing import Manner
 from protocol.codec import decode_frame, encode, join, split
 from protocol.codes import Code
@@ -69,6 +69,7 @@ from protocol.frames import (
     Run as ChangeRun,
 )
 from protocol.operations import Rename, Say
+from protocol.permissions import OWN, Permission, on_platform
 from protocol.values import StreamKind
 
 
@@ -208,7 +209,8 @@ async def typing(site: Site) -> Run:
     """Followed or not, one says that one types; whoever follows hears it before what is said after it, or never."""
 
     async def run() -> Code:
-        assert site.talker is not None
+        if site.talker is None:
+            return await intrude(site.port, site.source, site.actor.login, encode(Typing(site.place.channel)))
         id = _id(site)
         code = await site.talker.ask(Follow(id, site.place.channel, 0), by_id(id, Followed))
         await site.talker.send(encode(Typing(site.place.channel)))
@@ -322,3 +324,21 @@ async def take_ticket(site: Site) -> Ask:
 async def reports(site: Site) -> Ask:
     id = _id(site)
     return Ask(Reports(id, space=site.place.space), by_id(id, ReportPage))
+
+
+@command(Reports, "of the platform's", foreign=False, needs=on_platform(Permission.REVIEW_PLATFORM))
+async def platform_reports(site: Site) -> Ask:
+    id = _id(site)
+    return Ask(Reports(id, platform=True), by_id(id, ReportPage))
+
+
+@command(Reports, "of one's own", foreign=False, needs=OWN)
+async def own_reports(site: Site) -> Ask:
+    id = _id(site)
+    return Ask(Reports(id), by_id(id, ReportPage))
+
+
+@command(Unapplied, "of one's own", foreign=False, needs=OWN)
+async def own_unapplied(site: Site) -> Ask:
+    id = _id(site)
+    return Ask(Unapplied(id), by_id(id, UnappliedPage))

@@ -122,6 +122,10 @@ class Ground:
         [row] = await self.rows(_LOG_IN, user, SESSION_S, proven)
         return Login(user, row["device_id"], row["id"], self._keys.issue(user, row["device_id"], row["id"], time.time())[0])
 
+    async def set_password(self, user: int) -> None:
+        """Gives an account the password that everybody has."""
+        await self.rows("update accounts set password_hash = $2 where id = $1", user, self._password_hash)
+
     async def revoke(self, login: Login) -> None:
         """Ends a session, as the server would."""
         await self.rows("update sessions set revoked_at = now() where id = $1", login.session)
@@ -159,6 +163,11 @@ class Ground:
     async def give(self, space: int | None, user: int, permissions: int) -> int:
         """Makes a custom role of these permissions and gives it; the role."""
         return await self.value(_GIVE, space, self.word(), permissions, user)
+
+    async def report(self, place: Place, space: int) -> int:
+        """A report about a new message of the pupil's, for the community's staff or (0) the platform's reviewers."""
+        message = await self.message(place.channel, place.pupil.user)
+        return await self.value(_REPORT, place.writer.user, place.pupil.user, space, place.channel, message)
 
     async def next_key(self) -> int:
         """A record's key that nothing has yet."""
@@ -251,6 +260,8 @@ values ($1, $2, '', 0, false, false, 'matrix') returning id"""
 _DEAD_JOB: Final = """
 insert into dead_jobs (id, kind, priority, payload, effect, created_at, attempts, reason, error)
 values (nextval(pg_get_serial_sequence('jobs', 'id')), 'matrix', 0, '', gen_random_uuid(), now(), 1, 1, '') returning id"""
+_REPORT: Final = """
+insert into reports (reporter, about, subject, space_id, stream_id, seq, reason) values ($1, 1, $2, $3, $4, $5, 1) returning id"""
 _SUBSCRIPTION: Final = """
 insert into push_subscriptions (user_id, device_id, service, address, hash)
 select $1, min(id), 2, $2, sha256(convert_to($2, 'UTF8')) from devices where user_id = $1 returning id"""

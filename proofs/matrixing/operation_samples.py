@@ -52,7 +52,7 @@ from protocol.operations import (
     Unblock,
     WithdrawEndorsement,
 )
-from protocol.permissions import OWN, Permission, in_space, mask
+from protocol.permissions import OWN, Permission, in_space, mask, on_platform
 from protocol.values import Choice, ReportReason, Role, StreamKind
 
 AT = 1_760_000_000
@@ -280,12 +280,12 @@ async def report_person(site: Site) -> AnyOperation:
 
 @operation(DecideReport)
 async def decide_report(site: Site) -> AnyOperation:
-    code, report, detail = await site.writer.do(
-        ReportMessage(site.place.channel, await site.ground.message(site.place.channel, site.place.pupil.user), ReportReason.SPAM)
-    )
-    assert not code, detail
-    await site.ground.rows("update reports set at = at - interval '2 days' where id = $1", report)
-    return DecideReport(report, False)
+    return DecideReport(await site.ground.report(site.place, site.place.space), False)
+
+
+@operation(DecideReport, "of the platform's", foreign=False, needs=on_platform(Permission.REVIEW_PLATFORM))
+async def decide_platform_report(site: Site) -> AnyOperation:
+    return DecideReport(await site.ground.report(site.place, 0), False)
 
 
 @operation(Block, foreign=False)

@@ -113,6 +113,7 @@ async def show_account(site: Site) -> Request:
 
 @route("account.change_password")
 async def change_password(site: Site) -> Request:
+    await site.ground.set_password(site.user)
     return Request("POST", f"{V1}/account/password", {"old_password": PASSWORD, "new_password": PASSWORD[::-1]})
 
 
@@ -172,10 +173,11 @@ async def answer_challenge(site: Site) -> Request:
 
 @route("mfa.step_up")
 async def step_up(site: Site) -> Request:
+    await site.ground.set_password(site.user)
     return Request("POST", f"{V1}/auth/step-up", {"password": PASSWORD})
 
 
-@route("mfa.begin_step_up")
+@route("mfa.begin_step_up", past=(Code.MFA,))
 async def begin_step_up(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/step-up/challenge")
 
@@ -195,12 +197,12 @@ async def confirm_totp(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/totp/confirm", {"code": "123456"})
 
 
-@route("mfa.remove_totp", past=(Code.MFA, Code.CONFLICT))
+@route("mfa.remove_totp", past=(Code.MFA, Code.NOT_FOUND))
 async def remove_totp(site: Site) -> Request:
     return Request("DELETE", f"{V1}/auth/totp")
 
 
-@route("mfa.renew_recovery_codes", past=(Code.MFA, Code.CONFLICT))
+@route("mfa.renew_recovery_codes", past=(Code.MFA, Code.NOT_FOUND))
 async def renew_recovery_codes(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/recovery-codes")
 

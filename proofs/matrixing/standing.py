@@ -91,12 +91,14 @@ def expected(needs: Needs, standing: Standing, where: Where, *, own: bool = Fals
         return _ALLOWED
     if standing.manner is Manner.NOBODY:
         return frozenset({Code.UNAUTHENTICATED})
+    another = needs.scope is Scope.SELF and where is Where.FOREIGN
     if standing.manner is Manner.REVOKED:
-        return frozenset({Code.REVOKED})
+        return frozenset({Code.REVOKED, Code.UNAUTHENTICATED}) if another else frozenset({Code.REVOKED})
     allowed = _judge(needs, standing, where, own)
-    if allowed is _ALLOWED and needs.step_up and standing.manner is Manner.STALE:
-        return frozenset({Code.STEP_UP})
-    return allowed
+    if not needs.step_up or standing.manner is not Manner.STALE:
+        return allowed
+    # Of one's own, that is asked first.
+    return frozenset({Code.STEP_UP}) if allowed is _ALLOWED else allowed | {Code.STEP_UP} if another else allowed
 
 
 def _judge(needs: Needs, standing: Standing, where: Where, own: bool) -> frozenset[Code]:
@@ -104,7 +106,7 @@ def _judge(needs: Needs, standing: Standing, where: Where, own: bool) -> frozens
         return _ALLOWED if where is Where.OWN else _ANOTHERS
     assert needs.permission is not None
     if needs.scope is Scope.PLATFORM:
-        return _ALLOWED if needs.permission in EVERYBODY | standing.platform else frozenset({Code.FORBIDDEN})
+        return _ALLOWED if needs.permission in EVERYBODY | standing.platform else frozenset({Code.FORBIDDEN, Code.NOT_FOUND})
     if where is Where.FOREIGN or not standing.is_member:
         return _UNSEEN
     if needs.permission in BASE[standing.role] | standing.custom or (needs.or_own and own):

@@ -116,10 +116,12 @@ async def test_content_is_written_and_its_conflicts_decided_by_custom_roles_too(
         assert await code(w, ben, write("a")) is Code.FORBIDDEN
         role = await give(w, ada, ben, space, Permission.WRITE_CONTENT)
         await w.ok(ben, write("b"))
-        await w.ok(ada, TakeRole(space, role, ben.user))
-        assert await code(w, ben, write("c")) is Code.FORBIDDEN
         value = await w.ok(ada, write("d"))
         conflict = value >> 3
+        await give(w, ada, cat, space, Permission.WRITE_CONTENT)
+        assert await code(w, cat, Claim(conflict)) is Code.NOT_FOUND
+        await w.ok(ada, TakeRole(space, role, ben.user))
+        assert await code(w, ben, write("c")) is Code.FORBIDDEN
         assert await code(w, cat, Claim(conflict)) is Code.NOT_FOUND
         await give(w, ada, cat, space, Permission.RESOLVE_CONFLICTS)
         await w.ok(cat, Claim(conflict))
