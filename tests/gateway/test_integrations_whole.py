@@ -160,6 +160,33 @@ async def test_a_key_is_shown_once_and_does_what_its_scopes_and_its_account_both
         (await it.ask(reads, "GET", "@/audit")).problem(403, Code.FORBIDDEN)
 
 
+async def test_a_key_manages_what_needs_no_proof_and_never_what_does(bridge: Bridge) -> None:
+    async with scene(bridge) as it:
+        service = await it.service()
+        await query(
+            bridge,
+            "with made as (insert into roles (space_id, name, permissions, created_by) values ($1, 'keeper', 1 << 15, 0) returning id)"
+            " insert into user_roles (user_id, role_id, space_id, given_by) select $2, id, $1, 0 from made",
+            it.space,
+            service,
+        )
+        key = (await it.key(service, "manage_integrations"))["key"]
+        assert (await it.told(key, "GET", "@/services"))["services"][0]["user"] == service
+        for method, path, body in ROUTES:
+            if method != "GET" and not path.endswith(("/pause", "/resume", "/replay")):
+                assert "people" in (await it.ask(key, method, path, body)).problem(403, Code.FORBIDDEN)["detail"], path
+
+
+async def test_a_key_is_for_its_own_community_though_its_service_were_a_member_of_another(bridge: Bridge) -> None:
+    async with scene(bridge) as it:
+        service = await it.service("moderator")
+        key = (await it.key(service, "read", "read_audit"))["key"]
+        await query(bridge, "alter table members disable trigger members_services")
+        await query(bridge, "insert into members (space_id, user_id, role) values ($1, $2, 2)", it.other, service)
+        await it.told(key, "GET", "@/audit")
+        (await it.ask(key, "GET", "@/audit", space=it.other)).problem(404, Code.NOT_FOUND)
+
+
 async def test_a_revoked_key_is_refused_by_the_very_next_request_and_its_session_is_over(bridge: Bridge) -> None:
     async with scene(bridge) as it:
         service = await it.service()
