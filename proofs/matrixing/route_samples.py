@@ -371,6 +371,11 @@ async def list_notices(site: Site) -> Request:
     return Request("GET", f"{V1}/notices")
 
 
+@route("notices.read")
+async def read_notices(site: Site) -> Request:
+    return Request("POST", f"{V1}/notices/read", {"notices": [1]})
+
+
 @route("notices.preferences")
 async def preferences(site: Site) -> Request:
     return Request("GET", f"{V1}/notices/preferences")
