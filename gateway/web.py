@@ -20,11 +20,12 @@ from typing import Final, Literal
 import msgspec
 import structlog
 import trio
-from quart import Response, request
+from quart import Request, Response, request
 from quart.ctx import RequestContext
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.storage_port import StorageError
 from gateway import metrics
@@ -102,6 +103,15 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
 
 class Web(QuartTrio):
     """Quart with a deadline on every request, and one line in the log for a request that crashed."""
+
+    async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
+        try:
+            return await super().handle_request(request)
+        except BadHost:
+            # Raised while the context is made, before there is one in which an error could be rendered.
+            response = render(Problem(Code.INVALID, "the field Host is no name or address of a server"))
+            response.headers.extend(SECURITY_FIELDS)
+            return response
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         with trio.fail_after(bounds_of(request.path).request_s):

@@ -188,6 +188,7 @@ def _is_free(port: int) -> bool:
 def _serve(parsed: argparse.Namespace) -> int:
     from functools import partial
 
+    from gateway.tokens import KeysRefused
     from supervisors.porthole import default_folder
     from supervisors.serving import serve, set_up_log
 
@@ -197,7 +198,11 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
     set_up_log(settings.log.level, settings.log.format)
     portholes = parsed.portholes or default_folder()
-    return trio.run(partial(serve, settings, parsed.role, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
+    try:
+        return trio.run(partial(serve, settings, parsed.role, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
+    except KeysRefused as refused:
+        _complain(f"tokens.key_file: {refused}")
+        return 1
 
 
 def _migrate(parsed: argparse.Namespace) -> int:

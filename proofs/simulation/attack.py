@@ -28,6 +28,7 @@ COPIES_MAX = 2
 REVOKED_WITHIN_S = 2.0
 """The control stream is read twice a second; then there are the delays of a simulated disk, and turns that come late."""
 PASSING = frozenset((State.IDLE, State.CONNECTING, State.GREETING, State.RESUMING, State.RENEWING, State.DRAINING, State.LEAVING))
+OPENING = frozenset((State.GREETING, State.RESUMING))
 MOMENTOUS = 25.0
 """And so much, that an owner is done with a device in the moment in which its gateway begins to drain."""
 LIKELIER = 10.0
@@ -146,6 +147,8 @@ class Attack:
             world.tell(device.column, "its session is over, until it gets a new token", fault=True)
         if world.happens(self.unkind * likelier) and device.online and device.line is not None:
             device.line[1].close(Code.TOKEN_EXPIRED, "as a server says that has another clock")
+        if device.session.state in OPENING and device.line is not None and world.happens(self.unkind * likelier):
+            device.line[1].close(Code.VERSION, "as a server says that speaks a later protocol alone")
         if world.happens(self.stopping * likelier):
             tally.stops += 1
             device.stop()

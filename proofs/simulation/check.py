@@ -27,7 +27,7 @@ def missing(device: SimulatedDevice, database: Database, life: Life) -> tuple[st
         return ("" if device.ended else f"{name} goes on although its owner ended it"), 0
     if device.row.revoked:
         return ("" if device.ended else f"{name} goes on although its session was ended"), 0
-    if device.ended and (device.notebook.copied or device.excused or device.was_refused_for_spoiled_tokens):
+    if device.ended and (device.notebook.copied or device.excused or device.was_refused_for_spoiled_tokens or device.must_be_updated):
         return "", 0
     if not device.online or device.session.state is State.DRAINING:
         return f"{name} is not online but {device.session.state.value}: {device.session.end}", 0

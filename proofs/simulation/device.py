@@ -176,6 +176,11 @@ class SimulatedDevice:
         end = self.session.end
         return self._spoiled > 0 and end is not None and end.code in (Code.UNAUTHENTICATED, Code.TOKEN_EXPIRED)
 
+    @property
+    def must_be_updated(self) -> bool:
+        """A server of a later protocol said so: it ends for good, and rightly."""
+        return self.session.end is not None and self.session.end.code == Code.VERSION
+
     def forgotten(self) -> str:
         """A question that was never answered, in words."""
         for command, at in self.notebook.asked.values():

@@ -145,6 +145,15 @@ async def test_what_is_not_there_is_a_problem_too(method: str, path: str, status
         assert answer.headers["Allow"]
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"])
+async def test_a_host_that_cannot_be_one_is_a_problem_of_whoever_sent_it(host: str) -> None:
+    """It is looked at before there is anything that could render an error."""
+    answer = await World().ask("GET", "/health", headers={"Host": host})
+    answer.problem(400, Code.INVALID)
+    assert b"Host" in answer.body
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_a_head_request_gets_the_fields_without_the_body() -> None:
     answer = await World().ask("HEAD", "/health")
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/json"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +41,14 @@ def kept_mib(prepare: str) -> int:
 def test_the_memory_of_a_password_hash_goes_back_to_the_system() -> None:
     assert kept_mib("pass") >= 15, "the allocator keeps nothing by itself any more: return_large_blocks has lost its reason"
     assert kept_mib("return_large_blocks()") < 10
+
+
+def test_a_key_file_that_is_not_there_is_named_in_one_line_and_nothing_is_started(tmp_path: Path) -> None:
+    missing = str(tmp_path / "keys.pem")
+    needed = {"DATABASE_DSN": "postgresql://nobody@localhost:1/nothing", "REDIS_URL": "redis://localhost:1", "TOKENS_KEY_FILE": missing}
+    environment = {**os.environ, **{f"EDUCONNECT_{name}": value for name, value in needed.items()}}
+    command = [sys.executable, "-m", "supervisors.cli", "serve", "--role", "gateway", "--portholes", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60, env=environment)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "tokens.key_file" in run.stderr and missing in run.stderr
