@@ -32,6 +32,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "port_opened": LogEvent("info", "connections are taken"),
     "drain_began": LogEvent("info", "no more connections; clients are told their moment to leave"),
     "database_awaited": LogEvent("warning", "the process cannot begin before it knows which history the database is"),
+    "trust_disagreed": LogEvent(
+        "warning", "the pass of a day found other scores than were worked out since the last; it has written its own; `people` is how many"
+    ),
     # The tree
     "child_started": LogEvent("info", "a service runs, for the first time or again"),
     "child_stopped": LogEvent("info", "a service was asked to stop and did; with a cause where it crashed on the way"),
@@ -57,6 +60,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "entry_undecided": LogEvent("warning", "it could be neither stored nor refused; its client asks again"),
     "query_poisoned": LogEvent("warning", "one question that the database cannot answer; the others of its batch were answered"),
     "outbox_delayed": LogEvent("info", "mentions and notes wait for the database"),
+    # Mail
+    "mail_bounced": LogEvent("info", "a report says that a mail could not be delivered for good: its address gets no more"),
+    "mail_address_refused": LogEvent("info", "the mail server knows no such mailbox: the address gets no more mail"),
     # Jobs
     "jobs_delayed": LogEvent("warning", "jobs wait for the database; said once, not at each attempt"),
     "schedules_delayed": LogEvent("warning", "what is done by the clock waits for the database; said once"),

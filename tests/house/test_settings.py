@@ -12,6 +12,7 @@ import pytest
 
 from actors.channel import ChannelLimits
 from actors.session import SessionLimits
+from actors.trust_gates import Thresholds
 from gateway.admission import Gates
 from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
@@ -202,7 +203,10 @@ def test_serving_names_what_is_missing_and_the_variable_that_brings_it() -> None
     assert missing_for_serving(load(None, environ)) == []
 
 
-@pytest.mark.parametrize(("section", "kind"), [("gates", Gates), ("redis", LinkOptions), ("journal", JournalOptions), ("http", HttpBounds)])
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [("gates", Gates), ("redis", LinkOptions), ("journal", JournalOptions), ("http", HttpBounds), ("trust", Thresholds)],
+)
 def test_a_section_converts_to_what_it_configures(section: str, kind: type[Any]) -> None:
     assert msgspec.convert(getattr(Settings(), section), kind, from_attributes=True) == kind()
 
@@ -226,7 +230,7 @@ def test_how_often_typing_is_passed_on_and_of_how_many_is_a_setting() -> None:
     assert cast_limits(settings).channel == ChannelLimits(typing_every_s=0.0, typists_max=7)
 
 
-CONVERTED: dict[str, type[Any]] = {"gates": Gates, "redis": LinkOptions, "journal": JournalOptions, "http": HttpBounds}
+CONVERTED: dict[str, type[Any]] = {"gates": Gates, "redis": LinkOptions, "journal": JournalOptions, "http": HttpBounds, "trust": Thresholds}
 ROOT_SOURCES = "".join(
     path.read_text("utf-8") for path in (ROOT / "supervisors").glob("*.py") if not path.name.startswith(("settings", "doctor", "generated"))
 )
