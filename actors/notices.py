@@ -221,6 +221,10 @@ class NoticeDesk(Protocol):
         """Those below number `before` (0: the newest), newest first."""
         ...
 
+    async def read(self, user: int, notices: Sequence[int]) -> None:
+        """Marks these as read, and tells the other devices through the inbox. What is none of theirs, or read already, is passed over."""
+        ...
+
     async def preferences(self, user: int) -> Preferences: ...
 
     async def prefer(self, user: int, preferences: Preferences) -> None:

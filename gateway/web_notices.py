@@ -1,6 +1,7 @@
 """Notices over HTTP: the list, how they come, reminders, and the devices that are pushed to.
 
     GET    /api/v1/notices                 Bearer ?before &limit     200 {notices}, the newest first
+    POST   /api/v1/notices/read            Bearer {notices}          204; the other devices hear of it through the inbox
     GET    /api/v1/notices/preferences     Bearer                    200 Preferences
     PUT    /api/v1/notices/preferences     Bearer Preferences        204
     GET    /api/v1/notices/reminders       Bearer                    200 {reminders}
@@ -10,8 +11,8 @@
     POST   /api/v1/push                    Bearer {service, address, p256dh?, auth?}   201 {id}
     DELETE /api/v1/push/<id>               Bearer                    204
 
-The notices themselves come over the socket, as events of the inbox, and are read by `MarkRead` of it: what is here is for whoever has no
-socket, and for settings.
+The notices themselves come over the socket, as events of the inbox, and `MarkRead` of it says that all up to one are read; here single ones
+are. The rest is for whoever has no socket, and for settings.
 
 Invariant: every answer is about the person whose token it is; an address is never given out again.
 """
@@ -39,8 +40,9 @@ from gateway.web_needs import needs
 from gateway.web_services import Services
 from gateway.webhooks.destination import DestinationRefused
 from protocol.codes import Code
+from protocol.events import NOTICES_READ_MAX
 from protocol.permissions import OWN
-from protocol.values import ID_MAX
+from protocol.values import ID_MAX, Seq
 
 LIST_MAX: Final = 100
 AHEAD_MAX_S: Final = 2 * 365 * 24 * 3600
@@ -50,6 +52,12 @@ ID: Final = f"<int(min=1, max={ID_MAX}):id>"
 
 Id = Annotated[int, Meta(ge=0, le=ID_MAX)]
 _NAMES: Final = {"web": Service.WEB, "fcm": Service.FCM, "apns": Service.APNS}
+
+
+class Seen(Input, frozen=True):
+    """Says which notices were read, by their numbers."""
+
+    notices: Annotated[tuple[Seq, ...], Meta(min_length=1, max_length=NOTICES_READ_MAX)]
 
 
 class Wish(Input, frozen=True):
@@ -95,6 +103,7 @@ def create_notices(services: Services, telling: Telling) -> Blueprint:
     routes = Blueprint("notices", __name__, url_prefix="/api/v1")
     notices = Notices(services, telling)
     routes.get("/notices")(notices.list_notices)
+    routes.post("/notices/read")(notices.read)
     routes.get("/notices/preferences")(notices.preferences)
     routes.put("/notices/preferences")(notices.prefer)
     routes.get("/notices/reminders")(notices.reminders)
@@ -118,6 +127,13 @@ class Notices:
         claims = await self._admit(ASKED)
         before, limit = _number("before", 0, ID_MAX), _number("limit", 50, LIST_MAX)
         return _json(ListAnswer(await self._telling.notices.list_notices(claims.user, before, limit)))
+
+    @needs(OWN)
+    async def read(self) -> Response:
+        claims = await self._admit(CHANGED)
+        seen = await read_json(Seen)
+        await self._telling.notices.read(claims.user, seen.notices)
+        return Response(status=204)
 
     @needs(OWN)
     async def preferences(self) -> Response:

@@ -6,7 +6,7 @@ Invariant: every statement names the person, so nobody sees, changes or learns o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,10 +15,13 @@ import asyncpg
 from actors.notices import REMINDERS_MAX, Listed, Preferences, Reminder, Rule
 from actors.push import SUBSCRIPTIONS_MAX, Subscribed, Subscription
 from actors.quiet import Digest, next_digest
+from actors.storage import Fact, Herald
+from persistence.append import append_events, event
 from persistence.bridge import Bridge
 from persistence.notice_delivery import READ
 from persistence.notice_news import refuse_address
 from persistence.notice_reach import read_reachable
+from protocol.events import NOTICES_READ_MAX, NoticesRead
 
 CALL_S: Final = 5.0
 LIST_MAX: Final = 100
@@ -27,6 +30,10 @@ _LIST: Final = f"""
 select n.seq, n.kind, n.actor, n.space_id, n.stream_id, n.at_seq, n.subject, n.words, extract(epoch from n.at)::bigint, {READ}
 from notices n join accounts a on a.id = n.user_id
 where n.user_id = $1 and ($2 = 0 or n.seq < $2) order by n.seq desc limit $3"""
+_MARK: Final = f"""
+update notices n set read_at = now() from accounts a
+where a.id = n.user_id and a.inbox is not null and n.user_id = $1 and n.seq = any($2) and not ({READ})
+returning n.seq, a.inbox"""
 _PREFER: Final = """
 insert into notice_settings (user_id, previews, digest, digest_at, digest_day, digest_due, unmailed)
 values ($1, $2, $3, $4, $5, to_timestamp($6), $7)
@@ -39,9 +46,9 @@ on conflict (user_id) do update set unmailed =
          else notice_settings.unmailed || excluded.unmailed end"""
 _REMIND: Final = """
 insert into reminders (user_id, at, stream_id, seq, words)
-select $1, to_timestamp($2), $3, $4, $5
-where (select count(*) from reminders where user_id = $1) < $6 and ($3 = 0 or exists (
-    select from streams s join members m on m.space_id = s.space_id and m.user_id = $1 where s.id = $3 and m.role & s.read_roles <> 0
+select $1, to_timestamp($2), $3::bigint, $4, $5
+where (select count(*) from reminders where user_id = $1) < $6 and ($3::bigint = 0 or exists (
+    select from streams s join members m on m.space_id = s.space_id and m.user_id = $1 where s.id = $3::bigint and m.role & s.read_roles <> 0
 )) returning id"""
 _SUBSCRIBE: Final = """
 insert into push_subscriptions (user_id, device_id, service, address, hash, p256dh, auth) values ($1, $2, $3, $4, $5, $6, $7)
@@ -57,8 +64,9 @@ delete from push_subscriptions where user_id = $1 and id in (
 class PostgresNotices:
     """`actors.notices.NoticeDesk` and `actors.push.Subscriptions`."""
 
-    def __init__(self, bridge: Bridge, wall: Callable[[], float]) -> None:
+    def __init__(self, bridge: Bridge, herald: Herald, wall: Callable[[], float]) -> None:
         self._bridge = bridge
+        self._herald = herald
         self._wall = wall
 
     async def list_notices(self, user: int, before: int, limit: int) -> tuple[Listed, ...]:
@@ -66,6 +74,18 @@ class PostgresNotices:
             return tuple(Listed(*row) for row in await tx.fetch(_LIST, user, before, min(limit, LIST_MAX)))
 
         return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
+
+    async def read(self, user: int, notices: Sequence[int]) -> None:
+        async def work(tx: asyncpg.Connection) -> list[Fact]:
+            rows = await tx.fetch(_MARK, user, list(notices)[:NOTICES_READ_MAX])
+            if not rows:
+                return []
+            told = NoticesRead(tuple(sorted(row["seq"] for row in rows)))
+            return await append_events(tx, [event(rows[0]["inbox"], user, told)])
+
+        facts = await self._bridge.run(work, deadline_s=CALL_S)
+        if facts:
+            self._herald.committed(facts)
 
     async def preferences(self, user: int) -> Preferences:
         async def work(tx: asyncpg.Connection) -> Preferences:

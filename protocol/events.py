@@ -45,6 +45,7 @@ from protocol.values import (
 )
 
 NOTICE_WORDS_MAX = 200
+NOTICES_READ_MAX = 100
 TRUSTED_MAX = 512
 
 
@@ -228,6 +229,12 @@ class Noticed(Body, frozen=True, tag=26):
     words: Annotated[str, Meta(max_length=NOTICE_WORDS_MAX)] = ""
 
 
+class NoticesRead(Body, frozen=True, tag=27):
+    """In an inbox: one has read these notices, by the numbers of their events, on some device; those before them may be unread still."""
+
+    notices: Annotated[tuple[Seq, ...], Meta(min_length=1, max_length=NOTICES_READ_MAX)]
+
+
 class RecordItem(Struct, frozen=True, array_like=True):
     """A record, or what was written of it: `fields` holds only fields that changed in an event, all of them in a snapshot.
 
@@ -375,6 +382,7 @@ AnyBody = (
     | Invited
     | ConflictNoted
     | Noticed
+    | NoticesRead
     | Changed
     | Reported
     | ReportDecided

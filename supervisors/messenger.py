@@ -1,6 +1,6 @@
 """How people hear of things beside the socket, put together for one process: mail, push, digests, reminders.
 
-    Messenger(bridge, link, held, keys, settings) ─┬ telling ─────▶ the HTTP side, in every gateway
+    Messenger(bridge, herald, link, held, keys, settings) ─┬ telling ─────▶ the HTTP side, in every gateway
                                                    ├ whereabouts ─▶ answers who asks which devices are here, in every gateway
                                                    ├ kinds, CRONS ▶ jobs
                                                    ╰ serve ───────▶ connections to FCM and APNs, in the role `jobs`
@@ -32,6 +32,7 @@ from actors.link_port import Link
 from actors.mail import MAIL_SEND, Outgoing
 from actors.notices import ALWAYS, UNMAILED_ALL, UNMAILED_DIGEST
 from actors.push import PUSH_SEND, Parcel, Push, PushSender, Service, Urgency
+from actors.storage import Herald
 from gateway.mail.envelope import KEY_BYTES, BadAddress, Envelope, MailTokens, Sender, compose
 from gateway.mail.folder import MailFolder
 from gateway.mail.render import Letter, Line, UnknownTemplate, line_of, pick_language, render
@@ -104,7 +105,14 @@ class Messenger:
     """The parts above. `held`: the devices with a socket in this process. `wall`: Unix seconds."""
 
     def __init__(
-        self, bridge: Bridge, link: Link, held: Container[int], keys: KeySet, settings: Settings, wall: Callable[[], float] = time.time
+        self,
+        bridge: Bridge,
+        herald: Herald,
+        link: Link,
+        held: Container[int],
+        keys: KeySet,
+        settings: Settings,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._bridge = bridge
         self._settings = settings
@@ -124,7 +132,7 @@ class Messenger:
             offered.add(Service.FCM)
         if push.apns_key_file:
             offered.add(Service.APNS)
-        self.notices = PostgresNotices(bridge, wall)
+        self.notices = PostgresNotices(bridge, herald, wall)
         self.pushed = 0
         self.push_gone = 0
         self.push_failed = 0

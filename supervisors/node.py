@@ -210,7 +210,7 @@ class Node:
         )
         self.desk = PostgresDesk(self.bridge)
         self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
-        self.messenger = Messenger(self.bridge, self.link, near.held, self.keys, settings)
+        self.messenger = Messenger(self.bridge, self.exchange, self.link, near.held, self.keys, settings)
         self.exchange.asked_where = self.messenger.whereabouts.announced
         self.jobwatch = JobWatch(self.desk, waiting_warn=settings.jobs.waiting_warn)
         self.bridge.on_ordered = self.exchange.jobs_ordered

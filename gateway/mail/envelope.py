@@ -169,12 +169,12 @@ def compose(
     mail["Subject"] = clean(rendered.subject)
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
-    mail["Content-Language"] = rendered.language
     if unsubscribe:
         mail["List-Unsubscribe"] = f"<{unsubscribe}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content(rendered.text, cte="quoted-printable")
     mail.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
+    mail["Content-Language"] = rendered.language
     envelope_sender = sender.address
     if sender.bounce_address:
         local, _, domain = sender.bounce_address.rpartition("@")

@@ -12,8 +12,8 @@ from persistence.notice_desk import PostgresNotices
 from persistence.notice_rows import DECIDE
 from persistence.notices import notify
 from persistence.outbox import Outbox
-from protocol.events import AnyBody, Invited, Mentioned, Noticed
-from protocol.operations import CreateChannel, Delete, Invite, Post, Remove, Say
+from protocol.events import AnyBody, Invited, Mentioned, Noticed, NoticesRead
+from protocol.operations import CreateChannel, Delete, Invite, MarkRead, Post, Remove, Say
 from protocol.values import Roles
 from tests.persistence.world import World, world
 
@@ -133,7 +133,7 @@ async def test_what_somebody_does_not_want_to_hear_of_does_not_come_and_what_say
             Rule(Way.INBOX, NoticeKind.MENTION, stream=loud),
             Rule(Way.OFF, NoticeKind.INVITATION),
         )
-        await PostgresNotices(bridge, lambda: 0.0).prefer(bob.user, Preferences(rules))
+        await PostgresNotices(bridge, w.herald, lambda: 0.0).prefer(bob.user, Preferences(rules))
         await w.ok(ann, Post(channel, "hello", mentions=(bob.user,)))
         seq = await w.ok(ann, Post(loud, "hello!", mentions=(bob.user,)))
         await w.ok(ann, Invite(other, bob.user))
@@ -160,3 +160,24 @@ async def test_between_people_of_whom_one_blocks_the_other_nothing_is_told_but_w
         await outbox.drain()
         assert [body.kind for body in await notices(w, bob.inbox)] == [NoticeKind.MODERATION]
         assert await w.column("select kind from notices where user_id = $1", bob.user) == [NoticeKind.MODERATION]
+
+
+async def test_what_was_read_on_one_device_is_read_on_all_and_told_once(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, bob = await w.person("ann"), await w.person("bob")
+        desk = PostgresNotices(bridge, w.herald, lambda: 0.0)
+        for subject in (1, 2, 3):
+            await tell(bridge, Notice(bob.user, NoticeKind.MATCH, ann.user, subject=subject))
+        await Outbox(bridge, w.herald).drain()
+        first, second, third = await w.column("select seq from notices where user_id = $1 order by seq", bob.user)
+        await desk.read(ann.user, [second])
+        for _ in range(2):
+            await desk.read(bob.user, [second, 10**6])
+        assert (await bodies(w, bob.inbox))[-1] == NoticesRead((second,)) and len(await bodies(w, bob.inbox)) == 4
+        assert w.herald.transactions[-1][0].stream == bob.inbox
+        assert {told.notice: told.read for told in await desk.list_notices(bob.user, 0, 10)} == {third: False, second: True, first: False}
+        await w.ok(bob, MarkRead(bob.inbox, third))
+        await desk.read(bob.user, [first, third])
+        assert all(told.read for told in await desk.list_notices(bob.user, 0, 10))
+        assert [told.notice for told in await desk.list_notices(bob.user, third, 1)] == [second]
+        assert await desk.list_notices(ann.user, 0, 10) == ()
