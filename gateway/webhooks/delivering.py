@@ -111,7 +111,7 @@ class Deliverer:
         elif due.failing_s >= self._rules.give_up_s:
             give_up = f"the same event was refused for {due.failing_s // 3600} hours, {due.attempts + 1} times"
         if give_up:
-            log.warning("webhook_given_up", webhook=due.webhook, space=due.space, attempts=due.attempts + 1, status=answer.status)
+            log.warning("webhook_abandoned", webhook=due.webhook, space=due.space, attempts=due.attempts + 1, status=answer.status)
             return Settled(answer.status, answer.took_ms, answer.text, give_up=give_up)
         delay_s = RETRIES_S[min(due.attempts, len(RETRIES_S) - 1)] * (0.75 + 0.5 * self._random())
         return Settled(answer.status, answer.took_ms, answer.text, retry_s=max(delay_s, answer.retry_after_s))
