@@ -80,8 +80,9 @@ class Identity(Protocol):
         ...
 
     async def change_password(self, claims: Claims, old_hash: str, new_hash: str, caller: Caller) -> Declined | None:
-        """Sets a password whose old one was right, ends every other session and every link for another password, and counts as proof
-        of who asks. Declined: `CONFLICT`, it was changed meanwhile (what is stored is no longer `old_hash`)."""
+        """Sets a password whose old one was right, ends every other session and every link for another password. It proves who asks, if
+        the account asks for no more than a password; otherwise it takes such a proof. Declined: `STEP_UP`; `CONFLICT`, it was changed
+        meanwhile (what is stored is no longer `old_hash`)."""
         ...
 
     async def offer_address(self, claims: Claims, email: str, caller: Caller) -> Declined | None:

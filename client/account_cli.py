@@ -129,8 +129,8 @@ async def _show(desk: Desk, options: argparse.Namespace) -> None:
 
 
 async def _password(desk: Desk, options: argparse.Namespace) -> None:
-    old = _secret(options.password, "EDUCONNECT_PASSWORD", "The password of now: ")
-    await desk.own.change_password(old, _new_password())
+    old, new = _secret(options.password, "EDUCONNECT_PASSWORD", "The password of now: "), _new_password()
+    await _stepping_up(desk, options, lambda: desk.own.change_password(old, new))
     desk.say("The password is changed. Every other session has ended.")
 
 

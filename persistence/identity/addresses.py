@@ -19,7 +19,7 @@ from actors.mail import Outgoing, order_mail
 from actors.notices import Notice, NoticeKind
 from persistence.identity.links import Purpose, drop, look, mint, take
 from persistence.identity.passwords import LINK_OVER
-from persistence.identity.rules import IdentityRules
+from persistence.identity.rules import STALE, IdentityRules
 from persistence.jobs.enqueue import enqueue
 from persistence.notices import notify
 from persistence.sessions import ASKER_ENDED, audit, lock_account
@@ -87,7 +87,7 @@ async def _must_be_fresh(tx: asyncpg.Connection, claims: Claims, rules: Identity
     row = await tx.fetchrow(_FRESH, claims.session, claims.user, rules.step_up_s)
     if row is None or not row["living"]:
         return ASKER_ENDED
-    return None if row["fresh"] else Declined(Code.STEP_UP, "this needs a new proof of who you are: POST /api/v1/auth/step-up")
+    return None if row["fresh"] else STALE
 
 
 async def _forget_links(tx: asyncpg.Connection, user: int) -> None:

@@ -71,7 +71,8 @@ class PostgresIdentity:
         return await retries.run(self._bridge, work, readonly=True, isolation="none")
 
     async def change_password(self, claims: Claims, old_hash: str, new_hash: str, caller: Caller) -> Declined | None:
-        return await self._end_sessions(partial(passwords.change, claims=claims, old_hash=old_hash, new_hash=new_hash, caller=caller))
+        asked = partial(passwords.change, claims=claims, old_hash=old_hash, new_hash=new_hash, caller=caller, rules=self._rules)
+        return await self._end_sessions(asked)
 
     async def offer_address(self, claims: Claims, email: str, caller: Caller) -> Declined | None:
         async def work(tx: asyncpg.Connection) -> Declined | None:

@@ -9,10 +9,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from actors.accounts import Declined
 from actors.mail import Outgoing
 from persistence.identity.links import Purpose
+from protocol.codes import Code
 
 FRAGMENTS: Final = {Purpose.ADDRESS: "address", Purpose.PASSWORD: "password"}
+STALE: Final = Declined(Code.STEP_UP, "this needs a new proof of who you are: POST /api/v1/auth/step-up")
 TEMPLATES: Final = {Purpose.ADDRESS: "verify", Purpose.PASSWORD: "reset"}
 
 

@@ -117,6 +117,23 @@ async def test_another_password_ends_every_session_but_the_one_that_knew_the_old
     assert code(await accounts.refresh(other.refresh_token, CALLER)) == Code.REVOKED
 
 
+async def test_knowing_the_password_neither_replaces_nor_renews_the_proof_by_a_second_factor(
+    accounts: PostgresAccounts, identity: PostgresIdentity, bridge: Bridge
+) -> None:
+    mine = await register(accounts)
+    await query(bridge, "INSERT INTO mfa_totp (user_id, sealed, sealed_by, confirmed_at) VALUES ($1, 'x', 'k', now())", mine.user)
+    await query(bridge, "UPDATE sessions SET proven_at = now() - make_interval(secs => $1)", RULES.step_up_s - 60)
+    (before,) = await query(bridge, "SELECT proven_at FROM sessions")
+    assert await identity.change_password(claims(mine), "$argon2id$of ada", "one", CALLER) is None
+    (after,) = await query(bridge, "SELECT proven_at FROM sessions")
+    assert after == before
+    await query(bridge, "UPDATE sessions SET proven_at = now() - make_interval(secs => $1)", RULES.step_up_s)
+    assert code(await identity.change_password(claims(mine), "one", "two", CALLER)) == Code.STEP_UP
+    assert code(await identity.offer_address(claims(mine), EMAIL, CALLER)) == Code.STEP_UP
+    found = await accounts.find_credentials("ada")
+    assert found is not None and found.password_hash == "one"
+
+
 async def test_of_two_who_change_the_same_password_at_once_one_succeeds(
     accounts: PostgresAccounts, identity: PostgresIdentity, bridge: Bridge
 ) -> None:
