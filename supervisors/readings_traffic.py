@@ -181,6 +181,12 @@ def _web(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_sync_visit_frames", "Frames in a sync over HTTP.", "histogram", lambda: http.visit_frames),
         Metric("educonnect_session_answers", "Where a session's state came from.", "counter", sessions_by_source, ("source",)),
         Metric("educonnect_session_refusals", "Requests of sessions that had ended.", "counter", lambda: node.sessions.refused),
+        Metric(
+            "educonnect_refresh_reuses",
+            "Refresh tokens that were used a second time: their sessions were ended.",
+            "counter",
+            lambda: node.accounts.reuses,
+        ),
         Metric("educonnect_passwords_hashed", "Passwords hashed or compared.", "counter", lambda: passwords.done),
         Metric("educonnect_passwords_refused", "Log-ins turned away because too many waited.", "counter", lambda: passwords.refused),
         Metric("educonnect_passwords_waiting", "Log-ins that wait for a hash.", "gauge", lambda: passwords.waiting),
