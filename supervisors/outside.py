@@ -36,12 +36,19 @@ class Outside:
         forbidden = tuple(ip_network(network) for network in settings.forbidden_networks)
         reach = Reach(settings.ports, settings.loopback_allowed, forbidden)
         deliveries = PostgresDeliveries(bridge)
-        certificates = ssl.create_default_context()
-        if settings.certificates:
-            certificates.load_verify_locations(settings.certificates)
-        poster = Poster(reach, PostBounds(total_s=settings.total_s, connect_s=min(settings.total_s, 5.0)), certificates=certificates)
+        bounds = PostBounds(total_s=settings.total_s, connect_s=min(settings.total_s, 5.0))
+        poster = Poster(reach, bounds, certificates=_trusted(settings.certificates))
         # A lease outlasts the attempt, and the statement that settles it.
         rules = DeliveryRules(lease_s=settings.total_s + 30.0, give_up_s=settings.give_up_hours * 3600.0)
         self.integrations = Integrations(PostgresAudit(bridge), PostgresKeys(bridge, herald), PostgresWebhooks(bridge), seals, reach)
         self.deliverer = Deliverer(deliveries, poster, seals, rules, wall=time.time, random=random.random)
         self.watch = WebhookWatch(deliveries)
+
+
+def _trusted(path: str) -> ssl.SSLContext:
+    """Whom TLS trusts: the system's authorities, and those of a file. Blocks; raises `OSError` for a file that has gone
+    since it was checked."""
+    context = ssl.create_default_context()
+    if path:
+        context.load_verify_locations(path)
+    return context

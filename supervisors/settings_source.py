@@ -16,6 +16,7 @@ import difflib
 import ipaddress
 import math
 import re
+import ssl
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -248,6 +249,18 @@ def _check_networks(value: tuple[str, ...]) -> None:
         raise ValueError("a list of networks such as 10.0.0.0/8 or 192.0.2.7/32") from None
 
 
+def _check_ports(value: tuple[int, ...]) -> None:
+    if not all(0 < port < 65_536 for port in value):
+        raise ValueError("a list of ports from 1 to 65535, such as 443 and 8443")
+
+
+def _check_authorities(value: str) -> None:
+    try:
+        ssl.create_default_context().load_verify_locations(value)
+    except OSError:
+        raise ValueError("a readable PEM file of certificates") from None
+
+
 def _check_endpoint(value: str) -> None:
     try:
         address = urlsplit(value)
@@ -266,6 +279,9 @@ _SHAPES: Final[dict[str, Callable[[Any], None]]] = {
     "listen.origins": _check_origins,
     "mfa.origins": _check_passkey_origins,
     "proxy.networks": _check_networks,
+    "webhooks.forbidden_networks": _check_networks,
+    "webhooks.ports": _check_ports,
+    "webhooks.certificates": _check_authorities,
     "traces.endpoint": _check_endpoint,
 }
 

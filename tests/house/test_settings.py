@@ -92,6 +92,9 @@ def test_variables_carry_lists_and_truths(tmp_path: Path) -> None:
         ("EDUCONNECT_TRACES_ENDPOINT", "http://:4318", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_TRACES_ENDPOINT", "http://x:port", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_PROXY_NETWORKS", "10.0.0.1/8", "a list of networks such as 10.0.0.0/8 or 192.0.2.7/32"),
+        ("EDUCONNECT_WEBHOOKS_FORBIDDEN_NETWORKS", "10.0.0.1/8", "a list of networks such as 10.0.0.0/8 or 192.0.2.7/32"),
+        ("EDUCONNECT_WEBHOOKS_PORTS", "443,99999", "a list of ports from 1 to 65535, such as 443 and 8443"),
+        ("EDUCONNECT_WEBHOOKS_CERTIFICATES", "/none", "a readable PEM file of certificates"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(variable: str, value: str, told: str) -> None:
