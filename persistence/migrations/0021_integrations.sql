@@ -100,19 +100,19 @@ alter table accounts add column kind smallint not null default 0;       -- 0 a p
 alter table accounts add column owner_space bigint;
 create index accounts_services on accounts (owner_space, id) where kind = 1;
 
--- A service is a member of no community but its own.
+-- A service is a member of no community but its own, and no owner of that.
 create function keep_services_home() returns trigger
 language plpgsql as $$
 begin
     if exists (
         select from accounts a join spaces s on s.id = new.space_id
-        where a.id = new.user_id and a.kind = 1 and s.kind = 1 and a.owner_space is distinct from new.space_id
+        where a.id = new.user_id and a.kind = 1 and s.kind = 1 and (a.owner_space is distinct from new.space_id or new.role = 1)
     ) then
         raise exception 'a service belongs to one community' using errcode = 'check_violation';
     end if;
     return new;
 end $$;
-create trigger members_services before insert on members for each row execute function keep_services_home();
+create trigger members_services before insert or update of role on members for each row execute function keep_services_home();
 
 create table api_keys (
     id           bigint generated always as identity primary key,

@@ -15,7 +15,7 @@ from persistence.roles import held
 from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.events import Joined, SessionRevoked
-from protocol.operations import Join, Remove, SetRole
+from protocol.operations import CreateCommunity, Join, OpenConversation, Remove, SetRole
 from protocol.permissions import BASE, Permission, mask
 from protocol.values import Role
 from tests.persistence.identity import CALLER, query, stored_text
@@ -229,7 +229,16 @@ async def test_a_service_joins_no_other_community_and_is_bound_to_its_own(bridge
         service = await made(keys, ada, space)
         [device] = await scene.column("insert into devices (user_id, generation) values ($1, 1) returning id", service.user)
         robot = Person(service.user, 0, device, "timetable")
-        assert (await scene.ask(robot, Join(other))).code is not Code.OK
+        for leaving in (Join(other), CreateCommunity("mine"), OpenConversation((eve.user,))):
+            assert (await scene.ask(robot, leaving)).code is Code.FORBIDDEN, leaving
+        assert (await scene.ask(ada, SetRole(space, service.user, Role.OWNER))).code is Code.FORBIDDEN
+        await scene.ok(ada, SetRole(space, service.user, Role.MODERATOR))
+        for statement in (
+            "insert into members (space_id, user_id, role) values ($1, $2, 8)",
+            "update members set role = 1 where space_id <> $1 and user_id = $2",
+        ):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await query(bridge, statement, other, service.user)
         assert await scene.column(
             "select space_id from members m join spaces s on s.id = m.space_id where s.kind = 1 and user_id = $1", service.user
         ) == [space]
