@@ -55,6 +55,25 @@ no token: show which of `methods` there are (`totp`, `passkey`, `recovery`), and
 answers the options in `passkey`; `POST /api/v1/auth/passkeys/challenge` puts the same question to somebody who has not said who
 they are. `STEP_UP` (403) means that this person must prove themselves anew: `POST /api/v1/auth/step-up` with `password`, or with a
 factor where there is one, and then what was refused is asked for again.
+
+One's own account, with `Authorization: Bearer ACCESS-TOKEN`, and without it where somebody cannot log in:
+
+    GET    /api/v1/account                                                      200   name, proven and pending address, language
+    POST   /api/v1/account/password      {"old_password", "new_password"}       204   every other session ends
+    PUT    /api/v1/account/email         {"email"}, after a fresh proof         202   a link is mailed there
+    DELETE /api/v1/account/email         after a fresh proof                    204   no address any more
+    PUT    /api/v1/account/language      {"language"}                           204   of mails: `de`, `pt-BR`
+    GET    /api/v1/account/devices                                              200   names, last use, living sessions
+    PATCH  /api/v1/account/devices/ID    {"name"}                               204   the owner's own word for it
+    GET    /api/v1/auth/sessions                                                200   where one is logged in
+    DELETE /api/v1/auth/sessions/ID                                             204   it and its sockets end
+    POST   /api/v1/auth/logout-everywhere                                       204   all of them
+    POST   /api/v1/auth/password/forgot  {"account"}: a name or an address      202   whoever is named
+    POST   /api/v1/auth/password/reset   {"code", "password"}                   204   every session ends, none is opened
+    POST   /api/v1/auth/email/verify     {"code"}                               204   the address is proven
+
+A password is refused with 400 and a sentence where it is too easy to guess. `register` takes an `email` and a `language`, too. The `code`
+of a mail is what stands in its link behind `#password=` or `#address=`; it is good once.
 """
 
 FRAMING: Final = """\
