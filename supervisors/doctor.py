@@ -260,10 +260,21 @@ async def examine(settings: Settings) -> list[Finding]:
     return [finding for name, _ in probes for finding in found[name]]
 
 
+def judge_webhooks(settings: Settings) -> list[Finding]:
+    """What lets webhooks reach further than they should, outside development."""
+    if not settings.webhooks.loopback_allowed:
+        return []
+    return [Finding("webhooks", "look", "sent to this machine too", "webhooks.loopback_allowed is for development: unset it")]
+
+
 async def _settings(settings: Settings) -> list[Finding]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     missing = judge_missing(missing_for_serving(settings))
-    return [*(missing or [Finding("settings", "ok", "complete for serving")]), judge_descriptors(soft, hard, settings)]
+    return [
+        *(missing or [Finding("settings", "ok", "complete for serving")]),
+        judge_descriptors(soft, hard, settings),
+        *judge_webhooks(settings),
+    ]
 
 
 def _files(settings: Settings) -> list[Finding]:

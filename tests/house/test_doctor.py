@@ -23,10 +23,11 @@ from supervisors.doctor import (
     judge_private_file,
     judge_redis,
     judge_seals,
+    judge_webhooks,
     render,
 )
 from supervisors.embedded_postgres import Postgres
-from supervisors.settings import Database, Gates, Redis, Secret, Settings, Tokens
+from supervisors.settings import Database, Gates, Redis, Secret, Settings, Tokens, Webhooks
 from tests.fixtures_postgres import (  # noqa: F401 (fixtures)
     database,
     empty_database,
@@ -57,6 +58,12 @@ def only_bad(findings: list[Finding]) -> list[str]:
 
 
 # Judging
+
+
+def test_webhooks_that_reach_this_machine_are_worth_a_look() -> None:
+    assert judge_webhooks(Settings()) == []
+    [finding] = judge_webhooks(Settings(webhooks=Webhooks(loopback_allowed=True)))
+    assert finding.verdict == "look" and finding.advice
 
 
 def test_a_sound_world_has_nothing_to_complain_about() -> None:
