@@ -159,6 +159,14 @@ class Due(Struct, frozen=True):
         return f"evt_{self.webhook}_{self.stream}_{self.seq}"
 
 
+class SealedSecret(Struct, frozen=True):
+    """A subscription's secret, as it is kept."""
+
+    webhook: int
+    space: int
+    secret: bytes
+
+
 class Settled(Struct, frozen=True):
     """What became of an attempt. `retry_s`: when to try again; None: it was taken. `give_up`: why it is tried no more; empty: it is."""
 
@@ -229,6 +237,10 @@ class Deliveries(Protocol):
         only the log of attempts was written."""
         ...
 
-    async def reseal(self, due: Due, sealed: bytes) -> None:
-        """The same secret, sealed by the present key, in place of what `due` came with."""
+    async def replace_seal(self, webhook: int, before: bytes, after: bytes) -> None:
+        """The same secret, sealed by the present key, unless it was changed meanwhile."""
+        ...
+
+    async def sealed_by_others(self, key: bytes, limit: int) -> tuple[SealedSecret, ...]:
+        """Present secrets whose seal does not begin with the name of this key."""
         ...

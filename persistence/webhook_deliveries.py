@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from actors.jobs import Order, pack
 from actors.notices import Notice, NoticeKind
-from actors.webhooks import Due, Settled, Tally
+from actors.webhooks import Due, SealedSecret, Settled, Tally
 from persistence.audit import Deed, record
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
@@ -83,12 +83,23 @@ class PostgresDeliveries:
 
         return await self._bridge.run(work, deadline_s=DEADLINE_S)
 
-    async def reseal(self, due: Due, sealed: bytes) -> None:
+    async def replace_seal(self, webhook: int, before: bytes, after: bytes) -> None:
         async def work(tx: asyncpg.Connection) -> None:
-            # Unless it was changed meanwhile.
-            await tx.execute("update webhooks set secret = $3 where id = $1 and secret = $2", due.webhook, due.secret, sealed)
+            await tx.execute("update webhooks set secret = $3 where id = $1 and secret = $2", webhook, before, after)
 
         await self._bridge.run(work, deadline_s=DEADLINE_S)
+
+    async def sealed_by_others(self, key: bytes, limit: int) -> tuple[SealedSecret, ...]:
+        async def work(tx: asyncpg.Connection) -> tuple[SealedSecret, ...]:
+            rows = await tx.fetch(
+                "select id, space_id, secret from webhooks where substring(secret from 1 for $2) <> $1 order by id limit $3",
+                key,
+                len(key),
+                limit,
+            )
+            return tuple(SealedSecret(*row) for row in rows)
+
+        return await self._bridge.run(work, deadline_s=DEADLINE_S, readonly=True)
 
     async def order_due(self) -> int:
         """Orders a job for each subscription that has something to send and nobody at work; how many. May raise `StorageError`."""

@@ -52,6 +52,11 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     async def prepare(work: Work[Any]) -> None:
         await housekeeping.prepare_partitions()
 
+    async def reseal_webhooks(work: Work[Any]) -> None:
+        done = 0
+        while sealed := await node.outside.deliverer.reseal():
+            work.report(done := done + sealed)
+
     async def reseal(work: Work[Any]) -> None:
         total = 0
         while sealed := await node.multi_factor.reseal():
@@ -83,6 +88,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
+        JobKind("webhooks.reseal", Nothing, reseal_webhooks, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("mfa.reseal", Nothing, reseal, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
@@ -101,6 +107,7 @@ def crons() -> tuple[Cron, ...]:
         Cron("retention", "sovereignty.retention", Nothing(), every_s=HOUR_S),
         Cron("ledger", "sovereignty.ledger", Nothing(), every_s=HOUR_S),
         Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
+        Cron("reseal-webhooks", "webhooks.reseal", Nothing(), every_s=HOUR_S),
         Cron("reseal", "mfa.reseal", Nothing(), every_s=HOUR_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
         Cron("settle", SETTLE, Settle(), every_s=30.0),

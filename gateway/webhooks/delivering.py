@@ -32,6 +32,7 @@ RETRIES_S: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
 """Between two attempts at one event; the last is repeated."""
 USER_AGENT: Final = "EduConnect-Webhooks/1"
 GONE: Final = 410
+RESEALED_MAX: Final = 100
 
 
 class DeliveryRules(Struct, frozen=True):
@@ -86,6 +87,16 @@ class Deliverer:
                 if not await self._deliveries.settle(due, settled) or settled.retry_s is not None or settled.give_up:
                     return
 
+    async def reseal(self) -> int:
+        """Seals anew what an older key sealed, some at a time, so that a key may leave its file; how many. Raises `StorageError`."""
+        done = 0
+        for kept in await self._deliveries.sealed_by_others(bytes.fromhex(self._seals.name), RESEALED_MAX):
+            opened = self._seals.open(kept.secret, about(kept.space))
+            if opened is not None:
+                await self._deliveries.replace_seal(kept.webhook, kept.secret, self._seals.seal(opened.data, about(kept.space)))
+                done += 1
+        return done
+
     async def _attempt(self, due: Due) -> Settled:
         secrets = await self._open(due)
         if secrets is None:
@@ -122,6 +133,6 @@ class Deliverer:
         if opened is None:
             return None
         if opened.stale:
-            await self._deliveries.reseal(due, self._seals.seal(opened.data, about(due.space)))
+            await self._deliveries.replace_seal(due.webhook, due.secret, self._seals.seal(opened.data, about(due.space)))
         former = self._seals.open(due.former_secret, about(due.space)) if due.former_secret else None
         return [found.data.decode() for found in (opened, former) if found is not None]

@@ -34,7 +34,8 @@ from tests.persistence.world import Person, World, world
 
 __all__ = ["bridge", "database", "postgres_server", "postgres_template"]
 
-SEALS = Seals([secrets.token_bytes(DERIVED_BYTES)])
+DERIVED = secrets.token_bytes(DERIVED_BYTES)
+SEALS = Seals([DERIVED])
 NOW = 1_800_000_000.0
 
 
@@ -265,27 +266,46 @@ async def test_while_a_secret_is_changed_both_verify_and_then_only_the_new_one(b
         assert both.verified(it.secret) and both.verified(new) and one.verified(new) and not one.verified(it.secret)
 
 
-async def test_a_secret_is_sealed_anew_when_its_key_is_no_longer_the_first_and_lies_readable_nowhere(bridge: Bridge) -> None:
+def rotated() -> tuple[Seals, Seals]:
+    """Seals after a new key was put before the one that sealed so far, and after the old one was taken away."""
+    old, new = DERIVED, secrets.token_bytes(DERIVED_BYTES)
+    return Seals([new, old]), Seals([new])
+
+
+@pytest.mark.parametrize("by", ["delivery", "job"])
+async def test_a_secret_is_sealed_anew_when_its_key_is_no_longer_the_first_and_lies_readable_nowhere(bridge: Bridge, by: str) -> None:
     async with scene(bridge) as it:
         await it.subscribe()
+        both, new = rotated()
+        poster = Poster(Reach(loopback_allowed=True))
+        deliverer = Deliverer(it.deliveries, poster, both, DeliveryRules(), wall=lambda: NOW, random=lambda: 0.5)
         await it.say("one")
-        [before] = await it.people.column("select secret from webhooks")
-        both = Seals([secrets.token_bytes(DERIVED_BYTES)])
-        rotated = Seals.__new__(Seals)
-        rotated.__dict__.update(both.__dict__)
-        rotated._keys = {**both._keys, **SEALS._keys}
-        deliverer = Deliverer(
-            it.deliveries, Poster(Reach(loopback_allowed=True)), rotated, DeliveryRules(), wall=lambda: NOW, random=lambda: 0.5
-        )
-        await deliverer.deliver(it.id)
-        [after] = await it.people.column("select secret from webhooks")
-        assert after != before and both.open(bytes(after), about(it.space)) is not None
-        assert it.receiver.came[0].verified(it.secret)
+        if by == "delivery":
+            await deliverer.deliver(it.id)
+        else:
+            assert await deliverer.reseal() == 1
+        assert await deliverer.reseal() == 0
+        [row] = await it.people.rows("select secret from webhooks")
+        opened = new.open(row["secret"], about(it.space))
+        assert opened is not None and opened.data.decode() == it.secret and not opened.stale
+        await Deliverer(it.deliveries, poster, new, DeliveryRules(), wall=lambda: NOW, random=lambda: 0.5).deliver(it.id)
+        assert it.receiver.texts == ["one"] and it.receiver.came[0].verified(it.secret)
         rows = await it.people.rows(
             "select w::text as text from webhooks w union all select d::text from webhook_deliveries d"
             " union all select a::text from audit_log a"
         )
         assert it.secret not in "\n".join(row["text"] for row in rows)
+
+
+async def test_a_secret_whose_key_is_gone_pauses_the_subscription_and_says_so(bridge: Bridge) -> None:
+    async with scene(bridge) as it:
+        await it.subscribe()
+        await it.say("one")
+        strangers = Seals([secrets.token_bytes(DERIVED_BYTES)])
+        poster = Poster(Reach(loopback_allowed=True))
+        await Deliverer(it.deliveries, poster, strangers, DeliveryRules(), wall=lambda: NOW, random=lambda: 0.5).deliver(it.id)
+        info = await it.info()
+        assert info.state is WebhookState.GIVEN_UP and "set a new one" in info.reason and it.receiver.came == []
 
 
 async def test_a_subscription_is_told_what_its_role_may_read_and_of_no_other_community(bridge: Bridge) -> None:
