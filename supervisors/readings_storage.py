@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def storage_metrics(node: Node) -> tuple[Metric, ...]:
     """What an operator asks of the way to Postgres."""
-    return (*_journal(node), *_bridge(node), *_chores(node), *_jobs(node), *_webhooks(node))
+    return (*_journal(node), *_bridge(node), *_chores(node), *_jobs(node), *_webhooks(node), *_messenger(node))
 
 
 def _journal(node: Node) -> tuple[Metric, ...]:
@@ -162,4 +162,22 @@ def _webhooks(node: Node) -> tuple[Metric, ...]:
             lambda: float(watch.tally.lag_s),
         ),
         Metric("educonnect_webhook_attempts", "Deliveries of this process, by what became of them.", "counter", attempts, ("outcome",)),
+    )
+
+
+def _messenger(node: Node) -> tuple[Metric, ...]:
+    messenger = node.messenger
+
+    def mails() -> dict[Labels, float]:
+        carrier = messenger.carrier
+        if carrier is None:
+            return {}
+        return {("sent",): float(carrier.sent), ("delayed",): float(carrier.delayed), ("refused",): float(carrier.refused)}
+
+    def pushes() -> dict[Labels, float]:
+        return {("taken",): float(messenger.pushed), ("gone",): float(messenger.push_gone), ("failed",): float(messenger.push_failed)}
+
+    return (
+        Metric("educonnect_mails", "Attempts of this process to send a mail, by what became of them.", "counter", mails, ("outcome",)),
+        Metric("educonnect_pushes", "Pushes of this process, by what became of them.", "counter", pushes, ("outcome",)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -21,7 +22,7 @@ class Post(Mailbox):
     """Keeps mails in a Maildir. `refusals`: what RCPT and DATA are answered with, by recipient; once taken away they are used up."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(str(folder))
+        super().__init__(folder)
         self.folder = folder
         self.refusals: dict[str, list[str]] = {}
         self.data_refusals: list[str] = []
@@ -63,6 +64,17 @@ def part(mail: EmailMessage, kind: str) -> str:
     return str(body.get_content())
 
 
+class _OnFreePort(Controller):
+    """The library looks for its server on the port that it was told, so a free one is taken beforehand."""
+
+    def __init__(self, handler: Post, **options: Any) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        super().__init__(handler, port=self._listening.getsockname()[1], **options)
+
+    def _create_server(self) -> Any:
+        return self.loop.create_server(self._factory_invoker, sock=self._listening, ssl=self.ssl_context)
+
+
 @contextmanager
 def mail_server(
     folder: Path, *, tls: SSLContext | None = None, starttls: SSLContext | None = None, login: tuple[str, str] | None = None
@@ -77,10 +89,9 @@ def mail_server(
     options: dict[str, Any] = {"authenticator": judge, "auth_required": True, "auth_require_tls": tls is None} if login else {}
     if starttls is not None:
         options |= {"tls_context": starttls, "require_starttls": True}
-    controller = Controller(post, hostname="127.0.0.1", port=0, ssl_context=tls, **options)
+    controller = _OnFreePort(post, hostname="127.0.0.1", ssl_context=tls, **options)
     controller.start()
     try:
-        assert controller.server is not None
-        yield post, controller.server.sockets[0].getsockname()[1]
+        yield post, controller.port
     finally:
         controller.stop()

@@ -267,10 +267,10 @@ def _speak_http2(connection: socket.socket, service: ApnsService) -> None:
         while data := connection.recv(65_536):
             for event in speaker.receive_data(data):
                 if isinstance(event, h2.events.RequestReceived):
-                    assert event.stream_id is not None and event.headers is not None
+                    assert event.headers is not None
                     requests[event.stream_id] = ({str(name): str(value) for name, value in event.headers}, bytearray())
                 elif isinstance(event, h2.events.DataReceived):
-                    assert event.stream_id is not None and event.data is not None
+                    assert event.data is not None
                     requests[event.stream_id][1].extend(event.data)
                     speaker.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
