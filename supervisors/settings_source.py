@@ -32,7 +32,16 @@ from supervisors.settings import Secret, Section, Settings
 PREFIX: Final = "EDUCONNECT_"
 FILE_SUFFIX: Final = "_FILE"
 CONFIG_VARIABLE: Final = "EDUCONNECT_CONFIG"
-NOT_OURS: Final = frozenset({CONFIG_VARIABLE, "EDUCONNECT_NODE_MODULES", "EDUCONNECT_PASSWORD", "EDUCONNECT_STORE"})
+NOT_OURS: Final = frozenset(
+    {
+        CONFIG_VARIABLE,
+        "EDUCONNECT_CODE",
+        "EDUCONNECT_NEW_PASSWORD",
+        "EDUCONNECT_NODE_MODULES",
+        "EDUCONNECT_PASSWORD",
+        "EDUCONNECT_STORE",
+    }
+)
 """Variables with our prefix that are no settings: where the file is, what the tests use, and what the programs for people read."""
 SECRET_BYTES_MAX: Final = 64 * 1024
 SHOWN_LENGTH_MAX: Final = 60

@@ -18,7 +18,9 @@ from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from gateway.rates import Limit
 from gateway.web_services import AuthLimits, SyncLimits
+from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
+from persistence.sessions import SessionRules
 from supervisors.generated import ROOT
 from supervisors.node import auth_limits, cast_limits, sync_limits
 from supervisors.settings import Secret, Settings, Sync
@@ -233,7 +235,15 @@ def test_how_often_typing_is_passed_on_and_of_how_many_is_a_setting() -> None:
     assert cast_limits(settings).channel == ChannelLimits(typing_every_s=0.0, typists_max=7)
 
 
-CONVERTED: dict[str, type[Any]] = {"gates": Gates, "redis": LinkOptions, "journal": JournalOptions, "http": HttpBounds, "trust": Thresholds}
+CONVERTED: dict[str, type[Any]] = {
+    "gates": Gates,
+    "redis": LinkOptions,
+    "journal": JournalOptions,
+    "http": HttpBounds,
+    "trust": Thresholds,
+    "tokens": SessionRules,
+    "identity": IdentityRules,
+}
 ROOT_SOURCES = "".join(
     path.read_text("utf-8") for path in (ROOT / "supervisors").glob("*.py") if not path.name.startswith(("settings", "doctor", "generated"))
 )
