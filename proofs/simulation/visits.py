@@ -102,6 +102,8 @@ class Visits:
                 world.tell_sent(gateway.column, device.column, f"answers {said}", sent_s=world.now)
             for frame in answer:
                 self._hear(device, frame)
+            # What was settled here may have been all that the socket's window was full of.
+            device.send_due()
 
         world.after(world.between(0.0, FAR_S), arrive)
 

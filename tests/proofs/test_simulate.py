@@ -18,8 +18,11 @@ SEED = 7
 COPIED_BEFORE_A_RESTORE = 3062
 """A store is copied, the database restored, and a visit of the copy's is on its way while its socket learns of the new epoch."""
 
+SETTLED_BY_A_VISIT = 4920
+"""The socket's window is full of mutations whose outcomes come by a visit, and nothing else happens afterwards."""
 
-@pytest.mark.parametrize("seed", [*range(1001, 1013), COPIED_BEFORE_A_RESTORE])
+
+@pytest.mark.parametrize("seed", [*range(1001, 1013), COPIED_BEFORE_A_RESTORE, SETTLED_BY_A_VISIT])
 def test_a_storm_heals_with_every_copy_equal_and_nothing_acknowledged_lost(seed: int) -> None:
     tally = Run(seed).play()
     assert tally.acknowledged > 0
