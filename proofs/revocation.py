@@ -56,6 +56,9 @@ class Options(Struct, frozen=True):
     per_s: float = 30.0
 
 
+DEFAULTS: Final = Options()
+
+
 class Person(Struct, frozen=True):
     """Somebody with two sessions: `token` is of the one whose socket is watched, `other_token` of the one that ends it."""
 
@@ -124,9 +127,9 @@ def main(argv: Sequence[str]) -> int:
         prog="python -m proofs revocation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--short", action="store_true", help="a small one, for every day")
-    parser.add_argument("--sockets", type=at_least_one, default=Options.sockets, help="live sockets (default: %(default)s)")
-    parser.add_argument("--calls", type=at_least_one, default=Options.calls, help="in each of the three parts (default: %(default)s)")
-    parser.add_argument("--per-s", type=some_time, default=Options.per_s, help="calls a second (default: %(default)g)")
+    parser.add_argument("--sockets", type=at_least_one, default=DEFAULTS.sockets, help="live sockets (default: %(default)s)")
+    parser.add_argument("--calls", type=at_least_one, default=DEFAULTS.calls, help="in each of the three parts (default: %(default)s)")
+    parser.add_argument("--per-s", type=some_time, default=DEFAULTS.per_s, help="calls a second (default: %(default)g)")
     arguments = parser.parse_args([*SHORT, *argv] if "--short" in argv else argv)
     options = Options(arguments.sockets, arguments.calls, arguments.per_s)
     if options.sockets < 3 * options.calls:
