@@ -287,6 +287,21 @@ CHAPTERS: Final = (
                 legend="{{state}}",
             ),
             Question(
+                "Do mails and pushes leave?",
+                "sum by (outcome) (rate(educonnect_mails_total[15m]))",
+                "mostly `delayed`: the mail server is away, or refuses our log-in; nothing is lost for some hours. `refused`: it does not "
+                "want what we send",
+                "ops",
+                "{{outcome}}",
+            ),
+            Question(
+                "Do push services take what is sent?",
+                "sum by (outcome) (rate(educonnect_pushes_total[15m]))",
+                "mostly `failed`: a key that a service does not know; `gone` after a change of `push.vapid_key_file`: every subscription is void",
+                "ops",
+                "{{outcome}}",
+            ),
+            Question(
                 "What do receivers answer?",
                 "sum by (outcome) (rate(educonnect_webhook_attempts_total[5m]))",
                 "mostly `failed`: this installation's own way to the internet, if many communities have it at once",
