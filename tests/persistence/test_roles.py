@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import asyncpg
 import pytest
 
 from persistence.bridge import Bridge
@@ -112,3 +113,38 @@ async def test_allowed_asks_one_statement(bridge: Bridge) -> None:
 async def test_a_role_holds_permissions_of_its_own_place_alone(bridge: Bridge, space: int | None, bits: int) -> None:
     with pytest.raises(Exception, match="roles_check"):
         await fetch(bridge, "insert into roles (space_id, name, permissions, created_by) values ($1, 'x', $2, 1)", space, bits)
+
+
+@pytest.mark.parametrize("function", ["journal_append", "merge_begin", "merge_write", "append_events", "attach_devices"])
+async def test_the_hot_path_asks_nothing_of_custom_roles(bridge: Bridge, function: str) -> None:
+    """Saying, reacting, syncing, attaching: base roles and the streams' masks, as before there were any others."""
+    sources = [row[0] for row in await fetch(bridge, "select prosrc from pg_proc where proname = $1", function)]
+    assert sources, f"{function} is called something else now"
+    assert not [word for word in ("custom_permissions", "user_roles") if any(word in source for source in sources)]
+
+
+async def test_a_lookup_finds_somebodys_roles_by_index_also_if_it_was_planned_before_there_were_any(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ada = await w.person("ada")
+        space, _, _ = await w.community(ada)
+
+        async def look(tx: asyncpg.Connection) -> tuple[int, int]:
+            """Rows of `user_roles` that were read one after the other, before and after: counted by Postgres when a transaction ends."""
+            await tx.execute("select pg_stat_force_next_flush()")
+            return await held(tx, ada.user, space), await tx.fetchval(_SCANNED)
+
+        await bridge.run(look, deadline_s=30)
+        await w.rows(
+            "with made as (insert into roles (space_id, name, permissions, created_by) values ($1, 'crowd', 1, 1) returning id)"
+            " insert into user_roles (user_id, role_id, space_id, given_by) select n, id, $1, 1 from made, generate_series(1000, 3000) n",
+            space,
+        )
+        await bridge.run(look, deadline_s=30)
+        _, before = await bridge.run(look, deadline_s=30)
+        for _ in range(20):
+            await bridge.run(look, deadline_s=30)
+        _, after = await bridge.run(look, deadline_s=30)
+        assert after == before
+
+
+_SCANNED = "select coalesce(sum(seq_tup_read), 0)::bigint from pg_stat_user_tables where relname = 'user_roles'"
