@@ -1,4 +1,4 @@
-"""What a log-in costs, and two hundred of them at once while people chat: does the chat wait for the hashes?
+"""What a log-in costs, and what two hundred of them at once cost those who chat meanwhile.
 
     200 log-ins, known devices ─▶ 2 gateways: one hash at a time each, a bounded queue ─▶ 200 │ 503 with Retry-After ─▶ come back then
     1,000 sockets in rooms of 20, a hundred posts a second, meanwhile and before ─▶ p50, p99 from post to delivery, in the same run

@@ -261,10 +261,12 @@ async def _connect(nursery: trio.Nursery, people: Sequence[Person], ports: Seque
 
 @asynccontextmanager
 async def _opened(person: Person, port: int) -> AsyncIterator[trio_websocket.WebSocketConnection]:
-    """A socket that said Hello with the watched session's token."""
-    async with trio_websocket.open_websocket("127.0.0.1", port, "/socket", use_ssl=False, disconnect_timeout=2) as socket:
+    """A socket that said Hello with the watched session's token. Its end waits for nobody."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
+        socket = await trio_websocket.wrap_client_stream(nursery, stream, f"127.0.0.1:{port}", "/socket")
         await socket.send_message(encode(Hello(VERSION, person.token, person.device)))
         yield socket
+        nursery.cancel_scope.cancel()
 
 
 async def _first(socket: trio_websocket.WebSocketConnection) -> object:
