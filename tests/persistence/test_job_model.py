@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from actors.jobs import LeaseLost, Order, pack
 from persistence.jobs.desk import PostgresDesk
@@ -28,6 +28,7 @@ T = TypeVar("T")
 STEP_S = 10
 LEASE_S = 15
 KINDS = ("a", "b")
+PICKS = st.integers(0, 11)
 ATTEMPTS_MAX = 3
 TABLES = "jobs, job_workers, dead_jobs, job_tallies, effects"
 
@@ -72,8 +73,6 @@ class Queue(RuleBasedStateMachine):
     """Both queues, side by side."""
 
     dsn = ""
-    workers: Bundle[int] = Bundle("workers")
-    attempts: Bundle[tuple[int, Held]] = Bundle("attempts")
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,6 +85,10 @@ class Queue(RuleBasedStateMachine):
         self.jobs: dict[int, Job] = {}
         """By number of the row: what waits, runs, or is dead."""
         self.leases: dict[int, float] = {}
+        self.workers: list[int] = []
+        """All that ever were."""
+        self.attempts: list[tuple[int, Held]] = []
+        """All that were ever claimed, with who claimed them."""
         self.done: list[int] = []
         self.numbers = 0
 
@@ -126,6 +129,17 @@ class Queue(RuleBasedStateMachine):
     def held_by(self, worker: int, held: Held) -> bool:
         job = self.jobs.get(held.id)
         return job is not None and job.state == "running" and job.worker == worker and job.attempts == held.attempt
+
+    def pick_worker(self, pick: int) -> int:
+        """One of the living, or in one case of four any that there ever was."""
+        among = self.workers if pick % 4 == 0 or not self.leases else sorted(self.leases)
+        return among[pick % len(among)] if among else 0
+
+    def pick_attempt(self, pick: int) -> tuple[int, Held] | None:
+        """One that is held, or in one case of four any that there ever was."""
+        held = [one for one in self.attempts if self.held_by(*one)]
+        among = self.attempts if pick % 4 == 0 or not held else held
+        return among[pick % len(among)] if among else None
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -176,14 +190,20 @@ class Queue(RuleBasedStateMachine):
             self.jobs[row["id"]] = job
         assert added == expected
 
-    @rule(target=workers)
-    def enlist(self) -> int:
+    @initialize()
+    def begin(self) -> None:
+        self.enlist()
+        self.enlist()
+
+    @rule()
+    def enlist(self) -> None:
         worker = self.do(self.queue.enlist("w", LEASE_S))
         self.leases[worker] = self.now + LEASE_S
-        return worker
+        self.workers.append(worker)
 
-    @rule(target=attempts, worker=workers, free=st.fixed_dictionaries(dict.fromkeys(KINDS, st.integers(0, 3))), limit=st.integers(1, 4))
-    def claim(self, worker: int, free: dict[str, int], limit: int) -> Any:
+    @rule(pick=PICKS, free=st.fixed_dictionaries(dict.fromkeys(KINDS, st.integers(0, 3))), limit=st.integers(1, 4))
+    def claim(self, pick: int, free: dict[str, int], limit: int) -> None:
+        worker = self.pick_worker(pick)
         taken = self.do(self.queue.claim(worker, {kind: Room(n, ATTEMPTS_MAX) for kind, n in free.items()}, limit))
         expected: list[tuple[int, int]] = []
         if self.leases.get(worker, -1) > self.now:
@@ -200,11 +220,14 @@ class Queue(RuleBasedStateMachine):
             job.state, job.worker, job.attempts = "running", worker, job.attempts + 1
             assert (held.attempt, held.kind, held.key) == (job.attempts, job.kind, job.key)
             assert msgspec.msgpack.decode(held.payload, type=Number).n == job.n
-        return multiple(*((worker, held) for held in taken))
+            self.attempts.append((worker, held))
 
-    @rule(attempt=attempts)
-    def end(self, attempt: tuple[int, Held]) -> None:
+    @rule(pick=PICKS)
+    def end(self, pick: int) -> None:
         """Perhaps long after it was lost."""
+        attempt = self.pick_attempt(pick)
+        if attempt is None:
+            return
         worker, held = attempt
         n = msgspec.msgpack.decode(held.payload, type=Number).n
 
@@ -220,8 +243,11 @@ class Queue(RuleBasedStateMachine):
             with pytest.raises(LeaseLost):
                 answer.unwrap()
 
-    @rule(attempt=attempts, delay_s=st.sampled_from((0, 25)), gives_up=st.booleans())
-    def fail(self, attempt: tuple[int, Held], delay_s: int, gives_up: bool) -> None:
+    @rule(pick=PICKS, delay_s=st.sampled_from((0, 25)), gives_up=st.booleans())
+    def fail(self, pick: int, delay_s: int, gives_up: bool) -> None:
+        attempt = self.pick_attempt(pick)
+        if attempt is None:
+            return
         worker, held = attempt
         reason = Reason.FAILED if gives_up else None
         fate = self.do(self.queue.fail(worker, held.id, held.attempt, "no", delay_s=delay_s, reason=reason))
@@ -239,8 +265,9 @@ class Queue(RuleBasedStateMachine):
             assert fate == "retried"
             self.requeue(held.id, delay_s)
 
-    @rule(worker=workers)
-    def renew(self, worker: int) -> None:
+    @rule(pick=PICKS)
+    def renew(self, pick: int) -> None:
+        worker = self.pick_worker(pick)
         standing = self.do(self.queue.renew(worker, LEASE_S))
         if self.leases.get(worker, -1) <= self.now:
             assert standing is None
@@ -251,8 +278,9 @@ class Queue(RuleBasedStateMachine):
         assert standing.attempts == {id: job.attempts for id, job in mine.items()}
         assert standing.cancelled == {id for id, job in mine.items() if job.cancelled}
 
-    @rule(worker=consumes(workers))
-    def resign(self, worker: int) -> None:
+    @rule(pick=PICKS)
+    def resign(self, pick: int) -> None:
+        worker = self.pick_worker(pick)
         self.do(self.queue.resign(worker))
         self.leases.pop(worker, None)
         for id in sorted(id for id, job in self.jobs.items() if job.state == "running" and job.worker == worker):
@@ -261,8 +289,15 @@ class Queue(RuleBasedStateMachine):
             else:
                 self.requeue(id, 0)
 
-    @rule(steps=st.integers(1, 5))
-    def pass_time(self, steps: int) -> None:
+    @rule(steps=st.integers(1, 5), lives=st.integers(0, 3))
+    def pass_time(self, steps: int, lives: int) -> None:
+        """`lives`: so many of the living workers renew their leases all the while."""
+        for worker in sorted(self.leases)[:lives]:
+            if self.leases[worker] > self.now:
+                self.leases[worker] = self.now + steps * STEP_S + LEASE_S
+                self.sql(
+                    f"update job_workers set leased_until = now() + interval '{steps * STEP_S + LEASE_S} seconds' where id = $1", worker
+                )
         seconds = steps * STEP_S
         self.now += seconds
         back = f"interval '{seconds} seconds'"

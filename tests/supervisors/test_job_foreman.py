@@ -349,7 +349,7 @@ async def test_a_running_job_that_is_cancelled_ends_and_has_no_effect(bench: Ben
 
     bench.kind(run)
     await bench.order(1)
-    async with bench.working():
+    async with bench.working(ForemanOptions(poll_s=0.02, pace_s=0, lease_s=3600)):
         await begun.wait()
         [row] = await fetch(bench.bridge, "select id from jobs")
         assert await PostgresDesk(bench.bridge).cancel(row["id"]) == "told"
