@@ -93,7 +93,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         # What fails is due again by its subscription's own clock: the watch orders another.
-        JobKind(DELIVER, Delivery, node.outside.deliverer.run, attempts_max=3, timeout_s=120.0, way=Way(at_once_max=16)),
+        JobKind(DELIVER, Delivery, node.outside.deliverer.run, attempts_max=3, timeout_s=120.0, way=Way(at_once_max=64)),
         JobKind(forgotten.RESET, forgotten.Forgotten, node.identity.resets.run),
     )
 
