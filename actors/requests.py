@@ -130,7 +130,7 @@ def _answer(command: AnyQuestion, result: Result) -> Frame:
         case Denied():
             return denied(id, result)
         case SpaceList():
-            return Spaces(id, result.inbox_upto, result.spaces, result.invitations, result.blocked)
+            return Spaces(id, result.inbox_upto, result.spaces, result.invitations, result.blocked, result.slow)
         case MemberList() if isinstance(command, Members):
             return MemberPage(id, command.space, result.members, result.more)
         case PersonFound():

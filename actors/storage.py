@@ -19,7 +19,7 @@ from actors.tracing import Trace
 from actors.trust import START
 from protocol.codes import Code
 from protocol.events import RecordItem
-from protocol.frames import Conflict, Invitation, KeptVersion, Member, ReportItem, Settlement, SpaceState, UnappliedItem
+from protocol.frames import Conflict, Invitation, KeptVersion, Member, ReportItem, Settlement, Slow, SpaceState, UnappliedItem
 from protocol.operations import AnyOperation, Held
 
 
@@ -342,12 +342,14 @@ class Generations(Struct, frozen=True):
 
 
 class SpaceList(Struct, frozen=True):
-    """Answers `ListSpaces`. `invitations`: the newest, at most `INVITATIONS_LISTED_MAX`, latest first. `blocked`: whom one blocks."""
+    """Answers `ListSpaces`. `invitations`: the newest, at most `INVITATIONS_LISTED_MAX`, latest first. `blocked`: whom one blocks.
+    `slow`: channels in slow mode, by space and stream."""
 
     inbox_upto: int
     spaces: tuple[SpaceState, ...]
     invitations: tuple[Invitation, ...] = ()
     blocked: tuple[int, ...] = ()
+    slow: tuple[Slow, ...] = ()
 
 
 class MemberList(Struct, frozen=True):

@@ -23,6 +23,7 @@ from protocol.frames import Member, Person, SpaceState, StreamState
 from protocol.operations import (
     MENTIONS_MAX,
     AnyOperation,
+    Block,
     CreateChannel,
     CreateCommunity,
     Delete,
@@ -33,10 +34,12 @@ from protocol.operations import (
     OpenConversation,
     Post,
     React,
+    ReportMessage,
     Say,
+    Unblock,
     WithdrawEndorsement,
 )
-from protocol.values import Role, SpaceKind, StreamKind
+from protocol.values import ReportReason, Role, SpaceKind, StreamKind
 
 REPLY_S = 15.0
 """A command that needs the server's answer waits this long, then says that it is still offline."""
@@ -53,6 +56,8 @@ HELP = """\
 /join NUMBER                join a community             /invite PERSON         invite somebody to this community
 /dm PERSON [PERSON …]       write to somebody in private
 /vouch PERSON               stand for somebody in this community        /unvouch PERSON     take that back
+/block PERSON               neither of you hears from the other any more          /unblock PERSON     take that back
+/report N [WORDS]           have message N looked at; its author does not learn by whom
 /reply N TEXT   /edit N TEXT   /delete N   /react N EMOJI      N is the number before a message
 /who   /history [COUNT]   /status   /quit                      anything else is said to the open channel; @name mentions"""
 
@@ -79,6 +84,9 @@ class Commands:
             "vouch": self._vouch,
             "unvouch": self._unvouch,
             "dm": self._write_to,
+            "block": self._block,
+            "unblock": self._unblock,
+            "report": self._report_message,
             "reply": self._reply,
             "edit": self._edit,
             "delete": self._delete,
@@ -304,6 +312,27 @@ class Commands:
             stream = await self._session.do(OpenConversation(tuple(person.user for person in found)))
             await self._open_named(str(stream))
             self._view.entered(self._here()[0].space)
+
+    async def _block(self, rest: str) -> None:
+        if not rest:
+            raise Mistake("/block PERSON, by the name they log in with.")
+        person = await self._find(rest)
+        await self._session.do(Block(person.user))
+        self._view.hide(person.user, True)
+        self._view.note(f"You block {person.display_name}: neither of you hears from the other. They are not told.")
+
+    async def _unblock(self, rest: str) -> None:
+        if not rest:
+            raise Mistake("/unblock PERSON, by the name they log in with.")
+        person = await self._find(rest)
+        await self._session.do(Unblock(person.user))
+        self._view.hide(person.user, False)
+        self._view.note(f"You do not block {person.display_name} any more.")
+
+    async def _report_message(self, rest: str) -> None:
+        stream, number, words = self._numbered(rest, "/report N")
+        await self._session.do(ReportMessage(stream, number, ReportReason.OTHER, words))
+        self._view.note(f"Message {number} is reported. Somebody will look at it, and you will hear what became of it.")
 
     async def _reply(self, rest: str) -> None:
         _, number, text = self._numbered(rest, "/reply N TEXT")

@@ -90,6 +90,15 @@ class View:
         """Everything that one can talk in."""
         return [(space, state) for space in self.spaces for state in space.streams if state.kind in TALKED_IN]
 
+    def hides(self, user: int) -> bool:
+        """Whether what somebody says is not shown, because one blocks them."""
+        return self.desk is not None and user in self.desk.blocked
+
+    def hide(self, user: int, on: bool) -> None:
+        """One has just blocked somebody (`on`), or no longer: the inbox may tell of it a moment later."""
+        if self.desk is not None:
+            (self.desk.blocked.add if on else self.desk.blocked.discard)(user)
+
     def space_of(self, stream: int) -> SpaceState | None:
         """The space that a stream belongs to."""
         return next((space for space in self.spaces if any(state.stream == stream for state in space.streams)), None)
@@ -172,7 +181,7 @@ class View:
                     self.open = None
             case Unreadable(stream, _, _):
                 self.halls.pop(stream, None)
-            case IsTyping(stream, user) if self.open is not None and stream == self.open[1].stream:
+            case IsTyping(stream, user) if self.open is not None and stream == self.open[1].stream and not self.hides(user):
                 self.note(f"{self.name(user)} is typing …")
             case _:
                 pass
@@ -232,12 +241,16 @@ class View:
             if target in room.deleted:
                 self.note(f"[{target}] was taken back.")
             return
-        self.screen.write(self._line(room, changed))
+        if not self.hides(changed.author):
+            self.screen.write(self._line(room, changed))
 
     # How it is shown
 
     def show(self, message: Message, stream: int) -> None:
         """Shows a message, with where it stands unless that is the open channel."""
+        if self.hides(message.author):
+            self.note(f"[{message.seq}] is by somebody whom you block.")
+            return
         elsewhere = self.open is None or self.open[1].stream != stream
         self.screen.write((self.screen.dim(f"({self.label(stream)}) ") if elsewhere else "") + self._line(self.rooms.get(stream), message))
 

@@ -41,7 +41,7 @@ from actors.storage import (
 )
 from protocol.codes import Code
 from protocol.entities import RECORD_KINDS, TABLE
-from protocol.frames import Invitation, Member, SpaceState, StreamState
+from protocol.frames import Invitation, Member, Slow, SpaceState, StreamState
 from protocol.values import Role, SpaceKind, StreamKind
 
 # {row} compares with the position, {order} walks away from it: the first rows of the walk, up to both bounds, but at least one.
@@ -186,6 +186,7 @@ async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpac
     inboxes: dict[int, int] = {}
     invited: dict[int, tuple[Invitation, ...]] = {}
     blocked: dict[int, tuple[int, ...]] = {}
+    slow: dict[int, list[Slow]] = {}
     spaces: dict[int, dict[int, tuple[SpaceKind, str, Role, list[StreamState]]]] = {}
     for pos, inbox_upto, invitations, blocks, space, kind, name, role, *stream in rows:
         inboxes[pos] = inbox_upto
@@ -199,7 +200,9 @@ async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpac
             entered = spaces.setdefault(pos, {}).setdefault(space, (SpaceKind(kind), name, Role(role), []))
             stream_id, stream_kind, stream_name, head, read_upto, slow_s, may_say, custom = stream
             may_write = may_say or bool(role & _RECORD_WRITERS.get(stream_kind, 0) or (custom or 0) & _CUSTOM_WRITERS.get(stream_kind, 0))
-            entered[3].append(StreamState(stream_id, StreamKind(stream_kind), stream_name, head, read_upto, may_write, slow_s))
+            entered[3].append(StreamState(stream_id, StreamKind(stream_kind), stream_name, head, read_upto, may_write))
+            if slow_s:
+                slow.setdefault(pos, []).append(Slow(stream_id, slow_s))
     return [
         SpaceList(
             inboxes[pos],
@@ -208,6 +211,7 @@ async def list_spaces(connection: asyncpg.Connection, queries: Sequence[ListSpac
             ),
             invited.get(pos, ()),
             blocked.get(pos, ()),
+            tuple(slow.get(pos, ())),
         )
         if pos in inboxes
         else Denied(Code.NOT_FOUND)

@@ -589,7 +589,6 @@ class StreamState(Struct, frozen=True, array_like=True):
     head: After
     read_upto: After
     may_write: bool
-    slow_s: Annotated[int, Meta(ge=0, description="seconds between two messages of one learner")] = 0
 
 
 class SpaceState(Struct, frozen=True, array_like=True):
@@ -612,10 +611,18 @@ class Invitation(Struct, frozen=True, array_like=True):
     by_name: str = ""
 
 
+class Slow(Struct, frozen=True, array_like=True):
+    """A channel in slow mode: so many seconds lie at least between two messages of one learner."""
+
+    stream: StreamId
+    seconds: Annotated[int, Meta(ge=1)]
+
+
 class Spaces(Frame, frozen=True, tag=53):
     """Answers `Overview`. `inbox_upto` is the inbox's head in the same snapshot: apply the inbox's later events to this.
 
-    `invitations` are the newest, at most 100, latest first. `blocked` are the people whom one blocks.
+    `invitations` are the newest, at most 100, latest first. `blocked` are the people whom one blocks,
+    `slow` the channels in slow mode.
     """
 
     id: RequestId
@@ -623,6 +630,7 @@ class Spaces(Frame, frozen=True, tag=53):
     spaces: tuple[SpaceState, ...]
     invitations: tuple[Invitation, ...] = ()
     blocked: tuple[UserId, ...] = ()
+    slow: tuple[Slow, ...] = ()
 
 
 class Member(Struct, frozen=True, array_like=True):

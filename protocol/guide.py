@@ -218,7 +218,7 @@ PEOPLE: Final = """\
   where it is about staff. `Reports` lists one's own, or those that one may decide; `DecideReport` decides all that are about the same.
   Those who decide follow their review stream (`REVIEW`): `Reported`, `ReportDecided`. Nothing ever says who reported, and what was
   reported is shown as it was although its author took it back. Author and reporter are told by a notice.
-* **Slow mode.** `StreamState.slow_s` and `SlowModeSet` say how many seconds lie at least between two messages of one learner in a channel.
+* **Slow mode.** `Spaces.slow` and `SlowModeSet` say how many seconds lie at least between two messages of one learner in a channel.
   Do not let people send before; a message that comes too soon is refused with `SLOWED` and `wait_ms`, and consumed its number.
 * **How much one account may ask for** of some things (searches, pages, reports, invitations, conversations, communities, reactions) is
   counted over all its devices. A request beyond it is `Failed` with `RATE`, a mutation `Refused` with `SLOWED`; both with `wait_ms`. A new

@@ -50,7 +50,7 @@ from protocol.codes import Code
 from protocol.conflicts import OPEN
 from protocol.entities import RECORD_KINDS, TABLE, write_fields
 from protocol.events import RecordItem
-from protocol.frames import Conflict, KeptVersion, Member, SpaceState, StreamState, UnappliedItem
+from protocol.frames import Conflict, KeptVersion, Member, Slow, SpaceState, StreamState, UnappliedItem
 from protocol.merge import NOTHING
 from protocol.values import SpaceKind, StreamKind
 
@@ -96,7 +96,9 @@ def read(tables: Tables, query: Reading) -> Result:
             states = (_state(tables, s, query.user) for s in sorted(mine, key=lambda s: s.id))
             blocked = tuple(sorted(other for user, other in tables.blocks if user == query.user))
             upto = len(tables.streams[tables.inboxes[query.user]].log)
-            return SpaceList(upto, tuple(state for state in states if state.streams), (), blocked)
+            shown = [tables.streams[id] for s in sorted(mine, key=lambda s: s.id) for id in sorted(s.streams)]
+            slow = tuple(Slow(one.id, one.slow_s) for one in shown if one.slow_s and tables.may_read(one.id, query.user))
+            return SpaceList(upto, tuple(state for state in states if state.streams), (), blocked, slow)
         case ListMembers():
             space = tables.spaces.get(query.space)
             if space is None or query.user not in space.members:
@@ -166,7 +168,7 @@ def _state(tables: Tables, space: Space, user: int) -> SpaceState:
         if tables.may_read(id, user) and stream.kind is not StreamKind.INBOX:
             may_write = bool(role & (stream.write_roles | WRITERS.get(stream.kind, 0)))
             marker = tables.markers.get((user, id), 0)
-            states.append(StreamState(id, stream.kind, stream.name, len(stream.log), marker, may_write, stream.slow_s))
+            states.append(StreamState(id, stream.kind, stream.name, len(stream.log), marker, may_write))
     name = str(space.parent) if space.kind is SpaceKind.ENROLMENT else space.name
     return SpaceState(space.id, space.kind, name, role, tuple(states))
 

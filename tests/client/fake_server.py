@@ -109,6 +109,9 @@ class FakeServer:
         """Where somebody logs in with another name than the one that is shown."""
         self.spaces: dict[int, Space] = {}
         self.vouched: set[tuple[int, int, int]] = set()
+        self.blocks: set[tuple[int, int]] = set()
+        """Who blocks whom."""
+        self.reports: list[tuple[int, int, int, str]] = []
         self.conversations: set[Conversation] = set()
         self.tokens: dict[str, int] = {}
         self.epoch = 7
@@ -308,6 +311,15 @@ class FakeServer:
             case op.WithdrawEndorsement(space_id, endorsed):
                 self.vouched.discard((user, endorsed, space_id))
                 return Done(number, 0)
+            case op.Block(other) | op.Unblock(other):
+                on = isinstance(operation, op.Block)
+                if ((user, other) in self.blocks) is not on:
+                    (self.blocks.add if on else self.blocks.discard)((user, other))
+                    self.append(1000 + user, user, e.PersonBlocked(other, on))
+                return Done(number, 0)
+            case op.ReportMessage(stream, target, _, words):
+                self.reports.append((user, stream, target, words))
+                return Done(number, len(self.reports))
             case op.OpenConversation(users):
                 people = {user, *users}
                 for space in self.spaces.values():
@@ -357,7 +369,8 @@ class FakeServer:
                 return Pong(id, self.clock_s * 1000)
             case Overview(id):
                 spaces = [self._space(space, user) for space in self.spaces.values() if user in space.members]
-                return Spaces(id, len(self.log[1000 + user]), (*self._personal(user), *spaces), tuple(self._invitations(user)))
+                blocked = tuple(other for blocker, other in sorted(self.blocks) if blocker == user)
+                return Spaces(id, len(self.log[1000 + user]), (*self._personal(user), *spaces), tuple(self._invitations(user)), blocked)
             case History(id, stream, before, after, limit):
                 if stream not in self.log:
                     return Failed(id, Code.NOT_FOUND)

@@ -162,6 +162,27 @@ async def test_who_vouches_for_somebody_is_told_so_and_can_take_it_back(
     assert not server.vouched and "You do not vouch for Ben in Physics." in screen.text
 
 
+async def test_what_somebody_says_whom_one_blocks_is_not_shown_until_one_takes_it_back(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    await chat(server, "/open general", "buy cheap pills", device=21)
+    screen = await chat(server, "/block ben", "/open general")
+    assert server.blocks == {(1, 2)}
+    assert "You block Ben" in screen.text and "is by somebody whom you block." in screen.text
+    assert screen.text.count("cheap pills") == 1, "before"
+    screen = await chat(server, "/open general")
+    assert "cheap pills" not in screen.text, "on the next day, too"
+    screen = await chat(server, "/unblock ben", "/open general")
+    assert not server.blocks and "cheap pills" in screen.text
+
+
+async def test_a_message_is_reported_by_its_number(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    await chat(server, "/open general", "buy cheap pills", device=21)
+    screen = await chat(server, "/open general", "/report 1 it is an advertisement", "/report 1", "/report")
+    assert [report[1:] for report in server.reports] == [(physics, 1, "it is an advertisement"), (physics, 1, "")]
+    assert "Message 1 is reported." in screen.text and "/report N; the number stands before the message." in screen.text
+
+
 async def test_whoever_joins_later_goes_by_name_and_by_the_new_one_after_a_change(
     server: FakeServer, physics: int, autojump_clock: MockClock
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.storage import Denied, FindPerson, ListSpaces, PersonFound, SpaceList
 from protocol.codes import Code
 from protocol.events import Mentioned, PersonBlocked, SlowModeSet
+from protocol.frames import Slow
 from protocol.operations import (
     Block,
     Edit,
@@ -96,7 +97,7 @@ async def test_in_slow_mode_a_learner_speaks_once_and_staff_as_they_like(scene: 
         await scene.ok(ann, Say(here.general, "staff"))
     listed = await scene.query(ListSpaces(bob.user))
     assert isinstance(listed, SpaceList)
-    assert [stream.slow_s for one in listed.spaces for stream in one.streams if stream.stream == here.general] == [3600]
+    assert listed.slow == (Slow(here.general, 3600),)
     await scene.ok(ann, SetSlowMode(here.general, 0))
     await scene.ok(bob, Say(here.general, "at last"))
 

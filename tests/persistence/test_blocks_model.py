@@ -20,7 +20,8 @@ from protocol.codes import Code
 from protocol.operations import AnyOperation, Block, Leave, OpenConversation, Post, Say, Unblock
 
 T = TypeVar("T")
-PEOPLE = 4
+PEOPLE = 3
+"""Few, so that what two of them do to each other meets what they did before."""
 who = st.integers(0, PEOPLE - 1)
 
 
@@ -58,11 +59,14 @@ class Blocks(RuleBasedStateMachine):
     def parted(self, one: int, other: int) -> bool:
         return (one, other) in self.blocks or (other, one) in self.blocks
 
-    @initialize()
-    def arrive(self) -> None:
+    @initialize(alone=st.booleans())
+    def arrive(self, alone: bool) -> None:
         for _ in range(PEOPLE):
             name = f"person{next(self.names)}"
-            self.users.append(self.run(self.connection.fetchval("select user_id from create_account($1::text::citext, $1::text, 'x')", name)))
+            self.users.append(
+                self.run(self.connection.fetchval("select user_id from create_account($1::text::citext, $1::text, 'x')", name))
+            )
+        self.talk(0, {1} if alone else {1, 2})
 
     @rule(one=who, other=who)
     def block(self, one: int, other: int) -> None:
@@ -76,8 +80,18 @@ class Blocks(RuleBasedStateMachine):
         assert self.ask(one, Unblock(self.users[other])).code is Code.OK
         self.blocks.discard((one, other))
 
+    @rule(one=who, other=who, by=st.booleans())
+    def feud(self, one: int, other: int, by: bool) -> None:
+        """Both block, and one of them thinks better of it."""
+        self.block(one, other)
+        self.block(other, one)
+        self.unblock(*(one, other) if by else (other, one))
+
     @rule(one=who, others=st.sets(who, min_size=1, max_size=3))
     def open(self, one: int, others: set[int]) -> None:
+        self.talk(one, others)
+
+    def talk(self, one: int, others: set[int]) -> None:
         people = others | {one}
         outcome = self.ask(one, OpenConversation(tuple(self.users[other] for other in sorted(others))))
         if len(people) < 2:

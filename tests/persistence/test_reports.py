@@ -225,24 +225,24 @@ async def test_the_same_reported_again_adds_up_and_tells_nobody_twice(bridge: Br
 
 async def test_a_flood_of_reports_ends_at_the_days_bound_over_all_devices(bridge: Bridge) -> None:
     async with world(bridge) as w, world(bridge) as other:
-        ann, ben, cid = [await w.person(name) for name in ("ann", "ben", "cid")]
-        _, _, channel = await w.community(ann, ben, cid)
-        said = [await w.ok(ben, Say(channel, f"word {n}")) for n in range(reports.REPORTS_PER_DAY_MAX + 6)]
-        [device] = await w.column("insert into devices (user_id, generation) values ($1, 1) returning id", cid.user)
-        tablet = Person(cid.user, cid.inbox, device, cid.name)
+        cid = await w.person("cid")
+        numbers = await w.column("insert into devices (user_id, generation) select $1, 1 from generate_series(1, 8) returning id", cid.user)
+        devices = [Person(cid.user, cid.inbox, number, cid.name) for number in numbers]
+        found = "select c.user_id from generate_series(1, $1::int) n cross join lateral create_account(('p' || n)::citext, 'P', 'x') c"
+        people = await w.column(found, 4 * len(devices))
         answers: list[Code] = []
 
-        async def flood(gateway: World, person: Person, targets: list[int]) -> None:
+        async def flood(gateway: World, device: Person, targets: list[int]) -> None:
             for target in targets:
-                answers.append((await gateway.ask(person, ReportMessage(channel, target, HATE))).code)
+                answers.append((await gateway.ask(device, ReportPerson(target, HATE))).code)
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(flood, w, cid, said[::2])
-            nursery.start_soon(flood, other, tablet, said[1::2])
+            for at, device in enumerate(devices):
+                nursery.start_soon(flood, (w, other)[at % 2], device, people[at :: len(devices)])
         assert answers.count(Code.OK) == reports.REPORTS_PER_DAY_MAX
-        assert answers.count(Code.LIMIT) == 6
+        assert answers.count(Code.LIMIT) == len(people) - reports.REPORTS_PER_DAY_MAX
         await w.rows("update reports set at = at - make_interval(secs => 86401)")
-        assert await code(w, cid, ReportPerson(ben.user, HATE)) is Code.OK
+        assert await code(w, cid, ReportPerson((await w.person("late")).user, HATE)) is Code.OK
 
 
 async def test_the_message_as_it_was_reported_is_shown_although_its_author_took_it_back(bridge: Bridge) -> None:

@@ -8,7 +8,7 @@ import trio
 from client import Account, MutationRefused, RequestFailed, Session, connect
 from protocol.codes import Code
 from protocol.events import AnyBody, Noticed, PersonBlocked, Reported
-from protocol.frames import IsTyping
+from protocol.frames import IsTyping, Slow
 from protocol.operations import Block, DecideReport, OpenConversation, Rename, ReportMessage, Say, SetSlowMode, Unblock
 from protocol.values import NoticeKind, ReportReason, Role, StreamKind
 from tests.system.running import PASSWORD, Dev, community, register, texts
@@ -117,8 +117,7 @@ async def test_slow_mode_holds_over_both_gateways_and_says_how_long_to_wait(dev:
                 assert "wait" in refused.value.detail
             await owner.say(general, "staff")
             await owner.say(general, "as often as they like")
-            (state,) = [s for at in (await phone.overview()).spaces for s in at.streams if s.stream == general]
-            assert state.slow_s == 3600
+            assert (await phone.overview()).slow == (Slow(general, 3600),)
 
 
 async def test_an_account_has_one_quota_on_two_gateways(dev: Dev) -> None:
