@@ -11,7 +11,6 @@ month is made, so nothing is ever lost for want of a partition.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -72,27 +71,43 @@ async def forget(tx: asyncpg.Connection, *, keep_days: int = KEEP_DAYS) -> int:
     return dropped
 
 
-# Times are compared as they are stored, to the microsecond; `at` alone decides which months are looked at.
-_WHERE: Final = """
-where ($1::bigint is null or space_id = $1) and ($2::bigint is null or actor = $2) and ($3::bigint is null or subject = $3)
-  and ($4::text is null or action = $4)
-  and at >= coalesce(to_timestamp($5::float8), '-infinity') and at < coalesce(to_timestamp($6::float8), 'infinity')
-"""
 _COLUMNS: Final = (
     "select id, (extract(epoch from at) * 1000000)::bigint as at_us,"
     " to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at_text,"
     " actor, action, space_id, subject, address, detail::text as detail from audit_log"
 )
-_NEWEST: Final = (
-    f"{_COLUMNS} {_WHERE}"
-    " and ($7::bigint is null or (at, id) < ('epoch'::timestamptz + $7 * interval '1 microsecond', $8))"
-    " order by at desc, id desc limit $9"
-)
-_OLDEST: Final = (
-    f"{_COLUMNS} {_WHERE}"
-    " and ($7::bigint is null or (at, id) > ('epoch'::timestamptz + $7 * interval '1 microsecond', $8))"
-    " order by at, id limit $9"
-)
+
+
+def statement(wanted: Wanted, after: Cursor | None, limit: int, *, newest_first: bool) -> tuple[str, list[object]]:
+    """The question and its arguments. Only what is asked for stands in it: for a condition that may be left out ("is null or …") the plan
+    that Postgres keeps uses no index."""
+    arguments: list[object] = []
+
+    def given(value: object) -> str:
+        arguments.append(value)
+        return f"${len(arguments)}"
+
+    conditions = [
+        f"{column} = {given(value)}"
+        for column, value in (
+            ("space_id", wanted.space),
+            ("actor", wanted.actor),
+            ("subject", wanted.subject),
+            ("action", wanted.action),
+        )
+        if value is not None
+    ]
+    if wanted.since is not None:
+        conditions.append(f"at >= to_timestamp({given(wanted.since)}::float8)")
+    if wanted.until is not None:
+        conditions.append(f"at < to_timestamp({given(wanted.until)}::float8)")
+    if after is not None:
+        # Times are compared as they are stored, to the microsecond.
+        at = f"'epoch'::timestamptz + {given(after.at_us)}::bigint * interval '1 microsecond'"
+        conditions.append(f"(at, id) {'<' if newest_first else '>'} ({at}, {given(after.id)})")
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    order = "at desc, id desc" if newest_first else "at, id"
+    return f"{_COLUMNS}{where} order by {order} limit {given(limit)}", arguments
 
 
 class PostgresAudit:
@@ -103,7 +118,7 @@ class PostgresAudit:
 
     async def find(self, wanted: Wanted, after: Cursor | None, limit: int) -> AuditPage:
         limit = min(limit, PAGE_MAX)
-        rows = await self._read(_NEWEST, wanted, after, limit + 1)
+        rows = await self._read(statement(wanted, after, limit + 1, newest_first=True))
         # One more was asked for, so that a page is never followed by an empty one.
         shown = rows[:limit]
         more = Cursor(shown[-1]["at_us"], shown[-1]["id"]) if len(rows) > limit else None
@@ -122,19 +137,17 @@ class PostgresAudit:
     async def export(self, wanted: Wanted, until: int) -> AsyncIterator[tuple[Line, ...]]:
         bounded = msgspec.structs.replace(wanted, until=until)
         after: Cursor | None = None
-        while rows := await self._read(_OLDEST, bounded, after, EXPORT_PAGE):
+        while rows := await self._read(statement(bounded, after, EXPORT_PAGE, newest_first=False)):
             yield tuple(_line(row) for row in rows)
             after = Cursor(rows[-1]["at_us"], rows[-1]["id"])
 
-    async def _read(self, sql: str, wanted: Wanted, after: Cursor | None, limit: int) -> list[asyncpg.Record]:
-        work = partial(_fetch, sql=sql, wanted=wanted, after=after, limit=limit)
+    async def _read(self, asked: tuple[str, list[object]]) -> list[asyncpg.Record]:
+        sql, arguments = asked
+
+        async def work(tx: asyncpg.Connection) -> list[asyncpg.Record]:
+            return list(await tx.fetch(sql, *arguments))
+
         return await self._bridge.run(work, deadline_s=FIND_S, readonly=True)
-
-
-async def _fetch(tx: asyncpg.Connection, *, sql: str, wanted: Wanted, after: Cursor | None, limit: int) -> list[asyncpg.Record]:
-    place = (None, None) if after is None else (after.at_us, after.id)
-    bounds = (wanted.space, wanted.actor, wanted.subject, wanted.action, wanted.since, wanted.until)
-    return list(await tx.fetch(sql, *bounds, *place, limit))
 
 
 def _line(row: asyncpg.Record) -> Line:

@@ -11,7 +11,7 @@ import pytest
 
 from actors.accounts import Caller, Claims
 from actors.audit import ACTIONS, Cursor, Line, Wanted
-from persistence.audit import Deed, PostgresAudit, forget, prepare, record
+from persistence.audit import Deed, PostgresAudit, forget, prepare, record, statement
 from persistence.bridge import Bridge
 from tests.persistence.identity import CALLER, query
 from tests.persistence.world import fetch
@@ -37,11 +37,11 @@ async def test_no_row_of_the_audit_is_changed_deleted_or_truncated_in_any_partit
     ]
     assert len(partitions) >= 5
     for table in ("audit_log", *partitions):
-        for statement in (f"update {table} set actor = 9", f"delete from {table}", f"truncate {table}"):
-            if not statement.startswith("truncate") and not await fetch(bridge, f"select 1 from {table} limit 1"):
+        for forbidden in (f"update {table} set actor = 9", f"delete from {table}", f"truncate {table}"):
+            if not forbidden.startswith("truncate") and not await fetch(bridge, f"select 1 from {table} limit 1"):
                 continue
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await query(bridge, statement)
+                await query(bridge, forbidden)
     assert len(await fetch(bridge, "select 1 from audit_log")) == 2
 
 
@@ -119,6 +119,33 @@ async def test_rows_are_found_by_actor_subject_action_and_time_and_by_all_of_the
     assert await found(Wanted(space=4)) == []
     [line] = (await audit.find(Wanted(space=5, actor=1), None, 5)).lines
     assert (line.address, line.detail) == ("203.0.113.7", {"from": 8, "to": 4}) and line.at.endswith("Z")
+
+
+@pytest.mark.parametrize("wanted", [Wanted(space=5), Wanted(actor=5), Wanted(subject=5), Wanted(action="role_set"), Wanted()])
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_a_page_is_read_by_an_index_in_every_partition_also_by_a_plan_that_is_kept(
+    bridge: Bridge, wanted: Wanted, newest_first: bool
+) -> None:
+    await query(
+        bridge,
+        "insert into audit_log (at, actor, action, space_id, subject) select now() - n * interval '1 minute', n % 500,"
+        " case when n % 100 = 0 then 'role_set' else 'key_made' end, n % 700, n % 300 from generate_series(1, 20000) n",
+    )
+    for after in (None, Cursor(1_700_000_000_000_000 if not newest_first else 2**50, 1)):
+        sql, arguments = statement(wanted, after, 50, newest_first=newest_first)
+
+        async def plan(tx: asyncpg.Connection, sql: str = sql, arguments: list[object] = arguments) -> str:
+            await tx.execute("analyze audit_log")
+            await tx.execute("set local plan_cache_mode = force_generic_plan")
+            return "\n".join(row[0] for row in await tx.fetch(f"explain {sql}", *arguments))
+
+        shown = await bridge.run(plan, deadline_s=30)
+        # Of partitions that hold next to nothing a scan is the best plan; of the one that holds all it is not.
+        [largest] = await fetch(
+            bridge,
+            "select relname from pg_class where relname like 'audit_log%' and relkind = 'r' order by reltuples desc limit 1",
+        )
+        assert f"Seq Scan on {largest[0]} " not in shown, shown
 
 
 async def test_an_export_is_everything_but_the_last_minute_in_order_and_is_itself_written_down(bridge: Bridge) -> None:
