@@ -77,7 +77,7 @@ class Poster:
         columns = Columns(entries)
         connection = _Renamed(self._connection, function)
         began = time.perf_counter()
-        rows = await columns.append(connection)  # type: ignore[arg-type]
+        rows = await columns.append(connection)
         took_s = time.perf_counter() - began
         assert all(row["code"] == Code.OK for row in rows), "a post was refused"
         return took_s
