@@ -45,9 +45,14 @@ _AUTHORS: Final = """
 select q.pos, l.author from unnest($1::bigint[], $2::bigint[]) with ordinality as q (stream, seq, pos)
 join log l on l.stream_id = q.stream and l.seq = q.seq"""
 _KEEP: Final = """
-insert into notices (user_id, seq, kind, actor, space_id, stream_id, at_seq, subject, words)
-select * from unnest(
-    $1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])"""
+insert into notices (due, user_id, seq, kind, actor, space_id, stream_id, at_seq, subject, words)
+select n.user_id = any($10::bigint[]), n.* from unnest(
+    $1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[]
+) as n (user_id, seq, kind, actor, space_id, stream_id, at_seq, subject, words)"""
+_ELSEWHERE: Final = """
+select a.id from accounts a where a.id = any($1) and (
+    a.email_verified_at is not null or exists (select from push_subscriptions p where p.user_id = a.id)
+)"""
 _SPACES: Final = "select id, space_id from streams where id = any($1)"
 
 Row = Mapping[str, Any]
@@ -118,7 +123,8 @@ async def find_unwanted(tx: asyncpg.Connection, rows: Sequence[Row]) -> set[int]
 
 
 async def keep(tx: asyncpg.Connection, facts: Sequence[Fact], owners: Mapping[int, int]) -> None:
-    """Keeps a row for each fact that is a notice, and has it decided how else it comes. `owners`: by inbox, whose it is."""
+    """Keeps a row for each fact that is a notice, and has it decided how else it comes, if there is another way. `owners`: by inbox, whose
+    it is."""
     kept = [(fact.seq, notice) for fact in facts if (notice := _read(fact, owners.get(fact.stream, 0))) is not None]
     if not kept:
         return
@@ -132,8 +138,11 @@ async def keep(tx: asyncpg.Connection, facts: Sequence[Fact], owners: Mapping[in
             rows.append((notice.user, seq, notice.kind, notice.actor, space, notice.stream, notice.seq, notice.subject, notice.words))
     if not rows:
         return
-    await tx.execute(_KEEP, *(list(column) for column in zip(*rows, strict=True)))
-    await enqueue(tx, *(decide_order(user) for user in dict.fromkeys(row[0] for row in rows)))
+    # Who can be told by the socket alone has nothing to be decided.
+    elsewhere = [row["id"] for row in await tx.fetch(_ELSEWHERE, [row[0] for row in rows])]
+    await tx.execute(_KEEP, *(list(column) for column in zip(*rows, strict=True)), elsewhere)
+    if elsewhere:
+        await enqueue(tx, *(decide_order(user) for user in elsewhere))
 
 
 def _read(fact: Fact, user: int) -> Notice | None:

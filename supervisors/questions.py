@@ -297,7 +297,7 @@ CHAPTERS: Final = (
             Question(
                 "Do push services take what is sent?",
                 "sum by (outcome) (rate(educonnect_pushes_total[15m]))",
-                "mostly `failed`: a key that a service does not know; `gone` after a change of `push.vapid_key_file`: every subscription is void",
+                "mostly `failed`: a service does not know our key; `gone` after `push.vapid_key_file` changed: all subscriptions are void",
                 "ops",
                 "{{outcome}}",
             ),

@@ -86,7 +86,8 @@ def mail_server(
         assert isinstance(data, LoginPassword) and login is not None
         return AuthResult(success=(data.login.decode(), data.password.decode()) == login)
 
-    options: dict[str, Any] = {"authenticator": judge, "auth_required": True, "auth_require_tls": tls is None} if login else {}
+    # The library knows TLS only by STARTTLS; where it is there from the first byte, it must not ask for it.
+    options: dict[str, Any] = {"authenticator": judge, "auth_required": tls is None, "auth_require_tls": tls is None} if login else {}
     if starttls is not None:
         options |= {"tls_context": starttls, "require_starttls": True}
     controller = _OnFreePort(post, hostname="127.0.0.1", ssl_context=tls, **options)

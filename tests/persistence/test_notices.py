@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncpg
 import msgspec
 import pytest
+import trio
 
 from actors.notices import Notice, NoticeKind, Preferences, Rule, Way
 from persistence.bridge import Bridge
 from persistence.notice_desk import PostgresNotices
 from persistence.notice_rows import DECIDE
 from persistence.notices import notify
-from persistence.outbox import Outbox
+from persistence.outbox import Outbox, OutboxOptions
 from protocol.events import AnyBody, Invited, Mentioned, Noticed, NoticesRead
 from protocol.operations import CreateChannel, Delete, Invite, MarkRead, Post, Remove, Say
 from protocol.values import Roles
@@ -108,9 +109,13 @@ async def test_every_notice_is_kept_once_beside_its_event_and_asked_to_be_decide
         outbox = Outbox(bridge, w.herald)
         await outbox.drain()
         seq = await w.ok(ann, Post(channel, "hello", mentions=(bob.user,)))
+        await w.rows("update accounts set email = 'bob@example.org', email_verified_at = now() where id = $1", bob.user)
         await tell(bridge, Notice(bob.user, NoticeKind.MATCH, ann.user, space, subject=7, words="fractions"))
+        await tell(bridge, Notice(ann.user, NoticeKind.ROLE, words="mentor"))
         await outbox.drain()
-        kept = await w.rows("select kind, actor, space_id, stream_id, at_seq, subject, words, due from notices order by seq")
+        kept = await w.rows(
+            "select kind, actor, space_id, stream_id, at_seq, subject, words, due from notices where user_id = $1 order by seq", bob.user
+        )
         assert [tuple(row) for row in kept] == [
             (NoticeKind.MENTION, ann.user, space, channel, seq, 0, "", True),
             (NoticeKind.MATCH, ann.user, space, 0, 0, 7, "fractions", True),
@@ -118,6 +123,8 @@ async def test_every_notice_is_kept_once_beside_its_event_and_asked_to_be_decide
         told = await w.column("select seq from log where stream_id = $1 and kind in (22, 26) order by seq", bob.inbox)
         assert await w.column("select seq from notices where user_id = $1 order by seq", bob.user) == told
         assert await w.value("select count(*) from jobs where kind = $1 and key = $2", DECIDE, str(bob.user)) == 1
+        assert await w.column("select due from notices where user_id = $1", ann.user) == [False], "there is no way but the socket"
+        assert await w.value("select count(*) from jobs") == 1
 
 
 async def test_what_somebody_does_not_want_to_hear_of_does_not_come_and_what_says_how_things_stand_does(bridge: Bridge) -> None:
@@ -181,3 +188,25 @@ async def test_what_was_read_on_one_device_is_read_on_all_and_told_once(bridge: 
         assert all(told.read for told in await desk.list_notices(bob.user, 0, 10))
         assert [told.notice for told in await desk.list_notices(bob.user, third, 1)] == [second]
         assert await desk.list_notices(ann.user, 0, 10) == ()
+
+
+async def test_a_notice_is_in_the_inbox_exactly_once_whatever_is_cut_off_and_however_many_deliver(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        people = [await w.person(name) for name in ("ann", "bob", "cid")]
+        told = [Notice(person.user, NoticeKind.MATCH, subject=subject) for person in people for subject in range(1, 41)]
+        await tell(bridge, *told)
+        outboxes = [Outbox(bridge, w.herald, OutboxOptions(batch_max=7)) for _ in range(2)]
+        for attempt in range(30):
+            # Cut off at another place each time: before the claim, between append and delete, while it commits.
+            async with trio.open_nursery() as nursery:
+                for outbox in outboxes:
+                    nursery.start_soon(outbox.drain)
+                await trio.sleep(attempt * 0.0004)
+                nursery.cancel_scope.cancel()
+        for outbox in outboxes:
+            await outbox.drain()
+        for person in people:
+            assert sorted(body.subject for body in await notices(w, person.inbox)) == list(range(1, 41))
+            seqs = await w.column("select seq from notices where user_id = $1 order by seq", person.user)
+            assert seqs == await w.column("select seq from log where stream_id = $1 and kind = 26 order by seq", person.inbox)
+        assert await w.value("select count(*) from outbox") == 0
