@@ -1,4 +1,4 @@
-"""`educonnect account`: one's own account from a terminal: password, address, devices, sessions.
+"""`educonnect account`: one's own account from a terminal: password, address, devices, sessions, second factors.
 
     typed ─▶ arguments ─▶ log in (the store's tokens, or the password) ─▶ OwnAccount ─▶ lines
                      └─▶ forgot, reset, verify: nobody is logged in
@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from client import account_mfa
 from client.account import Account, Credentials
 from client.errors import AccountError, ClientError
 from client.own_account import OwnAccount, forgot_password, reset_password, verify_address
@@ -42,9 +43,13 @@ class Desk:
         self._credentials = credentials
 
     @property
-    def own(self) -> OwnAccount:
+    def credentials(self) -> Credentials:
         assert self._credentials is not None
-        return OwnAccount(self._credentials)
+        return self._credentials
+
+    @property
+    def own(self) -> OwnAccount:
+        return OwnAccount(self.credentials)
 
 
 def run_account(argv: Sequence[str]) -> int:
@@ -198,6 +203,26 @@ async def _verify(desk: Desk, options: argparse.Namespace) -> None:
     desk.say("The address is yours.")
 
 
+async def _mfa(desk: Desk, options: argparse.Namespace) -> None:
+    me = desk.credentials
+    match options.deed:
+        case "totp":
+            await _stepping_up(
+                desk, options, lambda: account_mfa.add_totp(me, desk.say, lambda: _secret("", "EDUCONNECT_CODE", "Its code: "))
+            )
+        case "codes":
+            await _stepping_up(desk, options, lambda: account_mfa.renew_codes(me, desk.say))
+        case "remove":
+            await _stepping_up(desk, options, lambda: account_mfa.remove(me, options.what))
+            desk.say("It is removed.")
+        case _:
+            found = await account_mfa.methods(me)
+            for one in found.methods:
+                used = f"used {_when(one.last_used_at)}" if one.last_used_at else "not used yet"
+                desk.say(f"{one.id or 'totp':>8}  {one.method:8}  {one.name:24}  since {_when(one.created_at)}  {used}")
+            desk.say(f"{found.recovery_codes_left} recovery codes are left." if found.methods else "The password alone opens this account.")
+
+
 async def _stepping_up(desk: Desk, options: argparse.Namespace, ask: Callable[[], Awaitable[None]]) -> None:
     """Asks, and once more after the person has proven who they are, where the server wants that."""
     try:
@@ -239,6 +264,12 @@ def _code(text: str) -> str:
     return found[1]
 
 
+def _method(text: str) -> str:
+    if text != "totp" and not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("this is neither totp nor the number of a passkey")
+    return text
+
+
 def _when(at: float) -> str:
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
@@ -249,7 +280,9 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="educonnect account", description="One's own account: password, address, devices, sessions.")
+    parser = argparse.ArgumentParser(
+        prog="educonnect account", description="One's own account: password, address, devices, sessions, second factors."
+    )
     parser.add_argument(
         "--store", default=os.environ.get("EDUCONNECT_STORE", ""), metavar="FILE", help="the device's store; none: log in anew"
     )
@@ -280,6 +313,11 @@ def _parser() -> argparse.ArgumentParser:
     end = add("end", _end, "log out elsewhere: sockets end within a second")
     end.add_argument("sessions", nargs="*", type=int, metavar="SESSION")
     end.add_argument("--others", action="store_true", help="every session but this one")
+    mfa = add("mfa", _mfa, "second factors: what is set")
+    deeds = mfa.add_subparsers(dest="deed", metavar="deed")
+    deeds.add_parser("totp", help="set up an authenticator app")
+    deeds.add_parser("codes", help="ten new recovery codes instead of all earlier ones")
+    deeds.add_parser("remove", help="remove one").add_argument("what", type=_method, help="totp, or the number of a passkey")
     return parser
 
 

@@ -52,6 +52,8 @@ class Person:
         self.session: dict[str, Any] = {}
         self.totp: pyotp.TOTP | None = None
         self.codes: list[str] = []
+        self.used = ""
+        """The code that confirmed the app: its time step is over with that."""
 
     @property
     def token(self) -> str:
@@ -72,7 +74,8 @@ class Person:
         parsed = pyotp.parse_uri(offer["uri"])
         assert isinstance(parsed, pyotp.TOTP) and parsed.secret == offer["secret"] and parsed.name == "ada"
         self.totp = parsed
-        added = await self.mine("totp/confirm", {"code": self.code()})
+        self.used = self.code()
+        added = await self.mine("totp/confirm", {"code": self.used})
         assert added.status == 200, added.body
         self.codes = added.json["recovery_codes"] or self.codes
 
@@ -84,9 +87,9 @@ class Person:
         self.codes = added.json["recovery_codes"] or self.codes
         return added.json
 
-    def code(self, off: int = 0) -> str:
+    def code(self) -> str:
         assert self.totp is not None
-        return self.totp.at(int(time.time()), off)
+        return self.totp.at(int(time.time()))
 
     async def fresh_code(self) -> str:
         await query(self.bridge, "UPDATE mfa_totp SET last_step = last_step - 10")
@@ -168,11 +171,10 @@ async def test_a_wrong_code_a_used_one_and_somebody_elses_passkey_are_answered_a
     await ada.add_totp()
     await ada.add_passkey()
     eve = Passkey(RP, ORIGIN)
-    used = ada.code()
     bodies = []
     for name in ("code", "recovery_code", "passkey"):
         step = (await ada.log_in()).json["mfa"]
-        value: object = {"code": used, "recovery_code": "aaaa-aaaa-aaaa-aaaa", "passkey": eve.get(step["passkey"])}[name]
+        value: object = {"code": ada.used, "recovery_code": "aaaa-aaaa-aaaa-aaaa", "passkey": eve.get(step["passkey"])}[name]
         answer = await ada.post("mfa", {"challenge": step["challenge"], name: value})
         answer.problem(401, Code.MFA)
         bodies.append(answer.body)

@@ -144,7 +144,7 @@ class Questions(RuleBasedStateMachine):
         async def work(tx: asyncpg.Connection) -> None:
             await tx.execute("TRUNCATE accounts CASCADE")  # and with them all factors and challenges
             for name in PEOPLE:
-                user = await tx.fetchval("SELECT user_id FROM create_account($1, $1, 'h')", name)
+                user = await tx.fetchval("SELECT user_id FROM create_account($1, $2, 'h')", name, name)
                 await mfa_factors.lock(tx, user, self.random)
                 await tx.execute("INSERT INTO mfa_totp (user_id, sealed, sealed_by, confirmed_at) VALUES ($1, '', '', now())", user)
                 await tx.execute(
