@@ -5,7 +5,7 @@
 What a field means is read from its annotation (`UserId`, `StreamId`, `SpaceId`), so an event that is added tomorrow is renamed too. In
 records the table of entities says it (`Field.refers`).
 
-Invariant: whatever is no identifier of these three comes out as it went in: sequence numbers, keys, versions and texts belong to the archive.
+Invariant: whatever is no identifier of these three comes out as it went in. Sequence numbers, keys, versions and texts stay as they are.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What has to be done now and then: partitions ahead of time, what nobody needs any more, and what an older version left out.
 
-Each chore is a job by the clock (`supervisors.job_kinds`): done by one node, tried again when it fails, seen by `educonnect jobs schedules`.
+Each chore is a job by the clock (`supervisors.job_kinds`): done by one node, tried again when it fails, seen by `educonnect jobs`.
 """
 
 from __future__ import annotations

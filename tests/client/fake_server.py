@@ -641,7 +641,8 @@ def rewrite(log: list[Event], change: e.AnyBody) -> None:
         authors = {event.seq: event.author for event in log if isinstance(event.body, e.Said | e.Posted)}
         for index, event in enumerate(log):
             about = event.body.target if isinstance(event.body, e.Edited) else event.seq
-            if isinstance(event.body, e.Said | e.Posted | e.Edited) and event.seq <= change.upto and change.author in (0, authors.get(about)):
+            text = isinstance(event.body, e.Said | e.Posted | e.Edited)
+            if text and event.seq <= change.upto and change.author in (0, authors.get(about)):
                 log[index] = Event(event.stream, event.seq, event.author, event.at, e.Redacted())
         return
     for index, event in enumerate(log):
