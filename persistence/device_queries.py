@@ -32,11 +32,10 @@ from protocol.frames import Settlement
 # The history that these devices are attached in belongs to the same statement: one that was read before could be over by now, and a
 # client would trust cursors of a lost future.
 _ATTACH: Final = f"""
-select j.code, j.generation, j.last_number, j.inbox, j.session_expires, j.display_name, j.previous_gateway, coalesce(a.trust, 0),
-       {CLUSTER}, {BUMP}
+select j.code, j.generation, j.last_number, j.inbox, j.session_expires, j.display_name, j.previous_gateway,
+       coalesce(account_trust(j.user_id), 0), {CLUSTER}, {BUMP}
 from rows from (attach_devices($1, $2, $3, $4), unnest($2::bigint[])) with ordinality as j (
     code, generation, last_number, inbox, session_expires, display_name, previous_gateway, user_id, pos)
-left join accounts a on a.id = j.user_id
 order by j.pos"""
 
 # As attach_devices judges. Nothing is locked: a session that ends meanwhile raises the generation, and nothing is appended in its name.

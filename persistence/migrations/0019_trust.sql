@@ -10,6 +10,14 @@
 alter table accounts add column trust double precision not null default 0.2 check (trust between 0 and 1);
 comment on column accounts.trust is 'the present score, in thousandths of [0, 1]; written by the job trust.settle and by the pass of each day';
 
+-- What a device that attaches is told of its account's trust: by the account's key, also where it was planned on an empty table.
+create function account_trust(p_user bigint) returns double precision
+language sql stable
+set enable_seqscan = 'off'
+as $$
+    select a.trust from accounts a where a.id = p_user
+$$;
+
 create table trust_events (
     id       bigint generated always as identity primary key,
     user_id  bigint not null,                       -- about whom
