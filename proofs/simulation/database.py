@@ -36,11 +36,12 @@ from proofs.simulation.deciding import decide, keep_unapplied, see_to
 from proofs.simulation.messages import talk
 from proofs.simulation.reading import read
 from proofs.simulation.records import apply_change, bounded, must_change, set_progress_back
-from proofs.simulation.rows import NEVER, DeviceRow, Entered, Noted, Outcome, PutOut, Refused, Space, Stream, Tables, Telling
+from proofs.simulation.rows import NEVER, Answered, DeviceRow, Entered, Noted, Outcome, PutOut, Refused, Space, Stream, Tables, Telling
+from protocol.codec import decode_body
 from protocol.codes import TABLE as CODES
 from protocol.codes import Code, Retry
 from protocol.entities import RECORD_KINDS
-from protocol.events import Body, Changed, ConflictNoted, Mentioned, SessionRevoked, SpaceEntered, SpaceLeft, StreamInfo
+from protocol.events import Body, Changed, ConflictNoted, Mentioned, Noticed, Posted, SessionRevoked, SpaceEntered, SpaceLeft, StreamInfo
 from protocol.frames import Settlement
 from protocol.merge import Stamp
 from protocol.operations import (
@@ -68,7 +69,7 @@ from protocol.operations import (
     SetSlowMode,
     Unblock,
 )
-from protocol.values import Role, Roles, SpaceKind, StreamKind
+from protocol.values import NoticeKind, Role, Roles, SpaceKind, StreamKind
 
 OUTCOMES_KEPT = 256
 HORIZON_S = 90 * 86_400
@@ -190,11 +191,29 @@ class Database:
         """What the outbox's reader does, in one transaction."""
         waiting, self.tables.outbox = self.tables.outbox, []
         facts = []
-        for user, telling in waiting:
+        # Replies come last: whom they are for is looked up for all of them at once.
+        for user, telling in sorted(waiting, key=lambda one: isinstance(one[1], Answered)):
+            if isinstance(telling, Answered):
+                facts += self._tell_answered(telling, now)
+                continue
             told = self._judge(user, telling)
             if told is not None:
                 facts.append(self.tables.append(self.inboxes[user], told[0], now, told[1]))
         return facts
+
+    def _tell_answered(self, telling: Answered, now: int) -> list[Fact]:
+        """To the author of what is answered: not of one's own, not where a mention says so anyway, nor of what was taken back."""
+        stream = self.streams[telling.stream]
+        body = decode_body(stream.log[telling.seq - 1].body)
+        if not isinstance(body, Posted) or not body.reply_to:
+            return []
+        author = stream.log[body.reply_to - 1].author
+        if author in (0, telling.by, *body.mentions) or not self.may_read(stream.id, author):
+            return []
+        if self.tables.are_parted(telling.by, author):
+            return []
+        told = Noticed(NoticeKind.REPLY, telling.by, stream.space.id, stream.id, telling.seq, body.reply_to)
+        return [self.tables.append(self.inboxes[author], telling.by, now, told)]
 
     def _judge(self, user: int, telling: Telling) -> tuple[int, Body] | None:
         """What an inbox is told, as things are now: any order of delivery ends in the truth."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from actors.storage import Fact, Row
 from proofs.simulation.people import slow_until
-from proofs.simulation.rows import STAFF, Refused, Stream, Tables
+from proofs.simulation.rows import STAFF, Answered, Refused, Stream, Tables
 from protocol.codec import TOMBSTONE, decode_body, encode
 from protocol.codes import Code
 from protocol.events import Body, Deleted, Edited, Mentioned, Posted, Reacted, ReadUpTo, Redacted, Said
@@ -38,6 +38,8 @@ def _say(tables: Tables, user: int, operation: Say | Post | Edit | Delete | Reac
             for mentioned in dict.fromkeys(operation.mentions):
                 if mentioned in tables.inboxes and mentioned != user:
                     tables.outbox.append((mentioned, Mentioned(operation.stream, len(stream.log) + 1, user)))
+            if operation.reply_to:
+                tables.outbox.append((0, Answered(operation.stream, len(stream.log) + 1, user)))
             return Posted(operation.text, operation.reply_to, operation.mentions)
         case Edit():
             return _edit(tables.must_write(operation.stream, user), user, operation)

@@ -174,7 +174,16 @@ class Noted:
     by: int
 
 
-Telling = Mentioned | Entered | PutOut | Noted
+@dataclass(frozen=True)
+class Answered:
+    """A message answers another. Whose that is, and whether both still stand, is seen when it is told."""
+
+    stream: int
+    seq: int
+    by: int
+
+
+Telling = Mentioned | Entered | PutOut | Noted | Answered
 
 
 class Refused(Exception):
@@ -211,7 +220,7 @@ class Tables:
     spoken: dict[tuple[int, int], int] = field(default_factory=dict)
     """When somebody spoke last in a stream in slow mode."""
     outbox: list[tuple[int, Telling]] = field(default_factory=list)
-    """What waits to be told to somebody's inbox, and to whom."""
+    """What waits to be told to somebody's inbox, and to whom (0: to whom is seen then)."""
     told: list[Told] = field(default_factory=list)
     """What the present transaction wrote, for readers."""
     put_out: dict[tuple[int, int], int] = field(default_factory=dict)
