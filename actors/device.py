@@ -178,7 +178,7 @@ class Device:
             case DetachSocket():
                 self._detach(message.session_key)
             case TakenOver():
-                self._taken_over(message.generation)
+                self._taken_over(message.generation, message.ended)
             case TrustIs():
                 self.trust = message.trust
                 if self.asking:
@@ -247,12 +247,19 @@ class Device:
         self.holder = None
         self._held.pop(self._id, None)
 
-    def _taken_over(self, generation: int) -> None:
+    def _taken_over(self, generation: int, ended: bool = False) -> None:
         if generation <= self.generation:
             return
         self.overtaken = max(self.overtaken, generation)
         if self.holder is not None:
-            self.holder.session.tell_control(Kick(Code.TAKEN_OVER, "this device opened another socket"))
+            # Without the link the comparison may find a revocation before the control stream tells of it. Whoever is told that it was
+            # another socket would not log in again.
+            kick = (
+                Kick(Code.REVOKED, "this session was ended; log in again")
+                if ended
+                else Kick(Code.TAKEN_OVER, "this device opened another socket")
+            )
+            self.holder.session.tell_control(kick)
             self._let_go()
 
     def _submit(self, message: Submit) -> None:

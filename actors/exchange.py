@@ -237,7 +237,7 @@ class Exchange:
                     continue
                 device = self._near.devices.find(id)
                 if device is not None:
-                    device.tell_control(TakenOver(generation))
+                    device.tell_control(TakenOver(generation, id in result.ended))
 
     # From the link
 

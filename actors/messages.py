@@ -157,9 +157,11 @@ class Submit(Struct, frozen=True, gc=False):
 
 
 class TakenOver(Struct, frozen=True, gc=False):
-    """Another gateway holds the device since `generation`, or nobody: its mutations go on under another device."""
+    """Another gateway holds the device since `generation`, or nobody: its mutations go on under another device, or (`ended`) its session
+    is over."""
 
     generation: int
+    ended: bool = False
 
 
 DeviceMessage = AttachSocket | DetachSocket | Submit | TakenOver | TrustIs | Decided | Answered

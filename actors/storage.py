@@ -336,9 +336,11 @@ INVITATIONS_LISTED_MAX = 100
 
 
 class Generations(Struct, frozen=True):
-    """Pairs of device and generation. Devices that do not exist are left out."""
+    """Pairs of device and generation. Devices that do not exist are left out. `ended`: those of them whose last session was ended: by that
+    their generation was raised, and not by another socket."""
 
     generations: tuple[tuple[int, int], ...]
+    ended: tuple[int, ...] = ()
 
 
 class SpaceList(Struct, frozen=True):

@@ -74,7 +74,12 @@ left join outcomes o on o.device_id = q.device and o.slot = q.number % 256 and o
 where o.number is null or o.digest = q.digest
 order by q.pos"""
 
-_GENERATIONS: Final = "select id, generation from devices where id = any($1::bigint[])"
+# Of a device's sessions one goes on at most. Not the newest one by its number: that may be looked for from the table's end.
+_GENERATIONS: Final = """
+select d.id, d.generation, coalesce((
+    select bool_and(s.revoked_at is not null) from sessions s where s.device_id = d.id
+), false) as ended
+from devices d where d.id = any($1::bigint[])"""
 
 
 async def attach(connection: asyncpg.Connection, queries: Sequence[Attach]) -> list[Result]:
@@ -134,5 +139,11 @@ async def inherit_device(connection: asyncpg.Connection, queries: Sequence[Inher
 
 async def read_generations(connection: asyncpg.Connection, queries: Sequence[ReadGenerations]) -> list[Result]:
     wanted = {device for query in queries for device in query.devices}
-    found = dict(await connection.fetch(_GENERATIONS, list(wanted)))
-    return [Generations(tuple((device, found[device]) for device in query.devices if device in found)) for query in queries]
+    rows = {row["id"]: row for row in await connection.fetch(_GENERATIONS, list(wanted))}
+    return [
+        Generations(
+            tuple((device, rows[device]["generation"]) for device in query.devices if device in rows),
+            tuple(device for device in query.devices if device in rows and rows[device]["ended"]),
+        )
+        for query in queries
+    ]

@@ -88,7 +88,8 @@ def read(tables: Tables, query: Reading) -> Result:
             known = [tables.streams[s] for s in query.streams if s in tables.streams]
             return Heads(tuple(Head(s.id, len(s.log), s.audience_version) for s in known))
         case ReadGenerations():
-            return Generations(tuple((d, tables.devices[d].generation) for d in query.devices if d in tables.devices))
+            devices = [tables.devices[d] for d in query.devices if d in tables.devices]
+            return Generations(tuple((row.id, row.generation) for row in devices), tuple(row.id for row in devices if row.revoked))
         case ListSpaces():
             if query.user not in tables.inboxes:
                 return Denied(Code.NOT_FOUND)

@@ -86,6 +86,18 @@ def test_a_comparison_of_generations_disturbs_only_devices_to_which_it_is_news()
     assert line.closed is not None and line.closed[0] == Code.TAKEN_OVER
 
 
+def test_a_comparison_that_finds_the_session_ended_says_so_and_not_that_it_was_another_socket() -> None:
+    """Found by `proofs revocation`: without Redis one in fifty was told TAKEN_OVER, before the control stream was read."""
+    stage = Stage()
+    line = stage.connect(generation=3)
+    stage.exchange.generations_are(Generations(((11, 3),), (11,)))  # before this socket's own attachment was read, say
+    stage.run()
+    assert line.closed is None
+    stage.exchange.generations_are(Generations(((11, 4),), (11,)))
+    stage.run()
+    assert line.closed is not None and line.closed[0] == Code.REVOKED
+
+
 def test_only_devices_that_have_a_socket_here_are_compared() -> None:
     stage = Stage()
     stage.exchange.up()

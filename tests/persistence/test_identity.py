@@ -12,8 +12,10 @@ import trio
 from actors.accounts import Opened, Registration
 from actors.identity import Profile
 from actors.mail import Outgoing
+from actors.storage import Generations, ReadGenerations
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
+from persistence.device_queries import read_generations
 from persistence.identity.forgotten import RESET, Forgotten
 from persistence.identity.links import LIVING_MAX
 from persistence.identity.own import PostgresIdentity
@@ -428,6 +430,23 @@ async def test_a_log_in_on_a_new_device_is_told_and_one_on_a_known_device_is_not
     await accounts.add_device(claims(opened), "copy", CALLER)
     words = await told(bridge, herald, mine.inbox)
     assert words == [f"a log-in from a new device: {called}" for called in ("laptop", CALLER.software, "copy")]
+
+
+async def test_a_comparison_of_generations_knows_an_ended_session_from_another_socket(accounts: PostgresAccounts, bridge: Bridge) -> None:
+    mine = await register(accounts)
+    other = await log_in(accounts, mine.user)
+    asked = [ReadGenerations((mine.device, other.device, 2**40)), ReadGenerations((mine.device,))]
+
+    async def look(tx: asyncpg.Connection) -> list[object]:
+        return [result.ended for result in await read_generations(tx, asked) if isinstance(result, Generations)]
+
+    assert await bridge.run(look, deadline_s=10) == [(), ()]
+    await query(bridge, "UPDATE devices SET generation = generation + 1")  # other sockets
+    assert await bridge.run(look, deadline_s=10) == [(), ()]
+    await accounts.end_session(claims(mine), other.session, CALLER)
+    assert await bridge.run(look, deadline_s=10) == [(other.device,), ()]
+    await log_in(accounts, mine.user, other.device)
+    assert await bridge.run(look, deadline_s=10) == [(), ()]
 
 
 async def test_devices_are_listed_with_their_names_and_what_they_were_last_used_for(
