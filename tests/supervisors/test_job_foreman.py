@@ -347,7 +347,7 @@ async def test_a_running_job_that_is_cancelled_ends_and_has_no_effect(bench: Ben
         finally:
             ended.set()
 
-    bench.kind(run)
+    bench.kind(run, timeout_s=3600)
     await bench.order(1)
     async with bench.working(ForemanOptions(poll_s=0.02, pace_s=0, lease_s=3600)):
         await begun.wait()
