@@ -152,8 +152,10 @@ async def test_a_challenge_is_of_its_account_and_nobody_elses_factor_answers_it(
     await eve.forget_step()
     for proof in (await eve.code(), RecoveryProof(eve.codes[0])):
         assert refusal(await factors.answer((await begin(ada)).token, proof, CALLER)) is Refusal.WRONG
-    challenge = await begin(ada)
-    assert refusal(await factors.answer(challenge.token, eve.sign(challenge), CALLER)) is Refusal.WRONG
+    for tells in (True, False):  # an authenticator that was given a list may leave out whose passkey it is
+        eve.passkeys[0].tells_handle = tells
+        challenge = await begin(ada)
+        assert refusal(await factors.answer(challenge.token, eve.sign(challenge), CALLER)) is Refusal.WRONG
     assert (await eve.factors.list_factors(eve.claims)).recovery_left == RECOVERY_CODES, "and hers are not used up by that"
 
 
