@@ -183,7 +183,7 @@ class Answered:
     by: int
 
 
-Telling = Mentioned | Entered | PutOut | Noted | Answered
+Telling = Mentioned | Entered | PutOut | Noted
 
 
 class Refused(Exception):
@@ -219,7 +219,7 @@ class Tables:
     """Who blocks whom."""
     spoken: dict[tuple[int, int], int] = field(default_factory=dict)
     """When somebody spoke last in a stream in slow mode."""
-    outbox: list[tuple[int, Telling]] = field(default_factory=list)
+    outbox: list[tuple[int, Telling | Answered]] = field(default_factory=list)
     """What waits to be told to somebody's inbox, and to whom (0: to whom is seen then)."""
     told: list[Told] = field(default_factory=list)
     """What the present transaction wrote, for readers."""

@@ -18,7 +18,7 @@ async def test_an_answer_of_nothing_leaves_the_connection_whole() -> None:
         return Response(status=204)
 
     limits = httpx.Limits(max_connections=1)
-    async with open_port(app=world.app) as port:  # type: ignore[arg-type]
+    async with open_port(app=world.app) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.number}", timeout=20, limits=limits) as client:
             ends = set()
             for _ in range(2):
