@@ -74,9 +74,7 @@ class Mail:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         secret = self._telling.bounce_secret
         if not secret or scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), secret.encode()):
-            raise Problem(
-                Code.UNAUTHENTICATED, "reports come from the operator's mail server: Authorization: Bearer <mail.bounce_secret>"
-            )
+            raise Problem(Code.UNAUTHENTICATED, "reports come from the operator's mail server: Authorization: Bearer <mail.bounce_secret>")
         report = await request.get_data(cache=False, as_text=False)
         assert isinstance(report, bytes)
         bounce = read_report(report, self._telling.tokens)

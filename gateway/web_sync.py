@@ -73,7 +73,9 @@ class Syncing:
         if not isinstance(attached, Attached):
             raise _refusal(attached if isinstance(attached, Denied) else Denied(Code.UNAVAILABLE, "storage did not answer in time"))
         skew_s = measure(None, sync.clock_ms, received_s) or 0
-        visitor = Visitor(claims.user, claims.device, claims.session, attached, sync, skew_s, claims.expires_at, services.thresholds, network())
+        visitor = Visitor(
+            claims.user, claims.device, claims.session, attached, sync, skew_s, claims.expires_at, services.thresholds, network()
+        )
         visit = Visit(visitor, services.store, services.journal, services.overtake, services.wall, until, services.quotas)
         response = Response(join(await visit.run(steps)), content_type=CONTENT_TYPE)
         response.timeout = SEND_S

@@ -48,7 +48,8 @@ _REMIND: Final = """
 insert into reminders (user_id, at, stream_id, seq, words)
 select $1, to_timestamp($2), $3::bigint, $4, $5
 where (select count(*) from reminders where user_id = $1) < $6 and ($3::bigint = 0 or exists (
-    select from streams s join members m on m.space_id = s.space_id and m.user_id = $1 where s.id = $3::bigint and m.role & s.read_roles <> 0
+    select from streams s join members m on m.space_id = s.space_id and m.user_id = $1
+    where s.id = $3::bigint and m.role & s.read_roles <> 0
 )) returning id"""
 _SUBSCRIBE: Final = """
 insert into push_subscriptions (user_id, device_id, service, address, hash, p256dh, auth) values ($1, $2, $3, $4, $5, $6, $7)

@@ -168,8 +168,8 @@ TABLE: dict[Code, Row] = {
         _refusal(
             Code.SLOWED,
             Retry.NO,
-            "Too soon after the last one: the channel is in slow mode, or the account has had what it may ask for in a while. `wait_ms` says "
-            "how long that is. The number was consumed, so that what comes after it need not wait: ask again by a new one.",
+            "Too soon after the last one: the channel is in slow mode, or the account has had what it may ask for in a while. `wait_ms` "
+            "says how long that is. The number was consumed, so that what comes after it need not wait: ask again by a new one.",
         ),
         _end(Code.BAD_FRAME, Reconnect.WAIT, "Bytes that are no frame of this protocol, or beyond its limits."),
         _end(Code.UNAUTHENTICATED, Reconnect.REFRESH, "The token is not one of ours, or not for this device."),

@@ -220,9 +220,7 @@ class Node:
             concurrent_max=passwords.concurrent_max,
             waiting_max=passwords.waiting_max,
             wait_s=passwords.wait_s,
-            rules=PasswordRules(
-                settings.identity.password_length_min, settings.identity.password_score_min, settings.identity.site_words
-            ),
+            rules=PasswordRules(settings.identity.password_length_min, settings.identity.password_score_min, settings.identity.site_words),
         )
         self.http_counts = HttpCounts()
         self.listener: Listener | None = None

@@ -245,8 +245,8 @@ CHAPTERS: Final = (
             Question(
                 "How long do jobs wait?",
                 "max by (kind) (educonnect_jobs_oldest_seconds)",
-                "one kind alone: what it depends on, or its bound on jobs at once. All kinds: no process of the role `jobs` runs, or too few;"
-                " `educonnect jobs` shows what runs",
+                "one kind alone: what it depends on, or its bound on jobs at once. All kinds: no process of the role `jobs` runs, or too"
+                " few; `educonnect jobs` shows what runs",
                 "s",
                 "{{kind}}",
             ),

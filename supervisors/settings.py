@@ -349,9 +349,7 @@ class Mfa(Section, frozen=True):
         tuple[str, ...],
         Meta(max_length=16, description="pages that may ask for passkeys, such as `https://learn.example`: of that domain, or below it"),
     ] = _PARTY.origins
-    guesses_free: Annotated[int, Meta(ge=1, le=20, description="wrong codes in a row, an account, that cost no wait")] = (
-        _MFA.guesses_free
-    )
+    guesses_free: Annotated[int, Meta(ge=1, le=20, description="wrong codes in a row, an account, that cost no wait")] = _MFA.guesses_free
     guess_wait_s: Annotated[
         float, Meta(gt=0, le=3600, description="the wait after the next wrong one; twice as long after each further one")
     ] = _MFA.guess_wait_s
@@ -626,7 +624,7 @@ class Jobs(Section, frozen=True):
     ] = _FOREMAN.poll_s
     lease_s: Annotated[
         float,
-        Meta(ge=2, le=600, description="how long the jobs of a process that was killed, or cannot reach the database, wait for another one"),
+        Meta(ge=2, le=600, description="how long jobs of a process that was killed, or cannot reach the database, wait for another one"),
     ] = _FOREMAN.lease_s
     waiting_warn: Annotated[
         int, Meta(ge=1, le=10_000_000, description="ready jobs of one kind from which a warning is written: a queue that piles up")
@@ -683,9 +681,9 @@ class Push(Section, frozen=True):
     vapid_key_file: Annotated[
         str, Meta(description="web push: a PEM file with an EC key on P-256. With another one every subscription is void; `dev` makes one")
     ] = ""
-    subject: Annotated[
-        str, Meta(max_length=254, description="web push: by what a push service finds you, a `mailto:` or `https:` URL")
-    ] = "mailto:operator@localhost"
+    subject: Annotated[str, Meta(max_length=254, description="web push: by what a push service finds you, a `mailto:` or `https:` URL")] = (
+        "mailto:operator@localhost"
+    )
     loopback_allowed: Annotated[bool, Meta(description="development only: endpoints of web push on this machine are pushed to")] = False
     fcm_account_file: Annotated[str, Meta(description="FCM: the key file of a service account, in JSON")] = ""
     fcm_url: Annotated[str, Meta(max_length=200, description="FCM: where its API is")] = "https://fcm.googleapis.com"

@@ -28,6 +28,8 @@ from supervisors.settings_source import BadSettings, known_settings, load, missi
 
 KNOWN = known_settings()
 
+ORIGINS_ALLOWED = "a list of origins such as https://learn.example (no path); http only for localhost"
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "educonnect.toml"
@@ -87,8 +89,8 @@ def test_variables_carry_lists_and_truths(tmp_path: Path) -> None:
         ("EDUCONNECT_DATABASE_POOLER", "perhaps", "true or false"),
         ("EDUCONNECT_LISTEN_HOST", "", "text that is not empty"),
         ("EDUCONNECT_LISTEN_ORIGINS", "https://a.example/path", "a list of origins such as https://learn.example (no path), or *"),
-        ("EDUCONNECT_MFA_ORIGINS", "http://a.example", "a list of origins such as https://learn.example (no path); http only for localhost"),
-        ("EDUCONNECT_MFA_ORIGINS", "*", "a list of origins such as https://learn.example (no path); http only for localhost"),
+        ("EDUCONNECT_MFA_ORIGINS", "http://a.example", ORIGINS_ALLOWED),
+        ("EDUCONNECT_MFA_ORIGINS", "*", ORIGINS_ALLOWED),
         ("EDUCONNECT_TRACES_ENDPOINT", "foo", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_TRACES_ENDPOINT", "ftp://x", "an http:// or https:// URL such as http://collector:4318"),
         ("EDUCONNECT_TRACES_ENDPOINT", "http://:4318", "an http:// or https:// URL such as http://collector:4318"),
