@@ -197,6 +197,12 @@ class Questions(RuleBasedStateMachine):
         proof = PasskeyProof(b"|".join((whose.encode(), signed.token.hex().encode(), b"uv" if uv else b"-")))
         self.show(question, proof, Method.PASSKEY, whose if alone and whose in self.people else question.owner, right, place)
 
+    @rule(question=questions, whose=st.sampled_from(PEOPLE))
+    def answer_well_and_once_more(self, question: Question, whose: str) -> None:
+        """What chance seldom draws: a good answer from the right place, and another good one behind it."""
+        for _ in range(2):
+            self.show_passkey(question, question, question.owner or whose, True, question.place)
+
     def show(self, question: Question, proof: Proof, method: Method, owner: str | None, right: bool, place: str) -> bool:
         """Shows a proof, and compares what is said of it with the model; whether it was taken."""
         answer = self.transact(lambda tx: self.factors.answer_in(tx, question.token, proof, Caller(place)))
