@@ -235,7 +235,9 @@ class Queue(RuleBasedStateMachine):
         attempt = self.pick_attempt(pick)
         if attempt is None:
             return
-        worker, held = attempt
+        self.end_one(*attempt)
+
+    def end_one(self, worker: int, held: Held) -> None:
         n = msgspec.msgpack.decode(held.payload, type=Number).n
 
         async def effect(tx: asyncpg.Connection) -> None:
@@ -256,7 +258,9 @@ class Queue(RuleBasedStateMachine):
         attempt = self.pick_attempt(pick)
         if attempt is None:
             return
-        worker, held = attempt
+        self.fail_one(*attempt, delay_s, gives_up)
+
+    def fail_one(self, worker: int, held: Held, delay_s: int, gives_up: bool) -> None:
         reason = Reason.FAILED if gives_up else None
         fate = self.do(self.queue.fail(worker, held.id, held.attempt, "no", delay_s=delay_s, reason=reason))
         if not self.held_by(worker, held):
@@ -340,6 +344,24 @@ class Queue(RuleBasedStateMachine):
                     self.sql("update jobs set due_at = now() + interval '5 seconds', state = 1 where id = $1", id)
                     job.state, job.due = "delayed", self.now + 5
         assert (tended.due, tended.late, tended.taken, tended.buried) == (len(due), len(late), len(lost), buried)
+
+    @rule(
+        pick=PICKS,
+        limit=st.integers(1, 6),
+        fates=st.lists(st.sampled_from(("end", "fail", "late", "keep")), min_size=6, max_size=6),
+        twice=st.booleans(),
+    )
+    def work(self, pick: int, limit: int, fates: list[str], twice: bool) -> None:
+        """As a foreman does it: claims, and what it claimed ends, fails, ends after it failed, or goes on."""
+        before = len(self.attempts)
+        self.claim(pick, dict.fromkeys(KINDS, 3), limit)
+        for (worker, held), fate in zip(self.attempts[before:], fates, strict=False):
+            if fate in ("fail", "late"):
+                self.fail_one(worker, held, 0, False)
+                if twice:
+                    self.claim(pick, dict.fromkeys(KINDS, 3), limit)
+            if fate in ("end", "late"):
+                self.end_one(worker, held)
 
     @precondition(lambda self: any(job.state == "running" for job in self.jobs.values()))
     @rule(data=st.data())
