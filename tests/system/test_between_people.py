@@ -7,8 +7,8 @@ import trio
 
 from client import Account, MutationRefused, RequestFailed, Session, connect
 from protocol.codes import Code
-from protocol.events import AnyBody, Noticed, PersonBlocked, Reported
-from protocol.frames import IsTyping, Slow
+from protocol.events import AnyBody, Noticed, PersonBlocked, Reported, Said
+from protocol.frames import Event, IsTyping, Slow
 from protocol.operations import Block, DecideReport, OpenConversation, Rename, ReportMessage, Say, SetSlowMode, Unblock
 from protocol.values import NoticeKind, ReportReason, Role, StreamKind
 from tests.system.running import PASSWORD, Dev, community, register, texts
@@ -44,9 +44,13 @@ async def test_a_block_holds_on_the_other_gateway_at_once_and_ends_with_its_unbl
                     assert not isinstance(event, IsTyping), "nobody types where nobody speaks"
         assert (await ann.overview()).blocked == (ben.user,)
         assert (await ben.overview()).blocked == ()
-        await ann.do(Unblock(ben.user))
-        await ben.say(pair, "after")
-        assert (await texts(ann, pair, "after"))[-1] == "after"
+        with ann.events(pair) as heard:  # listening before it is said
+            await ann.do(Unblock(ben.user))
+            await ben.say(pair, "after")
+            with trio.fail_after(20):
+                async for event in heard:
+                    if isinstance(event, Event) and isinstance(event.body, Said) and event.body.text == "after":
+                        break
 
 
 async def _type(session: Session, stream: int) -> None:
