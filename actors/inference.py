@@ -4,10 +4,10 @@
              ◀──────────── Answer(result, by, degraded) or Unanswered(reason) ──────────────────────────────────╯
 
 A request is one thing to look at; putting many into one batch is the ML process's business. Models are named by what they do, and a version
-of one (`moderation@3`) is a folder of files with a card. Requests and results are plain values, and none of them names a person but by id.
+of one (`moderation@3`) is a folder of files with a card. Requests and results are plain values that name people by id alone.
 
-Invariant: whoever asks hears within the time they gave: what the model says, or why it does not. What to do then (rule weights, a lexicon, a
-person) is decided by who asked, and what they show says that it is degraded.
+Invariant: whoever asks hears within the time they gave: what the model says, or why it does not. What to do then (rule weights, a lexicon,
+a person) is decided by who asked, and what they show says that it is degraded.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Matched(Struct, frozen=True, array_like=True):
     factors: tuple[float, ...]
     """Each of `FACTORS`, 0 to 1, before its weight."""
     why: str
-    """One sentence's key and what fills it, as in docs/matching.md ("subject:algebra"): whoever shows it says it in the reader's language."""
+    """One sentence's key and what fills it, as in docs/matching.md ("subject:algebra"): who shows it says it in their reader's words."""
 
 
 class Matches(Result, frozen=True, tag=2):
@@ -283,7 +283,7 @@ RESULT_OF: Final[dict[type[Request], type[Result]]] = {
 
 
 class Answer(Struct, frozen=True):
-    """What a model said. `by` is the version that said it; `degraded` says in plain words what is less than it should be, "" for nothing."""
+    """What a model said. `by` is the version that said it; `degraded` says in plain words what is less than it should be; "": nothing."""
 
     result: AnyResult
     by: str
