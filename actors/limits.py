@@ -22,12 +22,14 @@ from msgspec import Struct
 from actors.pace import Rate
 from actors.storage import Decided, Entry, Refusal
 from protocol.codes import Code
-from protocol.frames import AnyCommand, History, Members, Reports, Search
+from protocol.frames import AnyCommand, FindMentors, HeldItems, History, Members, Reports, Search
 from protocol.operations import (
+    Appeal,
     Block,
     CreateCommunity,
     Invite,
     OpenConversation,
+    ProposeMentorship,
     React,
     Rename,
     ReportMessage,
@@ -49,6 +51,8 @@ class Quota(Enum):
     COMMUNITIES = "communities"
     REACTIONS = "reactions"
     RENAMES = "renames"
+    MATCHES = "matches"
+    PROPOSALS = "proposals"
 
 
 class Quotas(Struct, frozen=True):
@@ -71,6 +75,10 @@ class Quotas(Struct, frozen=True):
     reactions: Rate = Rate(60 / 60, 60)
     renames: Rate = Rate(0.5 / 60, 10)
     """Each is told in every space that one is in."""
+    matches: Rate = Rate(10 / 60, 20)
+    """Each looks at every mentor there is; somebody who changes a word and looks again needs a few a minute."""
+    proposals: Rate = Rate(2 / 60, 10)
+    """Each is a word in a mentor's inbox; those that wait are bounded in the database, too."""
 
     def of(self, quota: Quota) -> Rate:
         """The rate of one of them."""
@@ -83,10 +91,13 @@ REQUESTS: Final[Mapping[type[AnyCommand], Quota]] = {
     History: Quota.HISTORY,
     Members: Quota.MEMBERS,
     Reports: Quota.MEMBERS,
+    FindMentors: Quota.MATCHES,
+    HeldItems: Quota.MEMBERS,
 }
 OPERATIONS: Final[Mapping[type[object], Quota]] = {
     ReportMessage: Quota.REPORTS,
     ReportPerson: Quota.REPORTS,
+    Appeal: Quota.REPORTS,
     Block: Quota.BLOCKS,
     Unblock: Quota.BLOCKS,
     Invite: Quota.INVITATIONS,
@@ -94,6 +105,7 @@ OPERATIONS: Final[Mapping[type[object], Quota]] = {
     CreateCommunity: Quota.COMMUNITIES,
     React: Quota.REACTIONS,
     Rename: Quota.RENAMES,
+    ProposeMentorship: Quota.PROPOSALS,
 }
 
 

@@ -19,16 +19,23 @@ from actors.storage import (
     ConflictList,
     Denied,
     Events,
+    FindMatches,
     FindPerson,
+    HeldList,
     HoldingRead,
     InheritDevice,
     InheritedOutcomes,
     ListConflicts,
+    ListHeld,
     ListMembers,
+    ListMentorships,
     ListReports,
     ListSpaces,
     ListUnapplied,
+    MatchLater,
+    MatchList,
     MemberList,
+    MentorshipList,
     PersonFound,
     Query,
     ReadAfter,
@@ -49,7 +56,10 @@ from protocol.frames import (
     ConflictPage,
     Conflicts,
     Failed,
+    FindMentors,
     Frame,
+    HeldItems,
+    HeldPage,
     History,
     Holding,
     Holdings,
@@ -57,6 +67,10 @@ from protocol.frames import (
     Inherited,
     MemberPage,
     Members,
+    MentorshipPage,
+    Mentorships,
+    MentorsFound,
+    MentorsLater,
     Overview,
     Page,
     PageEvent,
@@ -73,7 +87,22 @@ from protocol.frames import (
     Versions,
 )
 
-AnyQuestion = Overview | History | Members | Search | Snapshot | Conflicts | Unapplied | Versions | Inherit | Holding | Reports
+AnyQuestion = (
+    Overview
+    | History
+    | Members
+    | Search
+    | Snapshot
+    | Conflicts
+    | Unapplied
+    | Versions
+    | Inherit
+    | Holding
+    | Reports
+    | HeldItems
+    | Mentorships
+    | FindMentors
+)
 QUESTIONS: Final[tuple[type[AnyQuestion], ...]] = get_args(AnyQuestion)
 PAGE_BYTES_MAX: Final = 48 * 1024
 """A page of `History`."""
@@ -116,6 +145,16 @@ def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
             if space and platform:
                 return Failed(id, Code.INVALID, "give one of space and platform")
             return ListReports(user, space, platform, after, open_only, limit)
+        case Mentorships(_, after, open_only, limit):
+            return ListMentorships(user, after, open_only, limit)
+        case FindMentors(id, subjects, level, styles, languages, hours, space, limit):
+            if any("\0" in words for words in (*subjects, *languages)):
+                return Failed(id, Code.INVALID, "no subject or language contains U+0000")
+            return FindMatches(user, subjects, level, styles, languages, hours, space, limit)
+        case HeldItems(id, after, space, platform, open_only, limit):
+            if space and platform:
+                return Failed(id, Code.INVALID, "give one of space and platform")
+            return ListHeld(user, space, platform, after, open_only, limit)
 
 
 def answer(command: AnyQuestion, result: Result, schema: int = SCHEMA) -> Frame:
@@ -152,8 +191,21 @@ def _answer(command: AnyQuestion, result: Result) -> Frame:
             return Holdings(id, result.streams, result.quota_bytes)
         case ReportList():
             return ReportPage(id, result.reports, result.more)
+        case MentorshipList():
+            return MentorshipPage(id, result.mentorships, result.more)
+        case MatchList():
+            return found(id, result)
+        case MatchLater():
+            return MentorsLater(id, result.ticket)
+        case HeldList():
+            return HeldPage(id, result.items, result.more)
         case _:
             raise AssertionError(f"{type(command).__name__} was answered by {type(result).__name__}")
+
+
+def found(id: int, result: MatchList) -> MentorsFound:
+    """The frame of what was found; `id` 0 where it was promised by a ticket."""
+    return MentorsFound(id, result.mentors, result.considered, result.fitting, result.by, result.degraded, result.ticket)
 
 
 def denied(id: int, result: Denied, stream: int = 0) -> Failed:

@@ -53,12 +53,13 @@ from actors.messages import (
 )
 from actors.neighbourhood import Neighbourhood
 from actors.pace import Pace, Rate
-from actors.requests import QUESTIONS, AnyQuestion, answer, question
+from actors.requests import QUESTIONS, AnyQuestion, answer, found, question
 from actors.socket_port import Outlet
 from actors.storage import (
     Answered,
     Attached,
     InheritedOutcomes,
+    MatchList,
     Store,
 )
 from actors.tallies import Farewell
@@ -714,6 +715,8 @@ class Session:
     def _answered(self, message: Answered) -> None:
         command = self.asks.pop(message.ticket, None) if self.asks else None
         if command is None:
+            if isinstance(message.result, MatchList) and message.result.ticket:
+                self._reply(found(0, message.result))
             return
         if isinstance(message.result, InheritedOutcomes) and isinstance(command, Inherit):
             # Also while this socket closes: the other one has lost its right to write. Later than that, the comparison of generations

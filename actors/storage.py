@@ -19,7 +19,7 @@ from actors.tracing import Trace
 from actors.trust import START
 from protocol.codes import Code
 from protocol.events import RecordItem
-from protocol.frames import Conflict, Invitation, KeptVersion, Member, ReportItem, Settlement, Slow, SpaceState, UnappliedItem
+from protocol.frames import Conflict, HeldItem, Invitation, KeptVersion, Member, ReportItem, Settlement, Slow, SpaceState, UnappliedItem
 from protocol.operations import AnyOperation, Held
 
 
@@ -242,11 +242,47 @@ class ListReports(Struct, frozen=True):
     limit: int
 
 
+class ListHeld(Struct, frozen=True):
+    """What moderation holds: of a user (`space` 0), of a community, for those who moderate it, or of the platform, for its reviewers."""
+
+    user: int
+    space: int
+    platform: bool
+    after: int
+    open_only: bool
+    limit: int
+
+
 class ReadHolding(Struct, frozen=True):
     """What a device keeps offline, as it said last."""
 
     user: int
     device: int
+
+
+class ListMentorships(Struct, frozen=True):
+    """A user's own mentorships and proposals, by ascending id."""
+
+    user: int
+    after: int
+    open_only: bool
+    limit: int
+
+
+class FindMatches(Struct, frozen=True):
+    """Mentors who fit a user. Empty fields are taken from their records; `hours` are in their own time zone, a bit an hour, by day.
+
+    Not the store's to answer, but the matchmaker's (`actors.matchmaking`), which stands before it.
+    """
+
+    user: int
+    subjects: tuple[str, ...]
+    level: int
+    styles: int
+    languages: tuple[str, ...]
+    hours: tuple[int, ...]
+    space: int
+    limit: int
 
 
 Query = (
@@ -267,6 +303,9 @@ Query = (
     | InheritDevice
     | ReadHolding
     | ListReports
+    | ListHeld
+    | ListMentorships
+    | FindMatches
 )
 
 
@@ -419,11 +458,43 @@ class ReportList(Struct, frozen=True):
     more: bool
 
 
+class HeldList(Struct, frozen=True):
+    """Answers `ListHeld`."""
+
+    items: tuple[HeldItem, ...]
+    more: bool
+
+
 class HoldingRead(Struct, frozen=True):
     """Answers `ReadHolding`."""
 
     streams: tuple[Held, ...]
     quota_bytes: int
+
+
+class MentorshipList(Struct, frozen=True):
+    """Answers `ListMentorships`."""
+
+    mentorships: tuple[MentorshipItem, ...]
+    more: bool
+
+
+class MatchList(Struct, frozen=True):
+    """Answers `FindMatches`, best first. `degraded`: what is less than it should be, in plain words; `by`: who judged. `ticket`: of one that
+    was answered by `MatchLater` before; else 0."""
+
+    mentors: tuple[MentorFound, ...]
+    considered: int
+    fitting: int
+    by: str
+    degraded: str = ""
+    ticket: int = 0
+
+
+class MatchLater(Struct, frozen=True):
+    """Answers `FindMatches` where it takes long: the `MatchList` is told later, with this ticket (and the ticket of `Answered` 0)."""
+
+    ticket: int
 
 
 Result = (
@@ -442,6 +513,10 @@ Result = (
     | InheritedOutcomes
     | HoldingRead
     | ReportList
+    | HeldList
+    | MentorshipList
+    | MatchList
+    | MatchLater
     | Denied
 )
 

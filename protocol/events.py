@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta, Raw, Struct
 
 from protocol.entities import NO_FIELDS
-from protocol.operations import Settings, Users
+from protocol.operations import LEVELS_MAX, Level, Settings, Users
 from protocol.values import (
     ID_MAX,
     After,
@@ -21,9 +21,17 @@ from protocol.values import (
     ConflictState,
     Emoji,
     EntityTag,
+    Harm,
+    HeldForm,
+    HeldId,
+    HeldState,
     Key,
     MaybeSpaceId,
     MaybeStreamId,
+    MentorshipId,
+    MentorshipState,
+    MentorshipSubject,
+    MentorshipWords,
     Name,
     NoticeKind,
     PermissionMask,
@@ -333,6 +341,85 @@ class Cleared(Body, frozen=True, tag=69):
     upto: Seq
 
 
+class TakenBack(Body, frozen=True, tag=76):
+    """In a channel or conversation: moderation took the message `target` back, for this. A `Deleted` of the system's goes before it."""
+
+    target: Seq
+    why: Harm
+
+
+class HeldForReview(Body, frozen=True, tag=77):
+    """In a review stream: moderation holds something of `user`, of message `seq` in `stream` (0: of none). What it says, and why it is held,
+    is asked for with `HeldItems`."""
+
+    held: HeldId
+    form: HeldForm
+    state: HeldState
+    user: UserId
+    why: Harm
+    stream: MaybeStreamId = 0
+    seq: After = 0
+
+
+class HeldDecided(Body, frozen=True, tag=78):
+    """In a review stream: where something that is held stands now; `by`: who decided, 0 the system. `appealed`: its author asks for another
+    look."""
+
+    held: HeldId
+    state: HeldState
+    by: AuthorId
+    appealed: bool = False
+
+
+class ModerationSet(Body, frozen=True, tag=79):
+    """In a community's stream: how it is moderated from now on. As `SetModeration`."""
+
+    check_first: bool
+    levels: Annotated[tuple[Level, ...], Meta(max_length=LEVELS_MAX)] = ()
+    mask: bool = True
+
+
+class MentorshipNoted(Body, frozen=True, tag=70):
+    """In an inbox: a mentorship of one's own now stands so, by what `by` did (0: by time). `words` are what they said.
+
+    `space`: its own, once it has begun. `community`: in which it was asked for (0: none). All of them are asked for with `Mentorships`.
+    """
+
+    mentorship: MentorshipId
+    mentor: UserId
+    learner: UserId
+    state: MentorshipState
+    subject: MentorshipSubject
+    community: MaybeSpaceId = 0
+    space: MaybeSpaceId = 0
+    by: AuthorId = 0
+    words: MentorshipWords = ""
+
+
+class MentorshipBegan(Body, frozen=True, tag=71):
+    """In a mentorship's stream: its first event."""
+
+    mentorship: MentorshipId
+    mentor: UserId
+    learner: UserId
+    subject: MentorshipSubject
+    community: MaybeSpaceId = 0
+
+
+class MentorshipSaidOver(Body, frozen=True, tag=72):
+    """In a mentorship's stream: for its author it is over; the other has two weeks to say how it was."""
+
+    reached: bool
+    words: MentorshipWords = ""
+
+
+class MentorshipClosed(Body, frozen=True, tag=73):
+    """In a mentorship's stream: its last event. Both go on reading it, and nobody writes here any more."""
+
+    state: MentorshipState
+    by: AuthorId = 0
+
+
 class SessionRevoked(Body, frozen=True, tag=40):
     """In the control stream, which only gateways read: this session of `user` is over (0: all of them)."""
 
@@ -389,6 +476,10 @@ AnyBody = (
     | PersonBlocked
     | SlowModeSet
     | Cleared
+    | TakenBack
+    | HeldForReview
+    | HeldDecided
+    | ModerationSet
     | SessionRevoked
     | AuthorityChanged
     | TrustChanged
@@ -397,4 +488,8 @@ AnyBody = (
     | RoleDropped
     | RoleGiven
     | RoleTaken
+    | MentorshipNoted
+    | MentorshipBegan
+    | MentorshipSaidOver
+    | MentorshipClosed
 )

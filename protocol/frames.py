@@ -35,9 +35,18 @@ from protocol.values import (
     Detail,
     DeviceId,
     EntityTag,
+    Harm,
+    HeldForm,
+    HeldId,
+    HeldState,
     KeptAs,
     Key,
     LinkQuality,
+    MaybeSpaceId,
+    MentorshipId,
+    MentorshipState,
+    MentorshipSubject,
+    MentorshipWords,
     Milliseconds,
     Number,
     RecordVersion,
@@ -72,6 +81,8 @@ DOWN_BYTES_GOAL = 8 * 1024
 """A message of catch-up is closed at this size, for the same reason: what was cut is sent again."""
 SNAPSHOT_BYTES_MAX = 64 * 1024
 INHERIT_MAX = 256
+MENTORS_MAX = 40
+"""Shown at once; some more are looked at, for those who may not be shown any more."""
 
 Cursors = Annotated[tuple[Cursor, ...], Meta(max_length=CURSORS_MAX)]
 Version = Annotated[int, Meta(ge=1, le=255)]
@@ -393,6 +404,51 @@ class TakeTicket(Command, frozen=True, tag=23):
 class Reports(Command, frozen=True, tag=26):
     """Asks for reports, by ascending id after `after`: one's own, or those that are decided in a `space` (its staff), or by the platform's
     reviewers (`platform`). Nobody is shown what is reported about themselves. Answered by `ReportPage` or `Failed`.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
+    id: RequestId
+    after: After = 0
+    space: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    platform: bool = False
+    open_only: bool = True
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Mentorships(Command, frozen=True, tag=27):
+    """Asks for one's own mentorships and proposals, by ascending id after `after`. Answered by `MentorshipPage`.
+
+    `open_only`: those that are proposed or active.
+    """
+
+    needs: ClassVar[Needs] = OWN
+    id: RequestId
+    after: After = 0
+    open_only: bool = True
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class FindMentors(Command, frozen=True, tag=28):
+    """Asks for mentors who fit. Answered by `MentorsFound`, by `MentorsLater` where it takes long, or by `Failed`.
+
+    What is left empty is taken from one's LEARNING and PROFILE records. `hours` are 24 bits for each day from Monday on, in one's own
+    time zone; `space` 0 looks among all who mentor for anybody.
+    """
+
+    needs: ClassVar[Needs] = OWN
+    id: RequestId
+    subjects: Annotated[tuple[MentorshipSubject, ...], Meta(max_length=20)] = ()
+    level: Annotated[int, Meta(ge=0, le=10)] = 0
+    styles: Annotated[int, Meta(ge=0, le=255)] = 0
+    languages: Annotated[tuple[Annotated[str, Meta(min_length=2, max_length=35)], ...], Meta(max_length=10)] = ()
+    hours: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**24)], ...], Meta(max_length=7)] = ()
+    space: MaybeSpaceId = 0
+    limit: Annotated[int, Meta(ge=1, le=MENTORS_MAX)] = 10
+
+
+class HeldItems(Command, frozen=True, tag=29):
+    """Asks for what moderation holds, by ascending id after `after`: of one's own, or what is decided in a `space` (its staff), or by the
+    platform's reviewers (`platform`). Nobody decides about themselves, or is shown it among the others. Answered by `HeldPage` or `Failed`.
     """
 
     needs: ClassVar[Needs] = in_space(Permission.MODERATE, or_own=True)
@@ -812,6 +868,112 @@ class ReportPage(Frame, frozen=True, tag=67):
     more: bool
 
 
+class MentorFound(Struct, frozen=True, array_like=True):
+    """A mentor who fits. `factors`: how far, in percent, by subject, style, language, availability, time zone and history.
+
+    `why` is the key of one sentence with what fills it, such as `subject:algebra` (docs/mentoring.md).
+    """
+
+    user: UserId
+    name: str
+    display_name: str
+    percent: Annotated[int, Meta(ge=0, le=100)]
+    factors: tuple[Annotated[int, Meta(ge=0, le=100)], ...]
+    why: str
+    about: str = ""
+    free: Annotated[int, Meta(ge=0)] = 1
+
+
+class MentorsFound(Frame, frozen=True, tag=71):
+    """Answers `FindMentors`, best first; with `id` 0 one that was answered by `MentorsLater` before, with its `ticket`.
+
+    `degraded` says in plain words what is less than it should be ("": nothing); `by` who judged: a model's version, or `rules`.
+    `considered`: how many mentors were looked at, `fitting`: how many of them may be shown.
+    """
+
+    id: Annotated[int, Meta(ge=0)]
+    mentors: tuple[MentorFound, ...]
+    considered: int
+    fitting: int
+    by: str
+    degraded: str = ""
+    ticket: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+
+
+class MentorsLater(Frame, frozen=True, tag=72):
+    """Answers `FindMentors` where it takes long: what is found comes as `MentorsFound` with id 0 and this ticket, while the socket lives.
+    `GET /api/v1/match/{ticket}` gives it, too, for ten minutes."""
+
+    id: RequestId
+    ticket: Annotated[int, Meta(ge=1, le=ID_MAX)]
+
+
+class MentorshipItem(Struct, frozen=True, array_like=True):
+    """A mentorship of one's own. `said`: one has said that it is over; `other_said`: the other has. `streams`: its conversation, and that
+    of its goals and meetings, once it has begun (0: not yet)."""
+
+    mentorship: MentorshipId
+    mentor: UserId
+    learner: UserId
+    other_name: str
+    state: MentorshipState
+    subject: MentorshipSubject
+    words: MentorshipWords
+    at: Seconds
+    community: MaybeSpaceId = 0
+    space: MaybeSpaceId = 0
+    conversation: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    records: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    said: bool = False
+    other_said: bool = False
+
+
+class MentorshipPage(Frame, frozen=True, tag=73):
+    """Answers `Mentorships`."""
+
+    id: RequestId
+    mentorships: tuple[MentorshipItem, ...]
+    more: bool
+
+
+class HeldReason(Struct, frozen=True, array_like=True):
+    """Why something is held: a kind of harm, and how likely people would call it so. 100 % of `OTHER`: nobody could look at it."""
+
+    harm: Harm
+    percent: Annotated[int, Meta(ge=0, le=100)]
+
+
+class HeldItem(Struct, frozen=True, array_like=True):
+    """Something that moderation holds, as its author or those who decide it see it.
+
+    `by`: which version of a model judged it, or "lexicon"; `degraded`: in what this judgement was less than it should be. `text`: what was
+    said, while it is kept. `appeal`: what its author had to say; `appealed`: when, 0: never. `seq`: the message that was taken back.
+    """
+
+    held: HeldId
+    form: HeldForm
+    state: HeldState
+    user: UserId
+    at: Seconds
+    reasons: tuple[HeldReason, ...]
+    text: str = ""
+    by: str = ""
+    degraded: str = ""
+    space: Annotated[int, Meta(ge=0)] = 0
+    stream: Annotated[int, Meta(ge=0)] = 0
+    seq: Annotated[int, Meta(ge=0)] = 0
+    appeal: str = ""
+    appealed: Seconds = 0
+
+
+class HeldPage(Frame, frozen=True, tag=74):
+    """Answers `HeldItems`."""
+
+    id: RequestId
+    items: tuple[HeldItem, ...]
+    more: bool
+
+
 AnyCommand = (
     Hello
     | Resume
@@ -837,6 +999,8 @@ AnyCommand = (
     | Sync
     | TakeTicket
     | Reports
+    | Mentorships
+    | FindMentors
 )
 AnyRequest = (
     Ping
@@ -856,6 +1020,8 @@ AnyRequest = (
     | Holding
     | TakeTicket
     | Reports
+    | Mentorships
+    | FindMentors
 )
 AnyFrame = (
     Welcome
@@ -886,4 +1052,8 @@ AnyFrame = (
     | Inherited
     | Holdings
     | ReportPage
+    | HeldPage
+    | MentorsFound
+    | MentorsLater
+    | MentorshipPage
 )

@@ -19,8 +19,13 @@ from protocol.values import (
     ConflictId,
     Emoji,
     EntityTag,
+    Harm,
+    HeldId,
     Key,
     MaybeSpaceId,
+    MentorshipId,
+    MentorshipSubject,
+    MentorshipWords,
     Name,
     PermissionMask,
     RecordVersion,
@@ -44,6 +49,7 @@ MENTIONS_MAX = 20
 CONVERSATION_MEMBERS_MAX = 20
 SETTINGS_BYTES_MAX = 4096
 SLOW_MODE_S_MAX = 6 * 3600
+LEVELS_MAX = 8
 
 Users = Annotated[tuple[UserId, ...], Meta(max_length=MENTIONS_MAX)]
 Settings = Annotated[str, Meta(max_length=SETTINGS_BYTES_MAX, description="a JSON object")]
@@ -416,6 +422,99 @@ class WithdrawEndorsement(Operation, frozen=True, tag=41):
     user: UserId
 
 
+class DecideHeld(Operation, frozen=True, tag=75):
+    """Decides something that moderation holds (who may moderate the community; of the platform: its reviewers). `release`: it is let
+    through, as its author's; otherwise it stays away. Its author is told in either case, and may appeal. Nobody decides about themselves.
+    The value is the number of the message that it became, or 0.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE)
+    held: HeldId
+    release: bool
+
+
+class Appeal(Operation, frozen=True, tag=76):
+    """Asks for another look at something of one's own that was hidden, once, with what one has to say. The value is what is held."""
+
+    needs: ClassVar[Needs] = OWN
+    held: HeldId
+    words: ReportWords = ""
+
+
+class DecideAppeal(Operation, frozen=True, tag=77):
+    """Decides an appeal, by another person than who decided first. `uphold`: the appeal is right, and it is let through. The value is as
+    for `DecideHeld`.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.MODERATE)
+    held: HeldId
+    uphold: bool
+
+
+class Level(Struct, frozen=True, array_like=True):
+    """From how many percent on a kind of harm is held for review, and from how many it is hidden at once; 101: never."""
+
+    harm: Harm
+    hold: Annotated[int, Meta(ge=0, le=101)]
+    hide: Annotated[int, Meta(ge=0, le=101)]
+
+
+class SetModeration(Operation, frozen=True, tag=78):
+    """Sets how a community is moderated: whether what is said is judged before anybody reads it (`check_first`), from which levels on it is
+    held or hidden, within the bounds of docs/moderation.md (kinds that are not named: as usual), and whether personal data is masked or
+    held.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_SPACE)
+    space: SpaceId
+    check_first: bool = False
+    levels: Annotated[tuple[Level, ...], Meta(max_length=LEVELS_MAX)] = ()
+    mask: bool = True
+
+
+class ProposeMentorship(Operation, frozen=True, tag=65):
+    """Asks somebody to be one's mentor. The value is the mentorship.
+
+    `space`: the community in which both are and they mentor; 0: none, then they mentor for anybody. Refused with `TRUST` where they may
+    not mentor yet, `BLOCKED`, `LIMIT` (they are full, or are asked by as many as may wait) or `CONFLICT` (it is asked already).
+    """
+
+    needs: ClassVar[Needs] = OWN
+    user: UserId
+    space: MaybeSpaceId
+    subject: MentorshipSubject
+    words: MentorshipWords = ""
+
+
+class AnswerMentorship(Operation, frozen=True, tag=66):
+    """The mentor's answer to a proposal. Accepted, it begins: the value is its space, which both enter; else 0."""
+
+    needs: ClassVar[Needs] = OWN
+    mentorship: MentorshipId
+    accept: bool
+    words: MentorshipWords = ""
+
+
+class EndMentorship(Operation, frozen=True, tag=67):
+    """Says that it is over for oneself, whether its goal was `reached`, and how it was (1 to 5). Said once by each of the two.
+
+    It closes when both have said so, or two weeks after the first. The other reads `words` and never the rating.
+    """
+
+    needs: ClassVar[Needs] = OWN
+    mentorship: MentorshipId
+    reached: bool
+    rating: Annotated[int, Meta(ge=1, le=5)]
+    words: MentorshipWords = ""
+
+
+class WithdrawProposal(Operation, frozen=True, tag=68):
+    """Takes one's own proposal back while it is unanswered."""
+
+    needs: ClassVar[Needs] = OWN
+    mentorship: MentorshipId
+
+
 AnyOperation = (
     Say
     | Post
@@ -455,4 +554,12 @@ AnyOperation = (
     | SetSlowMode
     | Endorse
     | WithdrawEndorsement
+    | ProposeMentorship
+    | AnswerMentorship
+    | EndMentorship
+    | WithdrawProposal
+    | DecideHeld
+    | Appeal
+    | DecideAppeal
+    | SetModeration
 )

@@ -22,12 +22,15 @@ from protocol.frames import (
     Chunk,
     Command,
     Conflicts,
+    FindMentors,
     Follow,
+    HeldItems,
     Hello,
     History,
     Holding,
     Inherit,
     Members,
+    Mentorships,
     Mutate,
     Overview,
     Ping,
@@ -94,6 +97,9 @@ WORK: tuple[type[Command], ...] = (
     Holding,
     TakeTicket,
     Reports,
+    HeldItems,
+    Mentorships,
+    FindMentors,
 )
 """The commands of a session that is open."""
 

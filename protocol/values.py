@@ -33,10 +33,14 @@ RecordVersion = Annotated[int, Meta(ge=0, le=ID_MAX, description="counts a recor
 ConflictId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a conflict")]
 ReportId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a report")]
 UnappliedId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a change that was kept without being applied")]
+HeldId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies something that moderation holds")]
+MentorshipId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a mentorship, from its proposal on")]
 RoleId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a custom role")]
 Text = Annotated[str, Meta(min_length=1, max_length=4000, description="what a person wrote")]
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="a short name that people read")]
 ReportWords = Annotated[str, Meta(max_length=500, description="what somebody adds to a report; only those who decide it read it")]
+MentorshipSubject = Annotated[str, Meta(min_length=1, max_length=60, description="what somebody wants to learn, in a few words")]
+MentorshipWords = Annotated[str, Meta(max_length=500, description="what somebody says to the other when they propose, answer or end")]
 Emoji = Annotated[str, Meta(min_length=1, max_length=16, description="one emoji or short code")]
 Detail = Annotated[str, Meta(max_length=400, description="plain words for the developer or the person")]
 Token = Annotated[str, Meta(min_length=1, max_length=2048, description="an access token")]
@@ -71,6 +75,8 @@ class SpaceKind(IntEnum):
     PERSONAL = 3
     ENROLMENT = 4
     """What one member has of their own in a community: progress and answers. Entered and left together with it."""
+    MENTORSHIP = 5
+    """A mentor and a learner: their conversation, their goals and meetings."""
 
     @classmethod
     def _missing_(cls, value: object) -> SpaceKind | None:
@@ -98,6 +104,10 @@ class StreamKind(IntEnum):
     """Of a community: its actions."""
     LIBRARY = 12
     """Of a community: its content."""
+    STUDIO = 13
+    """Of a community: what learners must not see, drafts and answer keys."""
+    MENTORSHIP = 14
+    """Of a mentorship: its goals and meetings."""
 
     @classmethod
     def _missing_(cls, value: object) -> StreamKind | None:
@@ -218,6 +228,92 @@ class ReportState(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> ReportState | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class Harm(IntEnum):
+    """A way in which a text may do harm. A reader takes one that it does not know as `OTHER`."""
+
+    OTHER = 0
+    """None of the others; or nobody could look at it yet."""
+    TOXIC = 1
+    """Hateful or offensive at all: what the learned model says."""
+    HATE = 2
+    """Against people for what they are."""
+    INSULT = 3
+    THREAT = 4
+    SEXUAL = 5
+    SELF_HARM = 6
+    """Somebody may be in need: staff hear of it, and nothing is held against who wrote it."""
+    SPAM = 7
+    """Advertising, or the same again and again."""
+    PERSONAL = 8
+    """Personal data, above all of minors: numbers, addresses, accounts."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Harm | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class HeldState(IntEnum):
+    """Where something that moderation holds stands."""
+
+    OTHER = 0
+    CHECKING = 1
+    """Not delivered yet, for it was not looked at: its community checks first."""
+    WAITING = 2
+    """Nobody sees it until a person has decided."""
+    HIDDEN = 3
+    """Taken back at once; its author may appeal."""
+    RELEASED = 4
+    """Let through, by a model or a person."""
+    UPHELD = 5
+    """A person decided that it stays away."""
+    LAPSED = 6
+    """There is nothing left to be decided: its author took it back, or may not write there any more."""
+    NOTED = 7
+    """It stands where it was written, and staff were told of it: somebody may be in need."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> HeldState | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class HeldForm(IntEnum):
+    """What it is that moderation holds."""
+
+    OTHER = 0
+    MESSAGE = 1
+    EDIT = 2
+    RECORD = 3
+    """A profile, an action, content."""
+    NAME = 4
+    """Of a person, a community or a channel."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> HeldForm | None:
+        return cls.OTHER if isinstance(value, int) else None
+
+
+class MentorshipState(IntEnum):
+    """Where a mentorship stands. What leads where stands in docs/mentoring.md."""
+
+    OTHER = 0
+    PROPOSED = 1
+    """A learner has asked, and the mentor has not answered."""
+    ACTIVE = 2
+    DECLINED = 3
+    WITHDRAWN = 4
+    """The learner took it back, or nothing passes between the two any more."""
+    LAPSED = 5
+    """Nobody answered in time."""
+    ENDED = 6
+    """Both said how it was, or one did and the other had their time."""
+    BROKEN_OFF = 7
+    """One of the two left, was removed, blocked the other, or is no more."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> MentorshipState | None:
         return cls.OTHER if isinstance(value, int) else None
 
 

@@ -442,6 +442,8 @@ def account_quotas(settings: Settings) -> Quotas:
         communities=Rate(quotas.communities_per_minute / 60, quotas.communities_burst),
         reactions=Rate(quotas.reactions_per_minute / 60, quotas.reactions_burst),
         renames=Rate(quotas.renames_per_minute / 60, quotas.renames_burst),
+        matches=Rate(quotas.matches_per_minute / 60, quotas.matches_burst),
+        proposals=Rate(quotas.proposals_per_minute / 60, quotas.proposals_burst),
     )
 
 

@@ -524,6 +524,14 @@ class Quotas(Section, frozen=True):
     renames_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
         60 * _QUOTAS.renames.per_s
     )
+    matches_burst: Annotated[int, Meta(ge=1, le=100_000, description="searches for a mentor, at once")] = int(_QUOTAS.matches.burst)
+    matches_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.matches.per_s
+    )
+    proposals_burst: Annotated[int, Meta(ge=1, le=100_000, description="mentors asked, at once")] = int(_QUOTAS.proposals.burst)
+    proposals_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.proposals.per_s
+    )
 
 
 class Log(Section, frozen=True):
