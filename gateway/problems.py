@@ -4,7 +4,8 @@
 
 The codes are those of the socket, so a client has one table for both. `detail` says what was wrong and what is allowed.
 
-Invariant: a problem never repeats a secret: details are written here or by validators that name fields, not values.
+Invariants: a problem never repeats a secret: details are written here or by validators that name fields, not values. What is worth asking
+again later (429, 503) says when, whoever raised it: a client without a time to wait would come back at once, or never.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from protocol.codes import TABLE, Code
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_S: Final = 2.0
 """How long to wait for a database that restarts: 0.1 s here, some seconds for a failover; clients add their own jitter."""
+
+COME_BACK: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""What says when to come back: `RETRY_S` where whoever raised it knows nothing better."""
 
 STATUS: Final[Mapping[Code, HTTPStatus]] = {
     Code.INVALID: HTTPStatus.BAD_REQUEST,
@@ -66,8 +70,8 @@ class Problem(Exception):
         super().__init__(detail)
         self.code = code
         self.detail = detail
-        self.retry_after_s = retry_after_s
         self.status = int(STATUS[code]) if status is None else status
+        self.retry_after_s = RETRY_S if retry_after_s is None and self.status in COME_BACK else retry_after_s
         self.headers = dict(headers or {})
 
 
