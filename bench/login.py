@@ -112,7 +112,8 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
                     f"login: {costs_ms[-1]:.1f} ms CPU each; {storm.people} at once: {storm.refused} times told to wait "
                     f"{min(storm.waits_s, default=0)} to {max(storm.waits_s, default=0)} s, the first ones in after at most "
                     f"{storm.first_s:.1f} s, {storm.limited} refused by limits, all after {storm.whole_s:.1f} s; "
-                    f"chat p99 {report.p99_ms:.1f} ms meanwhile (p50 {report.p50_ms:.1f}, most {report.max_ms:.0f}), {calm[-1].p99_ms:.1f} ms before"
+                    f"chat p99 {report.p99_ms:.1f} ms meanwhile (p50 {report.p50_ms:.1f}, most {report.max_ms:.0f}), "
+                    f"{calm[-1].p99_ms:.1f} ms before"
                 )
     goals = {} if options.quick else GOALS
     at = f"{size.at_once} log-ins at once at {GATEWAYS} gateways"
