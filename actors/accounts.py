@@ -99,6 +99,8 @@ class Credentials(Struct, frozen=True):
 
     user: int
     password_hash: str
+    changed_at_us: int = 0
+    """When this password was set, Unix microseconds; 0: with the account. The same password hashed again does not change it."""
 
     def __repr__(self) -> str:
         return f"Credentials(user={self.user})"
@@ -190,10 +192,11 @@ class Accounts(Protocol):
         ...
 
     async def begin_log_in(
-        self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller
+        self, found: Credentials, device: int, device_name: str, new_hash: str | None, caller: Caller
     ) -> Opened | Challenge | Declined:
         """For somebody whose password was right: the session as `log_in` opens it, or, where the account has a second factor, the challenge
-        that is answered first. `new_hash` replaces the stored one. Declined: `FORBIDDEN`, the account is disabled."""
+        that is answered first. `found`: what the password was compared with; `new_hash` replaces it. Declined: `FORBIDDEN`, the account is
+        disabled; `UNAUTHENTICATED`, it has another password by now."""
         ...
 
     async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:

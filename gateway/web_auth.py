@@ -208,7 +208,7 @@ class Identity:
             await self._accounts.note_failed_login(found.user if found else 0, caller())
             raise Problem(Code.UNAUTHENTICATED, "the name or the password is wrong")
         new_hash = await self._hash_again(wanted.password) if verdict is Verdict.RIGHT_BUT_OLD else None
-        answer = await self._accounts.begin_log_in(found.user, wanted.device, device_name, new_hash, caller())
+        answer = await self._accounts.begin_log_in(found, wanted.device, device_name, new_hash, caller())
         return tell_challenge(answer, self._passkeys) if isinstance(answer, Challenge) else self._session(answer)
 
     @needs(ANYONE)

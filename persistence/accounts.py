@@ -57,6 +57,8 @@ from persistence.sessions import (
 )
 from protocol.codes import Code
 
+WRONG: Final = Declined(Code.UNAUTHENTICATED, "the name or the password is wrong")
+_CHANGED_AT: Final = "coalesce(extract(epoch FROM password_changed_at) * 1000000, 0)::bigint"
 # An ended session never lives again, so what is read here stays true once it says so.
 _STATE: Final = """
 SELECT s.id, s.user_id, s.device_id, extract(epoch FROM s.expires_at)::bigint,
@@ -107,8 +109,8 @@ class PostgresAccounts:
 
     async def find_credentials(self, name: str) -> Credentials | None:
         async def work(tx: asyncpg.Connection) -> Credentials | None:
-            row = await tx.fetchrow("SELECT id, password_hash FROM accounts WHERE name = $1", name)
-            return None if row is None else Credentials(row["id"], row["password_hash"])
+            row = await tx.fetchrow(f"SELECT id, password_hash, {_CHANGED_AT} FROM accounts WHERE name = $1", name)
+            return None if row is None else Credentials(*row)
 
         return await retries.run(self._bridge, work, readonly=True, isolation="none")
 
@@ -139,11 +141,17 @@ class PostgresAccounts:
         await retries.run(self._bridge, work)
 
     async def begin_log_in(
-        self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller
+        self, found: Credentials, device: int, device_name: str, new_hash: str | None, caller: Caller
     ) -> Opened | Challenge | Declined:
+        user = found.user
+
         async def work(tx: asyncpg.Connection) -> tuple[Opened | Challenge | Declined, Sequence[Fact]]:
             if (declined := await _lock_enabled(tx, user, caller)) is not None:
                 return declined, ()
+            # Comparing takes seconds when many log in: whoever knew the password until just now knows it no more.
+            if await tx.fetchval(f"SELECT {_CHANGED_AT} FROM accounts WHERE id = $1", user) != found.changed_at_us:
+                await audit(tx, 0, "login.failed", caller, subject=user)
+                return WRONG, ()
             if new_hash is not None:
                 await tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", user, new_hash)
             challenge = await second_step(tx, user, device, device_name, caller)

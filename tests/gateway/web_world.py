@@ -117,8 +117,9 @@ class InMemoryAccounts:
         self.failed_logins.append(user)
 
     async def begin_log_in(
-        self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller
+        self, found: Credentials, device: int, device_name: str, new_hash: str | None, caller: Caller
     ) -> Opened | Challenge | Declined:
+        user = found.user
         if user in self.challenges and not self.people[user].disabled:
             return self.challenges[user]
         return await self.log_in(user, device, device_name, new_hash, caller)

@@ -17,7 +17,7 @@ from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from persistence.multi_factor import PostgresMultiFactor
 from tests.gateway.authenticator import Passkey
-from tests.persistence.identity import CALLER, Listening, claims, query, register
+from tests.persistence.identity import CALLER, Listening, claims, credentials, query, register
 
 RP, ORIGIN = "learn.example", "https://learn.example"
 READER = PasskeyReader(RelyingParty(RP, "Learn", (ORIGIN,)))
@@ -94,7 +94,7 @@ def multi_factor(bridge: Bridge, **options: Any) -> PostgresMultiFactor:
 async def begin(person: Person, caller: Caller = CALLER) -> Challenge:
     """The challenge of a log-in whose password was right."""
     accounts = PostgresAccounts(person.bridge, Listening())
-    answer = await accounts.begin_log_in(person.user, 0, "laptop", None, caller)
+    answer = await accounts.begin_log_in(await credentials(accounts, person.user), 0, "laptop", None, caller)
     assert isinstance(answer, Challenge), answer
     return answer
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import asyncpg
 import msgspec
 
-from actors.accounts import Caller, Claims, Declined, Opened, Registration
+from actors.accounts import Caller, Claims, Credentials, Declined, Opened, Registration
 from actors.storage import CONTROL_STREAM, Fact
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
@@ -53,6 +53,14 @@ async def log_in(accounts: PostgresAccounts, user: int, device: int = 0) -> Open
     opened = await accounts.log_in(user, device, "", None, CALLER)
     assert isinstance(opened, Opened), opened
     return opened
+
+
+async def credentials(accounts: PostgresAccounts, user: int) -> Credentials:
+    """What a password is compared with now."""
+    names = await accounts.find_names(user)
+    found = None if names is None else await accounts.find_credentials(names.name)
+    assert found is not None
+    return found
 
 
 async def refresh(accounts: PostgresAccounts, token: str) -> Opened:

@@ -30,6 +30,7 @@ from tests.persistence.identity import (
     Listening,
     claims,
     code,
+    credentials,
     generation,
     let_pass,
     log_in,
@@ -117,6 +118,25 @@ async def test_another_password_ends_every_session_but_the_one_that_knew_the_old
     assert found is not None and found.password_hash == "new"
     await refresh(accounts, mine.refresh_token)
     assert code(await accounts.refresh(other.refresh_token, CALLER)) == Code.REVOKED
+
+
+async def test_a_password_that_was_changed_while_the_old_one_was_compared_opens_nothing_and_stays(
+    accounts: PostgresAccounts, identity: PostgresIdentity
+) -> None:
+    mine = await register(accounts)
+    compared = await credentials(accounts, mine.user)
+    assert await identity.change_password(claims(mine), "$argon2id$of ada", "new", CALLER) is None
+    answer = await accounts.begin_log_in(compared, 0, "", "the old one, hashed again", CALLER)
+    assert code(answer) == Code.UNAUTHENTICATED
+    assert (await credentials(accounts, mine.user)).password_hash == "new"
+    assert isinstance(await accounts.begin_log_in(await credentials(accounts, mine.user), 0, "", None, CALLER), Opened)
+
+
+async def test_of_two_log_ins_that_hash_a_password_again_at_once_both_succeed(accounts: PostgresAccounts) -> None:
+    mine = await register(accounts)
+    compared = await credentials(accounts, mine.user)
+    for again in ("hashed again", "and again"):
+        assert isinstance(await accounts.begin_log_in(compared, 0, "", again, CALLER), Opened)
 
 
 async def test_knowing_the_password_neither_replaces_nor_renews_the_proof_by_a_second_factor(
@@ -425,7 +445,7 @@ async def test_a_log_in_on_a_new_device_is_told_and_one_on_a_known_device_is_not
     await accounts.log_in(mine.user, mine.device, "", None, CALLER)
     assert await told(bridge, herald, mine.inbox) == []
     await accounts.log_in(mine.user, 0, "laptop", None, CALLER)
-    opened = await accounts.begin_log_in(mine.user, 0, "", None, CALLER)
+    opened = await accounts.begin_log_in(await credentials(accounts, mine.user), 0, "", None, CALLER)
     assert isinstance(opened, Opened)
     await accounts.add_device(claims(opened), "copy", CALLER)
     words = await told(bridge, herald, mine.inbox)

@@ -35,7 +35,7 @@ from persistence.multi_factor import PostgresMultiFactor
 from protocol.codes import Code
 from tests.gateway.authenticator import Passkey
 from tests.persistence.factors import ELSEWHERE, ORIGIN, READER, RP, Person, begin, let_wait, multi_factor, refusal, somebody
-from tests.persistence.identity import CALLER, Listening, claims, code, overlap, query
+from tests.persistence.identity import CALLER, Listening, claims, code, credentials, overlap, query
 
 RULES = MfaRules()
 
@@ -71,7 +71,7 @@ async def test_without_a_second_factor_the_password_opens_a_session_and_with_one
 ) -> None:
     ada = await somebody(bridge, factors)
     accounts = PostgresAccounts(bridge, Listening())
-    assert isinstance(await accounts.begin_log_in(ada.user, 0, "", None, CALLER), Opened)
+    assert isinstance(await accounts.begin_log_in(await credentials(accounts, ada.user), 0, "", None, CALLER), Opened)
     await ada.add_totp()
     challenge = await begin(ada)
     assert challenge.methods == (Method.TOTP, Method.RECOVERY) and challenge.passkeys == ()
