@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from protocol.entities import TABLE
+from protocol.entities import SHARED_KINDS, TABLE
 from protocol.operations import (
     AnyOperation,
     Change,
@@ -32,7 +32,6 @@ from protocol.operations import (
     Resolve,
     Say,
 )
-from protocol.values import StreamKind
 
 
 class Gate(Enum):
@@ -82,7 +81,7 @@ OPEN: Final = Thresholds(0.0, 0.0, 1, 0.0, 0.0)
 _LINK: Final = re.compile(r"[a-z][a-z0-9+.\-]{1,15}://\S|\bwww\.\S|[^\s/]\.[a-z]{2,24}/\S", re.IGNORECASE)
 """A scheme, `www.`, or a name with a path. Nothing in it repeats without a bound, so it is linear in the text."""
 _UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
-_SHARED: Final = frozenset(number for number, declaration in TABLE.items() if declaration.stream in (StreamKind.BOARD, StreamKind.LIBRARY))
+_SHARED: Final = frozenset(number for number, declaration in TABLE.items() if declaration.stream in SHARED_KINDS)
 """Entities that others read."""
 
 

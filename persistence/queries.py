@@ -98,7 +98,7 @@ left join lateral (
     join spaces t on t.id = n.space_id
     left join accounts b on b.id = n.invited_by
 ) v on true
-left join (members m join spaces p on p.id = m.space_id and p.kind in (1, 2, 3, 4)
+left join (members m join spaces p on p.id = m.space_id and p.kind in (1, 2, 3, 4, 5)
            join streams s on s.space_id = p.id and s.kind <> 1) on
     m.user_id = q.user_id and m.role & s.read_roles <> 0
 left join read_markers r on r.user_id = q.user_id and r.stream_id = s.id

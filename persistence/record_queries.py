@@ -33,13 +33,13 @@ from actors.storage import (
     VersionList,
 )
 from protocol.codes import Code
-from protocol.entities import NO_FIELDS, RECORD_KINDS, TABLE, Fields, read_fields, upcast, write_fields
+from protocol.entities import NO_FIELDS, RECORD_KINDS, SHARED_KINDS, TABLE, Fields, read_fields, upcast, write_fields
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, UnappliedItem
 from protocol.merge import unpack_record
 from protocol.operations import Held
 from protocol.permissions import Permission, base_roles, mask
-from protocol.values import ConflictState, KeptAs, SpaceKind, StreamKind
+from protocol.values import ConflictState, KeptAs, SpaceKind
 
 PAGE_BYTES_MAX: Final = 48 * 1024
 """Of conflicts, of what was not applied, or of kept values: so many stored bytes, or one that is longer. Twenty conflicts can be over a
@@ -92,7 +92,8 @@ cross join lateral (
          where q.conflict = 0 and o.user_id = q.user_id and o.id > q.after and (o.state in (1, 2) or not q.open_only)
          order by o.id limit q.page + 1)
         union all
-        (select o.* from members m join streams s on s.space_id = m.space_id and s.kind in (11, 12) and m.role & s.read_roles <> 0
+        (select o.* from members m
+            join streams s on s.space_id = m.space_id and s.kind = any ($10::smallint[]) and m.role & s.read_roles <> 0
             cross join lateral (
                 select exists (select from user_roles u join roles r on r.id = u.role_id
                                where u.user_id = q.user_id and u.space_id = m.space_id and r.permissions & $9 <> 0) as decides
@@ -111,7 +112,7 @@ cross join lateral (
          where o.id = q.conflict and (o.user_id = q.user_id or exists (
              select from unnest($6::smallint[], $7::smallint[]) as e (entity, writers)
              where e.entity = o.entity and e.writers & m.role <> 0)
-             or (s.kind in (11, 12) and custom_permissions(q.user_id, s.space_id) & $9 <> 0)))
+             or (s.kind = any ($10::smallint[]) and custom_permissions(q.user_id, s.space_id) & $9 <> 0)))
     ) c order by c.id limit q.page + 1
 ) f
 left join records r on r.stream_id = f.stream_id and r.entity = f.entity and r.key = f.key
@@ -174,7 +175,7 @@ left join lateral (
 order by q.pos"""
 
 _KINDS: Final = sorted(RECORD_KINDS)
-_SHARED: Final = [one for one in TABLE.values() if one.stream in (StreamKind.BOARD, StreamKind.LIBRARY)]
+_SHARED: Final = [one for one in TABLE.values() if one.stream in SHARED_KINDS]
 """The entities that others than their writer decide about."""
 _NO_RECORDS: Final = "this stream holds no records"
 
@@ -227,6 +228,7 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
         [int(one.writers) for one in _SHARED],
         PAGE_BYTES_MAX,
         mask((Permission.RESOLVE_CONFLICTS,)),
+        sorted(SHARED_KINDS),
     )
     found: dict[int, list[Conflict]] = {}
     seen: dict[int, int] = {}

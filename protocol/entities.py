@@ -13,54 +13,38 @@ Invariant: `upcast` of what any schema wrote gives fields of the present one, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from protocol.declaring import Declaration as Declaration
+from protocol.declaring import Entity as Entity
+from protocol.declaring import Field as Field
+from protocol.declaring import FieldKind as FieldKind
+from protocol.declaring import Fields as Fields
+from protocol.declaring import Refers as Refers
+from protocol.declaring import Rule as Rule
+from protocol.declaring import Several as Several
+from protocol.declaring import Value as Value
+from protocol.declaring import Whole as Whole
+from protocol.declaring import Words as Words
+from protocol.declaring import YesNo as YesNo
+from protocol.learning import LEARNING
+from protocol.learning import STYLES as STYLES
 from protocol.permissions import Permission
 from protocol.values import ID_MAX, Roles, StreamKind
 
-SCHEMA: Final = 4
-"""The present schema. A client says in `Hello` which one it was built for; one that does not say so is of the first."""
-SCHEMA_MIN: Final = 1
+SCHEMA: Final = 5
+"""The present schema. A client says in `Hello` which one it was built for; one that does not say so counts as of the oldest that is
+understood."""
+SCHEMA_MIN: Final = 2
 """The oldest that is still understood: three before the present one."""
 NO_FIELDS: Final = Raw(b"\x80")
 FIELDS_MAX: Final = 32
 LIST_MAX: Final = 32
 """What a map of fields and a list in it may hold before anybody looks at what it says: it bounds what reading them costs."""
-
-Value = int | str | bool | tuple[int | str, ...]
-Fields = dict[int, Value]
-
-
-class Entity(IntEnum):
-    """What a record is. A reader passes over an entity that it does not know."""
-
-    PROGRESS = 1
-    ANSWER = 2
-    PROFILE = 3
-    PREFERENCES = 4
-    BOOKMARK = 5
-    DRAFT = 6
-    ACTION = 7
-    CONTENT = 8
-
-
-class Rule(Enum):
-    """What becomes of two changes that did not know of each other. The reasons stand in docs/sync.md."""
-
-    ADVANCE = "advance"
-    """The higher value stays, within a generation; staff may begin a new generation lower."""
-    LATEST = "latest"
-    """The later one wins, field by field, by bounded time."""
-    ATTEMPTS = "attempts"
-    """Every change is kept as an attempt; the later one is the current one, by bounded time."""
-    SERVER = "server"
-    """What was there first stays; who lost is told why."""
-    MANUAL = "manual"
-    """A person decides; until then the server's value stays, and the other waits beside it."""
 
 
 class Priority(IntEnum):
@@ -84,82 +68,14 @@ PRIORITIES: Final[Mapping[StreamKind, Priority]] = {
     StreamKind.CHANNEL: Priority.COMMUNITY,
     StreamKind.CONVERSATION: Priority.COMMUNITY,
     StreamKind.BOARD: Priority.COMMUNITY,
+    StreamKind.MENTORSHIP: Priority.COMMUNITY,
     StreamKind.LIBRARY: Priority.CONTENT,
+    StreamKind.STUDIO: Priority.CONTENT,
 }
-RECORD_KINDS: Final = frozenset({StreamKind.PROGRESS, StreamKind.ANSWERS, StreamKind.OWN, StreamKind.BOARD, StreamKind.LIBRARY})
+SHARED_KINDS: Final = frozenset({StreamKind.BOARD, StreamKind.LIBRARY, StreamKind.STUDIO, StreamKind.MENTORSHIP})
+"""The kinds of streams whose records several people write, and decide about."""
+RECORD_KINDS: Final = SHARED_KINDS | {StreamKind.PROGRESS, StreamKind.ANSWERS, StreamKind.OWN}
 """The kinds of streams that hold records, and nothing else."""
-
-
-class Whole(Struct, frozen=True, tag="whole"):
-    """A whole number in a range."""
-
-    minimum: int
-    maximum: int
-
-
-class Words(Struct, frozen=True, tag="words"):
-    """Text; lengths count code points."""
-
-    max_length: int
-
-
-class YesNo(Struct, frozen=True, tag="yes-no"):
-    """True or false."""
-
-
-class Several(Struct, frozen=True, tag="several"):
-    """A list."""
-
-    of: Whole | Words
-    max_length: int
-
-
-FieldKind = Whole | Words | YesNo | Several
-
-
-class Refers(Enum):
-    """What a whole number names that is not the record's own: it is another one in another installation."""
-
-    NOTHING = "nothing"
-    USER = "user"
-    STREAM = "stream"
-
-
-class Field(Struct, frozen=True):
-    """One field. `since` and `until` are the first and last schema that use it (0: the present one).
-
-    `housekeeping`: silently the latest, never a conflict, never kept when it loses. `refers`: what its value names.
-    """
-
-    number: int
-    name: str
-    kind: FieldKind
-    about: str
-    housekeeping: bool = False
-    since: int = 1
-    until: int = 0
-    refers: Refers = Refers.NOTHING
-
-
-class Declaration(Struct, frozen=True):
-    """One entity. `writers`: the roles, in the space of its stream, that may change it. `key`: what its keys are."""
-
-    entity: Entity
-    about: str
-    stream: StreamKind
-    rule: Rule
-    key: str
-    fields: tuple[Field, ...]
-    writers: Roles = Roles.OWNER
-    deletable: bool = False
-    single: bool = False
-    """There is one a stream, with key 1."""
-    since: int = 1
-    permission: Permission | None = None
-    """Which lets somebody write it whose base role does not, if a custom role gives it to them."""
-
-    def field(self, number: int) -> Field | None:
-        return next((field for field in self.fields if field.number == number), None)
 
 
 _ID = Whole(0, ID_MAX)
@@ -286,6 +202,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
             deletable=True,
             permission=Permission.WRITE_CONTENT,
         ),
+        *LEARNING,
     )
 }
 

@@ -175,7 +175,7 @@ def _kind(kind: FieldKind) -> str:
 
 
 def _power(figure: int) -> str:
-    for bits in (31, 53):
+    for bits in (24, 31, 53):
         if figure == 2**bits - 1:
             return f"(2^{bits} - 1)"
     return str(figure) if figure < 2**20 else f"2^{figure.bit_length() - 1}"
@@ -226,6 +226,8 @@ def _about(kind: type, member: str) -> str:
 
 
 def _writers(declaration: Declaration) -> str:
+    if not declaration.writers:
+        return "the server alone"
     if declaration.writers == Roles.ALL:
         return "every member"
     if declaration.writers == Roles.OWNER:
@@ -235,11 +237,11 @@ def _writers(declaration: Declaration) -> str:
 
 
 def _name(declaration: Declaration) -> str:
-    return declaration.entity.name.capitalize()
+    return declaration.entity.name.replace("_", " ").capitalize()
 
 
 def _anchor(declaration: Declaration) -> str:
-    return f"{_name(declaration).lower()}--{int(declaration.entity)}"
+    return f"{_name(declaration).lower().replace(' ', '-')}--{int(declaration.entity)}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -67,7 +67,11 @@ _BY_DESCRIPTION: Final[Mapping[str, Identifies]] = {
     _said_of(MaybeStreamId): Identifies.STREAM,
     _said_of(MaybeSpaceId): Identifies.SPACE,
 }
-_REFERS: Final[Mapping[Refers, Identifies]] = {Refers.USER: Identifies.USER, Refers.STREAM: Identifies.STREAM}
+_REFERS: Final[Mapping[Refers, Identifies]] = {
+    Refers.USER: Identifies.USER,
+    Refers.STREAM: Identifies.STREAM,
+    Refers.SPACE: Identifies.SPACE,
+}
 
 _Way = Callable[[Any, Names], Any]
 
@@ -89,9 +93,13 @@ def rename_fields(entity: int, raw: bytes | Raw, names: Names) -> Raw:
 
 
 def rename_value(entity: int, number: int, value: Value, names: Names) -> Value:
-    """One field's value."""
+    """One field's value; of a list, each that it names."""
     what = _fields_that_refer(entity).get(number)
-    return value if what is None or isinstance(value, bool) or not isinstance(value, int) else names.of(what, value)
+    if what is None or isinstance(value, bool):
+        return value
+    if isinstance(value, tuple):
+        return tuple(names.of(what, one) if isinstance(one, int) else one for one in value)
+    return names.of(what, value) if isinstance(value, int) else value
 
 
 def _fields_that_refer(entity: int) -> Mapping[int, Identifies]:

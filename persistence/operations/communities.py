@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -19,6 +20,12 @@ from protocol.operations import ChangeChannel, ChangeSettings, CreateChannel, Cr
 from protocol.values import Role, Roles, StreamKind
 
 FIRST_CHANNEL = "general"
+RECORD_STREAMS: Final[Mapping[StreamKind, Roles]] = {
+    StreamKind.BOARD: Roles.ALL,
+    StreamKind.LIBRARY: Roles.ALL,
+    StreamKind.STUDIO: Roles.STAFF | Roles.MENTOR,
+}
+"""A community's streams of records, with those who read them; `complete_spaces` of the database knows the same."""
 
 
 def is_json_object(text: str) -> bool:
@@ -57,8 +64,8 @@ async def create_community(tx: asyncpg.Connection, entry: Entry, operation: Crea
     await tx.execute("insert into members (space_id, user_id, role) values ($1, $2, $3)", space, entry.user, Role.OWNER)
     own = await _open_stream(tx, space, StreamKind.COMMUNITY, operation.name, Roles.ALL, 0)
     channel = await _open_stream(tx, space, StreamKind.CHANNEL, FIRST_CHANNEL, Roles.ALL, Roles.ALL)
-    for kind in (StreamKind.BOARD, StreamKind.LIBRARY):
-        await _open_stream(tx, space, kind, "", Roles.ALL, 0)
+    for kind, readers in RECORD_STREAMS.items():
+        await _open_stream(tx, space, kind, "", readers, 0)
     await enqueue(tx, SPACE_ENTERED, entry.user, space)
     events = (
         event(own, entry.user, CommunityFounded(operation.name)),

@@ -36,7 +36,15 @@ _ROLE: Final = "insert into roles (space_id, name, permissions, created_by) valu
 _HOLDERS: Final = "insert into user_roles (user_id, role_id, space_id, given_by) select h, $1, $2, $3 from unnest($4::bigint[]) h"
 _KINDS: Final = {
     SpaceKind.COMMUNITY: frozenset(
-        {StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.DOCUMENT, StreamKind.REVIEW, StreamKind.BOARD, StreamKind.LIBRARY}
+        {
+            StreamKind.COMMUNITY,
+            StreamKind.CHANNEL,
+            StreamKind.DOCUMENT,
+            StreamKind.REVIEW,
+            StreamKind.BOARD,
+            StreamKind.LIBRARY,
+            StreamKind.STUDIO,
+        }
     ),
     SpaceKind.ENROLMENT: frozenset({StreamKind.PROGRESS, StreamKind.ANSWERS}),
 }

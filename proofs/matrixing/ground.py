@@ -27,7 +27,7 @@ from protocol.entities import Entity, write_fields
 from protocol.events import Said
 from protocol.operations import Change
 from protocol.permissions import mask
-from protocol.values import Role
+from protocol.values import Role, SpaceKind, StreamKind
 
 DEADLINE_S: Final = 30.0
 SESSION_S: Final = 86_400
@@ -208,6 +208,10 @@ class Ground:
             "select t.id from accounts a join streams t on t.space_id = a.personal_space and t.kind = $2 where a.id = $1", user, kind
         )
 
+    async def mentorship(self, learner: int, mentor: int) -> int:
+        """The stream of goals and meetings of these two."""
+        return await self.value(_MENTORSHIP, learner, mentor, SpaceKind.MENTORSHIP, StreamKind.MENTORSHIP)
+
     # What administrative routes are about
 
     async def passkey(self, user: int) -> int:
@@ -277,6 +281,12 @@ values ($1, decode(repeat('00', 32), 'hex'), $2, $3, 'matrix', 1, 1, now() + int
 _WEBHOOK: Final = """
 insert into webhooks (space_id, name, url, kinds, role, secret, state, created_by)
 values ($1, 'matrix', 'https://hooks.example.org/matrix', '{11}', 8, '', 2, 1) returning id"""
+_MENTORSHIP: Final = """
+with place as (insert into spaces (kind, name, members, created_by) values ($3, '', 2, $2) returning id),
+people as (
+    insert into members (space_id, user_id, role) select p.id, u.who, u.role from place p, (values ($1, 8), ($2, 4)) as u (who, role)
+)
+insert into streams (space_id, kind, read_roles, write_roles, placement) select id, $4, 15, 0, id from place returning id"""
 _LOG_IN: Final = """
 with device as (insert into devices (user_id, name) values ($1, 'matrix') returning id)
 insert into sessions (user_id, device_id, expires_at, proven_at)

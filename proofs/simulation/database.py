@@ -129,12 +129,12 @@ class Database:
         name: str,
         owner: int,
         id: int = 0,
-        streams: tuple[int, int, int, int] = (0, 0, 0, 0),
+        streams: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0),
         *,
         open_to_all: bool = True,
         now: int = 0,
     ) -> Space:
-        """A community with its own stream, a first channel, a board and a library, which have these numbers (0: the next)."""
+        """A community with its own stream, a first channel, a board, a library and a studio, which have these numbers (0: the next)."""
         return spaces.create_community(self.tables, name, owner, id, streams, open_to_all, now)
 
     def create_stream(

@@ -48,7 +48,7 @@ from proofs.simulation.people import is_silent
 from proofs.simulation.rows import STAFF, ConflictRow, Refused, Space, Tables
 from protocol.codes import Code
 from protocol.conflicts import OPEN
-from protocol.entities import RECORD_KINDS, TABLE, write_fields
+from protocol.entities import RECORD_KINDS, SHARED_KINDS, TABLE, write_fields
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, Member, Slow, SpaceState, StreamState, UnappliedItem
 from protocol.merge import NOTHING
@@ -202,7 +202,7 @@ def _list_conflicts(tables: Tables, query: ListConflicts) -> Result:
     for _, row in sorted(tables.conflicts.items()):
         if not has_a_say(tables, row, query.user):
             continue
-        shared = tables.streams[row.place[0]].kind in (StreamKind.BOARD, StreamKind.LIBRARY)
+        shared = tables.streams[row.place[0]].kind in SHARED_KINDS
         if query.conflict:
             wanted = row.id == query.conflict
         else:

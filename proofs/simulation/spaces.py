@@ -31,15 +31,16 @@ def create_user(tables: Tables, name: str, id: int = 0, home: int = 0, inbox: in
 
 
 def create_community(
-    tables: Tables, name: str, owner: int, id: int, streams: tuple[int, int, int, int], open_to_all: bool, now: int
+    tables: Tables, name: str, owner: int, id: int, streams: tuple[int, int, int, int, int], open_to_all: bool, now: int
 ) -> Space:
-    """A community with its own stream, a first channel, a board and a library, which have these numbers (0: the next)."""
+    """A community with its own stream, a first channel, a board, a library and a studio, which have these numbers (0: the next)."""
     space = tables.create_space(SpaceKind.COMMUNITY, name, id)
     space.open_to_all = open_to_all
     own = tables.create_stream(space, StreamKind.COMMUNITY, name, Roles.ALL, 0, streams[0]).id
     general = tables.create_stream(space, StreamKind.CHANNEL, "general", id=streams[1]).id
     tables.create_stream(space, StreamKind.BOARD, "", Roles.ALL, 0, streams[2])
     tables.create_stream(space, StreamKind.LIBRARY, "", Roles.ALL, 0, streams[3])
+    tables.create_stream(space, StreamKind.STUDIO, "", Roles.STAFF | Roles.MENTOR, 0, streams[4])
     admit(tables, space, owner, Role.OWNER)
     tables.append(own, owner, now, CommunityFounded(name))
     tables.append(own, owner, now, Joined(owner, Role.OWNER, tables.names[owner]))

@@ -34,7 +34,7 @@ from protocol.operations import AnyOperation, CreateCommunity
 from protocol.values import Role, StreamKind
 from tests.persistence.world import Herald, Mailbox, digest_of, fetch
 
-COMMUNITY_STREAMS = (StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY)
+COMMUNITY_STREAMS = (StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY, StreamKind.STUDIO)
 _NAMES = {
     "conflict": "select id, stream_id, entity, key, user_id from sync_conflicts where id > $1 order by id",
     "version": "select place, stream_id, entity, key from entity_versions where place > $1 order by place",
@@ -61,13 +61,14 @@ class Person(Struct, frozen=True):
 
 
 class Community(Struct, frozen=True):
-    """A community with its own stream, its first channel, its board and its library."""
+    """A community with its own stream, its first channel, its board, its library and its studio."""
 
     space: int
     own: int
     general: int
     board: int
     library: int
+    studio: int
 
 
 class Enrolment(Struct, frozen=True):
@@ -314,8 +315,8 @@ class ModelPlace:
         return Enrolment(found.id, *found.streams)
 
     async def community(self, founder: Person, like: Community | None = None, *, open_to_all: bool = True) -> Community:
-        chosen = like or Community(0, 0, 0, 0, 0)
-        streams = (chosen.own, chosen.general, chosen.board, chosen.library)
+        chosen = like or Community(0, 0, 0, 0, 0, 0)
+        streams = (chosen.own, chosen.general, chosen.board, chosen.library, chosen.studio)
         space = self.database.create_community(f"{founder.name}'s", founder.user, chosen.space, streams, open_to_all=open_to_all)
         return Community(space.id, *space.streams)
 

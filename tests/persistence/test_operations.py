@@ -79,8 +79,9 @@ async def test_founding_a_community(bridge: Bridge) -> None:
         ann = await w.person("ann")
         space = await w.ok(ann, CreateCommunity("Physics", False, '{"colour": "blue"}'))
         rows = await w.rows("select id, kind from streams where space_id = $1 order by id", space)
-        assert [row["kind"] for row in rows] == [StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY]
-        own, channel, board, library = (row["id"] for row in rows)
+        kinds = [StreamKind.COMMUNITY, StreamKind.CHANNEL, StreamKind.BOARD, StreamKind.LIBRARY, StreamKind.STUDIO]
+        assert [row["kind"] for row in rows] == kinds
+        own, channel, board, library, studio = (row["id"] for row in rows)
         progress, answers = await w.column(
             "select t.id from streams t join spaces s on s.id = t.space_id where s.parent = $1 order by t.kind", space
         )
@@ -94,6 +95,7 @@ async def test_founding_a_community(bridge: Bridge) -> None:
             StreamInfo(channel, StreamKind.CHANNEL, "general"),
             StreamInfo(board, StreamKind.BOARD, ""),
             StreamInfo(library, StreamKind.LIBRARY, ""),
+            StreamInfo(studio, StreamKind.STUDIO, ""),
             StreamInfo(progress, StreamKind.PROGRESS, ""),
             StreamInfo(answers, StreamKind.ANSWERS, ""),
         )

@@ -91,5 +91,6 @@ def test_a_field_of_a_record_that_may_hold_an_identifier_says_whether_it_does() 
         for field in declaration.fields
         if isinstance(field.kind, Whole) and field.kind.maximum == 2**53 - 1 and field.refers is Refers.NOTHING
     ]
+    # A grade's attempt is a record's version.
     # A bookmark's place and a draft's message are numbers in the stream beside them; a section's lesson is a key in its own stream.
-    assert wide == [("BOOKMARK", "seq"), ("DRAFT", "reply_to"), ("CONTENT", "lesson")]
+    assert wide == [("BOOKMARK", "seq"), ("DRAFT", "reply_to"), ("CONTENT", "lesson"), ("GRADE", "attempt")]

@@ -372,8 +372,8 @@ def test_one_who_knew_of_the_deletion_writes_it_again_and_all_of_it_is_told() ->
 @pytest.mark.parametrize("declaration", [one for one in TABLE.values() if one.deletable], ids=lambda one: one.entity.name)
 def test_deleting_what_never_was_or_is_gone_changes_nothing(declaration: Declaration) -> None:
     assert merge(declaration, NOTHING, Written(3, {}, True), Stamp(1, 1, 1)) == Verdict(Outcome.DUPLICATE, NOTHING)
-    number = next(field.number for field in declaration.fields if field.name in ("text", "title", "note"))
-    record = merge(declaration, NOTHING, Written(0, {number: "x"}), Stamp(1, 1, 1)).record
+    field = next(field for field in present(declaration) if not field.housekeeping)
+    record = merge(declaration, NOTHING, Written(0, {field.number: legal(field.kind)[-1]}), Stamp(1, 1, 1)).record
     gone = merge(declaration, record, Written(1, {}, True), Stamp(2, 1, 2)).record
     assert merge(declaration, gone, Written(0, {}, True), Stamp(1, 2, 1)) == Verdict(Outcome.DUPLICATE, gone)
 

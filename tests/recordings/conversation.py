@@ -17,14 +17,14 @@ import msgpack
 
 from tests.recordings.house import START_WALL_S, House
 
-PRESENT = 4
+PRESENT = 5
 OLD, NEW = "old", "present"
 """The two clients. They are two devices of one person."""
 T = START_WALL_S
 HELLO, BYE, MUTATE, FOLLOW, OVERVIEW, HISTORY, CHUNK, SNAPSHOT, CONFLICTS, UNAPPLIED, VERSIONS = 1, 3, 6, 7, 9, 10, 15, 16, 17, 18, 19
 CHANGE, RESOLVE, REOPEN = 18, 20, 21
 MINE, MERGED = 1, 3
-ANSWER, PROFILE, PREFERENCES, ACTION, CONTENT = 2, 3, 4, 7, 8
+ANSWER, PROFILE, PREFERENCES, ACTION, CONTENT, SUBJECT = 2, 3, 4, 7, 8, 9
 
 
 class Step(NamedTuple):
@@ -47,9 +47,11 @@ def languages(schema: int, *tags: str) -> dict[int, Any]:
     return {2: ", ".join(tags)} if schema <= 2 else {3: list(tags)}
 
 
-def choice(schema: int, one: int) -> dict[int, Any]:
-    """In schema 1 there was one."""
-    return {1: one} if schema <= 1 else {2: [one]}
+def quiet_hours(schema: int, begin: int, end: int) -> dict[int, Any]:
+    """Up to schema 3 they were one text, empty for none."""
+    if schema <= 3:
+        return {3: "" if begin == end else f"{begin:02}-{end:02}"}
+    return {4: begin * 60, 5: end * 60}
 
 
 def script(house: House, schema: int) -> Iterator[Step]:
@@ -61,9 +63,7 @@ def script(house: House, schema: int) -> Iterator[Step]:
 
 
 def _arrive(house: House, schema: int) -> Iterator[Step]:
-    hello: list[Any] = [HELLO, 1, house.token(house.devices[0]), house.devices[0]]
-    if schema > 1:  # a client of the first schema did not know that there would be others
-        hello += [[], 0, 0, 0, 0, "old", schema]
+    hello: list[Any] = [HELLO, 1, house.token(house.devices[0]), house.devices[0], [], 0, 0, 0, 0, "old", schema]
     yield Step("an old client says hello", OLD, [hello, [OVERVIEW, 1]])
     present = [HELLO, 1, house.token(house.devices[1]), house.devices[1], [], 0, 0, 0, 0, "present", PRESENT]
     yield Step("a present one says hello", NEW, [present])
@@ -73,9 +73,9 @@ def _arrive(house: House, schema: int) -> Iterator[Step]:
 
 
 def _write(house: House, schema: int) -> Iterator[Step]:
-    answers = [house.answers, ANSWER, [[70, 0, {**choice(schema, 3), 3: "because"}]]]
+    answers = [house.answers, ANSWER, [[70, 0, {2: [3], 3: "because"}]]]
     profile = [house.own, PROFILE, [[1, 1, {1: "I teach", **languages(schema, "sw", "en")}]]]
-    quiet = [house.own, PREFERENCES, [[1, 1, {3: "22-07", 6: True}]]]
+    quiet = [house.own, PREFERENCES, [[1, 1, {**quiet_hours(schema, 22, 7), 6: True}]]]
     yield Step("the old one writes in its own fields", OLD, [[CHUNK, 1, T, [answers, profile, quiet]]])
     changes = [
         [house.answers, ANSWER, [[70, 10, {2: [5, 7]}, 1]]],
@@ -83,20 +83,20 @@ def _write(house: House, schema: int) -> Iterator[Step]:
         [house.own, PREFERENCES, [[1, 1, {4: 1350}, 1]]],
         [house.board, ACTION, [[900, 1, {1: "Plant trees", 4: False}]]],
         [house.library, CONTENT, [[901, 1, {1: "Water", 2: "first"}]]],
+        [house.library, SUBJECT, [[902, 1, {1: "Nature"}]]],
     ]
     yield Step("the present one writes in its own fields, and what the old one may not know", NEW, [[CHUNK, 1, T, changes]])
-    yield Step(
-        "the old one knows that, and has no quiet hours", OLD, [[MUTATE, 4, [CHANGE, house.own, PREFERENCES, 1, T + 20, {3: ""}, 2]]]
-    )
+    none = [CHANGE, house.own, PREFERENCES, 1, T + 20, quiet_hours(schema, 0, 0), 2]
+    yield Step("the old one knows that, and has no quiet hours", OLD, [[MUTATE, 4, none]])
 
 
 def _disagree(house: House, schema: int) -> Iterator[Step]:
     late = [CHANGE, house.own, PROFILE, 1, T + 30, languages(schema, "pt"), 1]
     early = [CHANGE, house.own, PROFILE, 1, T + 5, languages(schema, "ak"), 1]
     yield Step("the old one did not know the languages, and is later", OLD, [[MUTATE, 5, late]])
-    yield Step("the present one knew an older version, and is earlier", NEW, [[MUTATE, 6, [*early[:5], {3: ["ak"]}, 2]]])
+    yield Step("the present one knew an older version, and is earlier", NEW, [[MUTATE, 7, [*early[:5], {3: ["ak"]}, 2]]])
     yield Step("the old one did not know the text", OLD, [[MUTATE, 6, [CHANGE, house.library, CONTENT, 901, T + 40, {2: "second"}]]])
-    bad: list[Any] = [[1, 0, {3: "late"}]]
+    bad: list[Any] = [[1, 0, {3: "late"} if schema <= 3 else {4: 1440}]]
     yield Step(
         "what means nothing is refused, what follows is not",
         OLD,
@@ -104,7 +104,7 @@ def _disagree(house: House, schema: int) -> Iterator[Step]:
     )
     both = [RESOLVE, 1, MERGED, 3, T + 60, languages(schema, "pt", "fr")]
     yield Step("the old one makes one of both sides", OLD, [[MUTATE, 9, [REOPEN, 1]], [MUTATE, 10, both]])
-    yield Step("the present one decides for what was not written", NEW, [[MUTATE, 7, [RESOLVE, 3, MINE, 1, T + 70]]])
+    yield Step("the present one decides for what was not written", NEW, [[MUTATE, 8, [RESOLVE, 3, MINE, 1, T + 70]]])
 
 
 def _look(house: House, schema: int) -> Iterator[Step]:
@@ -121,9 +121,7 @@ def _look(house: House, schema: int) -> Iterator[Step]:
 
 def _return(house: House, schema: int) -> Iterator[Step]:
     cursors = [[house.own, 0], [house.answers, 0], [house.board, 0]]
-    hello: list[Any] = [HELLO, 1, house.token(house.devices[0]), house.devices[0], cursors]
-    if schema > 1:
-        hello += [0, 0, 0, 0, "old", schema]
+    hello: list[Any] = [HELLO, 1, house.token(house.devices[0]), house.devices[0], cursors, 0, 0, 0, 0, "old", schema]
     yield Step("it comes back with nothing", OLD, [hello])
-    again = [CHANGE, house.own, PREFERENCES, 1, T + 20, {3: ""}, 2]
+    again = [CHANGE, house.own, PREFERENCES, 1, T + 20, quiet_hours(schema, 0, 0), 2]
     yield Step("what it sends again has the outcome that it had", OLD, [[MUTATE, 4, again]])

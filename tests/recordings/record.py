@@ -17,7 +17,7 @@ from tests.recordings.conversation import NEW, OLD, script
 from tests.recordings.house import House, Socket
 
 FOLDER = Path(__file__).resolve().parent
-SCHEMAS = (1, 2, 3)
+SCHEMAS = (2, 3, 4)
 """The three before the present one."""
 STEP_S = 1.0
 """Time that passes after each message: so timers of a moment have rung."""

@@ -10,14 +10,14 @@ import msgpack
 import pytest
 
 from protocol.entities import SCHEMA, SCHEMA_MIN
-from tests.recordings.conversation import ACTION, ANSWER, CONTENT, NEW, OLD, PREFERENCES, PRESENT, PROFILE, T
+from tests.recordings.conversation import ACTION, ANSWER, CONTENT, NEW, OLD, PREFERENCES, PRESENT, PROFILE, SUBJECT, T
 from tests.recordings.record import SCHEMAS, Stage, path_of, record
 
 EVENT, CONFLICT_PAGE, CHANGED = 48, 59, 30
 KNOWN: dict[int, dict[int, set[int]]] = {
-    1: {ANSWER: {1, 3, 4}, PROFILE: {1, 2, 4, 5}, PREFERENCES: {1, 2, 3, 6, 7}, CONTENT: {1, 2, 3, 4}},
     2: {ANSWER: {2, 3, 4}, PROFILE: {1, 2, 4, 5}, PREFERENCES: {1, 2, 3, 6, 7}, CONTENT: {1, 2, 3, 4}},
     3: {ANSWER: {2, 3, 4}, PROFILE: {1, 3, 4, 5}, PREFERENCES: {1, 2, 3, 6, 7}, CONTENT: {1, 2, 3, 4}, ACTION: {1, 2, 3, 4, 5}},
+    4: {ANSWER: {2, 3, 4}, PROFILE: {1, 3, 4, 5}, PREFERENCES: {1, 2, 4, 5, 6, 7}, CONTENT: {1, 2, 3, 4}, ACTION: {1, 2, 3, 4, 5}},
 }
 """Which fields a client of each schema knows, as it was built."""
 every_schema = pytest.mark.parametrize("schema", SCHEMAS)
@@ -97,23 +97,25 @@ def told(recording: dict[str, Any], who: str) -> Iterator[tuple[int, dict[int, A
 def test_a_client_of_either_kind_reads_what_the_other_wrote(schema: int) -> None:
     recording = load(schema)
     old, new = items(recording, OLD), items(recording, NEW)
-    chosen, first = ({1: 3}, {1: 5}) if schema == 1 else ({2: [3]}, {2: [5, 7]})
     spoken, others = ({2: "sw, en"}, {2: "fr, sw"}) if schema <= 2 else ({3: ["sw", "en"]}, {3: ["fr", "sw"]})
+    quiet, none = ({3: "22-07"}, {3: ""}) if schema <= 3 else ({4: 1320, 5: 420}, {4: 0, 5: 0})
+    later = {3: "22-07"} if schema <= 3 else {4: 1350, 5: 420}
     # what the old client wrote
-    assert (ANSWER, 1, {**chosen, 3: "because"}) in old and (ANSWER, 1, {2: [3], 3: "because"}) in new
+    assert (ANSWER, 1, {2: [3], 3: "because"}) in old and (ANSWER, 1, {2: [3], 3: "because"}) in new
     assert (PROFILE, 1, {1: "I teach", **spoken}) in old and (PROFILE, 1, {1: "I teach", 3: ["sw", "en"]}) in new
-    assert (PREFERENCES, 1, {3: "22-07", 6: True}) in old and (PREFERENCES, 1, {4: 1320, 5: 420, 6: True}) in new
-    assert (PREFERENCES, 3, {3: ""}) in old and (PREFERENCES, 3, {4: 0, 5: 0}) in new
+    assert (PREFERENCES, 1, {**quiet, 6: True}) in old and (PREFERENCES, 1, {4: 1320, 5: 420, 6: True}) in new
+    assert (PREFERENCES, 3, none) in old and (PREFERENCES, 3, {4: 0, 5: 0}) in new
     # what the present one wrote
-    assert (ANSWER, 2, first) in old and (ANSWER, 2, {2: [5, 7]}) in new
+    assert (ANSWER, 2, {2: [5, 7]}) in old and (ANSWER, 2, {2: [5, 7]}) in new
     assert (PROFILE, 2, others) in old and (PROFILE, 2, {3: ["fr", "sw"]}) in new
-    assert (PREFERENCES, 2, {3: "22-07"}) in old and (PREFERENCES, 2, {4: 1350, 5: 420}) in new
+    assert (PREFERENCES, 2, later) in old and (PREFERENCES, 2, {4: 1350, 5: 420}) in new
     assert (CONTENT, 1, {1: "Water", 2: "first"}) in old and (CONTENT, 1, {1: "Water", 2: "first"}) in new
     # what either made of both
     made = {2: "pt, fr"} if schema <= 2 else {3: ["pt", "fr"]}
     assert (PROFILE, 4, made) in old and (PROFILE, 4, {3: ["pt", "fr"]}) in new
     assert (CONTENT, 2, {2: "second"}) in old and (CONTENT, 2, {2: "second"}) in new
     assert ((ACTION, 1, {1: "Plant trees", 4: False}) in old) == (schema >= 3)
+    assert (SUBJECT, 1, {1: "Nature"}) in new and all(entity != SUBJECT for entity, _, _ in old)
 
 
 @every_schema
