@@ -7,7 +7,8 @@
 Who reported stands in the row and nowhere else: not in the review stream, which the reported may read, not in the audit log, not in what
 those who decide are shown. What a message said when it was reported is kept until the decision, whatever its author does meanwhile.
 
-Invariant: a reporter has at most one open report about the same thing, and makes at most `REPORTS_PER_DAY_MAX` new ones in 24 hours.
+Invariant: a reporter has at most one open report about the same thing for the same staff to decide, and makes at most
+`REPORTS_PER_DAY_MAX` new ones in 24 hours.
 """
 
 from __future__ import annotations
@@ -100,9 +101,14 @@ async def report_person(tx: asyncpg.Connection, entry: Entry, operation: ReportP
 
 
 async def _report(tx: asyncpg.Connection, entry: Entry, target: _Target, reason: ReportReason, words: str) -> Effect | Refuse:
+    space = target.space
+    if space is not None and space.standing(target.subject).may(Permission.MODERATE):
+        space = None  # nobody decides about themselves, nor their friends about them
+    space_id = 0 if space is None else space.id
     again: int | None = await tx.fetchval(
         "update reports set times = least(times + 1, $6), reason = $7, words = case when $8 = '' then words else $8 end, last_at = now()"
-        " where reporter = $1 and about = $2 and subject = $3 and stream_id = $4 and seq = $5 and state = 1 returning id",
+        " where reporter = $1 and about = $2 and subject = $3 and stream_id = $4 and seq = $5 and space_id = $9"
+        " and state = 1 returning id",
         entry.user,
         target.about,
         target.subject,
@@ -111,6 +117,7 @@ async def _report(tx: asyncpg.Connection, entry: Entry, target: _Target, reason:
         TIMES_MAX,
         reason,
         words,
+        space_id,
     )
     if again is not None:
         return Effect(value=again)
@@ -123,9 +130,6 @@ async def _report(tx: asyncpg.Connection, entry: Entry, target: _Target, reason:
     )
     if made >= REPORTS_PER_DAY_MAX:
         return Refuse(Code.LIMIT, f"at most {REPORTS_PER_DAY_MAX} new reports in 24 hours")
-    space = target.space
-    if space is not None and space.standing(target.subject).may(Permission.MODERATE):
-        space = None  # nobody decides about themselves, nor their friends about them
     review, told = await find_review(tx, space)
     report: int = await tx.fetchval(
         "insert into reports (reporter, about, subject, space_id, stream_id, seq, reason, words, evidence)"
@@ -133,7 +137,7 @@ async def _report(tx: asyncpg.Connection, entry: Entry, target: _Target, reason:
         entry.user,
         target.about,
         target.subject,
-        0 if space is None else space.id,
+        space_id,
         target.stream,
         target.seq,
         reason,

@@ -315,3 +315,19 @@ async def test_decided_reports_are_forgotten_after_half_a_year_and_open_ones_nev
         await w.rows("update reports set decided_at = decided_at - make_interval(days => 181), at = at - make_interval(days => 181)")
         assert await w.bridge.run(sweep, deadline_s=30) == 1
         assert await w.column("select seq from reports") == [two]
+
+
+async def test_each_place_that_a_person_is_reported_to_hears_of_it_and_reads_what_was_written_for_it_alone(bridge: Bridge) -> None:
+    async with world(bridge) as w, reading(bridge) as ask:
+        ann, ben, cid, zoe = [await w.person(name) for name in ("ann", "ben", "cid", "zoe")]
+        await make_reviewer(w, zoe)
+        first, *_ = await w.community(ann, ben, cid)
+        second, *_ = await w.community(ann, ben, cid)
+        places = ((first, "for the first"), (second, "for the second"), (0, "the staff are his friends"))
+        made = [await w.ok(cid, ReportPerson(ben.user, HATE, words, space)) for space, words in places]
+        assert len(set(made)) == 3
+        for (space, words), report in zip(places, made, strict=True):
+            found = await listed(ask, ann if space else zoe, space, platform=not space)
+            assert [(one.report, one.words) for one in found] == [(report, words)]
+        # Each again: where it was.
+        assert [await w.ok(cid, ReportPerson(ben.user, HATE, words, space)) for space, words in places] == made
