@@ -149,6 +149,20 @@ FeedRow = Here | Gone
 """One row of what the matching model is fed, in msgpack. To feed one twice changes nothing."""
 
 
+class Met(Struct, frozen=True, array_like=True):
+    """What became of a mentor and a learner whom matching brought together: one row that its training reads, in msgpack.
+
+    `good`: it was accepted, and both said that it went well. `group`: whatever the installation compares mentors by (their first language,
+    their region); "": nothing. It is for learning fairly and for the audit, and no model that serves ever sees it.
+    """
+
+    factors: tuple[float, ...]
+    """As they were when the mentor was shown, in the order of `actors.inference.FACTORS`."""
+    good: bool
+    score: float = 0.0
+    group: str = ""
+
+
 class Feeds(Protocol):
     """What models must know beside their files. May raise `StorageError`."""
 
