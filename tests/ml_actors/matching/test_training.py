@@ -75,7 +75,7 @@ def test_an_audit_says_nothing_of_groups_that_are_too_small() -> None:
 
 
 def test_a_training_leaves_a_version_that_serves(tmp_path: Path) -> None:
-    factors = factor_sample(2_000)
+    factors = factor_sample(12_000)
     good = outcomes(factors, Truth())
     rows, out = tmp_path / "rows", tmp_path / "out"
     out.mkdir()
@@ -88,6 +88,6 @@ def test_a_training_leaves_a_version_that_serves(tmp_path: Path) -> None:
             ),
         )
     trained = train(rows, out, None)
-    assert trained.rows == 2_000 and trained.improves
+    assert trained.rows == 12_000 and trained.improves
     assert open_version(out).metrics["auc"] == trained.better
     assert sum(read_weights(out).weights) == pytest.approx(1.0)
