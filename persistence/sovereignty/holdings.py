@@ -30,6 +30,7 @@ class Holding(Struct, frozen=True):
 _STREAMS: Final = "t.stream_id = any($2)"
 _SPACES: Final = "t.space_id = any($1)"
 _USER: Final = "t.user_id = $1"
+_BY_NUMBER: Final = "payloads name people by number, but for mails, whose orders go as the account is closed; they end within 90 days"
 _WITH_ACCOUNT: Final = "of a person: goes with their own rows; of a community: holds nothing of it"
 
 HOLDINGS: Final[tuple[Holding, ...]] = (
@@ -37,15 +38,15 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("webhook_deliveries", "t.webhook_id in (select w.id from webhooks w where w.space_id = any($1))", stays="a community's own"),
     Holding("webhook_cursors", "t.webhook_id in (select w.id from webhooks w where w.space_id = any($1))", stays="a community's own"),
     Holding("webhooks", _SPACES, stays="a community's own, whoever made it"),
-    Holding("api_keys", _SPACES, "t.user_id = $1 or t.created_by = $1"),
+    Holding("api_keys", _SPACES, _USER),
     Holding("notices", "t.space_id = any($1) or t.stream_id = any($2)", "t.user_id = $1 or t.actor = $1"),
     Holding("notice_rules", "t.space_id = any($1) or t.stream_id = any($2)", _USER),
     Holding("notice_settings", "", _USER, _WITH_ACCOUNT),
     Holding("reminders", _STREAMS, _USER),
     Holding("push_subscriptions", "", _USER, _WITH_ACCOUNT),
     Holding("mail_refusals", "", "", "an address that refuses mail, without whoever had it: it should not be written to again"),
-    Holding("jobs", "t.space_id = any($1) and t.kind not like 'erase.%'", "", "payloads name people by number; they end within days"),
-    Holding("dead_jobs", _SPACES, "", "payloads name people by number; they are deleted within weeks"),
+    Holding("jobs", "t.space_id = any($1) and t.kind not like 'erase.%'", "", _BY_NUMBER),
+    Holding("dead_jobs", _SPACES, "", _BY_NUMBER),
     Holding("reports", "t.space_id = any($1) or t.stream_id = any($2)", "t.reporter = $1 or t.subject = $1"),
     Holding("blocks", "", "t.user_id = $1 or t.blocked = $1", _WITH_ACCOUNT),
     Holding("trust_events", _SPACES, "t.user_id = $1 or t.actor = $1"),
@@ -55,6 +56,8 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("trust_seeds", "", _USER, _WITH_ACCOUNT),
     Holding("trust_clock", stays="of nobody"),
     Holding("slow_posts", _STREAMS, _USER),
+    Holding("ungraded", _STREAMS, "", "of a person: goes with their enrolments; of a library: names questions"),
+    Holding("attempts", "t.space_id = any($1) or t.stream_id = any($2)", _USER),
     Holding("passkeys", "", _USER, _WITH_ACCOUNT),
     Holding("mfa_totp", "", _USER, _WITH_ACCOUNT),
     Holding("mfa_recovery_codes", "", _USER, _WITH_ACCOUNT),
