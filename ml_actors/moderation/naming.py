@@ -1,0 +1,114 @@
+"""Names of groups of people, taken out of a text before its harm is judged.
+
+    "a muslim family lives here" ─▶ "a family lives here"        "muslims are great" ─▶ "people are great"
+    "muslims are vermin"         ─▶ "people are vermin": as vile as before
+
+Crowd labels teach any model that whoever is insulted often is insulting to name. What is said of a group is judged as if it were said
+of people; that a group was named is kept beside it, because it makes contempt into hate. Slurs are not names: they stay.
+
+The lists are short and incomplete: a group that is missing is judged by what training taught of others (see docs/moderation-model.md for
+how well that goes). The price is that what is only vile of a group ("send the Turks home") scores as if said of anybody.
+
+Invariant: a sentence and the same sentence with another listed group have the same scores.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Nouns for many, nouns for one, adjectives; all lower case, as `writing.plain` gives them.
+_MANY_EN: Final = """muslims jews christians catholics protestants hindus buddhists sikhs atheists mormons women men ladies girls boys gays
+lesbians bisexuals homosexuals heterosexuals transsexuals blacks whites asians latinos latinas hispanics mexicans africans arabs turks
+kurds indians pakistanis americans germans russians ukrainians poles romanians syrians afghans iraqis iranians israelis palestinians
+nigerians somalis kenyans brazilians filipinos koreans immigrants migrants refugees foreigners asylum-seekers gypsies romani autistics
+seniors pensioners feminists natives aborigines"""
+_ONE_EN: Final = """woman man lady girl boy jew turk kurd arab pole immigrant migrant refugee foreigner feminist atheist lesbian"""
+_ADJECTIVES_EN: Final = """muslim islamic jewish christian catholic protestant hindu buddhist sikh mormon gay homosexual heterosexual straight
+bisexual queer trans transgender transsexual non-binary nonbinary black white asian latino latina hispanic mexican african african-american
+arabic turkish kurdish indian pakistani american german russian ukrainian polish romanian syrian afghan iraqi iranian israeli palestinian
+nigerian somali kenyan brazilian filipino chinese japanese korean vietnamese roma sinti disabled handicapped deaf blind autistic elderly
+indigenous aboriginal native female male foreign"""
+_MANY_DE: Final = """muslime muslimen musliminnen moslems juden christen katholiken protestanten hindus buddhisten sikhs atheisten frauen männer
+männern mädchen jungs schwule schwulen lesben bisexuelle bisexuellen homosexuelle homosexuellen transsexuelle schwarze schwarzen weiße weißen
+asiaten araber arabern türken kurden inder afrikaner afrikanern amerikaner deutsche deutschen russen ukrainer polen rumänen syrer syrern
+afghanen iraker iraner israelis palästinenser chinesen japaner vietnamesen einwanderer einwanderern migranten migrantinnen flüchtlinge
+flüchtlingen geflüchtete geflüchteten ausländer ausländern asylanten asylbewerber roma sinti behinderte behinderten gehörlose blinde
+autisten rentner senioren"""
+_ONE_DE: Final = """muslim muslimin moslem jude jüdin christ christin katholik hindu buddhist sikh atheist frau mann mädchen junge schwuler lesbe
+asiate asiatin araber araberin türke türkin kurde kurdin inder afrikaner afrikanerin amerikaner deutscher russe ukrainer ukrainerin pole
+rumäne syrer afghane iraker iraner israeli palästinenser chinese chinesin japaner einwanderer migrant migrantin flüchtling ausländer
+asylant roma-junge"""
+_STEMS_DE: Final = """muslimisch islamisch jüdisch christlich katholisch evangelisch hinduistisch buddhistisch schwul lesbisch bisexuell homosexuell
+transsexuell asiatisch arabisch türkisch kurdisch indisch afrikanisch amerikanisch russisch ukrainisch polnisch rumänisch syrisch afghanisch
+chinesisch japanisch vietnamesisch behindert gehörlos blind autistisch ausländisch weiblich männlich indigen"""
+_ES: Final = """musulmanes musulmanas judíos judías cristianos mujeres hombres negros negras blancos gays lesbianas homosexuales inmigrantes
+refugiados africanos árabes turcos gitanos mexicanos ciegos sordos asiáticos"""
+_ONE_ES: Final = "musulmán musulmana judío judía cristiano mujer hombre negro negra gay lesbiana inmigrante africano árabe turco gitano ciego ciega"
+_FR: Final = """musulmans musulmanes juifs juives chrétiens femmes hommes noirs noires blancs gays lesbiennes homosexuels immigrés réfugiés
+africains arabes turcs roms aveugles sourds asiatiques"""
+_ONE_FR: Final = "musulman musulmane juif juive chrétien femme homme noir noire gay lesbienne immigré réfugié africain arabe turc aveugle"
+_SW: Final = "waislamu wakristo wanawake wanaume waafrika wazungu wahindi wasomali vipofu viziwi walemavu wakimbizi"
+_ONE_SW: Final = "mwislamu mkristo mwanamke mwanaume mwafrika mzungu mhindi msomali kipofu mkimbizi"
+_AR: Final = "المسلمون المسلمين المسيحيون المسيحيين اليهود النساء الرجال الأفارقة العرب الأكراد اللاجئون اللاجئين المهاجرون السود"
+_ONE_AR: Final = "مسلم مسلمة مسيحي مسيحية يهودي امرأة رجل أفريقي عربي كردي لاجئ مهاجر"
+
+
+def _table() -> dict[str, tuple[str, str]]:
+    """Word -> (what stands for it before a noun or alone, what stands for it otherwise)."""
+    found: dict[str, tuple[str, str]] = {}
+    for words, instead in (
+        (_ONE_AR, "شخص"),
+        (_AR, "الناس"),
+        (_ONE_SW, "mtu"),
+        (_SW, "watu"),
+        (_ONE_FR, "personne"),
+        (_FR, "gens"),
+        (_ONE_ES, "persona"),
+        (_ES, "personas"),
+        (_ONE_DE, "mensch"),
+        (_MANY_DE, "menschen"),
+        (_ONE_EN, "person"),
+        (_MANY_EN, "people"),
+    ):
+        for word in words.split():
+            found[word] = (instead, instead)
+    for stem in _STEMS_DE.split():
+        for ending in ("", "e", "er", "en", "es", "em"):
+            found[stem + ending] = ("", "neu")
+    for word in _ADJECTIVES_EN.split():
+        found[word] = ("", "new")
+    return found
+
+
+_INSTEAD: Final = _table()
+# Whoever is followed by one of these stands alone: "he is muslim and …", "he is muslim."
+_ALONE: Final = frozenset(
+    "and or but is are was were who that which in on at to from for with of as has have had will would can do does did und oder aber ist sind "
+    "war waren der die das in im an auf zu von für mit als hat haben".split()
+)
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+
+
+def unnamed(text: str) -> tuple[str, int]:
+    """A plain text without the names of groups, and how many there were."""
+    out: list[str] = []
+    last = 0
+    named = 0
+    for found in _WORD.finditer(text):
+        instead = _INSTEAD.get(found[0])
+        if instead is None:
+            continue
+        named += 1
+        after = _WORD.match(text, found.end() + 1) if text[found.end() : found.end() + 1] == " " else None
+        before_noun = after is not None and after[0] not in _ALONE
+        word = instead[0] if before_noun else instead[1]
+        out.append(text[last : found.start()])
+        out.append(word)
+        last = found.end()
+        if not word and text[last : last + 1] == " ":
+            last += 1
+    if not named:
+        return text, 0
+    out.append(text[last:])
+    return "".join(out), named

@@ -1,0 +1,103 @@
+"""What a text says, freed from how it happens to be written.
+
+    "RT @who: F.U.C.K   youuuuu!!! http://…" ─▶ "fuck you!"
+    "Du Id10t" ─▶ "du idiot"          "#StopBullying" ─▶ "stop bullying"
+
+Addresses, user names and marks of forwarding say nothing about harm but much about which collection a text came from: a model that sees
+them learns the collection. Letters that were repeated, spaced out or replaced by digits are how people get past a list of words.
+
+Invariant: normalising twice changes nothing more (`plain(plain(x)) == plain(x)`), and the result is never longer than its bound.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import Final
+
+LENGTH_MAX: Final = 20_000
+PIECE_MAX: Final = 320
+"""Code points judged at once: about two tweets. One vile sentence in a long lesson must not drown in the rest."""
+PIECES_MAX: Final = 64
+"""Of one text: 64 x 320 > 20,000 code points."""
+
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]+")
+_NAMED = re.compile(r"(?<!\w)@\w+:?")
+_FORWARDED = re.compile(r"(?<!\w)rt(?!\w)\s*:?")
+_HUMP = re.compile(r"(?<=[a-zà-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
+_TAG = re.compile(r"#(\w+)")
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_THRICE = re.compile(r"([^\W\d_])\1{2,}")
+_MARKS = re.compile(r"([^\w\s])(?:\s?\1)+")
+_SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_](?P<gap>[ .\-_*])(?:[^\W\d_](?P=gap)){1,14}[^\W\d_])(?![^\W_])")
+_MIXED = re.compile(r"(?<![\w$@])(?=[\w$@!]*[^\W\d_])(?=[\w$@!]*[013457$@!][^\W\d_])[^\W\d_][\w$@!]*[^\W_]|(?<![\w$@])[$@3](?=[^\W\d_]{2,})[^\W_]+")
+_LETTER_OF: Final = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "!": "i"})
+_WHITE = re.compile(r"\s+")
+_NOT_WORD = re.compile(r"[^\w'*!?]+")
+_STOP = re.compile(r"(?<=[.!?…。؟])\s+|\n+")
+_HEAVY: Final = frozenset("Mn")
+
+
+def _hump(found: re.Match[str]) -> str:
+    return " " + _HUMP.sub(" ", found[1]).replace("_", " ") + " "
+
+
+def _joined(found: re.Match[str]) -> str:
+    return found[0].replace(found["gap"], "")
+
+
+def _unmasked(found: re.Match[str]) -> str:
+    word = found[0]
+    digits = sum(map(str.isdigit, word))
+    # "2nd", "b2b", "covid19", "4you": digits at an end, or more digits than letters, are digits.
+    if word[-1].isdigit() or digits * 2 > len(word):
+        return word
+    return word.translate(_LETTER_OF)
+
+
+def plain(text: str) -> str:
+    """`text` as it is judged: lower case, without addresses, user names and disguise. At most `LENGTH_MAX` code points."""
+    text = unicodedata.normalize("NFKC", html.unescape(html.unescape(text[:LENGTH_MAX])))
+    text = _INVISIBLE.sub("", text)
+    text = _ADDRESS.sub(" ", text)
+    text = _NAMED.sub(" ", text)
+    text = _TAG.sub(_hump, text).lower()
+    text = _FORWARDED.sub(" ", text)
+    text = _THRICE.sub(r"\1", text)
+    text = _SPACED.sub(_joined, text)
+    text = _MIXED.sub(_unmasked, text)
+    text = _MARKS.sub(r"\1", text)
+    return _WHITE.sub(" ", text).strip()[:LENGTH_MAX]
+
+
+def folded(text: str) -> str:
+    """A plain text for n-grams: only words, without diacritics ("für" and "fur" are one)."""
+    if not text.isascii():
+        text = "".join(mark for mark in unicodedata.normalize("NFD", text) if unicodedata.category(mark) not in _HEAVY).replace("ß", "ss")
+    return _NOT_WORD.sub(" ", text).strip()
+
+
+def pieces(text: str) -> list[str]:
+    """A plain text in pieces of at most `PIECE_MAX` code points, cut between sentences or words where it can be. At least one."""
+    if len(text) <= PIECE_MAX:
+        return [text]
+    found: list[str] = []
+    piece = ""
+    for sentence in _STOP.split(text):
+        while len(sentence) > PIECE_MAX:
+            cut = sentence.rfind(" ", PIECE_MAX // 2, PIECE_MAX)
+            cut = PIECE_MAX if cut < 0 else cut
+            if piece:
+                found.append(piece)
+                piece = ""
+            found.append(sentence[:cut])
+            sentence = sentence[cut:].lstrip()
+        if len(piece) + 1 + len(sentence) > PIECE_MAX:
+            found.append(piece)
+            piece = sentence
+        else:
+            piece = f"{piece} {sentence}" if piece else sentence
+    if piece:
+        found.append(piece)
+    return found
