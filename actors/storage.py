@@ -49,6 +49,8 @@ class Entry(Struct, frozen=True):
     skew_s: int = 0
     trace: Trace | None = None
     """What is followed on its way (`actors.tracing`); of no concern to its outcome."""
+    proven: bool = False
+    """Whether whoever asks has proven lately who they are: read in the transaction, where what is asked for may need it."""
 
 
 class Decided(Struct, frozen=True):

@@ -21,12 +21,12 @@ from actors.accounts import Claims
 from actors.trust_book import TrustBook
 from gateway.problems import Problem
 from gateway.rates import Limit
+from gateway.web_entry import enter
 from gateway.web_input import admit, caller, take
-from gateway.web_needs import needs, require
+from gateway.web_needs import needs
 from gateway.web_services import Services
-from gateway.web_step_up import require_step_up
 from protocol.codes import Code
-from protocol.permissions import OWN, Permission, on_platform
+from protocol.permissions import OWN, Needs, Permission, on_platform
 from protocol.values import ID_MAX
 
 READ_SEEDS: Final = on_platform(Permission.MANAGE_PLATFORM_ROLES)
@@ -55,7 +55,9 @@ class Trusting:
 
     @needs(OWN)
     async def own(self) -> Response:
-        claims = await self._admit()
+        services = self._services
+        claims = await admit(services.tokens, services.sessions, services.wall())
+        await take(services.rates, "trust", claims.user, ASKED)
         explained = await self._book.explain(claims.user)
         if explained is None:
             raise Problem(Code.REVOKED, "this session has ended; log in again")
@@ -63,8 +65,7 @@ class Trusting:
 
     @needs(READ_SEEDS)
     async def seeds(self) -> Response:
-        claims = await self._admit()
-        await require(self._services, claims, READ_SEEDS)
+        await self._enter(READ_SEEDS)
         try:
             after = int(request.args.get("after", "0"))
         except ValueError:
@@ -75,26 +76,20 @@ class Trusting:
 
     @needs(NAME_SEEDS)
     async def name_seed(self, user: int) -> Response:
-        claims = await self._admit_staff()
+        claims = await self._enter(NAME_SEEDS)
         if not await self._book.name_seed(claims, user, caller()):
             raise Problem(Code.NOT_FOUND, "there is no such account, or as many are named as there may be")
         return Response("", status=204)
 
     @needs(NAME_SEEDS)
     async def unname_seed(self, user: int) -> Response:
-        claims = await self._admit_staff()
+        claims = await self._enter(NAME_SEEDS)
         if not await self._book.unname_seed(claims, user, caller()):
             raise Problem(Code.NOT_FOUND, "they are not named")
         return Response("", status=204)
 
-    async def _admit(self) -> Claims:
-        services = self._services
-        claims = await admit(services.tokens, services.sessions, services.wall())
-        await take(services.rates, "trust", claims.user, ASKED)
-        return claims
-
-    async def _admit_staff(self) -> Claims:
-        claims = await self._admit()
-        await require(self._services, claims, NAME_SEEDS)
-        await require_step_up(self._services, claims)
+    async def _enter(self, wanted: Needs) -> Claims:
+        """Staff; and another system's key, where it only reads."""
+        claims = await enter(self._services, wanted)
+        await take(self._services.rates, "trust", claims.user, ASKED)
         return claims

@@ -32,6 +32,7 @@ from actors.accounts import (
     SessionInfo,
     SessionState,
 )
+from actors.mail import MailSeal
 from actors.mfa import Challenge
 from actors.notices import Notice, NoticeKind
 from actors.storage import Fact, Herald
@@ -77,8 +78,11 @@ class PostgresAccounts:
         rules: SessionRules = SessionRules(),  # noqa: B008 (frozen)
         identity: IdentityRules = IdentityRules(),  # noqa: B008 (frozen)
         *,
+        seal: MailSeal | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        """`seal`: for links in mails; without it nobody registers with an address."""
+        self._seal = seal
         self._bridge = bridge
         self._herald = herald
         self._identity = identity
@@ -99,7 +103,8 @@ class PostgresAccounts:
             if registration.language:
                 await tx.execute("UPDATE accounts SET language = $2 WHERE id = $1", account["user_id"], registration.language)
             if registration.email:
-                await addresses.begin(tx, account["user_id"], registration.email, caller, self._identity, self._random_bytes)
+                email = registration.email
+                await addresses.begin(tx, account["user_id"], email, caller, self._identity, self._random_bytes, self._seal)
             return await self._sessions.open(tx, account["user_id"], 0, registration.device_name, caller)
 
         try:

@@ -43,6 +43,7 @@ from persistence.followed import Followed
 from persistence.lanes import Isolation
 from persistence.operations.hot import HOT, Columns, Numbers
 from persistence.operations.merging import Merges, goes_the_merge_way, payload_of
+from persistence.operations.proving import STEP_UP_S, Prover, proven_within
 from persistence.operations.slow import Outcome, carry_out
 from persistence.pace import Pace
 from protocol.codes import Code
@@ -105,6 +106,8 @@ class _Batch(Protocol):
 
     def fills_outbox(self, appended: Any) -> bool: ...
 
+    def holds_back(self, appended: Any) -> bool: ...
+
 
 class _Way(Struct, frozen=True, eq=False):
     """How batches of a kind become durable."""
@@ -147,7 +150,8 @@ class JournalStats(Struct):
 class Journal:
     """Implements `actors.storage.Journal`. `serve` runs it; `submit` refuses while nobody does.
 
-    `outbox_filled` is called when a transaction left something in the outbox.
+    `outbox_filled` is called when a transaction left something in the outbox. `prove` says whether who asks for something dangerous has
+    proven lately who they are.
     """
 
     def __init__(
@@ -156,7 +160,10 @@ class Journal:
         herald: Herald,
         outbox_filled: Callable[[], None],
         options: JournalOptions = JournalOptions(),  # noqa: B008 (frozen)
+        *,
+        prove: Prover = proven_within(STEP_UP_S),  # noqa: B008 (asks; keeps nothing)
     ) -> None:
+        self._prove = prove
         self._bridge = bridge
         self._lane = bridge.dedicated("journal")
         self._hot_way = _Way(self._lane, "none", Columns)
@@ -180,6 +187,8 @@ class Journal:
         self._merge_pace = Pace()
         self.troubled = False
         """Postgres could not be asked the last time."""
+        self.held_back: Callable[[], None] = _nothing
+        """Called when something was said where it is judged first: it waits for that."""
         self.followed: Followed | None = None
         """Tells of sampled entries; None: nobody asks."""
         self._waits_since_s = 0.0
@@ -329,6 +338,8 @@ class Journal:
         self.stats.batch_entries.observe(len(items))
         self.stats.commit_s.observe(trio.current_time() - began_s)
         decided, facts = batch.read(appended)
+        if batch.holds_back(appended):
+            self.held_back()
         if lost:
             facts = await self._recall(items, decided) + facts
         if followed is not None and self.followed is not None:
@@ -418,7 +429,7 @@ class Journal:
         entry = item.entry
 
         def work(tx: asyncpg.Connection) -> Awaitable[Outcome]:
-            return carry_out(tx, entry)
+            return carry_out(tx, entry, self._prove)
 
         self.stats.operations += 1
         followed = self.followed.begin([entry]) if self.followed is not None else None
@@ -441,6 +452,8 @@ class Journal:
             self._herald.committed(facts)
         if outcome.fills_outbox:
             self._outbox_filled()
+        if isinstance(entry.operation, Edit) and outcome.code is Code.OK and not outcome.value:
+            self.held_back()
         self._answer(item, decided)
 
     # -- both ---------------------------------------------------------------------------------------------------------
@@ -536,6 +549,10 @@ class Journal:
         if kind[0] == "Change" and decided.code is Code.OK and not decided.replayed:
             outcome = int(read_outcome(decided.value)[0])
             changes[outcome] = changes.get(outcome, 0) + 1
+
+
+def _nothing() -> None:
+    """Nobody asks."""
 
 
 def _text_bytes(entry: Entry) -> int:

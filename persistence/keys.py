@@ -39,6 +39,7 @@ from persistence.audit import Deed, record
 from persistence.bridge import Bridge
 from persistence.lanes import Work
 from persistence.operations import membership
+from persistence.operations.outgrown import beyond
 from persistence.operations.space import enqueue, find_enrolment, lock_space
 from persistence.roles import held
 from persistence.sessions import end, lock_account
@@ -264,8 +265,7 @@ class PostgresKeys:
             # Again, under the lock: whoever revokes it holds that too.
             if await _find(tx, secret) is None:
                 return BAD_KEY
-            excess = await held(tx, found.user, found.space) & ~found.scopes
-            if excess:
+            if await beyond(tx, found.user, found.space, found.scopes):
                 return Declined(Code.FORBIDDEN, "a socket may do all that the service may, and this key may less: give the key more scopes")
             return await _open(tx, found, device, device_name, caller)
 

@@ -19,8 +19,10 @@ from actors.accounts import Caller, Claims
 from actors.authority import HOLDERS_LISTED_MAX, RoleList, RoleView
 from persistence.audit import Deed, record
 from persistence.bridge import Bridge
+from persistence.operations.outgrown import end_outgrown
 from persistence.operations.roles import ROLES_PER_MEMBER_MAX, ROLES_PER_SPACE_MAX
 from persistence.roles import DEADLINE_S, held
+from persistence.sessions import announce
 from protocol.codes import Code
 from protocol.permissions import Permission
 
@@ -75,7 +77,13 @@ async def give_platform_role(tx: asyncpg.Connection, *, actor: int, role: int, u
     if len(has) >= ROLES_PER_MEMBER_MAX:
         return Code.LIMIT
     await tx.execute("insert into user_roles (user_id, role_id, given_by) values ($1, $2, $3)", user, role, actor)
-    await record(tx, Deed(actor, "platform_role_given", None, user, address, {"role": role}))
+    deeds = [Deed(actor, "platform_role_given", None, user, address, {"role": role})]
+    service = await tx.fetchrow("select owner_space from accounts where id = $1 and kind = 1", user)
+    ended = await end_outgrown(tx, user, service["owner_space"]) if service is not None else []
+    if ended:
+        deeds.append(Deed(actor, "key_outgrown", service["owner_space"], user, address, {"sessions": len(ended)}))
+    await record(tx, *deeds)
+    await announce(tx, user, ended)
     return Code.OK
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Raw, Struct
 
 from protocol.entities import NO_FIELDS
-from protocol.permissions import OWN, Needs, Permission, in_space, on_platform
+from protocol.permissions import DANGEROUS, OWN, Needs, Permission, in_space, on_platform
 from protocol.values import (
     ID_MAX,
     After,
@@ -162,7 +162,7 @@ class Invite(Operation, frozen=True, tag=11):
     """Lets somebody join in a role, in which nobody may do more than who invites. Only owners make owners, only who manages roles
     moderators. They hear of it in their inbox."""
 
-    needs: ClassVar[Needs] = in_space(Permission.INVITE)
+    needs: ClassVar[Needs] = in_space(Permission.INVITE, step_up_for=DANGEROUS)
     space: SpaceId
     user: UserId
     role: Role = Role.LEARNER
@@ -179,7 +179,7 @@ class Remove(Operation, frozen=True, tag=12):
 class SetRole(Operation, frozen=True, tag=13):
     """Gives a member another base role. Only owners make owners, or end their being one. A community keeps at least one owner."""
 
-    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES, step_up_for=DANGEROUS)
     space: SpaceId
     user: UserId
     role: Role
@@ -363,7 +363,7 @@ class MakeRole(Operation, frozen=True, tag=30):
     """Makes a custom role, whose permissions are added to those of its holders' base roles. Nobody puts in what they may not do
     themselves. The value is the role."""
 
-    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES, step_up_for=DANGEROUS)
     space: SpaceId
     name: Name
     permissions: PermissionMask
@@ -372,7 +372,7 @@ class MakeRole(Operation, frozen=True, tag=30):
 class ChangeRole(Operation, frozen=True, tag=31):
     """Renames a custom role or changes what it gives, to all who have it at once. What it gave and gives must be one's own too."""
 
-    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES, step_up_for=DANGEROUS)
     space: SpaceId
     role: RoleId
     name: Name
@@ -390,7 +390,7 @@ class DropRole(Operation, frozen=True, tag=32):
 class GiveRole(Operation, frozen=True, tag=33):
     """Gives a custom role to a member, until it is taken or they leave. Nobody gives more than they have."""
 
-    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES)
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_ROLES, step_up_for=DANGEROUS)
     space: SpaceId
     role: RoleId
     user: UserId

@@ -78,22 +78,24 @@ class Scope(Enum):
 class Needs(Struct, frozen=True):
     """What a command needs. `step_up`: the person must have proven who they are within the last minutes, whatever the session's age.
 
-    `or_own`: where it is about what one wrote oneself, to be a member of the space is enough.
+    `or_own`: where it is about what one wrote oneself, to be a member of the space is enough. `step_up_for`: what it asks that proof for
+    where it gives any of these to somebody, as the sum of 2^permission.
     """
 
     scope: Scope
     permission: Permission | None = None
     step_up: bool = False
     or_own: bool = False
+    step_up_for: int = 0
 
 
 ANYONE: Final = Needs(Scope.ANYONE)
 OWN: Final = Needs(Scope.SELF)
 
 
-def in_space(permission: Permission, *, step_up: bool = False, or_own: bool = False) -> Needs:
+def in_space(permission: Permission, *, step_up: bool = False, or_own: bool = False, step_up_for: int = 0) -> Needs:
     """A permission in the space concerned."""
-    return Needs(Scope.SPACE, permission, step_up, or_own)
+    return Needs(Scope.SPACE, permission, step_up, or_own, step_up_for)
 
 
 def on_platform(permission: Permission, *, step_up: bool = False) -> Needs:
@@ -134,6 +136,9 @@ BASE: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.OWNER: _OWNER,
 }
 """What a member of a space may do by their base role."""
+DANGEROUS: Final = mask(_OWNER - _MODERATOR)
+"""What makes its holder the master of a community. Whoever gives any of it to somebody has proven lately who they are: an open laptop, or
+a stolen token, is not enough to take a community over for good."""
 EVERYBODY: Final = frozenset({Permission.CREATE_COMMUNITIES, Permission.CONVERSE})
 """What every account may do on the platform, unless its trust is too low."""
 ELSEWHERE: Final = frozenset({Permission.READ, Permission.POST, Permission.REACT})

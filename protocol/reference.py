@@ -19,7 +19,7 @@ from protocol import codec, guide
 from protocol.events import Said
 from protocol.frames import Command, Done, Event, Follow, Frame, Hello, Mutate, Resume, Resumed, Typing
 from protocol.operations import Say
-from protocol.permissions import BASE, EVERYBODY, Needs, Permission, Scope, of_platform
+from protocol.permissions import BASE, EVERYBODY, Needs, Permission, Scope, of_platform, unmask
 from protocol.schema import (
     ArrayShape,
     BoolShape,
@@ -202,6 +202,9 @@ def in_words(needs: Needs) -> str:
             assert_never(never)
     if needs.or_own:
         words += ", or membership where it is about what one wrote oneself"
+    if needs.step_up_for:
+        given = ", ".join(f"`{permission.name}`" for permission in sorted(unmask(needs.step_up_for)))
+        words += f", and to have proven lately who one is where it gives somebody any of {given}"
     return words + (", and to have proven lately who one is" if needs.step_up else "")
 
 

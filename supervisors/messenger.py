@@ -36,11 +36,14 @@ from actors.storage import Herald
 from gateway.mail.envelope import KEY_BYTES, BadAddress, Envelope, MailTokens, Sender, compose
 from gateway.mail.folder import MailFolder
 from gateway.mail.render import Letter, Line, UnknownTemplate, line_of, pick_language, render
+from gateway.mail.sealing import PURPOSE as MAIL_PURPOSE
+from gateway.mail.sealing import MailSeals
 from gateway.mail.smtp import AddressRefused, MailRefused, Smtp, SmtpOptions
 from gateway.push.apns import Apns, ApnsKey
 from gateway.push.fcm import Fcm, read_account
 from gateway.push.web_push import Vapid, WebPush
 from gateway.push.whereabouts import AskedWhereabouts
+from gateway.seals import DERIVED_BYTES, Seals
 from gateway.telling import Telling
 from gateway.tokens import KeySet
 from gateway.web_mail import UNSUBSCRIBE_PATH
@@ -119,6 +122,7 @@ class Messenger:
         self._wall = wall
         self.whereabouts = AskedWhereabouts(link, held, random.random)
         self.tokens = MailTokens(keys.derive(TOKENS_FOR, KEY_BYTES))
+        self.seal = MailSeals(Seals(keys.derive(MAIL_PURPOSE, DERIVED_BYTES)))
         mail, push = settings.mail, settings.push
         self._sender = Sender(mail.from_address or "educonnect@localhost.localdomain", mail.from_name, mail.bounce_address)
         self.carrier = _carrier(settings)
@@ -195,8 +199,12 @@ class Messenger:
         to = await self._bridge.run(partial(read_recipient, user=mail.to_user, address=mail.address), deadline_s=READ_S, readonly=True)
         if to is None or not to.address:
             return
-        values = {name: value for name, value in mail.values.items() if name != "link"}
-        letter = Letter(mail.template, pick_language(to.language), {**values, "name": to.name}, link=mail.values.get("link", ""))
+        opened = self.seal.open(mail.to_user, mail.sealed) if mail.sealed else {}
+        if opened is None:
+            raise Hopeless("the key that sealed this mail's link has left the key file; whoever wants one asks again")
+        values = {**mail.values, **opened}
+        link = values.pop("link", "")
+        letter = Letter(mail.template, pick_language(to.language), {**values, "name": to.name}, link=link)
         await self._send(work, to, letter)
 
     async def send_news(self, work: Work[NoticeMail]) -> None:

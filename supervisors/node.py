@@ -49,6 +49,8 @@ from gateway.http_counts import HttpCounts
 from gateway.http_serving import HttpBounds, HttpServing
 from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
+from gateway.mail.sealing import PURPOSE as MAIL_PURPOSE
+from gateway.mail.sealing import MailSeals
 from gateway.metrics import Metrics
 from gateway.passkeys import PasskeyReader, RelyingParty
 from gateway.passwords import Cost, PasswordRules, Passwords
@@ -76,6 +78,7 @@ from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
 from persistence.multi_factor import PostgresMultiFactor
+from persistence.operations.proving import proven_within
 from persistence.outbox import Outbox
 from persistence.role_book import PostgresRoleBook
 from persistence.roles import PostgresAuthority
@@ -150,7 +153,11 @@ class Node:
         self.limits = near.limits = SharedLimits(self.commands, account_quotas(settings))
         self.outbox = Outbox(self.bridge, self.exchange)
         self.journal = Journal(
-            self.bridge, self.exchange, self.outbox.filled, msgspec.convert(settings.journal, JournalOptions, from_attributes=True)
+            self.bridge,
+            self.exchange,
+            self.outbox.filled,
+            msgspec.convert(settings.journal, JournalOptions, from_attributes=True),
+            prove=proven_within(settings.identity.step_up_s),
         )
         self.store = Store(self.bridge, is_current=self._is_current_epoch)
         self.control = ControlReader(self.bridge, self.exchange.controlled)
@@ -163,8 +170,9 @@ class Node:
         )
         identity = msgspec.convert(settings.identity, IdentityRules, from_attributes=True)
         rules = msgspec.convert(settings.tokens, SessionRules, from_attributes=True)
-        self.accounts = PostgresAccounts(self.bridge, self.exchange, rules, identity)
-        self.identity = PostgresIdentity(self.bridge, self.exchange, identity)
+        seal = MailSeals(Seals(self.keys.derive(MAIL_PURPOSE, DERIVED_BYTES)))
+        self.accounts = PostgresAccounts(self.bridge, self.exchange, rules, identity, seal=seal)
+        self.identity = PostgresIdentity(self.bridge, self.exchange, identity, seal=seal)
         self.passkeys = PasskeyReader(RelyingParty(settings.mfa.rp_id, settings.mfa.rp_name, settings.mfa.origins))
         totp = TotpReader(Seals(self.keys.derive(TOTP_PURPOSE, DERIVED_BYTES)))
         mfa = settings.mfa

@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 
 from actors.accounts import Caller, Claims, Declined
-from actors.mail import Outgoing, order_mail
+from actors.mail import MailSeal, Outgoing, order_mail
 from actors.notices import Notice, NoticeKind
 from persistence.identity.links import Purpose, drop, look, mint, take
 from persistence.identity.passwords import LINK_OVER
@@ -29,22 +29,34 @@ ADDRESS_HELD: Final = Declined(Code.CONFLICT, "another account holds this addres
 
 
 async def offer(
-    tx: asyncpg.Connection, claims: Claims, email: str, caller: Caller, rules: IdentityRules, random_bytes: Callable[[int], bytes]
+    tx: asyncpg.Connection,
+    claims: Claims,
+    email: str,
+    caller: Caller,
+    rules: IdentityRules,
+    random_bytes: Callable[[int], bytes],
+    seal: MailSeal | None,
 ) -> Declined | None:
     """See `actors.identity.Identity.offer_address`. Whether another account holds the address is not looked at: it would tell."""
     if (declined := await _must_be_fresh(tx, claims, rules)) is not None:
         return declined
-    await begin(tx, claims.user, email, caller, rules, random_bytes)
+    await begin(tx, claims.user, email, caller, rules, random_bytes, seal)
     return None
 
 
 async def begin(
-    tx: asyncpg.Connection, user: int, email: str, caller: Caller, rules: IdentityRules, random_bytes: Callable[[int], bytes]
+    tx: asyncpg.Connection,
+    user: int,
+    email: str,
+    caller: Caller,
+    rules: IdentityRules,
+    random_bytes: Callable[[int], bytes],
+    seal: MailSeal | None,
 ) -> None:
     """Mails a link to an address; the account is locked, or new."""
     secret = await mint(tx, user, Purpose.ADDRESS, email, rules.life_s(Purpose.ADDRESS), random_bytes)
     await audit(tx, user, "address.offered", caller, subject=user)
-    mail = rules.mail(Purpose.ADDRESS, user, email, secret)
+    mail = rules.mail(Purpose.ADDRESS, user, email, secret, seal)
     await enqueue(tx, order_mail(mail, deadline_s=rules.life_s(Purpose.ADDRESS)))
 
 

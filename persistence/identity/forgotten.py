@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 from actors.accounts import Caller
 from actors.identity import EMAIL_LENGTH_MAX
 from actors.jobs import Order, Work, pack
-from actors.mail import order_mail
+from actors.mail import MailSeal, order_mail
 from persistence.identity.links import Purpose, mint
 from persistence.identity.rules import IdentityRules
 from persistence.jobs.enqueue import enqueue
@@ -46,16 +46,21 @@ class Forgotten(Struct, frozen=True):
 
 async def ask(tx: asyncpg.Connection, named: str, caller: Caller, rules: IdentityRules) -> None:
     """Leaves the job. While one for the same name waits, another changes nothing."""
-    key = hashlib.blake2s(named.casefold().encode(), digest_size=16).hexdigest()
-    order = Order(RESET, pack(Forgotten(named, caller.address)), priority=PRIORITY, key=key, deadline_s=rules.reset_link_s)
+    order = Order(RESET, pack(Forgotten(named, caller.address)), priority=PRIORITY, key=reset_key(named), deadline_s=rules.reset_link_s)
     await enqueue(tx, order)
+
+
+def reset_key(named: str) -> str:
+    """The key of the job for who is named so, by name or address."""
+    return hashlib.blake2s(named.casefold().encode(), digest_size=16).hexdigest()
 
 
 class Resets:
     """Runs the job. One value a process."""
 
-    def __init__(self, rules: IdentityRules, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, rules: IdentityRules, random_bytes: Callable[[int], bytes], seal: MailSeal | None) -> None:
         self._rules = rules
+        self._seal = seal
         self._random_bytes = random_bytes
 
     async def run(self, work: Work[Forgotten]) -> None:
@@ -70,7 +75,7 @@ class Resets:
         user, email = row["id"], row["email"]
         secret = await mint(tx, user, Purpose.PASSWORD, email, self._rules.life_s(Purpose.PASSWORD), self._random_bytes)
         await audit(tx, 0, "password.reset_asked", Caller(forgotten.address), subject=user)
-        mail = self._rules.mail(Purpose.PASSWORD, user, email, secret)
+        mail = self._rules.mail(Purpose.PASSWORD, user, email, secret, self._seal)
         await enqueue(tx, order_mail(mail, priority=PRIORITY, deadline_s=self._rules.reset_link_s))
         return True
 

@@ -15,6 +15,7 @@ import asyncpg
 
 from actors.accounts import Caller, Claims, Credentials, Declined
 from actors.identity import DeviceInfo, Profile, Resetting
+from actors.mail import MailSeal
 from actors.storage import Fact, Herald
 from persistence import retries
 from persistence.bridge import Bridge
@@ -48,13 +49,16 @@ class PostgresIdentity:
         herald: Herald,
         rules: IdentityRules = IdentityRules(),  # noqa: B008 (frozen)
         *,
+        seal: MailSeal | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        """`seal`: for links in mails; without it none can be made."""
         self._bridge = bridge
         self._herald = herald
         self._rules = rules
+        self._seal = seal
         self._random_bytes = random_bytes
-        self.resets = forgotten.Resets(rules, random_bytes)
+        self.resets = forgotten.Resets(rules, random_bytes, seal)
 
     async def find_profile(self, claims: Claims) -> Profile | Declined:
         async def work(tx: asyncpg.Connection) -> Profile | Declined:
@@ -76,7 +80,7 @@ class PostgresIdentity:
 
     async def offer_address(self, claims: Claims, email: str, caller: Caller) -> Declined | None:
         async def work(tx: asyncpg.Connection) -> Declined | None:
-            return await addresses.offer(tx, claims, email, caller, self._rules, self._random_bytes)
+            return await addresses.offer(tx, claims, email, caller, self._rules, self._random_bytes, self._seal)
 
         return await retries.run(self._bridge, work)
 

@@ -16,12 +16,10 @@ from typing import Any, Final
 import asyncpg
 
 from actors.accounts import Caller, Claims, Declined
-from actors.mail import Outgoing, order_mail
 from actors.notices import Notice, NoticeKind
 from actors.storage import Fact
 from persistence.identity.links import Purpose, drop, look, take
 from persistence.identity.rules import STALE, IdentityRules
-from persistence.jobs.enqueue import enqueue
 from persistence.mfa import forget_challenges, methods_of, proven_within
 from persistence.notices import notify
 from persistence.sessions import ASKER_ENDED, announce, audit, end, is_living, lock_account
@@ -71,6 +69,5 @@ async def _set(tx: asyncpg.Connection, user: int, new_hash: str, caller: Caller,
     await forget_challenges(tx, user)
     await tx.execute("UPDATE accounts SET password_hash = $2, password_changed_at = clock_timestamp() WHERE id = $1", user, new_hash)
     await audit(tx, user, action, caller, subject=user, detail=detail)
+    # This alone: it is mailed too, whatever is preferred (`actors.notices.ALWAYS`).
     await notify(tx, Notice(user, NoticeKind.SECURITY, words="the password of this account was changed"))
-    if await tx.fetchval("SELECT email_verified_at IS NOT NULL FROM accounts WHERE id = $1", user):
-        await enqueue(tx, order_mail(Outgoing("password_changed", user)))

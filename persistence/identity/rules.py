@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from actors.accounts import Declined
-from actors.mail import Outgoing
+from actors.mail import MailSeal, Outgoing
 from persistence.identity.links import Purpose
 from protocol.codes import Code
 
@@ -33,11 +33,9 @@ class IdentityRules(Struct, frozen=True):
         """How long a link for this is good."""
         return self.address_link_s if purpose is Purpose.ADDRESS else self.reset_link_s
 
-    def mail(self, purpose: Purpose, user: int, address: str, secret: str) -> Outgoing:
-        """The mail that carries a link. The secret is behind the `#`, which no browser sends to anybody and no server logs."""
-        values = {
-            "link": f"{self.page_url}/account/link#{FRAGMENTS[purpose]}={secret}",
-            "code": secret,
-            "hours": f"{self.life_s(purpose) / 3600:g}",
-        }
-        return Outgoing(TEMPLATES[purpose], user, address, values)
+    def mail(self, purpose: Purpose, user: int, address: str, secret: str, seal: MailSeal | None) -> Outgoing:
+        """The mail that carries a link. The secret is behind the `#`, which no browser sends to anybody and no server logs; until it is
+        sent it is sealed."""
+        assert seal is not None, "who makes links is given what seals them"
+        sealed = seal.seal(user, {"link": f"{self.page_url}/account/link#{FRAGMENTS[purpose]}={secret}", "code": secret})
+        return Outgoing(TEMPLATES[purpose], user, address, {"hours": f"{self.life_s(purpose) / 3600:g}"}, sealed)

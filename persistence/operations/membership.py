@@ -14,13 +14,15 @@ from actors.storage import Entry
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event, kind_of
 from persistence.audit import Deed
 from persistence.blocks import BLOCKED, blocked, lock_pair
+from persistence.mentoring.closing import NOTHING, left_community, left_space
 from persistence.operations import blocks, rules
+from persistence.operations.proving import unproven
 from persistence.operations.space import SpaceSeen, count_owners, display_name, enqueue, find_enrolment, lock_space
 from protocol import codec
 from protocol.codes import Code
 from protocol.events import Invited, Joined, Left, RoleSet, SpaceEntered, SpaceLeft
 from protocol.operations import Invite, Join, Leave, Remove, SetRole
-from protocol.permissions import Permission
+from protocol.permissions import BASE, Permission, mask
 from protocol.values import Role, SpaceKind
 
 SPACE_ENTERED: Final = kind_of(SpaceEntered)
@@ -103,6 +105,7 @@ async def invite(tx: asyncpg.Connection, entry: Entry, operation: Invite) -> Eff
     invited = await _invited(tx, space.id, operation.user)
     actor, subject = space.standing(entry.user), space.role(operation.user)
     refusal = rules.invite(space.kind, actor, subject, operation.role, invited, operation.needs)
+    refusal = refusal or unproven(entry, operation.needs, mask(BASE[operation.role]))
     if refusal is not None:
         return refusal
     if await blocked(tx, entry.user, operation.user):
@@ -135,6 +138,7 @@ async def set_role(tx: asyncpg.Connection, entry: Entry, operation: SetRole) -> 
     subject, actor = space.role(operation.user), space.standing(entry.user)
     owners = await count_owners(tx, space.id)
     refusal = rules.set_role(space.kind, actor, subject, operation.role, owners, operation.needs)
+    refusal = refusal or unproven(entry, operation.needs, mask(BASE[operation.role]))
     if refusal is not None:
         return refusal
     if subject is operation.role:
@@ -175,7 +179,12 @@ async def end_membership(tx: asyncpg.Connection, space: SpaceSeen, user: int, by
         bump += enrolment[1]
     # Leaving is one's own business; being removed is somebody else's deed.
     deeds = () if by == user else (Deed(by, "member_removed", space.id, user),)
-    return Effect(events, bump=bump, changes=await blocks.left(tx, space, user), fills_outbox=True, deeds=deeds)
+    closed = NOTHING
+    if space.kind is SpaceKind.COMMUNITY:
+        closed = await left_community(tx, space.id, user, by)
+    elif space.kind is SpaceKind.MENTORSHIP:
+        closed = await left_space(tx, space.id, by)
+    return closed.added_to(Effect(events, bump=bump, changes=await blocks.left(tx, space, user), fills_outbox=True, deeds=deeds))
 
 
 async def _withdraw_invitations_by(tx: asyncpg.Connection, space: int, user: int) -> None:

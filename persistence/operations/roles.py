@@ -23,6 +23,7 @@ from persistence.append import Effect, Refuse, authority_changed, event
 from persistence.audit import Deed
 from persistence.notices import notify
 from persistence.operations import rules
+from persistence.operations.proving import unproven
 from persistence.operations.rules import Standing
 from persistence.operations.space import SpaceSeen, lock_space
 from protocol.codes import Code
@@ -58,7 +59,7 @@ async def make_role(tx: asyncpg.Connection, entry: Entry, operation: MakeRole) -
     space = await _enter(tx, entry, operation)
     if isinstance(space, Refuse):
         return space
-    refusal = _judge(space.standing(entry.user), operation.permissions)
+    refusal = _judge(space.standing(entry.user), operation.permissions) or unproven(entry, operation.needs, operation.permissions)
     if refusal is not None:
         return refusal
     if await _is_taken(tx, space.id, operation.name, 0):
@@ -88,6 +89,7 @@ async def change_role(tx: asyncpg.Connection, entry: Entry, operation: ChangeRol
         return _NO_ROLE
     actor = space.standing(entry.user)
     refusal = _judge(actor, operation.permissions) or _judge(actor, before.permissions)
+    refusal = refusal or unproven(entry, operation.needs, operation.permissions & ~before.permissions)
     if refusal is not None:
         return refusal
     if await _is_taken(tx, space.id, operation.name, operation.role):
@@ -132,6 +134,9 @@ async def give_role(tx: asyncpg.Connection, entry: Entry, operation: GiveRole) -
     space, role = given
     if space.role(operation.user) is None:
         return Refuse(Code.NOT_FOUND, "no such member")
+    refusal = unproven(entry, operation.needs, role.permissions)
+    if refusal is not None:
+        return refusal
     held = {row["role_id"] for row in await tx.fetch(_HELD, operation.user, space.id)}
     if operation.role in held:
         return Effect()

@@ -8,7 +8,7 @@ the last call.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import asyncpg
 from msgspec import Struct
@@ -16,6 +16,7 @@ from msgspec import Struct
 from actors.storage import Entry, Fact, Refusal
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
+from persistence.mentoring import operations as mentoring
 from persistence.operations import (
     blocks,
     communities,
@@ -23,6 +24,7 @@ from persistence.operations import (
     holding,
     membership,
     messages,
+    moderation,
     people,
     progress,
     reports,
@@ -31,9 +33,13 @@ from persistence.operations import (
     trust,
     unapplied,
 )
+from persistence.operations.outgrown import grown, lock_services
+from persistence.operations.proving import STEP_UP_S, Prover, proven_within, with_proof
 from persistence.operations.services import keep_home
 from protocol.codes import Code
 from protocol.operations import (
+    AnswerMentorship,
+    Appeal,
     Block,
     Change,
     ChangeChannel,
@@ -42,11 +48,14 @@ from protocol.operations import (
     Claim,
     CreateChannel,
     CreateCommunity,
+    DecideAppeal,
+    DecideHeld,
     DecideReport,
     Delete,
     Discard,
     DropRole,
     Edit,
+    EndMentorship,
     Endorse,
     GiveRole,
     Hold,
@@ -57,6 +66,7 @@ from protocol.operations import (
     MarkRead,
     OpenConversation,
     Post,
+    ProposeMentorship,
     React,
     Release,
     Remove,
@@ -67,12 +77,16 @@ from protocol.operations import (
     Resolve,
     Say,
     SetBack,
+    SetModeration,
     SetRole,
     SetSlowMode,
     TakeRole,
     Unblock,
     WithdrawEndorsement,
+    WithdrawProposal,
 )
+
+_PROVE: Final = proven_within(STEP_UP_S)
 
 
 class Outcome(Struct, frozen=True):
@@ -86,8 +100,9 @@ class Outcome(Struct, frozen=True):
     fills_outbox: bool = False
 
 
-async def carry_out(tx: asyncpg.Connection, entry: Entry) -> Outcome:
-    """Carries one entry out inside a READ COMMITTED transaction. Raises SQLSTATE ED001 when its authority moved meanwhile: run it again."""
+async def carry_out(tx: asyncpg.Connection, entry: Entry, prove: Prover = _PROVE) -> Outcome:
+    """Carries one entry out inside a READ COMMITTED transaction; `prove`: whether who asks has proven lately who they are. Raises SQLSTATE
+    ED001 when its authority moved meanwhile: run it again."""
     admitted = await tx.fetchrow(
         "select admitted, code, value, detail, replayed from admit_entry($1, $2, $3, $4, $5)",
         entry.user,
@@ -99,7 +114,9 @@ async def carry_out(tx: asyncpg.Connection, entry: Entry) -> Outcome:
     assert admitted is not None
     if not admitted["admitted"]:
         return Outcome(Code(admitted["code"]), admitted["value"], admitted["detail"] or "", admitted["replayed"])
-    verdict = await keep_home(tx, entry) or await _decide(tx, entry)
+    services = await lock_services(tx, entry)
+    verdict = await keep_home(tx, entry) or await _decide(tx, await with_proof(tx, entry, prove))
+    verdict = await grown(tx, entry, services, verdict)
     if isinstance(verdict, Effect) and verdict.deeds:
         await record(tx, *verdict.deeds, device=entry.device)
     facts, value = await finish(tx, entry, verdict)
@@ -177,6 +194,22 @@ async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
             return await trust.endorse(tx, entry, operation)
         case WithdrawEndorsement():
             return await trust.withdraw(tx, entry, operation)
+        case DecideHeld():
+            return await moderation.decide_held(tx, entry, operation)
+        case Appeal():
+            return await moderation.appeal(tx, entry, operation)
+        case DecideAppeal():
+            return await moderation.decide_appeal(tx, entry, operation)
+        case SetModeration():
+            return await moderation.set_moderation(tx, entry, operation)
+        case ProposeMentorship():
+            return await mentoring.propose(tx, entry, operation)
+        case AnswerMentorship():
+            return await mentoring.answer(tx, entry, operation)
+        case EndMentorship():
+            return await mentoring.end(tx, entry, operation)
+        case WithdrawProposal():
+            return await mentoring.withdraw(tx, entry, operation)
         case Refusal():
             return Refuse(operation.code, operation.detail)
         case Say() | Post() | React() | MarkRead():

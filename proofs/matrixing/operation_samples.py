@@ -57,6 +57,8 @@ from protocol.values import Choice, ReportReason, Role, StreamKind
 
 AT = 1_760_000_000
 SEEING = in_space(Permission.READ)
+GIVING_POWER = in_space(Permission.MANAGE_ROLES, step_up=True)
+"""Where a role that makes somebody master of a community is made or given."""
 NO_ACCOUNT = frozenset({Manner.NOBODY})
 
 
@@ -344,3 +346,20 @@ async def endorse(site: Site) -> AnyOperation:
 @operation(WithdrawEndorsement, foreign=False)
 async def withdraw_endorsement(site: Site) -> AnyOperation:
     return WithdrawEndorsement(site.place.space, site.place.pupil.user)
+
+
+@operation(MakeRole, "of power", needs=GIVING_POWER)
+async def make_role_of_power(site: Site) -> AnyOperation:
+    return MakeRole(site.place.space, site.ground.word(), mask((Permission.MANAGE_ROLES,)))
+
+
+@operation(ChangeRole, "to power", needs=GIVING_POWER)
+async def change_role_to_power(site: Site) -> AnyOperation:
+    return ChangeRole(site.place.space, await site.ground.role(site.place.space), site.ground.word(), mask((Permission.MANAGE_ROLES,)))
+
+
+@operation(GiveRole, "of power", needs=GIVING_POWER)
+async def give_role_of_power(site: Site) -> AnyOperation:
+    role = await site.ground.role(site.place.space)
+    await site.ground.rows("update roles set permissions = $2 where id = $1", role, mask((Permission.MANAGE_ROLES,)))
+    return GiveRole(site.place.space, role, site.place.pupil.user)

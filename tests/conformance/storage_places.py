@@ -164,7 +164,7 @@ class RealPlace:
         [device] = await fetch(self._bridge, "insert into devices (user_id) values ($1) returning id", user)
         [session] = await fetch(
             self._bridge,
-            "insert into sessions (user_id, device_id, expires_at) values ($1, $2, to_timestamp($3)) returning id",
+            "insert into sessions (user_id, device_id, expires_at, proven_at) values ($1, $2, to_timestamp($3), now()) returning id",
             user,
             device["id"],
             min(expires, 2**38),  # Postgres' calendar ends before the protocol's

@@ -8,11 +8,15 @@ import asyncpg
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 
 from actors.accounts import Opened, Registration
 from actors.identity import Profile
 from actors.mail import Outgoing
+from actors.notices import NoticeKind, Way, ways_of
 from actors.storage import Generations, ReadGenerations
+from gateway.mail.sealing import MailSeals
+from gateway.seals import DERIVED_BYTES, Seals
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from persistence.device_queries import read_generations
@@ -43,6 +47,7 @@ from tests.persistence.identity import (
 EMAIL = "ada@example.org"
 RULES = IdentityRules(page_url="https://learn.example")
 HOUR_S = 3600
+SEAL = MailSeals(Seals([bytes(range(DERIVED_BYTES))]))
 
 
 @pytest.fixture
@@ -52,18 +57,26 @@ def herald() -> Listening:
 
 @pytest.fixture
 def accounts(bridge: Bridge, herald: Listening) -> PostgresAccounts:
-    return PostgresAccounts(bridge, herald, identity=RULES)
+    return PostgresAccounts(bridge, herald, identity=RULES, seal=SEAL)
 
 
 @pytest.fixture
 def identity(bridge: Bridge, herald: Listening) -> PostgresIdentity:
-    return PostgresIdentity(bridge, herald, RULES)
+    return PostgresIdentity(bridge, herald, RULES, seal=SEAL)
 
 
 async def mails(bridge: Bridge) -> list[Outgoing]:
     """What is on its way, in the order of the orders."""
     rows = await query(bridge, "SELECT payload FROM jobs WHERE kind = 'mail.send' ORDER BY id")
-    return [msgspec.msgpack.decode(row["payload"], type=Outgoing) for row in rows]
+    found = [msgspec.msgpack.decode(row["payload"], type=Outgoing) for row in rows]
+    return [replace(mail, values={**mail.values, **opened(mail)}, sealed=b"") for mail in found]
+
+
+def opened(mail: Outgoing) -> dict[str, str]:
+    """What of a mail is sealed."""
+    said = SEAL.open(mail.to_user, mail.sealed) if mail.sealed else {}
+    assert said is not None
+    return said
 
 
 async def last_code(bridge: Bridge, template: str) -> str:
@@ -188,7 +201,7 @@ async def test_a_session_that_has_ended_changes_nothing(accounts: PostgresAccoun
     assert found is not None and found.password_hash == "$argon2id$of ada"
 
 
-async def test_whose_password_was_changed_is_told_on_every_device_and_at_their_address(
+async def test_whose_password_was_changed_is_told_by_one_notice_which_is_also_the_mail(
     accounts: PostgresAccounts, identity: PostgresIdentity, bridge: Bridge, herald: Listening
 ) -> None:
     mine = await register(accounts)
@@ -196,7 +209,8 @@ async def test_whose_password_was_changed_is_told_on_every_device_and_at_their_a
     assert await mails(bridge) == []  # there is no address that they proved
     await prove(identity, bridge, mine)
     await identity.change_password(claims(mine), "one", "two", CALLER)
-    assert (await mails(bridge))[-1] == Outgoing("password_changed", mine.user)
+    assert [mail.template for mail in await mails(bridge)] == ["verify"]
+    assert Way.MAIL in ways_of(NoticeKind.SECURITY, 0, 0, ())
     words = await told(bridge, herald, mine.inbox)
     assert words.count("the password of this account was changed") == 2
 
@@ -225,6 +239,21 @@ async def test_a_forgotten_password_is_set_anew_by_a_link_to_the_proven_address_
     assert await identity.find_reset(secret) is None
     credentials = await accounts.find_credentials("ada")
     assert credentials is not None and credentials.password_hash == "new"
+
+
+async def test_a_link_that_waits_to_be_mailed_cannot_be_read_in_the_database(
+    accounts: PostgresAccounts, identity: PostgresIdentity, bridge: Bridge
+) -> None:
+    mine = await register(accounts)
+    await prove(identity, bridge, mine)
+    await identity.ask_reset("ada", CALLER)
+    await run_resets(identity, bridge)
+    secrets = [mail.values["code"].encode() for mail in await mails(bridge)]
+    assert len(secrets) == 2
+    rows = await query(bridge, "SELECT payload FROM jobs WHERE kind = 'mail.send'")
+    assert not any(secret in row["payload"] for row in rows for secret in secrets)
+    sealed = [msgspec.msgpack.decode(row["payload"], type=Outgoing).sealed for row in rows]
+    assert all(SEAL.open(mine.user, one) is not None and SEAL.open(mine.user + 1, one) is None for one in sealed)
 
 
 async def test_asking_leaves_the_same_rows_whoever_is_named(accounts: PostgresAccounts, identity: PostgresIdentity, bridge: Bridge) -> None:

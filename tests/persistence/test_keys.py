@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import asyncpg
 import pytest
 
@@ -11,11 +13,12 @@ from actors.storage import CONTROL_STREAM
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from persistence.keys import PostgresKeys, sweep_keys
+from persistence.role_book import COMMAND_LINE, give_platform_role
 from persistence.roles import held
 from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.events import Joined, SessionRevoked
-from protocol.operations import CreateCommunity, Join, OpenConversation, Remove, SetRole
+from protocol.operations import ChangeRole, CreateChannel, CreateCommunity, GiveRole, Join, MakeRole, OpenConversation, Remove, SetRole
 from protocol.permissions import BASE, Permission, mask
 from protocol.values import Role
 from tests.persistence.identity import CALLER, query, stored_text
@@ -202,6 +205,47 @@ async def test_a_key_with_less_than_its_service_may_opens_no_socket(bridge: Brid
         key = await key_of(keys, ada, space, service.user, mask([Permission.READ]))
         refused = await keys.exchange(key.secret, 0, "", CALLER)
         assert isinstance(refused, Declined) and refused.code is Code.FORBIDDEN
+
+
+@pytest.mark.parametrize("growth", ["base role", "custom role", "changed role", "platform role"])
+async def test_a_service_that_may_more_than_the_key_of_its_socket_has_that_socket_no_more(bridge: Bridge, growth: str) -> None:
+    async with world(bridge) as scene:
+        herald = scene.herald
+        keys = PostgresKeys(bridge, herald)
+        ada = await scene.person("ada")
+        space, *_ = await scene.community(ada)
+        service, other = await made(keys, ada, space), await made(keys, ada, space, name="register")
+        weak, key = await key_of(keys, ada, space, other.user), await key_of(keys, ada, space, service.user)
+        enough = await key_of(keys, ada, space, service.user, mask(BASE[Role.MODERATOR] | {Permission.EXPORT_SPACE}))
+        role = await scene.ok(ada, MakeRole(space, "helper", 0))
+        await scene.ok(ada, GiveRole(space, role, service.user))
+        opened = await keys.exchange(key.secret, 0, "", CALLER)
+        kept = [await keys.exchange(one.secret, 0, "", CALLER) for one in (enough, weak)]
+        assert isinstance(opened, KeySession) and all(isinstance(one, KeySession) for one in kept)
+        robot = Person(service.user, 0, opened.device, "timetable")
+        robot.generation = (await scene.column("select generation from devices where id = $1", opened.device))[0]
+        if growth == "base role":
+            await scene.ok(ada, SetRole(space, service.user, Role.MODERATOR))
+        elif growth == "custom role":
+            more = await scene.ok(ada, MakeRole(space, "more", mask([Permission.EXPORT_SPACE])))
+            await scene.ok(ada, GiveRole(space, more, service.user))
+        elif growth == "changed role":
+            await scene.ok(ada, ChangeRole(space, role, "helper", mask([Permission.EXPORT_SPACE])))
+        else:
+            [reviewers] = await scene.column("select id from roles where space_id is null order by permissions desc limit 1")
+            work = partial(give_platform_role, actor=COMMAND_LINE, role=reviewers, user=service.user)
+            assert await bridge.run(work, deadline_s=5) is Code.OK
+        ended = await scene.column("select id from sessions where user_id = $1 and revoked_at is not null order by id", service.user)
+        assert opened.session in ended and set(revoked(herald)) <= set(ended)
+        if growth != "platform role":
+            assert ended == [opened.session] == revoked(herald)
+        assert await scene.column("select id from sessions where user_id = $1 and revoked_at is null", other.user) == [
+            one.session for one in kept[1:] if isinstance(one, KeySession)
+        ]
+        assert (await scene.ask(robot, CreateChannel(space, "mine"))).code is Code.TAKEN_OVER
+        refused = await keys.exchange(key.secret, opened.device, "", CALLER)
+        assert isinstance(refused, Declined) and refused.code is Code.FORBIDDEN
+        assert await scene.column("select count(*) from audit_log where action = 'key_outgrown'") == [1]
 
 
 async def test_ending_a_service_ends_its_keys_sessions_and_membership(bridge: Bridge) -> None:

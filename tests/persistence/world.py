@@ -14,6 +14,7 @@ import trio
 from actors.storage import Decided, Entry, Fact, Refusal
 from persistence.bridge import Bridge
 from persistence.journal import Journal, JournalOptions
+from persistence.operations.proving import Prover
 from protocol.codes import Code
 from protocol.operations import AnyOperation, CreateCommunity, Join
 
@@ -133,16 +134,21 @@ async def make_person(bridge: Bridge, name: str) -> Person:
     return Person(row["user_id"], row["inbox"], device["id"], name)
 
 
+async def everybody(tx: asyncpg.Connection, entry: Entry) -> bool:
+    """Has proven lately who they are."""
+    return True
+
+
 @asynccontextmanager
-async def world(bridge: Bridge, options: JournalOptions | None = None) -> AsyncIterator[World]:
-    """A journal on a bridge that serves already."""
+async def world(bridge: Bridge, options: JournalOptions | None = None, prove: Prover = everybody) -> AsyncIterator[World]:
+    """A journal on a bridge that serves already. Its people have no sessions; `prove`: whether they have shown who they are."""
     herald = Herald()
 
     def filled() -> None:
         made.outbox_fillings += 1
         made.on_outbox_filled()
 
-    journal = Journal(bridge, herald, filled, options or JournalOptions())
+    journal = Journal(bridge, herald, filled, options or JournalOptions(), prove=prove)
     made = World(bridge, journal, herald)
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.serve)

@@ -23,7 +23,7 @@ from gateway.push.web_push import generate_key
 from gateway.tokens import KeySet, generate_pem
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
-from persistence.notice_delivery import decide_for
+from persistence.notice_delivery import WAITING_MAX, decide_for
 from persistence.notices import notify
 from persistence.outbox import Outbox
 from protocol.entities import Entity
@@ -198,6 +198,17 @@ async def test_a_mail_whose_answer_was_lost_comes_again_under_the_same_message_i
         assert await s.left() == [] and await s.dead() == []
 
 
+async def test_a_link_is_sealed_until_its_mail_is_written_or_is_a_dead_letter_without_its_key(bridge: Bridge, tmp_path: Path) -> None:
+    async with stage(bridge, tmp_path) as s:
+        secret = {"link": "https://learn.example/#k", "code": "c0de"}
+        good, lost = s.messenger.seal.seal(0, secret), s.messenger.seal.seal(1, secret)
+        await s.order(*(order_mail(Outgoing("verify", 0, "ada@example.org", {"hours": "24"}, one)) for one in (good, lost)))
+        await s.settle()
+        [mail] = s.box.mails()
+        assert "https://learn.example/#k" in part(mail, "plain")
+        assert len(await s.dead()) == 1
+
+
 async def test_a_decision_that_was_not_committed_is_made_once_when_it_is_made_again(bridge: Bridge, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
@@ -266,6 +277,23 @@ async def test_quiet_hours_hold_back_what_can_wait_and_nothing_that_is_about_sec
         assert len(s.box.mails()) == 2 and len(s.service.taken) == 2
 
 
+async def test_what_waits_for_the_end_of_the_night_holds_back_no_security_that_comes_behind_it(bridge: Bridge, tmp_path: Path) -> None:
+    async with stage(bridge, tmp_path) as s:
+        ann, bob = await s.w.person("ann"), await s.w.person("bob")
+        await s.reachable(bob, mail="bob@example.org")
+        own = await own_stream(s.w, bob, StreamKind.OWN)
+        await s.w.ok(bob, change(own, Entity.PREFERENCES, 1, {4: 22 * 60, 5: 7 * 60}))
+        s.now = datetime(2027, 1, 10, 23, 30, tzinfo=ZoneInfo("UTC")).timestamp()
+        await s.tell(*(Notice(bob.user, NoticeKind.MATCH, ann.user) for _ in range(WAITING_MAX)))
+        await s.settle()
+        assert s.box.mails() == [] and s.service.taken == []
+        await s.tell(Notice(bob.user, NoticeKind.SECURITY, words="the password was changed"))
+        await s.settle()
+        assert [mail["Subject"] for mail in s.box.mails()] == ["Something changed in how you log in"]
+        assert len(s.service.taken) == 1
+        assert await s.left() == [("notice.decide", True)]
+
+
 async def test_a_digest_is_one_mail_a_day_by_the_wall_clock_about_what_is_unread(bridge: Bridge, tmp_path: Path) -> None:
     zone = ZoneInfo("Europe/Berlin")
     async with stage(bridge, tmp_path) as s:
@@ -326,7 +354,7 @@ async def test_an_address_that_refuses_mail_gets_no_more(bridge: Bridge, tmp_pat
         assert s.box.mails() == [] and await s.dead() == [] and s.box.refusals["Bob@example.org"] == []
         assert [tuple(row) for row in await s.w.rows("select address::text, status from mail_refusals")] == [("Bob@example.org", "5.1.1")]
         await s.order(
-            order_mail(Outgoing("password_changed", bob.user)), order_mail(Outgoing("address_changed", bob.user, "bob@EXAMPLE.org"))
+            order_mail(Outgoing("address_changed", bob.user)), order_mail(Outgoing("address_changed", bob.user, "bob@EXAMPLE.org"))
         )
         await s.settle()
         assert s.box.mails() == []
