@@ -24,8 +24,8 @@ from persistence.append import append_events, event
 from persistence.audit import Deed, record
 from persistence.operations.membership import SPACE_ENTERED
 from persistence.sovereignty.archive import ArchiveRefused, Reader
+from persistence.sovereignty.erasure import NO_PASSWORD
 from persistence.sovereignty.packed import Unreadable, rename_packed
-from persistence.sovereignty.person import NO_PASSWORD
 from persistence.sovereignty.tables import MEMBERS, ROWS, SPACES, STREAMS, Kept
 from protocol.events import Joined
 from protocol.identifiers import Names

@@ -17,17 +17,25 @@ from typing import Final
 
 import asyncpg
 from msgspec import Struct
+from msgspec.msgpack import encode as encode_plain
 
+from actors.mail import MAIL_SEND
 from actors.sovereignty import Kind
 from actors.storage import Fact
-from persistence.append import append_events, authority_changed, kind_of
+from actors.webhooks import WebhookState
+from persistence.append import append_events, authority_changed, kind_of, session_revoked
 from persistence.audit import Deed, record
+from persistence.identity.forgotten import RESET, reset_key
+from persistence.sessions import end, lock_account
+from persistence.sovereignty.clearing import ERASED_NAME
 from persistence.sovereignty.holdings import HOLDINGS, Holding
 from protocol.codec import encode
 from protocol.events import SpaceLeft
 
 ROWS_MAX: Final = 5_000
 """Deleted in one transaction: some 50 ms, for which nobody waits but who writes to the same rows."""
+NO_PASSWORD: Final = "!"
+"""No hash is this: nothing is its password."""
 _LEFT: Final = kind_of(SpaceLeft)
 
 
@@ -63,15 +71,52 @@ async def condemn_community(tx: asyncpg.Connection, space: int, by: int, born: d
         _LEFT,
         encode(SpaceLeft(space)),
     )
+    services = await tx.fetch("select id from accounts where kind = 1 and owner_space = $1 order by id", space)
+    ended = [service["id"] for service in services if (closed := await close_account(tx, service["id"], by)) and not closed.again]
     spaces, streams = await reach(tx, space)
+    # What was said and not sent yet is not sent.
+    await tx.execute("update webhooks set state = $2, reason = '' where space_id = $1", space, WebhookState.PAUSED)
     await tx.execute("delete from invitations where space_id = $1", space)
     await tx.execute("delete from members where space_id = any($1)", spaces)
     await tx.execute(
         "update spaces set name = '', settings = '{}', open_to_all = false, members = 0, retention_days = null where id = $1", space
     )
     await record(tx, Deed(by, "community_erased", space))
-    facts = await append_events(tx, [authority_changed(space, 0)], streams)
+    facts = await append_events(tx, [authority_changed(space, 0), *(session_revoked(service, 0) for service in ended)], streams)
     return Condemned(subject, tuple(facts))
+
+
+async def close_account(tx: asyncpg.Connection, user: int, by: int, born: datetime | None = None) -> Condemned | None:
+    """Makes an account nobody's, whose sessions have ended; telling that is the caller's. None: there is none, or it is another one than
+    was `born` then."""
+    await lock_account(tx, user)
+    row = await tx.fetchrow("select created_at, name::text, email::text from accounts where id = $1", user)
+    if row is None or (born is not None and row["created_at"] != born):
+        return None
+    subject = Subject(Kind.PERSON, user, row["created_at"])
+    if not await write_down(tx, subject, by):
+        return Condemned(subject, again=True)
+    await end(tx, user, None)
+    await _forget_mails(tx, user, row["name"], row["email"] or "")
+    await tx.execute(
+        "update accounts set name = 'erased-' || id, display_name = $2, password_hash = case when kind = 0 then $3 else '' end,"
+        " email = null, email_verified_at = null, language = '', disabled_at = coalesce(disabled_at, now()) where id = $1",
+        user,
+        ERASED_NAME,
+        NO_PASSWORD,
+    )
+    await record(tx, Deed(by, "person_erased", subject=user))
+    return Condemned(subject)
+
+
+async def _forget_mails(tx: asyncpg.Connection, user: int, *called: str) -> None:
+    """Orders of mails name an address, and orders of links what somebody typed; those that failed wait for months."""
+    offered = await tx.fetch("select email::text from identity_links where user_id = $1", user)
+    keys = [reset_key(named) for named in (*called, *(row["email"] for row in offered)) if named]
+    addressed = encode_plain("to_user") + encode_plain(user)
+    for table in ("jobs", "dead_jobs"):
+        await tx.execute(f"delete from {table} where kind = $1 and position($2::bytea in payload) > 0", MAIL_SEND, addressed)
+        await tx.execute(f"delete from {table} where kind = $1 and key = any($2)", RESET, keys)
 
 
 async def write_down(tx: asyncpg.Connection, subject: Subject, by: int) -> bool:

@@ -20,38 +20,24 @@ from actors.sovereignty import Kind
 from actors.storage import Fact
 from persistence.append import Effect, NewEvent, authority_changed, event, finish
 from persistence.audit import Deed, record
+from persistence.mentoring.closing import forget_person
 from persistence.operations.membership import end_membership
 from persistence.operations.space import SpaceSeen, lock_space
-from persistence.sessions import announce, end, lock_account
+from persistence.sessions import announce
 from persistence.sovereignty.clearing import ERASED_NAME, WINDOW, clear, next_stream_of
-from persistence.sovereignty.erasure import Condemned, Subject, condemn_community, erase_some, erase_some_of_person, write_down
+from persistence.sovereignty.erasure import Condemned, close_account, condemn_community, erase_some, erase_some_of_person
 from protocol.events import Renamed, RoleSet
 from protocol.values import Role, SpaceKind
 
 DONE: Final = "done"
-NO_PASSWORD: Final = "!"
-"""No hash is this: nothing is its password."""
 
 
 async def condemn_person(tx: asyncpg.Connection, user: int, by: int, born: datetime | None = None) -> Condemned | None:
     """Ends an account. None: there is none, or it is another one than was `born` then."""
-    await lock_account(tx, user)
-    created = await tx.fetchval("select created_at from accounts where id = $1", user)
-    if created is None or (born is not None and created != born):
-        return None
-    subject = Subject(Kind.PERSON, user, created)
-    if not await write_down(tx, subject, by):
-        return Condemned(subject, again=True)
-    await end(tx, user, None)
-    await tx.execute(
-        "update accounts set name = 'erased-' || id, display_name = $2, password_hash = $3, email = null, email_verified_at = null,"
-        " language = '', disabled_at = coalesce(disabled_at, now()) where id = $1",
-        user,
-        ERASED_NAME,
-        NO_PASSWORD,
-    )
-    await record(tx, Deed(by, "person_erased", subject=user))
-    return Condemned(subject, tuple(await announce(tx, user, [0])))
+    condemned = await close_account(tx, user, by, born)
+    if condemned is None or condemned.again:
+        return condemned
+    return Condemned(condemned.subject, tuple(await announce(tx, user, [0])))
 
 
 async def leave_next(tx: asyncpg.Connection, user: int) -> tuple[bool, list[Fact]]:
@@ -59,17 +45,21 @@ async def leave_next(tx: asyncpg.Connection, user: int) -> tuple[bool, list[Fact
     space: int | None = await tx.fetchval(
         "select m.space_id from members m join spaces s on s.id = m.space_id and s.kind = any($2) where m.user_id = $1 limit 1",
         user,
-        [SpaceKind.COMMUNITY, SpaceKind.CONVERSATION],
+        [SpaceKind.COMMUNITY, SpaceKind.CONVERSATION, SpaceKind.MENTORSHIP],
     )
     if space is None:
-        return False, []
+        ended, closed = await forget_person(tx, user)
+        facts, _ = await finish(tx, None, closed.added_to(Effect()))
+        return bool(ended), facts
     seen = await lock_space(tx, space, user)
     if seen is None or seen.role(user) is None:
         return True, []
-    if seen.kind is SpaceKind.COMMUNITY and seen.members == 1:
+    await forget_archives(tx, space)
+    heir = await _find_heir(tx, space, user) if seen.kind is SpaceKind.COMMUNITY else None
+    if seen.kind is SpaceKind.COMMUNITY and heir is None:
         condemned = await condemn_community(tx, space, 0)
         return True, list(condemned.facts) if condemned is not None else []
-    before = await _bequeath(tx, seen, user)
+    before = await _bequeath(tx, seen, user, heir)
     ended = await end_membership(tx, seen, user, 0)
     renamed = event(seen.main_stream, 0, Renamed(user, ERASED_NAME))
     # Values of an outcome count from here on, and there is none.
@@ -79,14 +69,25 @@ async def leave_next(tx: asyncpg.Connection, user: int) -> tuple[bool, list[Fact
     return True, facts
 
 
-async def _bequeath(tx: asyncpg.Connection, space: SpaceSeen, user: int) -> tuple[NewEvent, ...]:
-    """An heir, where nobody else owns a community."""
-    if space.kind is not SpaceKind.COMMUNITY or space.role(user) is not Role.OWNER:
-        return ()
-    heir = await tx.fetchrow(
-        "select user_id, role from members where space_id = $1 and user_id <> $2 order by role, joined_at, user_id limit 1", space.id, user
+async def forget_archives(tx: asyncpg.Connection, space: int) -> None:
+    """An archive of a community that waits to be fetched says what the person said: whoever wants one asks again."""
+    await tx.execute("delete from archives where kind = $1 and subject = $2", Kind.COMMUNITY, space)
+
+
+async def _find_heir(tx: asyncpg.Connection, space: int, user: int) -> asyncpg.Record | None:
+    """Who is next: a person, and if there is any, one who can log in; None where there are services alone."""
+    return await tx.fetchrow(
+        "select m.user_id, m.role from members m join accounts a on a.id = m.user_id and a.kind = 0"
+        " where m.space_id = $1 and m.user_id <> $2 order by a.disabled_at is not null, m.role, m.joined_at, m.user_id limit 1",
+        space,
+        user,
     )
-    assert heir is not None, "a community of several has somebody else"
+
+
+async def _bequeath(tx: asyncpg.Connection, space: SpaceSeen, user: int, heir: asyncpg.Record | None) -> tuple[NewEvent, ...]:
+    """Makes the heir an owner, where nobody else owns a community."""
+    if heir is None or space.role(user) is not Role.OWNER:
+        return ()
     if heir["role"] == Role.OWNER:
         return ()
     await tx.execute("update members set role = $3 where space_id = $1 and user_id = $2", space.id, heir["user_id"], Role.OWNER)
@@ -132,7 +133,10 @@ async def _clear_next(tx: asyncpg.Connection, user: int, stream: int, after: int
         if found is None:
             return "rows", 0, []
         stream = found
-    head: int | None = await tx.fetchval("select head from streams where id = $1", stream)
+    row = await tx.fetchrow("select head, space_id from streams where id = $1", stream)
+    head: int | None = None if row is None else row["head"]
+    if row is not None:
+        await forget_archives(tx, row["space_id"])
     upto = min(after + WINDOW, head or 0)
     rows, facts = await clear(tx, stream, user, after, upto) if head else (0, [])
     return f"texts:{stream}:{upto if head and upto < head else 0}", rows, facts

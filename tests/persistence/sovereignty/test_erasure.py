@@ -5,21 +5,48 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from actors.accounts import Claims, Declined
+from actors.integrations import KeySession, NewKey, ServiceInfo
+from actors.mail import Outgoing, order_mail
 from actors.sovereignty import Kind
-from actors.storage import ReadAfter
+from actors.storage import CONTROL_STREAM, ReadAfter
+from actors.webhooks import Due, Subscription, WebhookInfo, tag_of
 from persistence.bridge import Bridge
+from persistence.identity.forgotten import ask
+from persistence.identity.rules import IdentityRules
+from persistence.jobs.enqueue import enqueue
+from persistence.keys import PostgresKeys
 from persistence.outbox import Outbox
+from persistence.sovereignty.archives import PostgresSovereignty
 from persistence.sovereignty.erasure import Subject
 from persistence.sovereignty.erasures import Erasures
 from persistence.sovereignty.ledger import Ledger
+from persistence.webhook_deliveries import PostgresDeliveries
+from persistence.webhooks import PostgresWebhooks
 from protocol.codec import decode_body
 from protocol.codes import Code
-from protocol.events import Cleared, Left, Posted, Redacted, Renamed, RoleSet
+from protocol.events import Cleared, Left, Posted, Redacted, Renamed, RoleSet, Said, SessionRevoked
 from protocol.operations import Say
+from protocol.permissions import BASE, mask
 from protocol.values import Role
-from tests.persistence.sovereignty.places import found_school, tables_with
+from tests.persistence.identity import CALLER
+from tests.persistence.sovereignty.places import School, found_school, tables_with
 from tests.persistence.sync import Asking
-from tests.persistence.world import World, fetch, world
+from tests.persistence.world import Person, World, fetch, world
+
+
+def asking(person: Person) -> Claims:
+    return Claims(person.user, person.device, 0, 0, 2**31)
+
+
+async def make_service(w: World, school: School, role: Role) -> NewKey:
+    """A service of the school's, with a key that does all that it may."""
+    keys = PostgresKeys(w.bridge, w.herald)
+    service = await keys.make_service(asking(school.ada), school.space, "robot", "Robot", role, CALLER)
+    assert isinstance(service, ServiceInfo)
+    key = await keys.make_key(asking(school.ada), school.space, service.user, "nightly", mask(BASE[role]), 30, CALLER)
+    assert isinstance(key, NewKey)
+    return key
 
 
 async def erase(w: World, kind: Kind, id: int, ledger: Ledger | None = None) -> None:
@@ -74,6 +101,86 @@ async def test_a_community_whose_only_owner_is_erased_goes_on_with_the_moderator
         ]
         assert (await w.ask(school.ben, Say(school.channel, "we go on"))).code is Code.OK
         assert (await w.ask(school.ada, Say(school.channel, "I am still here"))).code is not Code.OK
+
+
+async def test_a_community_is_left_to_a_person_and_not_to_a_service_nor_to_who_cannot_log_in(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        await make_service(w, school, Role.MODERATOR)
+        await w.rows("update accounts set disabled_at = now() where id = $1", school.ben.user)
+        await erase(w, Kind.PERSON, school.ada.user)
+        assert await w.column("select user_id from members where space_id = $1 and role = $2", school.space, Role.OWNER) == [
+            school.eve.user
+        ]
+
+
+async def test_a_community_of_services_alone_goes_with_its_last_person(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ada = await w.person("ada")
+        space, *_ = await w.community(ada)
+        service = await PostgresKeys(bridge, w.herald).make_service(asking(ada), space, "robot", "Robot", Role.MODERATOR, CALLER)
+        assert isinstance(service, ServiceInfo)
+        await erase(w, Kind.PERSON, ada.user)
+        assert await w.rows("select 1 from spaces where id = $1", space) == []
+        assert await tables_with(w, "robot") == {}
+
+
+async def test_a_services_key_outlives_the_person_who_made_it(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        key = await make_service(w, school, Role.LEARNER)
+        await erase(w, Kind.PERSON, school.ada.user)
+        assert isinstance(await PostgresKeys(bridge, w.herald).exchange(key.secret, 0, "", CALLER), KeySession)
+
+
+async def test_the_services_of_an_erased_community_end_with_it_and_their_names_go(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        keys = PostgresKeys(bridge, w.herald)
+        key = await make_service(w, school, Role.LEARNER)
+        opened = await keys.exchange(key.secret, 0, "", CALLER)
+        assert isinstance(opened, KeySession)
+        erasures = Erasures(bridge, w.herald, None)
+        await erasures.ask(Kind.COMMUNITY, school.space, school.ada.user)
+        assert isinstance(await keys.exchange(key.secret, 0, "", CALLER), Declined)
+        assert await w.rows("select 1 from sessions where id = $1 and revoked_at is null", opened.session) == []
+        told = [decode_body(fact.body) for fact in w.herald.facts if fact.stream == CONTROL_STREAM]
+        assert SessionRevoked(opened.user, 0) in told
+        await carry_out(w, erasures)
+        assert await tables_with(w, "robot") == {}
+
+
+async def test_from_the_moment_of_condemning_no_webhook_is_told_anything_more(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        wanted = Subscription("timetable", "https://hooks.example.org/in", (tag_of(Said),), Role.LEARNER)
+        made = await PostgresWebhooks(bridge).make(asking(school.ada), school.space, wanted, b"sealed", CALLER)
+        assert isinstance(made, WebhookInfo)
+        await w.ok(school.ada, Say(school.channel, "not sent yet"))
+        deliveries = PostgresDeliveries(bridge)
+        assert isinstance(await deliveries.take(made.id, 0.0), Due)
+        await Erasures(bridge, w.herald, None).ask(Kind.COMMUNITY, school.space, school.ada.user)
+        assert await deliveries.take(made.id, 60.0) is False
+
+
+async def test_no_archive_mail_or_dead_letter_keeps_what_was_of_an_erased_person(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        sovereignty = PostgresSovereignty(bridge, Erasures(bridge, w.herald, None))
+        archive = await sovereignty.order(Kind.COMMUNITY, school.space, school.ben.user)
+        await w.rows("insert into archive_parts (archive_id, place, bytes) values ($1, 0, 'sunflower')", archive.id)
+        mail = order_mail(Outgoing("address_changed", school.ada.user, "sunflower@example.org"))
+        others = order_mail(Outgoing("address_changed", school.eve.user, "buttercup@example.org"))
+        await w.rows("update accounts set email = 'sunflower@example.net', email_verified_at = now() where id = $1", school.ada.user)
+        for orders in ((mail,), (mail, others)):
+            await bridge.run(lambda tx, orders=orders: enqueue(tx, *orders), deadline_s=9)
+            await bridge.run(lambda tx: ask(tx, "Sunflower@example.net", CALLER, IdentityRules()), deadline_s=9)
+            if others not in orders:
+                await w.rows("select bury_job(id, 1::smallint, '') from jobs where kind in ('mail.send', 'identity.reset')")
+        assert await w.value("select count(*) from dead_jobs") == 2
+        await erase(w, Kind.PERSON, school.ada.user)
+        assert await tables_with(w, "sunflower") == {}
+        assert set(await tables_with(w, "buttercup@example.org")) == {"jobs"}
 
 
 async def test_of_an_erased_community_no_row_is_left_and_its_people_hear_that_they_left(bridge: Bridge) -> None:
