@@ -21,7 +21,7 @@ from actors.push import PUSH_SEND, SEQS_MAX, Push
 from actors.quiet import next_digest
 from persistence.jobs.enqueue import enqueue
 from persistence.notice_reach import Reachable, read_reachable
-from persistence.notice_rows import decide_order
+from persistence.notice_rows import decide_later, decide_order
 from persistence.notices import notify
 
 NOTICE_MAIL: Final = "notice.mail"
@@ -45,7 +45,7 @@ READ: Final = """n.read_at is not null or n.seq <= coalesce((
 _WAITING: Final = f"""
 select n.seq, n.kind, n.space_id, n.stream_id, extract(epoch from n.at)::float8 as at, {READ} as read
 from notices n join accounts a on a.id = n.user_id
-where n.user_id = $1 and n.due order by n.seq limit {WAITING_MAX} for update of n"""
+where n.user_id = $1 and n.due order by n.kind <> all($2), n.seq limit {WAITING_MAX} for update of n"""
 _SETTLE: Final = "update notices set due = false, digest = seq = any($3) where user_id = $1 and seq = any($2)"
 _DIGESTS: Final = f"""
 select user_id from notice_settings where digest_due <= to_timestamp($1) order by digest_due limit {PEOPLE_A_CALL} for update skip locked"""
@@ -74,7 +74,8 @@ async def devices_of(tx: asyncpg.Connection, user: int) -> list[int]:
 async def decide_for(tx: asyncpg.Connection, user: int, online: frozenset[int], now: float) -> Verdict | None:
     """Decides about everything that is due for `user` and orders what follows; None where there was nothing. `online`: devices that have a
     socket somewhere."""
-    rows = await tx.fetch(_WAITING, user)
+    # What waits for nothing is looked at before what may wait, however much of that there is.
+    rows = sorted(await tx.fetch(_WAITING, user, [int(kind) for kind in ALWAYS]))
     if not rows:
         return None
     person = (await read_reachable(tx, [user])).get(user)
@@ -94,8 +95,10 @@ async def decide_for(tx: asyncpg.Connection, user: int, online: frozenset[int], 
     for seqs in ([seq for seq in verdict.mail if seq in urgent], [seq for seq in verdict.mail if seq not in urgent]):
         if seqs:
             orders.append(Order(NOTICE_MAIL, pack(NoticeMail(user, tuple(seqs[-DIGEST_MAX:])))))
-    if verdict.again_at or len(rows) == WAITING_MAX:
-        orders.append(decide_order(user, max(0.0, verdict.again_at - now)))
+    if verdict.again_at:
+        orders.append(decide_later(user, verdict.again_at, now))
+    elif len(rows) == WAITING_MAX:
+        orders.append(decide_order(user))
     if orders:
         await enqueue(tx, *orders)
     return verdict

@@ -5,7 +5,7 @@
 
 An invitation and a conflict also say how things stand, so their events are appended also for whoever wants no notice of them.
 
-Invariant: one row for one event, in one transaction; a person's notices are decided by one job at a time.
+Invariant: one row for one event, in one transaction; a notice is decided by one job, which holds its row.
 """
 
 from __future__ import annotations
@@ -64,9 +64,14 @@ class Decide(Struct, frozen=True):
     user: int
 
 
-def decide_order(user: int, delay_s: float = DECIDE_AFTER_S) -> Order:
+def decide_order(user: int) -> Order:
     """The job; while one waits for this person, it stands for this one too."""
-    return Order(DECIDE, pack(Decide(user)), delay_s=delay_s, key=str(user))
+    return Order(DECIDE, pack(Decide(user)), delay_s=DECIDE_AFTER_S, key=str(user))
+
+
+def decide_later(user: int, at: float, now: float) -> Order:
+    """The job for what is looked at again `at` (Unix seconds). It stands for no other moment: what comes behind it may not have to wait."""
+    return Order(DECIDE, pack(Decide(user)), delay_s=max(0.0, at - now), key=f"{user}:{at:.0f}")
 
 
 async def find_answered(tx: asyncpg.Connection, rows: Sequence[Row]) -> list[Row]:
