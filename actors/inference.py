@@ -18,6 +18,8 @@ from typing import Annotated, ClassVar, Final, Protocol
 
 from msgspec import Meta, Struct
 
+from protocol.values import Harm as Harm
+
 TEXT_MAX: Final = 20_000
 """Code points of one text that a model is asked about; a lesson is asked about section by section."""
 
@@ -45,28 +47,6 @@ class About(IntEnum):
     CONTENT = 3
     """Of a lesson, a page, an action or a question."""
     NAME = 4
-
-
-class Harm(IntEnum):
-    """A way in which a text may do harm. Numbers are kept; a reader takes one that it does not know as `OTHER`."""
-
-    OTHER = 0
-    TOXIC = 1
-    """Hateful or offensive at all: what the learned model says."""
-    HATE = 2
-    """Against people for what they are."""
-    INSULT = 3
-    THREAT = 4
-    SEXUAL = 5
-    SELF_HARM = 6
-    """Somebody may be in need: staff hear of it, and nothing is held against who wrote it."""
-    SPAM = 7
-    PERSONAL = 8
-    """Personal data, above all of minors: numbers, addresses, accounts."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Harm | None:
-        return cls.OTHER if isinstance(value, int) else None
 
 
 class Judge(Request, frozen=True, tag=1):

@@ -27,6 +27,8 @@ from client.sync_status import SyncStatus, SyncStatuses
 from protocol.frames import (
     Event,
     Granted,
+    HeldItems,
+    HeldPage,
     History,
     MemberPage,
     Members,
@@ -168,6 +170,10 @@ class Session(Recording):
     ) -> ReportPage:
         """One's own reports, or those that are decided in `space`, or by the platform's reviewers."""
         return await self._ask(lambda id: Reports(id, after, space, platform, open_only, limit), ReportPage)
+
+    async def held(self, *, space: int = 0, platform: bool = False, after: int = 0, open_only: bool = True, limit: int = 20) -> HeldPage:
+        """What moderation holds of one's own, or what is decided in `space`, or by the platform's reviewers."""
+        return await self._ask(lambda id: HeldItems(id, after, space, platform, open_only, limit), HeldPage)
 
     async def watch(self, space: int, on: bool = True) -> None:
         """Turns presence of a space on or off; it stays on over reconnects."""

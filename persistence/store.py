@@ -35,7 +35,9 @@ from actors.storage import (
     FindPerson,
     InheritDevice,
     ListConflicts,
+    ListHeld,
     ListMembers,
+    ListMentorships,
     ListReports,
     ListSpaces,
     ListUnapplied,
@@ -56,6 +58,8 @@ from persistence import record_queries as r
 from persistence import report_queries
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
+from persistence.mentoring import listing
+from persistence.moderation import held_queries
 from protocol.codes import Code
 
 log = structlog.get_logger()
@@ -140,6 +144,8 @@ class Store:
             ReadVersions: _Kind(r.read_versions, few),
             ReadHolding: _Kind(r.read_holding, many),
             ListReports: _Kind(report_queries.list_reports, few),
+            ListMentorships: _Kind(listing.list_mentorships, few),
+            ListHeld: _Kind(held_queries.list_held, few),
         }
         self._query_s = options.deadline_s * (1.0 - WAITING_SHARE)
         self._waiting = 0

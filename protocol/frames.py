@@ -1001,6 +1001,7 @@ AnyCommand = (
     | Reports
     | Mentorships
     | FindMentors
+    | HeldItems
 )
 AnyRequest = (
     Ping
@@ -1022,6 +1023,7 @@ AnyRequest = (
     | Reports
     | Mentorships
     | FindMentors
+    | HeldItems
 )
 AnyFrame = (
     Welcome

@@ -62,6 +62,7 @@ create unique index held_once on held (stream_id, event_seq, entity, key) where 
 create index held_by_review on held (review_id, id);
 create index held_by_author on held (author, id);
 create index held_by_place on held (stream_id, target) where target > 0;
+create index held_became on held (stream_id, became) where became > 0;
 create index held_by_end on held (decided_at) where decided_at is not null;
 
 create table moderation_labels (
@@ -347,7 +348,11 @@ begin
     join spaces p on p.id = s.space_id
     left join moderation_policies y on y.space_id = p.id
     left join lateral (
-        select l.* from log l where l.stream_id = c.stream_id and l.seq > c.upto order by l.seq limit p_events
+        -- What was let through by a person, or judged before it was delivered, is not judged again.
+        select l.* from log l
+        where l.stream_id = c.stream_id and l.seq > c.upto and l.kind in (1, 2, 6, 10, 11, 14, 15, 16, 17, 30)
+            and not exists (select from held h where h.stream_id = l.stream_id and h.became = l.seq and h.became > 0)
+        order by l.seq limit p_events
     ) l on true
     left join lateral (
         select m.role, extract(epoch from clock_timestamp() - m.joined_at)::bigint as joined_s

@@ -32,6 +32,8 @@ _POSTED: Final = kind_of(Posted)
 _REACTED: Final = kind_of(Reacted)
 _READ_UP_TO: Final = kind_of(ReadUpTo)
 
+_SPEAKING: Final = (_SAID, _POSTED)
+
 _SQL: Final = (
     "select code, value, detail, replayed, stream, seq, at, audience_version"
     " from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
@@ -41,10 +43,11 @@ _SQL: Final = (
 class Columns:
     """A batch as the arrays that the server takes. Built once, so that a batch can be sent again unchanged."""
 
-    __slots__ = ("bodies", "entries", "kinds", "mention_at", "mention_user", "refusals", "streams", "targets")
+    __slots__ = ("_held_back", "bodies", "entries", "kinds", "mention_at", "mention_user", "refusals", "streams", "targets")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
+        self._held_back = False
         self.kinds: list[int] = []
         self.streams: list[int] = []
         self.targets: list[int] = []
@@ -111,16 +114,23 @@ class Columns:
         """What became of each entry, and the events in order."""
         decided: list[Decided] = []
         facts: list[Fact] = []
-        for entry, body, row in zip(self.entries, self.bodies, rows, strict=True):
-            code, value, detail, replayed, stream, seq, at, audience_version = row
+        for at, (entry, body, row) in enumerate(zip(self.entries, self.bodies, rows, strict=True)):
+            code, value, detail, replayed, stream, seq, at_s, audience_version = row
             decided.append(Decided(entry.number, Code(code), value, detail or "", replayed, entry.generation))
             if seq is not None:
-                facts.append(Fact(stream, seq, entry.user, at, body, audience_version))
+                facts.append(Fact(stream, seq, entry.user, at_s, body, audience_version))
+            elif not code and not replayed and self.kinds[at] in _SPEAKING:
+                self._held_back = True
         return decided, facts
 
     def fills_outbox(self, rows: Sequence[asyncpg.Record]) -> bool:
         """Whether somebody may have been mentioned."""
         return bool(self.mention_at)
+
+
+    def holds_back(self, rows: Sequence[asyncpg.Record]) -> bool:
+        """Whether something was said where it is judged first, as `read` found."""
+        return self._held_back
 
 
 class Numbers:

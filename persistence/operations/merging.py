@@ -128,6 +128,10 @@ class Merges:
         """Whether somebody is to hear of a conflict."""
         return merged.fills_outbox
 
+    def holds_back(self, merged: Merged) -> bool:
+        """Never: records are judged as they stand."""
+        return False
+
     async def _write(
         self, connection: asyncpg.Connection, merging: Merging, seen: _Seen, decisions: Sequence[Decision | None]
     ) -> list[Fact]:

@@ -21,7 +21,7 @@ from protocol import codec
 from protocol.codes import Code
 from protocol.events import Deleted, Edited, Posted, Redacted, Said
 from protocol.operations import Delete, Edit
-from protocol.values import Role, SpaceKind
+from protocol.values import HeldForm, HeldState, Role, SpaceKind
 
 VERSIONS_KEPT_S: Final = 90 * 24 * 3600
 """How long an earlier text is kept for moderators. Who is going to complain about what somebody took back does so within weeks; kept for
@@ -47,6 +47,7 @@ class _Found(Struct, frozen=True):
     author: int | None
     redacted: bool
     body: bytes
+    check_first: bool
 
 
 async def edit(tx: asyncpg.Connection, entry: Entry, operation: Edit) -> Effect | Refuse:
@@ -57,30 +58,65 @@ async def edit(tx: asyncpg.Connection, entry: Entry, operation: Edit) -> Effect 
     refusal = rules.edit(found.space_kind, found.standing.role, found.write_roles, found.author, entry.user, found.redacted)
     if refusal is not None:
         return refusal
-    versions: int = await tx.fetchval(
-        "select coalesce(max(version), 0) from message_versions where stream_id = $1 and seq = $2", operation.stream, operation.target
-    )
+    versions = await _versions(tx, operation.stream, operation.target)
     if versions >= rules.EDITS_PER_MESSAGE_MAX:
         return Refuse(Code.LIMIT, f"a message is edited at most {rules.EDITS_PER_MESSAGE_MAX} times")
-    original = _MESSAGE.decode(found.body)
-    rewritten = (
-        Posted(operation.text, original.reply_to, original.mentions, edited=True)
-        if isinstance(original, Posted)
-        else Posted(operation.text, edited=True)
-    )
-    await tx.execute(
-        "with kept as (insert into message_versions (stream_id, seq, version, body, replaced_by) values ($1, $2, $3, $4, $5))"
-        " update log set body = $6, kind = $7 where stream_id = $1 and seq = $2",
-        operation.stream,
-        operation.target,
-        versions + 1,
-        found.body,
-        entry.user,
-        codec.encode(rewritten),
-        _POSTED,
-    )
+    if found.check_first:
+        # Kept until it was judged; until then the message reads as it did. The outcome is 0, which is no event's number.
+        await tx.execute(
+            "insert into held (space_id, stream_id, target, author, form, state, body) values ($1, $2, $3, $4, $5, $6, $7)",
+            found.space,
+            operation.stream,
+            operation.target,
+            entry.user,
+            HeldForm.EDIT,
+            HeldState.CHECKING,
+            codec.encode(Said(operation.text)),
+        )
+        return Effect(guards=((operation.stream, found.audience_version),))
+    await rewrite(tx, operation.stream, operation.target, operation.text, entry.user)
     edited = event(operation.stream, entry.user, Edited(operation.target, operation.text), operation.target)
     return Effect((edited,), guards=((operation.stream, found.audience_version),), value_at=1)
+
+
+async def rewrite(tx: asyncpg.Connection, stream: int, target: int, text: str, by: int, *, forget: bool = False) -> bool:
+    """Makes a message, whose row is locked, read otherwise. Keeps the earlier text, or (`forget`) none of all. False: it is no message."""
+    row = await tx.fetchrow("select kind, body from log where stream_id = $1 and seq = $2", stream, target)
+    if row is None or row["kind"] not in _MESSAGE_KINDS:
+        return False
+    original = _MESSAGE.decode(row["body"])
+    rewritten = (
+        Posted(text, original.reply_to, original.mentions, edited=True) if isinstance(original, Posted) else Posted(text, edited=True)
+    )
+    if forget:
+        await tx.execute(
+            "with forgotten as (delete from message_versions where stream_id = $1 and seq = $2)"
+            " update log set body = $3, kind = $4 where stream_id = $1 and target = $2 and kind = 2",
+            stream,
+            target,
+            _TOMBSTONE,
+            _REDACTED,
+        )
+    else:
+        await tx.execute(
+            "insert into message_versions (stream_id, seq, version, body, replaced_by) values ($1, $2, $3, $4, $5)",
+            stream,
+            target,
+            await _versions(tx, stream, target) + 1,
+            row["body"],
+            by,
+        )
+    await tx.execute(
+        "update log set body = $3, kind = $4 where stream_id = $1 and seq = $2", stream, target, codec.encode(rewritten), _POSTED
+    )
+    return True
+
+
+async def _versions(tx: asyncpg.Connection, stream: int, target: int) -> int:
+    versions: int = await tx.fetchval(
+        "select coalesce(max(version), 0) from message_versions where stream_id = $1 and seq = $2", stream, target
+    )
+    return versions
 
 
 async def sweep_versions(tx: asyncpg.Connection, kept_s: int = VERSIONS_KEPT_S, limit: int = 1000) -> int:
@@ -144,7 +180,7 @@ async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> 
     """Locks the message's row, then reads who may do what. None: no such stream."""
     message = await tx.fetchrow("select author, kind, body from log where stream_id = $1 and seq = $2 for update", stream, target)
     row = await tx.fetchrow(
-        "select p.id as space, p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version,"
+        "select p.id as space, p.kind as space_kind, m.role, s.read_roles, s.write_roles, s.audience_version, s.check_first,"
         " case when m.role is not null then custom_permissions(m.user_id, p.id) end as custom"
         " from streams s join spaces p on p.id = s.space_id"
         " left join members m on m.space_id = s.space_id and m.user_id = $2 where s.id = $1 and p.kind > 0",
@@ -165,4 +201,5 @@ async def _find(tx: asyncpg.Connection, user: int, stream: int, target: int) -> 
         message["author"] if message is not None and is_message else None,
         message is not None and message["kind"] == _REDACTED,
         message["body"] if message is not None else b"",
+        row["check_first"],
     )

@@ -1,0 +1,282 @@
+"""What is done about what was said: taken back, covered, or let through; in the transaction that writes down why.
+
+    Ruling ─keep─▶ row in held, once for an event ─▶ withdraw: redacted, `Deleted`, `TakenBack` ─▶ review stream, a notice in kind words
+    release ─▶ an ordinary message of its author's, if they may still write there ─▶ or it has lapsed
+
+Invariant: a message leaves the log in the transaction that puts its text into `held`; the one that marks it released brings it back, once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from actors.moderation import Action, Outcome, write_reasons
+from actors.notices import Notice
+from persistence.append import NewEvent, event, kind_of
+from persistence.moderation.spoken import Spoken
+from persistence.notices import notify
+from persistence.operations.messages import redact, rewrite
+from persistence.operations.people import RENAMED
+from persistence.operations.space import SpaceSeen, lock_space
+from persistence.review import find_review
+from protocol import codec
+from protocol.events import Deleted, Edited, HeldDecided, HeldForReview, Mentioned, Posted, Renamed, Said, TakenBack
+from protocol.permissions import Permission
+from protocol.values import Harm, HeldForm, HeldState, NoticeKind, SpaceKind
+
+_MENTIONED: Final = kind_of(Mentioned)
+_SAID: Final = kind_of(Said)
+_POSTED: Final = kind_of(Posted)
+_KEEP: Final = (
+    "insert into held (space_id, review_id, stream_id, event_seq, target, entity, key, author, form, state, body, reasons, judged_by,"
+    " degraded, language, told, decided_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::smallint, $11, $12, $13, $14, $15, true,"
+    " case when $10::smallint in (3, 7) then now() end)"
+    " on conflict (stream_id, event_seq, entity, key) where event_seq > 0 do nothing returning id"
+)
+_FOUND: Final = (
+    "update held set state = $2::smallint, review_id = $3, reasons = $4, judged_by = $5, degraded = $6, language = $7, told = true,"
+    " decided_at = case when $2::smallint in (3, 4, 6) then now() end where id = $1 and state = 1"
+)
+_PLACE: Final = (
+    "select m.role & s.write_roles <> 0 as writes from streams s"
+    " join accounts a on a.id = $2 and a.disabled_at is null"
+    " cross join lateral (select m.role from members m where m.space_id = s.space_id and m.user_id = $2 limit 1) m where s.id = $1"
+)
+
+WHY: Final = {
+    Harm.OTHER: "it could not be looked at yet",
+    Harm.TOXIC: "it can hurt somebody",
+    Harm.HATE: "it puts people down for what they are",
+    Harm.INSULT: "it can hurt somebody",
+    Harm.THREAT: "it reads like a threat",
+    Harm.SEXUAL: "it is not fit for everybody here",
+    Harm.SELF_HARM: "we want to be sure that you are well",
+    Harm.SPAM: "it reads like advertising, or was said again and again",
+    Harm.PERSONAL: "it shows personal data, such as a number or an address",
+}
+assert set(WHY) == set(Harm)
+
+
+class Ruling(Struct, frozen=True):
+    """What is to be done about one thing. `by`: who judged; `degraded`: in what that was less than it should be."""
+
+    spoken: Spoken
+    outcome: Outcome
+    by: str
+    degraded: str = ""
+    language: str = ""
+
+
+class Done(Struct, frozen=True):
+    """What a transaction appends at last. `became`: the row that was released, and the place of its event among these, from 0."""
+
+    events: tuple[NewEvent, ...] = ()
+    told: bool = False
+    became: int | None = None
+
+
+async def rule(tx: asyncpg.Connection, ruling: Ruling) -> Done:
+    """Does what was decided about something that stands: an event of the log. Does nothing where it was done before."""
+    spoken, outcome = ruling.spoken, ruling.outcome
+    space = await lock_space(tx, spoken.space, spoken.author)
+    review = _review_of(space, spoken.author)
+    state = _STATES[outcome.action]
+    held: int | None = await tx.fetchval(
+        _KEEP,
+        spoken.space if spoken.space_kind is not SpaceKind.PERSONAL else 0,
+        0 if review is None else review.id,
+        spoken.stream,
+        spoken.seq,
+        spoken.target,
+        spoken.entity,
+        spoken.key,
+        spoken.author,
+        spoken.form,
+        state,
+        spoken.body,
+        write_reasons(outcome.reasons),
+        ruling.by,
+        (ruling.degraded or outcome.uncertain)[:200],
+        ruling.language,
+    )
+    if held is None:
+        return Done()
+    events: tuple[NewEvent, ...] = ()
+    if outcome.action is not Action.ALLOW:
+        events = await _withdraw(tx, spoken, outcome)
+        await notify(tx, _notice(ruling, held, spoken.space))
+    stream, _ = await find_review(tx, review)
+    seq = spoken.target if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT) else 0
+    opened = event(stream, 0, HeldForReview(held, spoken.form, state, spoken.author, outcome.why, spoken.stream, seq))
+    return Done((*events, opened), told=True)
+
+
+async def rule_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
+    """Does what was decided about something that nobody has seen yet: lets it through, or keeps it."""
+    spoken, outcome = ruling.spoken, ruling.outcome
+    space = await lock_space(tx, spoken.space, spoken.author)
+    if outcome.action <= Action.MASK:
+        body = spoken.body if outcome.action is Action.ALLOW else _covered(spoken.body, outcome.text)
+        events = await release(tx, spoken.held, spoken.stream, spoken.author, spoken.form, spoken.target, body)
+        state = HeldState.RELEASED if events else HeldState.LAPSED
+        done = Done(events, told=bool(events), became=0 if events else None)
+    else:
+        state = _STATES[outcome.action]
+        done = Done()
+    review = _review_of(space, spoken.author)
+    changed: str = await tx.execute(
+        _FOUND,
+        spoken.held,
+        state,
+        0 if review is None else review.id,
+        write_reasons(outcome.reasons),
+        ruling.by,
+        (ruling.degraded or outcome.uncertain)[:200],
+        ruling.language,
+    )
+    if changed.endswith(" 0"):
+        return Done()
+    if outcome.action > Action.MASK or outcome.note:
+        stream, _ = await find_review(tx, review)
+        opened = event(stream, 0, HeldForReview(spoken.held, spoken.form, state, spoken.author, outcome.why, spoken.stream, spoken.target))
+        done = Done((*done.events, opened), told=True, became=done.became)
+    if outcome.action is not Action.ALLOW and state is not HeldState.LAPSED:
+        await notify(tx, _notice(ruling, spoken.held, spoken.space))
+    return done
+
+
+async def put_off(tx: asyncpg.Connection, ruling: Ruling, wait_s: float) -> Done:
+    """Nobody could judge it: it waits, for people or for the model, and staff hear of it once."""
+    spoken = ruling.spoken
+    space = await lock_space(tx, spoken.space, spoken.author)
+    review = _review_of(space, spoken.author)
+    told: bool | None = await tx.fetchval(
+        "update held h set not_before = now() + make_interval(secs => $2), review_id = $3, reasons = $4, degraded = $5, judged_by = $6,"
+        " told = true from (select id, told from held where id = $1 for update) o where h.id = o.id and h.state = 1 returning o.told",
+        spoken.held,
+        wait_s,
+        0 if review is None else review.id,
+        write_reasons(ruling.outcome.reasons),
+        ruling.degraded[:200],
+        ruling.by,
+    )
+    if told is not False:
+        return Done()
+    stream, _ = await find_review(tx, review)
+    opened = HeldForReview(spoken.held, spoken.form, HeldState.CHECKING, spoken.author, ruling.outcome.why, spoken.stream, spoken.target)
+    return Done((event(stream, 0, opened),), told=True)
+
+
+async def release(
+    tx: asyncpg.Connection, held: int, stream: int, author: int, form: HeldForm, target: int, body: bytes
+) -> tuple[NewEvent, ...]:
+    """The event by which something comes back, or comes at all; its number is written down as what the row became. None: it has lapsed.
+
+    Locks the stream, so that the number is known. What its author could not say now, they cannot have said for them either.
+    """
+    # The lock in a statement of its own: what is read after it is how it stands now.
+    head: int | None = await tx.fetchval("select head from streams where id = $1 for update", stream)
+    if head is None or not await tx.fetchval(_PLACE, stream, author):
+        return ()
+    if form is HeldForm.EDIT:
+        text = codec.decode_body(body)
+        assert isinstance(text, (Said, Posted)), text
+        stands: int | None = await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, target)
+        if stands in (_SAID, _POSTED):
+            await rewrite(tx, stream, target, text.text, author)
+            back = event(stream, author, Edited(target, text.text), target)
+        else:
+            back = NewEvent(stream, author, body[1], body)
+    else:
+        # The tag is the second byte of every body: an array of fewer than sixteen, and tags below 128.
+        back = NewEvent(stream, author, body[1], body)
+    await tx.execute("update held set became = $2 where id = $1", held, head + 1)
+    said = codec.decode_body(body)
+    if isinstance(said, Posted) and back.kind == _POSTED and (said.mentions or said.reply_to):
+        mentioned = [user for user in dict.fromkeys(said.mentions) if user != author] + ([0] if said.reply_to else [])
+        await tx.execute(
+            "insert into outbox (kind, user_id, stream_id, seq, author) select $1, u, $3, $4, $5 from unnest($2::bigint[]) u",
+            _MENTIONED,
+            mentioned,
+            stream,
+            head + 1,
+            author,
+        )
+    return (back,)
+
+
+async def _withdraw(tx: asyncpg.Connection, spoken: Spoken, outcome: Outcome) -> tuple[NewEvent, ...]:
+    """Takes it away, or covers a part of it. A record or a name that is only held stands until a person has decided."""
+    stream, target = spoken.stream, spoken.target
+    if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT):
+        if outcome.action is Action.MASK:
+            await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, target)
+            if not await rewrite(tx, stream, target, outcome.text, 0, forget=True):
+                return ()
+            return (event(stream, 0, Edited(target, outcome.text), target),)
+        if not await redact(tx, stream, target):
+            return ()
+        return (event(stream, 0, Deleted(target), target), event(stream, 0, TakenBack(target, outcome.why)))
+    if spoken.form is HeldForm.NAME and outcome.action is Action.HIDE and target:
+        await rename(tx, target, f"member {target}")
+    return ()
+
+
+async def rename(tx: asyncpg.Connection, user: int, name: str) -> None:
+    """Gives a person another name, everywhere."""
+    await tx.execute("update accounts set display_name = $2 where id = $1", user, name)
+    await tx.execute(
+        "insert into outbox (kind, user_id, space_id, author, payload)"
+        " select $2, $1, m.space_id, 0, $3 from members m join spaces s on s.id = m.space_id where m.user_id = $1 and s.kind in (1, 2)",
+        user,
+        RENAMED,
+        codec.encode(Renamed(user, name)),
+    )
+
+
+def decided(stream: int, held: int, state: HeldState, by: int, *, appealed: bool = False) -> NewEvent:
+    """What the review stream hears of a decision."""
+    return event(stream, 0, HeldDecided(held, state, by, appealed))
+
+
+def _review_of(space: SpaceSeen | None, author: int) -> SpaceSeen | None:
+    """Whose staff decide: the community's, or None: the platform's. Nobody decides about themselves, nor their friends about them."""
+    if space is None or space.kind is not SpaceKind.COMMUNITY or space.standing(author).may(Permission.MODERATE):
+        return None
+    return space
+
+
+def _notice(ruling: Ruling, held: int, space: int) -> Notice:
+    """What the author is told: what happened, why, that nothing else follows, and what they can do."""
+    action, why = ruling.outcome.action, WHY[ruling.outcome.why]
+    what = _WHAT[ruling.spoken.form]
+    if action is Action.MASK:
+        words = f"A part of {what} was covered: {why}. If that is wrong, appeal, and a person looks at it."
+    elif action is Action.HIDE:
+        words = f"We took back {what}: {why}. Nothing else changes for you. If we are wrong, appeal, and a person looks at it."
+    else:
+        words = f"A person looks at {what} before others see it: {why}. You need not do anything."
+    return Notice(ruling.spoken.author, NoticeKind.MODERATION, space=space, subject=held, words=words)
+
+
+def _covered(body: bytes, text: str) -> bytes:
+    said = codec.decode_body(body)
+    return codec.encode(Posted(text, said.reply_to, said.mentions) if isinstance(said, Posted) else Said(text))
+
+
+_WHAT: Final = {
+    HeldForm.OTHER: "something of yours",
+    HeldForm.MESSAGE: "a message of yours",
+    HeldForm.EDIT: "a change of a message of yours",
+    HeldForm.RECORD: "something that you wrote for others",
+    HeldForm.NAME: "a name that you gave",
+}
+_STATES: Final = {
+    Action.ALLOW: HeldState.NOTED,
+    Action.MASK: HeldState.HIDDEN,
+    Action.HOLD: HeldState.WAITING,
+    Action.HIDE: HeldState.HIDDEN,
+}
