@@ -11,6 +11,7 @@ Invariant: the same text has the same embedding, whatever else is in its batch, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -41,3 +42,13 @@ class Embedder:
         if not texts:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
         return np.asarray(self._use.encode([text[:CHARACTERS_MAX] for text in texts]), dtype=np.float32)
+
+
+@functools.cache
+def _shared() -> Embedder:
+    return Embedder()
+
+
+def embed(texts: Sequence[str]) -> Embeddings:
+    """The same by the process's own embedder, which loads at the first call."""
+    return _shared()(texts)
