@@ -14,7 +14,7 @@ from typing import Annotated, Final, Protocol
 
 from msgspec import Meta, Struct
 
-from actors.inference import Candidate
+from actors.inference import Candidate, Harm
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 """One file of a version that is kept in the database."""
@@ -161,6 +161,18 @@ class Met(Struct, frozen=True, array_like=True):
     good: bool
     score: float = 0.0
     group: str = ""
+
+
+class Ruled(Struct, frozen=True, array_like=True):
+    """What people decided of a text that was held, hidden or appealed: one row that moderation's training reads, in msgpack.
+
+    `harm`: it stayed away; False: it was released. `kinds`: for what. Who wrote it and who decided are no part of it.
+    """
+
+    text: str
+    harm: bool
+    kinds: tuple[Harm, ...] = ()
+    language: str = ""
 
 
 class Feeds(Protocol):
