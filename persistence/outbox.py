@@ -27,6 +27,8 @@ from actors.storage_port import StorageError
 from persistence.append import NewEvent, append_events, event, kind_of
 from persistence.blocks import parted
 from persistence.bridge import Bridge
+from persistence.mentoring.closing import NOTED as _MENTORSHIP_NOTED
+from persistence.mentoring.listing import read_noted
 from persistence.journal import POISON, raise_if_ours
 from persistence.notice_rows import BLOCKABLE, Row, find_answered, find_unwanted, keep, kind_told
 from persistence.notices import NOTICED
@@ -197,6 +199,7 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[Row]) -> tuple[list[NewE
     )
     enrolled = await _read_enrolments(tx, rows)
     noted = await _read_conflicts(tx, rows)
+    mentorships = await read_noted(tx, rows)
     unwanted = await _read_blocked(tx, rows) | await find_unwanted(tx, rows)
     seen = await _read_notices(tx, rows)
     events: list[NewEvent] = []
@@ -205,6 +208,10 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[Row]) -> tuple[list[NewE
         if kind == _CONFLICT_NOTED:
             if row["id"] in noted and user in inboxes:
                 events.append(event(inboxes[user], author, noted[row["id"]]))
+            continue
+        if kind == _MENTORSHIP_NOTED:
+            if row["id"] in mentorships and user in inboxes:
+                events.append(event(inboxes[user], mentorships[row["id"]].by, mentorships[row["id"]]))
             continue
         if kind == NOTICED:
             if row["id"] in seen and row["id"] not in unwanted and user in inboxes:

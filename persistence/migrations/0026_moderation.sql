@@ -173,7 +173,7 @@ begin
             when e.kind = 23 then
                 case when m.role & s.read_roles = 0 then 16 when e.target > s.head then 1 else 0 end
             -- Nobody writes in a conversation of two while one of them blocks the other, and only then.
-            when m.role & s.write_roles = 0 then case when s.kind = 4 then 18 else 16 end
+            when m.role & s.write_roles = 0 then case when s.kind = 4 and s.write_roles = 0 then 18 else 16 end
             when e.kind = 4 then
                 coalesce((select case when l.kind in (1, 6) then 0 when l.kind = 5 then 26 else 17 end
                           from log l where l.stream_id = e.stream and l.seq = e.target), 17)

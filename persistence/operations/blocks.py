@@ -1,6 +1,7 @@
 """Block and Unblock: nothing passes between two people any more, or again.
 
     Block ─▶ lock the pair, and the conversations of both ─▶ row ─▶ those of two: no writers ─▶ invitations between them go ─▶ own inbox
+             a mentorship between them is broken off for good, a proposal taken back
     Unblock ─▶ the same locks ─▶ the last block between them? their conversation has writers again
 
 The conversation of two carries the block itself, in the roles that may write there, which every append looks at under the stream's lock:
@@ -19,6 +20,7 @@ import asyncpg
 from actors.storage import Entry
 from persistence.append import Effect, Refuse, StreamChange, authority_changed, event
 from persistence.blocks import any_blocked, lock_pair
+from persistence.mentoring.closing import part
 from persistence.operations.space import SpaceSeen, display_name
 from protocol.codes import Code
 from protocol.events import PersonBlocked
@@ -58,7 +60,8 @@ async def block(tx: asyncpg.Connection, entry: Entry, operation: Block) -> Effec
     conversations = await _lock_conversations(tx, user, other)
     await tx.execute("insert into blocks (user_id, blocked) values ($1, $2)", user, other)
     await tx.execute("delete from invitations where (user_id = $1 and invited_by = $2) or (user_id = $2 and invited_by = $1)", user, other)
-    return await _tell(tx, user, PersonBlocked(other, True), () if blockers else conversations, 0)
+    closed = await part(tx, user, other)
+    return closed.added_to(await _tell(tx, user, PersonBlocked(other, True), () if blockers else conversations, 0))
 
 
 async def unblock(tx: asyncpg.Connection, entry: Entry, operation: Unblock) -> Effect | Refuse:

@@ -80,7 +80,7 @@ async def rename(tx: asyncpg.Connection, entry: Entry, operation: Rename) -> Eff
     await tx.execute("update accounts set display_name = $2 where id = $1", entry.user, operation.display_name)
     told: str = await tx.execute(
         "insert into outbox (kind, user_id, space_id, author, payload)"
-        " select $2, $1, m.space_id, $1, $3 from members m join spaces s on s.id = m.space_id where m.user_id = $1 and s.kind in (1, 2)",
+        " select $2, $1, m.space_id, $1, $3 from members m join spaces s on s.id = m.space_id where m.user_id = $1 and s.kind in (1, 2, 5)",
         entry.user,
         RENAMED,
         codec.encode(Renamed(entry.user, operation.display_name)),
