@@ -3,6 +3,7 @@
     protocol.reference   ─▶ docs/protocol.md         protocol.vectors      ─▶ tests/vectors/frames.json
     protocol.schema      ─▶ docs/protocol.json       protocol.sync_vectors ─▶ tests/vectors/sync.json
     protocol.entity_page ─▶ docs/entities.md         supervisors.settings  ─▶ docs/settings.md
+    protocol.learning_vectors ─▶ tests/vectors/learning.json
     supervisors.questions ─▶ docs/operating.md, deploy/grafana/educonnect.json
 
 Invariant: a file named here is never edited by hand; a test compares each with what the code says now.
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from protocol import entity_page, reference, schema, sync_vectors, vectors
+from protocol import entity_page, learning_vectors, reference, schema, sync_vectors, vectors
 from supervisors import dashboard, operating_page, settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ FILES: dict[str, Callable[[], str]] = {
     "tests/vectors/frames.json": vectors.encode_vectors,
     "docs/entities.md": entity_page.render,
     "tests/vectors/sync.json": sync_vectors.encode_vectors,
+    "tests/vectors/learning.json": learning_vectors.encode_vectors,
     "docs/settings.md": settings_page.render,
     "docs/operating.md": operating_page.render,
     "deploy/grafana/educonnect.json": dashboard.render,

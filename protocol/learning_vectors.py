@@ -1,0 +1,130 @@
+"""Language-neutral vectors of learning: what every client and server must grade the same.
+
+    cases below (by hand) ─▶ normalise · numbers · words · grade ─▶ tests/vectors/learning.json
+
+What is expected stands here as it was thought out; the functions under test make none of it.
+
+Invariant: the same cases give the same file, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from protocol.vectors import Json
+
+_NORMALISE: Final = (
+    ("  The   Well. ", "the well", "The Well"),
+    ("¿Dónde?", "donde", "Dónde"),
+    ("Straße", "strasse", "Straße"),
+    ("Ὀδυσσεύς", "οδυσσευσ", "Ὀδυσσεύς"),
+    ("ОН ЁЛКА", "он елка", "ОН ЁЛКА"),
+    ("ﬁeld　ｗｏｒｋ", "field work", "field work"),
+    ("كَتَبَ", "كتب", "كَتَبَ"),
+    ("पानी।", "पानी", "पानी"),
+    ("१२३", "123", "123"),
+    ("“don’t”", "don't", "don't"),
+    ("soft\u00adhyphen", "softhyphen", "softhyphen"),
+    ("Æsop – Łódź", "aesop - lodz", "Æsop - Łódź"),
+    ("...", "", ""),
+)
+"""Written; normalised; normalised where marks count."""
+_NUMBERS: Final = (
+    ("12", [[12, 0]]),
+    ("-3.50", [[-350, 2]]),
+    ("3,14", [[314, 2]]),
+    ("1.234.567", [[1234567, 0]]),
+    ("1.234,5", [[12345, 1]]),
+    ("1,234.5", [[12345, 1]]),
+    ("1,000", [[1000, 3], [1000, 0]]),
+    ("0.125", [[125, 3]]),
+    ("12 500", [[12500, 0]]),
+    (".5", [[5, 1]]),
+    ("٣٫", []),
+    ("−7", [[-7, 0]]),
+    ("1.2.3,4,5", []),
+    ("12 kg", []),
+    ("", []),
+)
+"""Text; the numbers that it may mean, as [digits, decimal places]."""
+_WORDS: Final = (
+    ("photosynthesis", "Photosynthesis", True),
+    ("photo synthesis", "Photosynthesis", False),
+    ("Ano", "=año", False),
+    ("AÑO", "=año", False),
+    (" año. ", "=año", True),
+    ("ano", "año", True),
+    ("3.1416", "3.14±0.01", True),
+    ("3,2", "3.14 ± 0.01", False),
+    ("3,15", "3.14+-0.01", True),
+    ("12.0", "12", True),
+    ("1,000", "1000", True),
+    ("twelve", "12", False),
+    ("", "12", False),
+    ("", "", False),
+    ("?", "!", False),
+    ("007", "=7", False),
+)
+"""Written; accepted; whether it is right."""
+_GRADES: Final = (
+    ("the right choice", {"form": 0, "options": 3, "key": [1]}, {"choices": [1]}, [100, "right"]),
+    ("another choice", {"form": 0, "options": 3, "key": [1]}, {"choices": [2]}, [0, "wrong"]),
+    ("one of two that are right", {"form": 0, "options": 3, "key": [0, 2]}, {"choices": [2]}, [100, "right"]),
+    ("two where one is asked", {"form": 0, "options": 3, "key": [0, 2]}, {"choices": [0, 2]}, [0, "wrong"]),
+    ("no choice", {"form": 0, "options": 3, "key": [1]}, {"choices": []}, [0, "unanswered"]),
+    ("all of several", {"form": 1, "options": 4, "key": [0, 3]}, {"choices": [3, 0]}, [100, "right"]),
+    ("one of several", {"form": 1, "options": 4, "key": [0, 3]}, {"choices": [3]}, [50, "partly:1:2"]),
+    ("one of three", {"form": 1, "options": 4, "key": [0, 1, 3]}, {"choices": [3]}, [33, "partly:1:3"]),
+    ("a wrong one takes a right one away", {"form": 1, "options": 4, "key": [0, 3]}, {"choices": [0, 3, 1]}, [50, "partly:1:2"]),
+    ("everything is not an answer", {"form": 1, "options": 4, "key": [0, 3]}, {"choices": [0, 1, 2, 3]}, [0, "wrong"]),
+    ("the order", {"form": 3, "options": 3, "key": [2, 0, 1]}, {"choices": [2, 0, 1]}, [100, "right"]),
+    ("one in the wrong place", {"form": 3, "options": 4, "key": [0, 1, 2, 3]}, {"choices": [3, 0, 1, 2]}, [66, "partly:2:3"]),
+    ("backwards", {"form": 3, "options": 3, "key": [0, 1, 2]}, {"choices": [2, 1, 0]}, [0, "wrong"]),
+    ("an order with one left out", {"form": 3, "options": 3, "key": [0, 1, 2]}, {"choices": [0, 1]}, [50, "partly:1:2"]),
+    ("an order with one twice", {"form": 3, "options": 3, "key": [0, 1, 2]}, {"choices": [0, 1, 1, 2]}, [50, "partly:1:2"]),
+    ("a gap", {"form": 2, "words": ["water", "H2O"]}, {"text": "h2o"}, [100, "right"]),
+    ("alternatives in one entry", {"form": 2, "words": ["water|H2O"]}, {"text": "H₂O"}, [100, "right"]),
+    ("two gaps, one right", {"form": 2, "words": ["water", "salt|NaCl"], "gaps": 2}, {"text": "water\nsugar"}, [50, "partly:1:2"]),
+    ("two gaps", {"form": 2, "words": ["water", "salt|NaCl"], "gaps": 2}, {"text": "Water\nnacl"}, [100, "right"]),
+    ("a gap with options", {"form": 2, "options": 3, "key": [2]}, {"choices": [2]}, [100, "right"]),
+    ("two gaps with options", {"form": 2, "options": 3, "key": [2, 0], "gaps": 2}, {"choices": [2, 1]}, [50, "partly:1:2"]),
+    ("a short answer", {"form": 4, "words": ["Lake Victoria", "Nyanza"]}, {"text": "lake  victoria!"}, [100, "right"]),
+    ("a short answer in numbers", {"form": 4, "words": ["68870±500"]}, {"text": "69 000 "}, [100, "right"]),
+    ("another answer", {"form": 4, "words": ["Lake Victoria"]}, {"text": "Lake Turkana"}, [0, "wrong"]),
+    ("nothing", {"form": 4, "words": ["Lake Victoria"]}, {"text": " "}, [0, "unanswered"]),
+    ("a key beyond the options", {"form": 0, "options": 2, "key": [2]}, {"choices": [1]}, None),
+    ("no key", {"form": 1, "options": 4, "key": []}, {"choices": [1]}, None),
+    ("an order that leaves one out", {"form": 3, "options": 3, "key": [0, 1]}, {"choices": [0, 1]}, None),
+    ("no accepted answer", {"form": 4, "words": [" "]}, {"text": "x"}, None),
+    ("fewer words than gaps", {"form": 2, "words": ["water"], "gaps": 2}, {"text": "water\nsalt"}, None),
+    ("a form that nobody knows", {"form": 9, "options": 2, "key": [0]}, {"choices": [0]}, None),
+)
+"""Name; question; answer; points and feedback, or none where there is no usable key."""
+
+
+def vectors() -> dict[str, Json]:
+    """All of them, as what JSON can say."""
+    return {
+        "about": (
+            "Generated by `make generate`. `normalise`: a text, as it is compared, and where marks and case count. `numbers`: a text and the "
+            "numbers that it may mean, as [digits, decimal places]. `words`: what was written, an accepted answer, whether it is right. "
+            "`grade`: a question (form; how many options; key; words; gaps), an answer, and [points, feedback], or null without a usable key."
+        ),
+        "normalise": [list(case) for case in _NORMALISE],
+        "numbers": [list(case) for case in _NUMBERS],
+        "words": [list(case) for case in _WORDS],
+        "grade": [{"name": name, "question": question, "answer": answer, "graded": graded} for name, question, answer, graded in _GRADES],
+    }
+
+
+def encode_vectors() -> str:
+    """The file: one vector a line, so that a change shows as the lines it changes."""
+    parts = []
+    for key, value in vectors().items():
+        if isinstance(value, list):
+            lines = ",\n  ".join(json.dumps(entry, ensure_ascii=False) for entry in value)
+            parts.append(f'"{key}": [\n  {lines}\n ]')
+        else:
+            parts.append(f'"{key}": {json.dumps(value, ensure_ascii=False)}')
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
