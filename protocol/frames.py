@@ -43,6 +43,7 @@ from protocol.values import (
     Key,
     LinkQuality,
     MaybeSpaceId,
+    MaybeStreamId,
     MentorshipId,
     MentorshipState,
     MentorshipSubject,
@@ -959,8 +960,8 @@ class HeldItem(Struct, frozen=True, array_like=True):
     text: str = ""
     by: str = ""
     degraded: str = ""
-    space: Annotated[int, Meta(ge=0)] = 0
-    stream: Annotated[int, Meta(ge=0)] = 0
+    space: MaybeSpaceId = 0
+    stream: MaybeStreamId = 0
     seq: Annotated[int, Meta(ge=0)] = 0
     appeal: str = ""
     appealed: Seconds = 0

@@ -21,7 +21,21 @@ UNTIL_THERE_S: Final = float("inf")
 """For what has started when the database has answered: a process that gave up would be started again ever later by whoever minds it, and
 be away when the database is back."""
 
-GROUND: Final = ("bridge", "commands", "link", "limits", "journal", "store", "control", "outbox", "sessions", "jobwatch", "epoch", "actors")
+GROUND: Final = (
+    "bridge",
+    "commands",
+    "link",
+    "limits",
+    "journal",
+    "store",
+    "control",
+    "outbox",
+    "moderator",
+    "sessions",
+    "jobwatch",
+    "epoch",
+    "actors",
+)
 """The services of every node; those of a role come on top."""
 
 Runs = Mapping[str, Run]
@@ -38,6 +52,7 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
         Worker("store", runs["store"]),
         Worker("control", runs["control"], start_s=UNTIL_THERE_S, backoff=PATIENT),
         Worker("outbox", runs["outbox"]),
+        Worker("moderator", runs["moderator"]),
         Worker("sessions", runs["sessions"]),
         Worker("jobwatch", runs["jobwatch"]),
     )

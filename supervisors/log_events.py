@@ -60,6 +60,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "entry_undecided": LogEvent("warning", "it could be neither stored nor refused; its client asks again"),
     "query_poisoned": LogEvent("warning", "one question that the database cannot answer; the others of its batch were answered"),
     "outbox_delayed": LogEvent("info", "mentions and notes wait for the database"),
+    "moderation_away": LogEvent("warning", "what was said is not judged: the database is away"),
+    "moderation_back": LogEvent("info", "it is judged again"),
+    "moderation_failed": LogEvent("error", "something that was said could not be judged or taken back; it is tried again"),
     # Mail
     "mail_bounced": LogEvent("info", "a report says that a mail could not be delivered for good: its address gets no more"),
     "mail_address_refused": LogEvent("info", "the mail server knows no such mailbox: the address gets no more mail"),

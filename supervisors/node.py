@@ -3,7 +3,7 @@
     Settings ─▶ Node(role) ─spec─▶ Supervisor("gateway", rest_for_one)
                                      ├ bridge          everything below stands on it
                                      ├ redis           commands, link: may be away, and everything goes on
-                                     ├ storage         journal, store, control, outbox
+                                     ├ storage         journal, store, control, outbox, moderator
                                      ├ actors          the pools of `supervisors.cast`
                                      ├ http            quart-trio behind hypercorn's parser
                                      ├ foreman, timetable, webhooks   in the role `jobs`
@@ -77,6 +77,7 @@ from persistence.identity.rules import IdentityRules
 from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
 from persistence.migrate import find_missing, read_migrations
+from persistence.moderation.moderator import Absent, Moderator, Overheard
 from persistence.multi_factor import PostgresMultiFactor
 from persistence.operations.proving import proven_within
 from persistence.outbox import Outbox
@@ -151,14 +152,17 @@ class Node:
             after_batch=lambda: self.dispatcher.release(),
         )
         self.limits = near.limits = SharedLimits(self.commands, account_quotas(settings))
-        self.outbox = Outbox(self.bridge, self.exchange)
+        self.moderator = Moderator(self.bridge, self.exchange, Absent())
+        heard = Overheard(self.exchange, self.moderator)
+        self.outbox = Outbox(self.bridge, heard)
         self.journal = Journal(
             self.bridge,
-            self.exchange,
+            heard,
             self.outbox.filled,
             msgspec.convert(settings.journal, JournalOptions, from_attributes=True),
             prove=proven_within(settings.identity.step_up_s),
         )
+        self.journal.held_back = self.moderator.held
         self.store = Store(self.bridge, is_current=self._is_current_epoch)
         self.control = ControlReader(self.bridge, self.exchange.controlled)
         self.keys = KeySet(
@@ -256,6 +260,7 @@ class Node:
             "store": self.store.serve,
             "control": self.control.serve,
             "outbox": self.outbox.serve,
+            "moderator": self.moderator.serve,
             "sessions": self.sessions.serve,
             "actors": self._run_actors,
             "jobwatch": self.jobwatch.serve,

@@ -377,3 +377,15 @@ class Absent:
 
     def ask_nowait(self, request: object, within_s: float, then: Callable[[Answer | Unanswered], None], *, key: int = 0) -> None:
         then(Unanswered(Why.AWAY, "no line to models"))
+
+
+class Overheard:
+    """A herald whose moderator hears of everything, too, before it is told to anybody else."""
+
+    def __init__(self, herald: Herald, moderator: Moderator) -> None:
+        self._herald = herald
+        self._moderator = moderator
+
+    def committed(self, facts: Sequence[Fact]) -> None:
+        self._moderator.told(facts)
+        self._herald.committed(facts)
