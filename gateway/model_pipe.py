@@ -114,7 +114,7 @@ class PipeAsking:
         self._clock = clock
         self._outbox: _Outbox | None = None
         self._asked: dict[int, float] = {}
-        """What went into this pipe and was not answered, and when it is late: whoever asked counts the time, so late ones are let go of here."""
+        """What went into this pipe and was not answered, and when it is late: from then on nobody waits for it."""
 
     @property
     def up(self) -> bool:
