@@ -19,7 +19,20 @@ from actors.tracing import Trace
 from actors.trust import START
 from protocol.codes import Code
 from protocol.events import RecordItem
-from protocol.frames import Conflict, HeldItem, Invitation, KeptVersion, Member, ReportItem, Settlement, Slow, SpaceState, UnappliedItem
+from protocol.frames import (
+    Conflict,
+    HeldItem,
+    Invitation,
+    KeptVersion,
+    Member,
+    MentorFound,
+    MentorshipItem,
+    ReportItem,
+    Settlement,
+    Slow,
+    SpaceState,
+    UnappliedItem,
+)
 from protocol.operations import AnyOperation, Held
 
 

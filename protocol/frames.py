@@ -872,7 +872,8 @@ class ReportPage(Frame, frozen=True, tag=67):
 class MentorFound(Struct, frozen=True, array_like=True):
     """A mentor who fits. `factors`: how far, in percent, by subject, style, language, availability, time zone and history.
 
-    `why` is the key of one sentence with what fills it, such as `subject:algebra` (docs/mentoring.md).
+    `why` is the key of one sentence with what fills it, such as `subject:algebra` (docs/mentoring.md). `space`: in which community they can
+    be asked (0: without one).
     """
 
     user: UserId
@@ -883,6 +884,7 @@ class MentorFound(Struct, frozen=True, array_like=True):
     why: str
     about: str = ""
     free: Annotated[int, Meta(ge=0)] = 1
+    space: MaybeSpaceId = 0
 
 
 class MentorsFound(Frame, frozen=True, tag=71):
