@@ -16,6 +16,7 @@ from persistence.bridge import Bridge
 from persistence.horizon import HORIZON_S, complete, forget
 from persistence.jobs.schedules import forget_jobs
 from persistence.keys import sweep_keys
+from persistence.moderation.keeping import sweep as sweep_moderation
 from persistence.operations.messages import sweep_versions
 from persistence.review import sweep as sweep_reports
 from persistence.webhooks import LOG_DAYS, sweep_deliveries
@@ -45,11 +46,11 @@ class Housekeeping:
 
     async def sweep(self) -> int:
         """Deletes sessions and refresh tokens that ended long ago, texts that were replaced long ago, what is written of jobs that nobody
-        looked at, what is over of reports and slow mode, ended API keys, attempts
-        of webhooks, and of records what lies beyond the horizon; how many, some thousand of each at most. May raise `StorageError`."""
+        looked at, what is over of reports, moderation and slow mode, ended API keys,
+        attempts of webhooks, and of records what lies beyond the horizon; how many, some thousand of each at most. May raise `StorageError`."""
         ended = await self._accounts.sweep() + await self._bridge.run(sweep_versions, deadline_s=SWEEP_S)
         ended += await self._bridge.run(forget_jobs, deadline_s=SWEEP_S) + await self._bridge.run(sweep_reports, deadline_s=SWEEP_S)
-        ended += await self._bridge.run(sweep_keys, deadline_s=SWEEP_S)
+        ended += await self._bridge.run(sweep_keys, deadline_s=SWEEP_S) + await self._bridge.run(sweep_moderation, deadline_s=SWEEP_S)
         ended += await self._bridge.run(partial(sweep_deliveries, log_days=self._delivery_days), deadline_s=SWEEP_S)
         return ended + await self._bridge.run(partial(forget, horizon_s=self._horizon_s), deadline_s=SWEEP_S)
 

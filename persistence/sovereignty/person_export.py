@@ -16,10 +16,12 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from persistence.operations.moderation import text_of
 from persistence.sovereignty.archive import Manifest, Writer
 from persistence.sovereignty.leaving import GROUP, says
 from persistence.sovereignty.person import own_spaces
 from protocol.merge import unpack_record
+from protocol.values import HeldForm
 
 FORMAT: Final = "educonnect.person"
 
@@ -37,6 +39,7 @@ FILES: Final[dict[str, str]] = {
     "read_markers": "select stream_id, seq from read_markers where user_id = $1 order by stream_id",
     "blocks": "select blocked, at from blocks where user_id = $1 order by blocked",
     "reports": "select about, space_id, reason, words, at, state, decided_at from reports where reporter = $1 order by id",
+    "moderation_labels": "select at, text, about, harm, harmful from moderation_labels where author = $1 order by id",
     "notices": "select seq, kind, space_id, stream_id, at_seq, words, at, read_at from notices where user_id = $1 order by seq",
     "notice_rules": "select space_id, stream_id, kind, ways from notice_rules where user_id = $1 order by space_id, stream_id, kind",
     "reminders": "select at, stream_id, seq, words from reminders where user_id = $1 order by id",
@@ -55,6 +58,10 @@ _MESSAGES: Final = (
     "select l.stream_id, l.seq, l.at, l.body from members m join streams s on s.space_id = m.space_id"
     " join log l on l.stream_id = s.id and l.author = m.user_id and l.kind in (1, 2, 4, 6) where m.user_id = $1 order by l.stream_id, l.seq"
 )
+_HELD: Final = (
+    "select id, space_id, stream_id, target, form, state, body, reasons, judged_by, degraded, appeal,"
+    " extract(epoch from at)::bigint as at, extract(epoch from decided_at)::bigint as decided_at from held where author = $1 order by id"
+)
 _RECORDS: Final = "select stream_id, entity, key, cells from records where stream_id = any($1) order by stream_id, entity, key"
 
 
@@ -72,6 +79,9 @@ async def export_person(tx: asyncpg.Connection, user: int, writer: Writer) -> Ma
     with writer.file("messages.ndjson") as add:
         async for stream, seq, at, body in tx.cursor(_MESSAGES, user, prefetch=GROUP):
             add([{"stream": stream, "seq": seq, "at": at, **says(body)}])
+    with writer.file("held.ndjson") as add:
+        async for row in tx.cursor(_HELD, user, prefetch=GROUP):
+            add([{**dict(row), "body": text_of(HeldForm(row["form"]), row["body"])}])
     _, streams = await own_spaces(tx, user)
     with writer.file("records.ndjson") as add:
         async for stream, entity, key, cells in tx.cursor(_RECORDS, streams, prefetch=GROUP):

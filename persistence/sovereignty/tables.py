@@ -60,6 +60,7 @@ ROWS: Final[tuple[Kept, ...]] = (
         "t.space_id, t.user_id",
         {"space_id": _SPACE, "user_id": _USER, "invited_by": _USER},
     ),
+    Kept("moderation.ndjson", "moderation_policies", "t.space_id = any($1)", "t.space_id", {"space_id": _SPACE}),
     Kept("log.ndjson", "log", _OF_STREAMS, "t.stream_id, t.seq", {"stream_id": _STREAM, "author": _USER}, {"body": Packed.BODY}),
     Kept(
         "message_versions.ndjson",
