@@ -75,7 +75,7 @@ async def make_role(tx: asyncpg.Connection, entry: Entry, operation: MakeRole) -
         entry.user,
     )
     told = event(space.main_stream, entry.user, RoleMade(role, operation.name, operation.permissions))
-    detail = {"role": role, "name": operation.name, "permissions": operation.permissions}
+    detail = {"role": role, "permissions": operation.permissions}  # the audit has no words of anybody, and outlives the community
     return Effect((told,), value=role, deeds=(Deed(entry.user, "custom_role_made", space.id, detail=detail),))
 
 
@@ -121,7 +121,7 @@ async def drop_role(tx: asyncpg.Connection, entry: Entry, operation: DropRole) -
     await _withdraw(tx, space.id, operation.role, before.permissions)
     await tx.execute("delete from roles where id = $1", operation.role)
     told = event(space.main_stream, entry.user, RoleDropped(operation.role))
-    detail = {"role": operation.role, "name": before.name, "permissions": before.permissions}
+    detail = {"role": operation.role, "permissions": before.permissions}
     deed = Deed(entry.user, "custom_role_dropped", space.id, detail=detail)
     return Effect((told, authority_changed(space.id, 0)), bump=space.stream_ids, deeds=(deed,))
 

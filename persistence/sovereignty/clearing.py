@@ -10,6 +10,7 @@ Invariant: after `clear` no row up to `upto` holds a text of the author's, in th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from actors.storage import Fact
 from persistence.append import append_events, event, kind_of
 from protocol.codec import TOMBSTONE, decode_body, encode
-from protocol.events import Cleared, Edited, Joined, Posted, Redacted, Renamed, Said
+from protocol.events import Cleared, Edited, Invited, Joined, Noticed, Posted, Redacted, Renamed, Said, SpaceEntered
 
 WINDOW: Final = 5_000
 """Numbers looked at in one transaction: some 30 ms for which the stream's rows, not its counter, are locked."""
@@ -26,6 +27,23 @@ ERASED_NAME: Final = "erased"
 """What somebody is called whose name is gone."""
 _TEXTS: Final = [kind_of(body) for body in (Said, Posted, Edited)]
 _NAMES: Final = [kind_of(body) for body in (Joined, Renamed)]
+
+_NOTICED: Final = """
+with gone as (
+    delete from notices where (user_id, seq) in (select n.user_id, n.seq from notices n where n.space_id = any($1) limit $2)
+    returning user_id, seq
+)
+select a.inbox, g.seq, l.body from gone g join accounts a on a.id = g.user_id
+left join log l on l.stream_id = a.inbox and l.seq = g.seq"""
+
+_NEXT_GUEST: Final = """
+select min(u) from (
+    select min(l.author) as u from streams s join log l on l.stream_id = s.id and l.kind = $3 and l.author > $2
+    where s.space_id = $1 and s.kind = 2
+    union all select created_by from spaces where id = $1 and created_by > $2
+) g"""
+_TOLD: Final = """
+select a.inbox, l.seq, l.body from accounts a join log l on l.stream_id = a.inbox and l.kind = any($2) where a.id = $1"""
 
 _CLEAR: Final = """
 with gone as (
@@ -62,6 +80,46 @@ async def _clear_names(tx: asyncpg.Connection, stream: int, user: int, after: in
             stream,
             [seq for seq, _ in emptied],
             [body for _, body in emptied],
+        )
+    return len(emptied)
+
+
+async def clear_notices(tx: asyncpg.Connection, spaces: Sequence[int], rows_max: int) -> int:
+    """Empties what the inboxes of people who never came in call these spaces, by the notices of it; how many of these there were."""
+    rows = await tx.fetch(_NOTICED, list(spaces), rows_max)
+    await _rename_places(tx, rows, frozenset(spaces))
+    return len(rows)
+
+
+async def clear_inbox_of_next(tx: asyncpg.Connection, space: int, after: int) -> tuple[int | None, int]:
+    """Empties what the inbox of the next person who ever was in a community calls it and what is in it: who that is (None: nobody beyond
+    `after`), and how many events. Its streams are still there."""
+    user: int | None = await tx.fetchval(_NEXT_GUEST, space, after, kind_of(Joined))
+    if user is None:
+        return None, 0
+    rows = await tx.fetch(_TOLD, user, [kind_of(body) for body in (Invited, Noticed, SpaceEntered)])
+    return user, await _rename_places(tx, rows, frozenset({space}))
+
+
+async def _rename_places(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record], spaces: frozenset[int]) -> int:
+    emptied = []
+    for row in rows:
+        body = None if row["body"] is None else decode_body(row["body"])
+        if not isinstance(body, Invited | Noticed | SpaceEntered) or body.space not in spaces:
+            continue
+        match body:
+            case Invited():
+                bare: Invited | Noticed | SpaceEntered = replace(body, name=ERASED_NAME)
+            case Noticed():
+                bare = replace(body, words="")
+            case SpaceEntered():
+                bare = replace(body, name=ERASED_NAME, streams=tuple(replace(stream, name="") for stream in body.streams))
+        emptied.append((row["inbox"], row["seq"], encode(bare)))
+    if emptied:
+        await tx.execute(
+            "update log l set body = e.body from unnest($1::bigint[], $2::bigint[], $3::bytea[]) as e (stream_id, seq, body)"
+            " where l.stream_id = e.stream_id and l.seq = e.seq",
+            *(list(column) for column in zip(*emptied, strict=True)),
         )
     return len(emptied)
 

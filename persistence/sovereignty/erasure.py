@@ -27,13 +27,14 @@ from persistence.append import append_events, authority_changed, kind_of, sessio
 from persistence.audit import Deed, record
 from persistence.identity.forgotten import RESET, reset_key
 from persistence.sessions import end, lock_account
-from persistence.sovereignty.clearing import ERASED_NAME
+from persistence.sovereignty.clearing import ERASED_NAME, clear_inbox_of_next, clear_notices
 from persistence.sovereignty.holdings import HOLDINGS, Holding
 from protocol.codec import encode
 from protocol.events import SpaceLeft
 
 ROWS_MAX: Final = 5_000
 """Deleted in one transaction: some 50 ms, for which nobody waits but who writes to the same rows."""
+DONE: Final = "done"
 NO_PASSWORD: Final = "!"
 """No hash is this: nothing is its password."""
 _LEFT: Final = kind_of(SpaceLeft)
@@ -147,6 +148,18 @@ async def erase_some(tx: asyncpg.Connection, spaces: Sequence[int], streams: Seq
         if holding.of_spaces and (deleted := await _delete(tx, holding, holding.of_spaces, rows_max, list(spaces), list(streams))):
             return deleted
     return 0
+
+
+async def erase_step_of_community(tx: asyncpg.Connection, space: int, step: str) -> tuple[str, int]:
+    """One transaction of a community's erasure, from where `step` says it is ("": the beginning). The next step, and rows."""
+    name, _, at = step.partition(":")
+    if name in ("", "inboxes"):
+        # What people were told is theirs; what the place was called there is not.
+        user, rows = await clear_inbox_of_next(tx, space, int(at or 0))
+        return ("rows" if user is None else f"inboxes:{user}"), rows
+    spaces, streams = await reach(tx, space)
+    rows = await clear_notices(tx, spaces, ROWS_MAX) or (await erase_some(tx, spaces, streams) if spaces else 0)
+    return ("rows" if rows else DONE), rows
 
 
 async def erase_some_of_person(tx: asyncpg.Connection, user: int, rows_max: int = ROWS_MAX) -> int:

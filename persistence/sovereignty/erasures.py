@@ -23,9 +23,9 @@ from actors.sovereignty import Kind
 from actors.storage import Fact, Herald
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
-from persistence.sovereignty.erasure import Condemned, Subject, condemn_community, erase_some, reach
+from persistence.sovereignty.erasure import DONE, Condemned, Subject, condemn_community, erase_step_of_community
 from persistence.sovereignty.ledger import Ledger
-from persistence.sovereignty.person import DONE, condemn_person, erase_step
+from persistence.sovereignty.person import condemn_person, erase_step
 
 CARRY_OUT: Final = "erase.carry_out"
 """The kind of job."""
@@ -106,9 +106,8 @@ async def _step(tx: asyncpg.Connection, erasure: int, subject: Subject, step: st
     if held is None:
         return DONE, 0, []
     if subject.kind is Kind.COMMUNITY:
-        spaces, streams = await reach(tx, subject.id)
-        rows = await erase_some(tx, spaces, streams) if spaces else 0
-        after, facts = ("rows" if rows else DONE), list[Fact]()
+        after, rows = await erase_step_of_community(tx, subject.id, held)
+        facts = list[Fact]()
     else:
         after, rows, facts = await erase_step(tx, subject.id, held)
         await _order(tx)

@@ -12,7 +12,6 @@ Invariant: the row of the account stays, without a name, so that its number in o
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 import asyncpg
 
@@ -25,11 +24,9 @@ from persistence.operations.membership import end_membership
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.sessions import announce
 from persistence.sovereignty.clearing import ERASED_NAME, WINDOW, clear, next_stream_of
-from persistence.sovereignty.erasure import Condemned, close_account, condemn_community, erase_some, erase_some_of_person
+from persistence.sovereignty.erasure import DONE, Condemned, close_account, condemn_community, erase_some, erase_some_of_person
 from protocol.events import Renamed, RoleSet
 from protocol.values import Role, SpaceKind
-
-DONE: Final = "done"
 
 
 async def condemn_person(tx: asyncpg.Connection, user: int, by: int, born: datetime | None = None) -> Condemned | None:

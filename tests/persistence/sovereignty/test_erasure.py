@@ -26,9 +26,9 @@ from persistence.webhooks import PostgresWebhooks
 from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.events import Cleared, Left, Posted, Redacted, Renamed, RoleSet, Said, SessionRevoked
-from protocol.operations import Say
-from protocol.permissions import BASE, mask
-from protocol.values import Role
+from protocol.operations import ChangeSettings, CreateChannel, DropRole, GiveRole, Invite, MakeRole, ReportPerson, Say
+from protocol.permissions import BASE, Permission, mask
+from protocol.values import ReportReason, Role
 from tests.persistence.identity import CALLER
 from tests.persistence.sovereignty.places import School, found_school, tables_with
 from tests.persistence.sync import Asking
@@ -196,6 +196,24 @@ async def test_of_an_erased_community_no_row_is_left_and_its_people_hear_that_th
             bodies = [decode_body(raw) for raw in await w.column("select body from log where stream_id = $1 order by seq", person.inbox)]  # type: ignore[arg-type]
             assert type(bodies[-1]).__name__ == "SpaceLeft"
         assert (await w.ask(school.ben, Say(school.channel, "anybody?"))).code is Code.NOT_FOUND
+
+
+async def test_of_an_erased_community_no_name_that_it_gave_is_left_anywhere(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        outsider = await w.person("zoe")
+        await w.ok(school.ada, ChangeSettings(school.space, "Marigold school", True, "{}"))
+        await w.ok(school.ada, CreateChannel(school.space, "marigold", 3, 3))
+        await w.ok(school.ben, ReportPerson(school.eve.user, ReportReason.SPAM, "marigold thief", school.space))
+        for dropped in (False, True):
+            role = await w.ok(school.ada, MakeRole(school.space, f"marigold {dropped}", 1 << Permission.MODERATE))
+            await w.ok(school.ada, GiveRole(school.space, role, school.eve.user))
+            if dropped:
+                await w.ok(school.ada, DropRole(school.space, role))
+        await w.ok(school.ada, Invite(school.space, outsider.user, Role.LEARNER))
+        await Outbox(w.bridge, w.herald).drain()
+        await erase(w, Kind.COMMUNITY, school.space)
+        assert await tables_with(w, "marigold") == {}
 
 
 async def test_from_the_moment_of_condemning_nobody_reads_it_though_its_rows_are_there(bridge: Bridge) -> None:
