@@ -40,6 +40,7 @@ ACTORS: dict[str, Any] = {
 """What each pool's actors understand."""
 
 _NO_REPORTS = "nobody reports anybody in these stories; tests/system/test_between_people.py"
+_NO_MODERATION = "nobody looks at what is held in these stories; tests/system/test_moderation.py"
 _NO_TRUST = "nobody's trust changes in these stories; tests/system/test_trust.py"
 EXCUSED: dict[str, str] = {
     "TOO_LARGE": "only HTTP says it, of a body beyond its bound; tests/gateway/test_web_auth.py",
@@ -48,6 +49,8 @@ EXCUSED: dict[str, str] = {
     "BLOCKED": "nobody blocks anybody in these stories; tests/conformance/test_people_claims.py asks both databases",
     "SLOWED": "no channel is in slow mode in these stories; tests/conformance/test_people_claims.py asks both databases",
     "ReportPage": _NO_REPORTS,
+    "HeldPage": _NO_MODERATION,
+    **{f"{state} ─HeldItems▶ {state}": _NO_MODERATION for state in ("ATTACHING", "RESUMING", "TURNED", "OPEN", "DRAINING")},
     **{f"{state} ─Reports▶ {state}": _NO_REPORTS for state in ("ATTACHING", "RESUMING", "TURNED", "OPEN", "DRAINING")},
     **{f"{actor} ◀ TrustIs": _NO_TRUST for actor in ("session", "device", "user")},
 }

@@ -20,8 +20,10 @@ from actors.storage import (
     Generations,
     Head,
     Heads,
+    HeldList,
     HoldingRead,
     ListConflicts,
+    ListHeld,
     ListMembers,
     ListReports,
     ListSpaces,
@@ -69,6 +71,7 @@ Reading = (
     | ReadVersions
     | ReadHolding
     | ListReports
+    | ListHeld
 )
 WRITERS = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
 
@@ -123,12 +126,12 @@ def read(tables: Tables, query: Reading) -> Result:
             return _list_conflicts(tables, query)
         case ListUnapplied():
             return _list_unapplied(tables, query)
-        case ListReports():
-            # None can be made here: what is not simulated refuses the operations that make them.
+        case ListReports() | ListHeld():
+            # None can be made here: what is not simulated refuses the operations that make them, and nobody moderates.
             if query.space or query.platform:
                 is_known = query.platform or tables.role(query.space, query.user)
                 return Denied(Code.FORBIDDEN if is_known else Code.NOT_FOUND)
-            return ReportList((), False)
+            return ReportList((), False) if isinstance(query, ListReports) else HeldList((), False)
         case ReadHolding():
             device = tables.devices.get(query.device)
             if device is None or device.user != query.user:
