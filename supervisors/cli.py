@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from client.sync import run_sync
 
         return run_sync(arguments[1:])
+    if arguments[:2] == ["account", "reset-factors"]:
+        # The operator's, unlike the rest of `account`, which is one's own and asks a server.
+        arguments = arguments[1:]
     if arguments[:1] == ["account"]:
         from client.account_cli import run_account
 
@@ -108,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     from supervisors.role_cli import add_roles
 
     add_roles(roles, _add_config)
+
+    from supervisors.people_cli import add_notices, add_reset_factors
+
+    add_notices(add("notices", _people, "what waits to be told, what failed, which addresses refuse mail"), _add_config)
+    help = "`account reset-factors`: take away the second factors of somebody who lost them all"
+    add_reset_factors(add("reset-factors", _people, help), _add_config)
 
     chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
     chat.set_defaults(run=lambda _: BAD_USAGE)
@@ -300,6 +309,12 @@ def _roles(parsed: argparse.Namespace) -> int:
     from supervisors.role_cli import run_roles
 
     return run_roles(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
+
+
+def _people(parsed: argparse.Namespace) -> int:
+    from supervisors.people_cli import run_people
+
+    return run_people(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
 
 
 def _say(text: str) -> None:

@@ -1,13 +1,14 @@
-"""How many jobs wait, on every node: for its metrics, and a word in the log when a queue piles up.
+"""What waits for somebody, on every node: jobs, and reports that nobody has decided; for its metrics, and a word in the log for a pile.
 
-    every 15 s: PostgresDesk.overview ─▶ figures ─▶ readings            reads a bounded number of rows
+    every 15 s: PostgresDesk.overview ─▶ figures ─▶ readings            reads a bounded number of rows, of both
+                open_reports          ─▶ reports ─╯
 
 Every process shows the same figures, so an alert takes the largest. Invariant: figures that are old say so (`age_s`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ import trio
 
 from actors.job_desk import Desk, KindFigures
 from actors.storage_port import StorageError
+from persistence.report_queue import OpenReports
 
 log = structlog.get_logger("jobs")
 
@@ -24,8 +26,17 @@ LOOK_EVERY_S: Final = 15.0
 class JobWatch:
     """`serve` runs it. `waiting_warn`: ready jobs of a kind from which that is said, once until there are half as many."""
 
-    def __init__(self, desk: Desk, *, waiting_warn: int, every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        review: Callable[[], Awaitable[OpenReports]] | None = None,
+        *,
+        waiting_warn: int,
+        every_s: float = LOOK_EVERY_S,
+    ) -> None:
         self.figures: Sequence[KindFigures] = ()
+        self.reports = OpenReports()
+        self._review = review
         self._desk = desk
         self._waiting_warn = waiting_warn
         self._every_s = every_s
@@ -44,6 +55,8 @@ class JobWatch:
             began_s = trio.current_time()
             try:
                 self.figures = await self._desk.overview()
+                if self._review is not None:
+                    self.reports = await self._review()
             except StorageError as error:
                 log.info("jobs_not_looked_at", error=str(error))
             else:

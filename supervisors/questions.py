@@ -275,6 +275,12 @@ CHAPTERS: Final = (
                 "the database was away for `jobs.lease_s`, or the process was starved: its jobs were cancelled there and done elsewhere",
             ),
             Question(
+                "How long do reports wait?",
+                "max(educonnect_reports_oldest_seconds)",
+                "days: nobody decides; a community's moderators, or who has `REVIEW_PLATFORM`. `educonnect_reports_open` says how many",
+                "s",
+            ),
+            Question(
                 "Do other systems hear of what happens?",
                 "max(educonnect_webhooks_lag_seconds)",
                 "minutes: receivers fail (`educonnect_webhooks`), or no process of the role `jobs` runs",

@@ -134,6 +134,13 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_jobs_running", "Jobs that run anywhere.", "gauge", kinds(lambda one: one.running), kind),
         Metric("educonnect_jobs_dead", "Dead letters.", "gauge", kinds(lambda one: one.dead), kind),
         Metric("educonnect_jobs_oldest_seconds", "How long the first has been ready.", "gauge", kinds(lambda one: one.oldest_s), kind),
+        Metric("educonnect_reports_open", "Reports that nobody has decided.", "gauge", lambda: float(node.jobwatch.reports.count)),
+        Metric(
+            "educonnect_reports_oldest_seconds",
+            "How long the first undecided report has waited.",
+            "gauge",
+            lambda: node.jobwatch.reports.oldest_s,
+        ),
         Metric("educonnect_jobs_age_seconds", age_s, "gauge", lambda: -1.0 if node.jobwatch.age_s is None else node.jobwatch.age_s),
         Metric("educonnect_job_runs", "Attempts of this process, by what became of them.", "counter", ended, ("kind", "outcome")),
         Metric("educonnect_job_run_seconds", "Attempts of this process.", "histogram", runs, kind),

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from actors.job_desk import KindFigures
 from actors.storage_port import Unavailable
+from persistence.report_queue import OpenReports
 from supervisors.job_watch import JobWatch
 
 
@@ -57,3 +58,17 @@ async def test_figures_that_could_not_be_read_again_are_old(autojump_clock: trio
 def test_before_the_first_look_there_is_no_age() -> None:
     port: Any = Desk()
     assert JobWatch(port, waiting_warn=1).age_s is None
+
+
+async def test_reports_that_wait_are_looked_at_beside_jobs(autojump_clock: trio.testing.MockClock) -> None:
+    port: Any = Desk(1, 1)
+
+    async def review() -> OpenReports:
+        return OpenReports(3, trio.current_time())
+
+    watch = JobWatch(port, review, waiting_warn=100, every_s=10.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.serve)
+        await trio.sleep(11)
+        nursery.cancel_scope.cancel()
+    assert watch.reports.count == 3 and watch.reports.oldest_s >= 10
