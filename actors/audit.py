@@ -44,6 +44,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "mfa.totp_offered": "a secret for codes was made, and not yet confirmed",
     "mfa.added": "a second factor was set up",
     "mfa.removed": "a second factor was taken away",
+    "mfa.reset": "an operator took every second factor away from who had lost them; `why` says what the operator said",
     "mfa.recovery_renewed": "new recovery codes were made",
     "mfa.proven": "somebody proved themselves by a second factor",
     "mfa.wrong": "a second factor was wrong",

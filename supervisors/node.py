@@ -81,6 +81,7 @@ from persistence.moderation.moderator import Absent, Moderator, Overheard
 from persistence.multi_factor import PostgresMultiFactor
 from persistence.operations.proving import proven_within
 from persistence.outbox import Outbox
+from persistence.report_queue import open_reports
 from persistence.role_book import PostgresRoleBook
 from persistence.roles import PostgresAuthority
 from persistence.sessions import SessionRules
@@ -224,7 +225,7 @@ class Node:
         self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
         self.messenger = Messenger(self.bridge, self.exchange, self.link, near.held, self.keys, settings)
         self.exchange.asked_where = self.messenger.whereabouts.announced
-        self.jobwatch = JobWatch(self.desk, waiting_warn=settings.jobs.waiting_warn)
+        self.jobwatch = JobWatch(self.desk, partial(open_reports, self.bridge), waiting_warn=settings.jobs.waiting_warn)
         self.bridge.on_ordered = self.exchange.jobs_ordered
         passwords = settings.passwords
         self.passwords = Passwords(
