@@ -107,14 +107,7 @@ async def _rename_places(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record],
         body = None if row["body"] is None else decode_body(row["body"])
         if not isinstance(body, Invited | Noticed | SpaceEntered) or body.space not in spaces:
             continue
-        match body:
-            case Invited():
-                bare: Invited | Noticed | SpaceEntered = replace(body, name=ERASED_NAME)
-            case Noticed():
-                bare = replace(body, words="")
-            case SpaceEntered():
-                bare = replace(body, name=ERASED_NAME, streams=tuple(replace(stream, name="") for stream in body.streams))
-        emptied.append((row["inbox"], row["seq"], encode(bare)))
+        emptied.append((row["inbox"], row["seq"], encode(_without_words(body))))
     if emptied:
         await tx.execute(
             "update log l set body = e.body from unnest($1::bigint[], $2::bigint[], $3::bytea[]) as e (stream_id, seq, body)"
@@ -122,6 +115,16 @@ async def _rename_places(tx: asyncpg.Connection, rows: Sequence[asyncpg.Record],
             *(list(column) for column in zip(*emptied, strict=True)),
         )
     return len(emptied)
+
+
+def _without_words(body: Invited | Noticed | SpaceEntered) -> Invited | Noticed | SpaceEntered:
+    match body:
+        case Invited():
+            return replace(body, name=ERASED_NAME)
+        case Noticed():
+            return replace(body, words="")
+        case SpaceEntered():
+            return replace(body, name=ERASED_NAME, streams=tuple(replace(stream, name="") for stream in body.streams))
 
 
 async def next_stream_of(tx: asyncpg.Connection, author: int, after: int) -> int | None:

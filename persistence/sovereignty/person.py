@@ -57,11 +57,11 @@ async def leave_next(tx: asyncpg.Connection, user: int) -> tuple[bool, list[Fact
         condemned = await condemn_community(tx, space, 0)
         return True, list(condemned.facts) if condemned is not None else []
     before = await _bequeath(tx, seen, user, heir)
-    ended = await end_membership(tx, seen, user, 0)
+    left = await end_membership(tx, seen, user, 0)
     renamed = event(seen.main_stream, 0, Renamed(user, ERASED_NAME))
     # Values of an outcome count from here on, and there is none.
-    effect = Effect((*before, renamed, *ended.events), bump=ended.bump, changes=ended.changes, fills_outbox=True)
-    await record(tx, *ended.deeds)
+    effect = Effect((*before, renamed, *left.events), bump=left.bump, changes=left.changes, fills_outbox=True)
+    await record(tx, *left.deeds)
     facts, _ = await finish(tx, None, effect)
     return True, facts
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
+
 from actors.accounts import Claims, Declined
 from actors.integrations import KeySession, NewKey, ServiceInfo
+from actors.jobs import Order
 from actors.mail import Outgoing, order_mail
 from actors.sovereignty import Kind
 from actors.storage import CONTROL_STREAM, ReadAfter
@@ -173,8 +176,12 @@ async def test_no_archive_mail_or_dead_letter_keeps_what_was_of_an_erased_person
         others = order_mail(Outgoing("address_changed", school.eve.user, "buttercup@example.org"))
         await w.rows("update accounts set email = 'sunflower@example.net', email_verified_at = now() where id = $1", school.ada.user)
         for orders in ((mail,), (mail, others)):
-            await bridge.run(lambda tx, orders=orders: enqueue(tx, *orders), deadline_s=9)
-            await bridge.run(lambda tx: ask(tx, "Sunflower@example.net", CALLER, IdentityRules()), deadline_s=9)
+
+            async def order(tx: asyncpg.Connection, orders: tuple[Order, ...] = orders) -> None:
+                await enqueue(tx, *orders)
+                await ask(tx, "Sunflower@example.net", CALLER, IdentityRules())
+
+            await bridge.run(order, deadline_s=9)
             if others not in orders:
                 await w.rows("select bury_job(id, 1::smallint, '') from jobs where kind in ('mail.send', 'identity.reset')")
         assert await w.value("select count(*) from dead_jobs") == 2
