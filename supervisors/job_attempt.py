@@ -84,8 +84,10 @@ class Attempt:
         """Carries it out; what became of it (None: done), and the error. Never raises what the run raised."""
         try:
             self.payload = msgspec.msgpack.decode(self.held.payload, type=self.kind.payload)
-        except msgspec.MsgspecError as error:
-            return await self._fail(f"its payload cannot be read: {error}", Reason.HOPELESS)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # What words it has is nobody's to read, not even the ones that are none.
+            words = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+            return await self._fail(f"its payload cannot be read: {words}", Reason.HOPELESS)
         self._scope.deadline = trio.current_time() + self.kind.timeout_s
         with self._scope:
             try:

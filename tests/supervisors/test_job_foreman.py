@@ -149,14 +149,19 @@ async def test_a_hopeless_job_is_a_dead_letter_at_once_and_so_is_one_that_cannot
     async def run(work: Work[Number]) -> None:
         raise Hopeless("nobody lives there")
 
+    class Words(msgspec.Struct):
+        words: str
+
     bench.kind(run)
+    bench.kinds.append(JobKind("say", Words, run, way=AT_ONCE))
     await bench.order(1)
     await fetch(bench.bridge, "select enqueue_job('do', '\\xc1')")
+    await fetch(bench.bridge, "select enqueue_job('say', $1)", b"\x81\xa5words\xa1\xff")
     async with bench.working():
-        await bench.until(DEAD, 2)
+        await bench.until(DEAD, 3)
     rows = await fetch(bench.bridge, "select attempts, reason, error from dead_jobs order by id")
-    assert [(row["attempts"], row["reason"]) for row in rows] == [(1, 3), (1, 3)]
-    assert "nobody lives there" in rows[0]["error"] and "payload" in rows[1]["error"]
+    assert [(row["attempts"], row["reason"]) for row in rows] == [(1, 3)] * 3
+    assert "nobody lives there" in rows[0]["error"] and all("payload" in row["error"] for row in rows[1:])
 
 
 async def test_a_run_that_takes_too_long_is_cancelled_and_has_failed(bench: Bench) -> None:
