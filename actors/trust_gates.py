@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from protocol.entities import SHARED_KINDS, TABLE
 from protocol.operations import (
+    AnswerMentorship,
     AnyOperation,
     Change,
     ChangeChannel,
@@ -26,7 +27,9 @@ from protocol.operations import (
     CreateChannel,
     CreateCommunity,
     Edit,
+    EndMentorship,
     Post,
+    ProposeMentorship,
     Release,
     Rename,
     Resolve,
@@ -101,6 +104,10 @@ def words_for_others(operation: AnyOperation) -> str:
             return f"{name}\n{settings}"
         case Rename(display_name=name):
             return name
+        case ProposeMentorship(subject=subject, words=words):
+            return f"{subject}\n{words}"
+        case AnswerMentorship(words=words) | EndMentorship(words=words):
+            return words
         case Change(entity=entity, fields=fields) if entity in _SHARED:
             return bytes(fields).decode("utf-8", "replace")
         case Resolve(fields=fields):

@@ -38,6 +38,7 @@ from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
 from gateway.web_keys import create_keys
 from gateway.web_mail import create_mail
+from gateway.web_match import create_match
 from gateway.web_mfa import create_mfa
 from gateway.web_needs import collect, needs
 from gateway.web_notices import create_notices
@@ -157,6 +158,8 @@ def create_app(services: Services) -> QuartTrio:
     if services.telling is not None:
         app.register_blueprint(create_notices(services, services.telling))
         app.register_blueprint(create_mail(services, services.telling))
+    if services.matchmaker is not None:
+        app.register_blueprint(create_match(services, services.matchmaker))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)
@@ -274,5 +277,5 @@ def _refused_by_framework(error: HTTPException) -> Response:
 
 _PATHS: Final = (
     "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/account/…, /api/v1/devices, /api/v1/sync, "
-    "/api/v1/communities/…, /api/v1/keys/token and the socket at /socket"
+    "/api/v1/communities/…, /api/v1/match, /api/v1/mentorships, /api/v1/keys/token and the socket at /socket"
 )

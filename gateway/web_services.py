@@ -23,6 +23,7 @@ from actors.trust_book import TrustBook
 from actors.trust_gates import Thresholds
 from gateway.http_counts import HttpCounts
 from gateway.integrations import Integrations
+from gateway.matchmaker import Matchmaker
 from gateway.metrics import Metrics
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
@@ -144,6 +145,8 @@ class Services(Struct, frozen=True):
     """Audit, keys and webhooks; None: there are no routes about them."""
     telling: Telling | None = None
     """Notices, mail and push; None: there are no routes about them."""
+    matchmaker: Matchmaker | None = None
+    """Searches for a mentor; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

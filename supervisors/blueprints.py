@@ -26,12 +26,14 @@ GROUND: Final = (
     "commands",
     "link",
     "limits",
+    "models",
     "journal",
     "store",
     "control",
     "outbox",
     "moderator",
     "sessions",
+    "matchmaker",
     "jobwatch",
     "epoch",
     "actors",
@@ -44,7 +46,10 @@ Runs = Mapping[str, Run]
 def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None, drain_s: float = 5.0) -> Supervisor:
     """The tree of one process. `jobs` is a gateway without a door: the same services, and nobody connects."""
     redis = _patient(
-        "redis", *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")), Worker("limits", runs["limits"])
+        "redis",
+        *(Worker(name, runs[name], backoff=PATIENT) for name in ("commands", "link")),
+        Worker("limits", runs["limits"]),
+        Worker("models", runs["models"], backoff=PATIENT),  # who asks them; they are elsewhere
     )
     storage = _patient(
         "storage",
@@ -54,6 +59,7 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
         Worker("outbox", runs["outbox"]),
         Worker("moderator", runs["moderator"]),
         Worker("sessions", runs["sessions"]),
+        Worker("matchmaker", runs["matchmaker"]),
         Worker("jobwatch", runs["jobwatch"]),
     )
     # It ends when the database is restored: what is above it then remembers a history that is no more, and is built anew.
@@ -71,7 +77,21 @@ def node_tree(role: str, runs: Runs, *, drain: Callable[[], None] | None = None,
     return Supervisor(role, (*ground, *top), strategy=Strategy.REST_FOR_ONE)
 
 
-def dev_tree(gateways: int, runs: Runs, *, demo: bool) -> Supervisor:
+def ml_tree(runs: Runs) -> Supervisor:
+    """The tree of an ML process: what is fed to models, the models, and last who brings the questions."""
+    return Supervisor(
+        "ml",
+        (
+            Worker("bridge", runs["bridge"]),
+            Worker("models", runs["models"], start_s=UNTIL_THERE_S, backoff=PATIENT, shutdown_s=10.0),
+            Worker("line", runs["line"], backoff=PATIENT),
+        ),
+        strategy=Strategy.REST_FOR_ONE,
+        intensity=2 * PATIENT.crashes_max(10.0) + 3,
+    )
+
+
+def dev_tree(gateways: int, runs: Runs, *, demo: bool, ml: bool) -> Supervisor:
     """The tree of `educonnect dev`: servers and processes of ours, on one machine."""
     names = tuple(f"gateway-{n + 1}" for n in range(gateways))
     processes = tuple(Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in names)
@@ -82,6 +102,7 @@ def dev_tree(gateways: int, runs: Runs, *, demo: bool) -> Supervisor:
             _patient("servers", *servers),
             Worker("prepare", runs["prepare"], restart=Restart.TRANSIENT),
             Worker("jobs", runs["jobs"], backoff=PATIENT, shutdown_s=20.0),
+            *([Worker("ml", runs["ml"], backoff=PATIENT, shutdown_s=20.0)] if ml else []),
             _patient("gateways", *processes),
             *([Worker("demo", runs["demo"], restart=Restart.TEMPORARY)] if demo else []),
         ),
@@ -102,7 +123,7 @@ async def _never(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORE
 
 
 def blueprint(role: str) -> Supervisor:
-    """The tree of a role as it would be: `gateway`, `jobs`, or `dev` with two gateways."""
+    """The tree of a role as it would be: `gateway`, `jobs`, `ml`, or `dev` with two gateways."""
     names = (
         *GROUND,
         "http",
@@ -115,9 +136,13 @@ def blueprint(role: str) -> Supervisor:
         "valkey",
         "prepare",
         "jobs",
+        "ml",
+        "line",
         "gateway-1",
         "gateway-2",
         "demo",
     )
     runs = dict.fromkeys(names, _never)
-    return dev_tree(2, runs, demo=True) if role == "dev" else node_tree(role, runs)
+    if role == "dev":
+        return dev_tree(2, runs, demo=True, ml=True)
+    return ml_tree(runs) if role == "ml" else node_tree(role, runs)

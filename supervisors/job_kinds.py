@@ -15,6 +15,8 @@ from msgspec import Struct
 from actors.jobs import Cron, JobKind, Way, Work
 from actors.trust_gates import Thresholds
 from persistence.identity import forgotten
+from persistence.mentoring.closing import sweep as sweep_mentorships
+from persistence.mentoring.settling import settle_mentors
 from persistence.sovereignty.archives import MAKE, MakeArchive
 from persistence.sovereignty.erasures import CARRY_OUT, CarryOut
 from persistence.sovereignty.retention import forget_what_is_too_old
@@ -34,6 +36,7 @@ class Nothing(Struct, frozen=True):
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S
+CHORE_S: Final = 60.0
 CHORE: Final = Way(first_s=60.0, most_s=HOUR_S, at_once_max=1)
 """What nobody waits for: one at a time, a minute apart at first."""
 
@@ -66,6 +69,15 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     async def settle_trust(work: Work[Any]) -> None:
         await settle_until_done(node.bridge, doors)
 
+    async def settle_mentors_and_sweep(work: Work[Any]) -> None:
+        work.report(await settle_mentors(node.bridge, doors), 0, "mentors")
+        while True:
+            closed, facts = await node.bridge.run(sweep_mentorships, deadline_s=CHORE_S)
+            if facts:
+                node.exchange.committed(facts)
+            if not closed:
+                break
+
     async def pass_trust(work: Work[Any]) -> None:
         counted = await TrustPass(node.bridge, doors).run(int(time.time()) // int(DAY_S))
         work.report(counted.people, counted.people, f"{counted.words} words, {counted.moved} people moved, {counted.told} scores")
@@ -91,6 +103,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("webhooks.reseal", Nothing, reseal_webhooks, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("mfa.reseal", Nothing, reseal, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
+        JobKind("mentoring.settle", Nothing, settle_mentors_and_sweep, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         # What fails is due again by its subscription's own clock: the watch orders another.
         JobKind(DELIVER, Delivery, node.outside.deliverer.run, attempts_max=3, timeout_s=120.0, way=Way(at_once_max=64)),
@@ -110,5 +123,6 @@ def crons() -> tuple[Cron, ...]:
         Cron("reseal-webhooks", "webhooks.reseal", Nothing(), every_s=HOUR_S),
         Cron("reseal", "mfa.reseal", Nothing(), every_s=HOUR_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
+        Cron("mentors", "mentoring.settle", Nothing(), every_s=20.0),
         Cron("settle", SETTLE, Settle(), every_s=30.0),
     )

@@ -33,6 +33,7 @@ from actors.channel import ChannelLimits
 from actors.child import Run, Supervisor
 from actors.device import DeviceLimits
 from actors.exchange import TOPICS, Exchange
+from actors.inference import Models
 from actors.limits import Quotas
 from actors.mfa import MfaRules
 from actors.neighbourhood import Neighbourhood
@@ -51,7 +52,10 @@ from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
 from gateway.mail.sealing import PURPOSE as MAIL_PURPOSE
 from gateway.mail.sealing import MailSeals
+from gateway.matchmaker import Matchmaker, MatchOptions
 from gateway.metrics import Metrics
+from gateway.models import LinedModels
+from gateway.models import LinedModels
 from gateway.passkeys import PasskeyReader, RelyingParty
 from gateway.passwords import Cost, PasswordRules, Passwords
 from gateway.rates import Limit, Rates
@@ -76,8 +80,9 @@ from persistence.identity.own import PostgresIdentity
 from persistence.identity.rules import IdentityRules
 from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
+from persistence.mentoring.book import PostgresMatchBook
 from persistence.migrate import find_missing, read_migrations
-from persistence.moderation.moderator import Absent, Moderator, Overheard
+from persistence.moderation.moderator import Moderator, Overheard
 from persistence.multi_factor import PostgresMultiFactor
 from persistence.operations.proving import proven_within
 from persistence.outbox import Outbox
@@ -100,6 +105,7 @@ from supervisors.job_kinds import crons, job_kinds
 from supervisors.job_timetable import Timetable
 from supervisors.job_watch import JobWatch
 from supervisors.messenger import Messenger
+from supervisors.ml_line import asking_line
 from supervisors.outside import Outside
 from supervisors.pulse import Pulse
 from supervisors.readings import node_metrics
@@ -153,7 +159,8 @@ class Node:
             after_batch=lambda: self.dispatcher.release(),
         )
         self.limits = near.limits = SharedLimits(self.commands, account_quotas(settings))
-        self.moderator = Moderator(self.bridge, self.exchange, Absent())
+        self.models = LinedModels(asking_line(settings, self.number), asking_max=settings.ml.asking_max)
+        self.moderator = Moderator(self.bridge, self.exchange, self.models)
         heard = Overheard(self.exchange, self.moderator)
         self.outbox = Outbox(self.bridge, heard)
         self.journal = Journal(
@@ -204,7 +211,11 @@ class Node:
             before_round=self._cork,
             after_round=self._uncork,
         )
-        ports = Ports(self.number, self.store, self.journal, self.link, self.keys)
+        self.models: Models = LinedModels(None)
+        self.matchmaker = Matchmaker(
+            self.store, PostgresMatchBook(self.bridge), self.models, msgspec.convert(settings.matching, MatchOptions, from_attributes=True)
+        )
+        ports = Ports(self.number, self.matchmaker, self.journal, self.link, self.keys)
         self.cast = assemble(self.dispatcher, near, self.exchange, ports, cast_limits(settings))
         announce = partial(self.link.announce, SESSIONS_TOPIC)
         self.sessions = SessionGate(
@@ -256,6 +267,7 @@ class Node:
             "commands": self.commands.serve,
             "link": self.link.serve,
             "limits": self.limits.serve,
+            "models": self.models.serve,
             "epoch": self._watch_epoch,
             "journal": self.journal.serve,
             "store": self.store.serve,
@@ -263,6 +275,7 @@ class Node:
             "outbox": self.outbox.serve,
             "moderator": self.moderator.serve,
             "sessions": self.sessions.serve,
+            "matchmaker": self.matchmaker.serve,
             "actors": self._run_actors,
             "jobwatch": self.jobwatch.serve,
             "couriers": self.messenger.serve,
@@ -383,7 +396,8 @@ class Node:
                 "migrations": Probe(self._ask_migrations),
                 "redis": Probe(self._ask_redis, required=False),
             },
-            store=self.store,
+            store=self.matchmaker,
+            matchmaker=self.matchmaker,
             journal=self.journal,
             overtake=self.exchange.overtake,
             limits=auth_limits(self.settings),

@@ -28,6 +28,8 @@ from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from gateway.mail.smtp import CONCURRENT_MAX as MAILS_AT_ONCE
 from gateway.mail.smtp import TIMEOUT_S
+from gateway.matchmaker import MatchOptions
+from gateway.models import ASKING_MAX
 from gateway.passkeys import RelyingParty
 from gateway.passwords import CONCURRENT_MAX, LENGTH_MIN, OWASP, SCORE_MIN, WAIT_S, WAITING_MAX
 from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
@@ -58,6 +60,7 @@ _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
 _SESSION: Final = SessionLimits()
 _QUOTAS: Final = AccountQuotas()
+_MATCH: Final = MatchOptions()
 _CHANNEL: Final = ChannelLimits()
 _LINK: Final = LinkOptions()
 _JOURNAL: Final = JournalOptions()
@@ -534,6 +537,24 @@ class Quotas(Section, frozen=True):
     )
 
 
+class Matching(Section, frozen=True):
+    """The search for a mentor."""
+
+    answer_s: Annotated[
+        float, Meta(gt=0, le=8, description="after this a search is answered by a ticket, and its result comes later, by an event")
+    ] = _MATCH.answer_s
+    give_up_s: Annotated[
+        float, Meta(gt=0, le=60, description="how long the model may take at all; then fixed weights compare a few mentors, and say so")
+    ] = _MATCH.give_up_s
+    waiting_max: Annotated[
+        int, Meta(ge=1, le=10_000, description="searches that wait in one process; more are refused as BUSY")
+    ] = _MATCH.waiting_max
+    at_once_max: Annotated[int, Meta(ge=1, le=256, description="searches under way in one process")] = _MATCH.at_once_max
+    write_every_s: Annotated[
+        float, Meta(gt=0, le=600, description="how often it is written who was shown to whom")
+    ] = _MATCH.write_every_s
+
+
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
@@ -639,6 +660,54 @@ class Jobs(Section, frozen=True):
     ] = 10_000
 
 
+class Ml(Section, frozen=True):
+    """Models: who asks them by which way, and how processes of the role `ml` serve them (docs/models.md)."""
+
+    line: Annotated[
+        str,
+        Meta(
+            description="how gateways and jobs reach ML processes: `redis`; `pipe:` and the path of a socket, on one machine; or `off`: no"
+            " model is asked, and what there is without one is done"
+        ),
+    ] = "redis"
+    models: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16, description="what an ML process serves")] = (
+        "moderation",
+        "matching",
+        "questions",
+        "tracing",
+    )
+    device: Annotated[
+        Literal["cpu", "cuda"], Meta(description="where models run; one that cannot run there is not served at all, and says so")
+    ] = "cpu"
+    moderation_model: Annotated[
+        str,
+        Meta(
+            max_length=300,
+            description="a text-classification model for transformers, by folder or name, in the place of the one that ships; needs more"
+            " packages: `pip install --require-hashes -r requirements/transformers.lock`",
+        ),
+    ] = ""
+    questions_model: Annotated[
+        str, Meta(max_length=300, description="the same for questions from lessons: a sequence-to-sequence model")
+    ] = ""
+    threads: Annotated[int, Meta(ge=1, le=256, description="that each model may use, where its library can use several")] = 1
+    transformers_memory_mib_max: Annotated[
+        int, Meta(ge=256, le=1_048_576, description="memory of one process with a transformers model; above it, it is started again")
+    ] = 6144
+    queue_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="questions that may wait for one model in Redis; more are refused at once")
+    ] = 512
+    asking_max: Annotated[int, Meta(ge=1, le=100_000, description="questions that one process may have under way")] = ASKING_MAX
+    cache_folder: Annotated[
+        str, Meta(description="where models that were trained here are kept between starts; empty: in the system's temporary folder")
+    ] = ""
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="where an ML process answers `/metrics`, `/health` and `/ready`, and nothing else; 0: nowhere"),
+    ] = 0
+    host: Annotated[str, Meta(description="the address that this port is opened on")] = "127.0.0.1"
+
+
 class Webhooks(Section, frozen=True):
     """What is told to other systems, and how far that may go. Never to private addresses."""
 
@@ -729,12 +798,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat: Heartbeat = Heartbeat()
     limits: Limits = Limits()
     quotas: Quotas = Quotas()
+    matching: Matching = Matching()
     log: Log = Log()
     traces: Traces = Traces()
     drain: Drain = Drain()
     sync: Sync = Sync()
     trust: Trust = Trust()
     jobs: Jobs = Jobs()
+    ml: Ml = Ml()
     mail: Mail = Mail()
     push: Push = Push()
     webhooks: Webhooks = Webhooks()

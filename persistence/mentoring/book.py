@@ -202,9 +202,7 @@ async def _promise(tx: asyncpg.Connection, *, ticket: int, user: int) -> None:
 
 
 async def _keep(tx: asyncpg.Connection, *, ticket: int, user: int, found: MatchList) -> None:
-    await tx.execute(
-        "update match_tickets set answer = $3 where ticket = $1 and user_id = $2", ticket, user, msgspec.msgpack.encode(found)
-    )
+    await tx.execute("update match_tickets set answer = $3 where ticket = $1 and user_id = $2", ticket, user, msgspec.msgpack.encode(found))
 
 
 async def _find(tx: asyncpg.Connection, *, ticket: int, user: int) -> MatchList | bool:

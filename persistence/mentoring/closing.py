@@ -84,9 +84,7 @@ NOTHING: Final = Closed()
 
 async def tell(tx: asyncpg.Connection, mentorship: int, *users: int) -> None:
     """Leaves word for their inboxes: how it stands is read when it is delivered."""
-    await tx.execute(
-        "insert into outbox (kind, user_id, seq) select $1, u, $2 from unnest($3::bigint[]) u", NOTED, mentorship, list(users)
-    )
+    await tx.execute("insert into outbox (kind, user_id, seq) select $1, u, $2 from unnest($3::bigint[]) u", NOTED, mentorship, list(users))
 
 
 async def close(tx: asyncpg.Connection, row: Any, state: MentorshipState, by: int, said: str = "") -> Closed:
@@ -223,5 +221,3 @@ async def _note_deed(tx: asyncpg.Connection, row: Any, good: float | None) -> No
     await note(tx, TrustEvent(row["mentor"], FactKind.MENTORED, row["learner"], row["community"], row["id"], weight))
     words = "said that a mentorship with you was worth it"
     await notify(tx, Notice(row["mentor"], NoticeKind.TRUST, actor=row["learner"], subject=row["id"], words=words))
-
-

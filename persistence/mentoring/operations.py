@@ -114,9 +114,7 @@ async def answer(tx: asyncpg.Connection, entry: Entry, operation: AnswerMentorsh
     if not operation.accept:
         await close(tx, row, MentorshipState.DECLINED, entry.user, operation.words)
         words = f"cannot be your mentor: {row['subject']}"
-        await notify(
-            tx, Notice(learner, NoticeKind.MATCH, actor=entry.user, space=row["community"], subject=row["id"], words=words)
-        )
+        await notify(tx, Notice(learner, NoticeKind.MATCH, actor=entry.user, space=row["community"], subject=row["id"], words=words))
         return Effect(fills_outbox=True)
     standing, said = await _read_mentor(tx, learner, entry.user, row["community"])
     refusal = _judge(standing, said, space, learner, row["community"], by_mentor=True)
@@ -258,9 +256,7 @@ async def _begin(tx: asyncpg.Connection, row: Any, words: str, names: dict[int, 
     )
     await tell(tx, row["id"], mentor, learner)
     said = f"is your mentor now: {row['subject']}"
-    await notify(
-        tx, Notice(learner, NoticeKind.MATCH, actor=mentor, space=space, stream=conversation, subject=row["id"], words=said)
-    )
+    await notify(tx, Notice(learner, NoticeKind.MATCH, actor=mentor, space=space, stream=conversation, subject=row["id"], words=said))
     began = event(records, mentor, MentorshipBegan(row["id"], mentor, learner, row["subject"], row["community"]))
     joined = (
         event(conversation, mentor, Joined(mentor, Role.MENTOR, names[mentor])),

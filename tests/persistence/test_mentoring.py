@@ -80,7 +80,12 @@ async def test_a_proposal_and_its_answer_make_a_space_of_two_with_a_conversation
         listed = await ask(ListMentorships(ben.user, 0, True, 10))
         assert isinstance(listed, MentorshipList)
         [item] = listed.mentorships
-        assert (item.mentorship, item.other_name, item.state, item.conversation) == (mentorship, "Ann", MentorshipState.ACTIVE, conversation)
+        assert (item.mentorship, item.other_name, item.state, item.conversation) == (
+            mentorship,
+            "Ann",
+            MentorshipState.ACTIVE,
+            conversation,
+        )
         assert await ask(ListMentorships(eve.user, 0, False, 10)) == MentorshipList((), False)
 
 
@@ -241,7 +246,9 @@ async def test_time_ends_what_nobody_answers_and_what_only_one_has_ended(bridge:
         mentorship, _ = await matched(w, ann, ben)
         await w.ok(ben, EndMentorship(mentorship, False, 2))
         assert await sweep(w) == 0
-        await w.rows("update mentorships set proposed_at = now() - interval '15 days', learner_over_at = learner_over_at - interval '15 days'")
+        await w.rows(
+            "update mentorships set proposed_at = now() - interval '15 days', learner_over_at = learner_over_at - interval '15 days'"
+        )
         assert await sweep(w) == 2
         states = dict(await w.rows("select id, state from mentorships"))
         assert states == {unanswered: MentorshipState.LAPSED, mentorship: MentorshipState.ENDED}
