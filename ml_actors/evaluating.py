@@ -18,8 +18,8 @@ import msgspec
 
 from ml_actors.kinds import KINDS
 
-EVALUATIONS: Final = {name: kind.evaluation for name, kind in KINDS.items() if kind.evaluation}
-"""By name, the module that evaluates."""
+EVALUATIONS: Final = {name: kind.evaluation for name, kind in KINDS.items() if kind.evaluation} | {"checkpoints": KINDS["questions"].evaluation}
+"""By name, the module that evaluates. Questions are called what they become, too."""
 
 
 class Evaluation(Protocol):

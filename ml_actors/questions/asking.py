@@ -18,7 +18,9 @@ from ml_actors.questions.referents import SEXES, UNCLEAR, Referents, head_of, se
 
 PROMPT_WORDS_MAX: Final = 26
 ANSWER_WORDS_MAX: Final = 24
-SAYING: Final = frozenset("say ask cry answer reply shout call exclaim whisper tell think scream beg declare announce explain add continue".split())
+SAYING: Final = frozenset(
+    "say ask cry answer reply shout call exclaim whisper tell think scream beg declare announce explain add continue".split()
+)
 
 
 class Unclear(Exception):
@@ -72,7 +74,12 @@ class Reader:
                 raise Unclear
             elif i == begin and token.tag != "NNP" and word != "I" and not word.isupper():
                 word = word[0].lower() + word[1:]
-            if said and (token.tag == "POS" or word in (",", ".", ";", ":", "!", "?", ")") or self.tokens[i - 1].end == token.begin and word == token.text):
+            if said and (
+                token.tag == "POS"
+                or word in (",", ".", ";", ":", "!", "?", ")")
+                or self.tokens[i - 1].end == token.begin
+                and word == token.text
+            ):
                 said[-1] += word
             else:
                 said.append(word)
@@ -122,7 +129,11 @@ def invert(reader: Reader, clause: Clause) -> tuple[str, str]:
     if first.tag == "MD" or (first.tag == "AUX" and (rest or lexicon.base(first.low) == "be")):
         aux = first.low if first.low != "cannot" else "can"
         return aux, " ".join([*after, *(token.text for token in rest)])
-    aux = "did" if first.tag == "VBD" or first.low in ("had", "did") else ("does" if first.tag == "VBZ" or first.low in ("has", "does") else "do")
+    aux = (
+        "did"
+        if first.tag == "VBD" or first.low in ("had", "did")
+        else ("does" if first.tag == "VBZ" or first.low in ("has", "does") else "do")
+    )
     return aux, " ".join([*after, lexicon.base(first.low)])
 
 
@@ -130,7 +141,13 @@ def _base(reader: Reader, clause: Clause) -> str:
     return lexicon.base(reader.tokens[clause.verb].low)
 
 
-def _rest(reader: Reader, clause: Clause, sex: str, without: Sequence[Part], also: Sequence[str] = ("reason", "when", "if", "quote", "ing", "purpose")) -> str:
+def _rest(
+    reader: Reader,
+    clause: Clause,
+    sex: str,
+    without: Sequence[Part],
+    also: Sequence[str] = ("reason", "when", "if", "quote", "ing", "purpose"),
+) -> str:
     """The clause's parts as words, less those that are asked for and those that only lengthen."""
     said = [reader.words(part.begin, part.end, sex) for part in clause.parts if part not in without and part.kind not in also]
     return " ".join(said)
@@ -179,7 +196,9 @@ def _do(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Asked
     base = _base(reader, clause)
     if not sex or base in nouns.LINKING | SAYING or base in ("have", "do", "live", "know") or clause.verb + 1 > _end(clause) - 1:
         return
-    if reader.tokens[clause.group[0]].low in ("not",) or any(t.low in ("not", "n't", "never") for t in reader.tokens[clause.group[0] : clause.verb]):
+    if reader.tokens[clause.group[0]].low in ("not",) or any(
+        t.low in ("not", "n't", "never") for t in reader.tokens[clause.group[0] : clause.verb]
+    ):
         return
     group = [token for token in reader.tokens[clause.group[0] : clause.group[1]] if token.tag != "RB"]
     if verb.tag == "VBN" and lexicon.base(group[0].low) == "be":
@@ -236,7 +255,9 @@ def _who(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Aske
     if first.low in ("were", "are") and sex in ("s", ""):
         group = {"were": "was", "are": "is"}[first.low] + group[len(first.text) :] if sex == "s" else group
     group = group.replace(" n't", "n't")
-    yield Asked("who" if sex else "what", _join("who" if sex else "what", group, _rest(reader, clause, "", ())), *reader.span(*clause.subject))
+    yield Asked(
+        "who" if sex else "what", _join("who" if sex else "what", group, _rest(reader, clause, "", ())), *reader.span(*clause.subject)
+    )
 
 
 def _object(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Asked]:
@@ -246,23 +267,36 @@ def _object(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[A
     first = clause.parts[0] if clause.parts else None
     if first is None:
         return
-    if first.kind == "object" and base not in nouns.LINKING and base != "do":
+    listed = (
+        first.end < len(reader.tokens) and reader.tokens[first.end].text == ","
+    )  # "water, light and air" are answered together or not at all
+    if first.kind == "object" and base not in nouns.LINKING and base != "do" and not listed:
         head = head_of(reader.tokens, first.begin, first.end)
         if head is not None and head.low not in nouns.VAGUE and head.low not in nouns.TIMES:
             kind = "whom" if sex_of(reader.tokens, first.begin, first.end) else "object"
             rest = _rest(reader, clause, sex, (first,))
             span = reader.span(first.begin, first.end)
-            yield Asked(kind, _join("who" if kind == "whom" else "what", aux, name, verbs, rest, _when(reader, clause, sex) if not rest else ""), *span)
+            yield Asked(
+                kind,
+                _join("who" if kind == "whom" else "what", aux, name, verbs, rest, _when(reader, clause, sex) if not rest else ""),
+                *span,
+            )
             number = reader.tokens[first.begin]
             if number.tag == "CD" and number.low != "one" and first.end - first.begin > 1:
                 counted = reader.words(first.begin + 1, first.end, sex)
                 yield Asked("how many", _join("how many", counted, aux, name, verbs, rest), number.begin, number.end)
     elif first.kind == "content":
         yield Asked("content", _join("what", aux, name, verbs), *reader.span(first.begin + (first.word == "that"), first.end))
-    elif first.kind == "infinitive" and base in nouns.CATENATIVE and base not in ("be", "have", "use", "ought", "seem", "appear", "let", "make"):
+    elif (
+        first.kind == "infinitive"
+        and base in nouns.CATENATIVE
+        and base not in ("be", "have", "use", "ought", "seem", "appear", "let", "make")
+    ):
         if not (verbs or aux) or (aux in ("was", "were", "is", "are")):
             return
-        yield Asked("infinitive", _join("what", aux, name, verbs, "to do", _when(reader, clause, sex)), *reader.span(first.begin, first.end))
+        yield Asked(
+            "infinitive", _join("what", aux, name, verbs, "to do", _when(reader, clause, sex)), *reader.span(first.begin, first.end)
+        )
 
 
 def _is(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Asked]:
@@ -304,7 +338,9 @@ def _where_when(reader: Reader, clause: Clause, before: Clause | None) -> Iterat
     name, sex = reader.subject(clause)
     aux, verbs = invert(reader, clause)
     for part in clause.parts:
-        rest = _rest(reader, clause, sex, [other for other in clause.parts if other.begin >= part.begin and other.kind in ("prep", "adverb")])
+        rest = _rest(
+            reader, clause, sex, [other for other in clause.parts if other.begin >= part.begin and other.kind in ("prep", "adverb")]
+        )
         if part.kind == "prep":
             head = head_of(reader.tokens, part.begin + 1, part.end)
             if head is None or head.low in nouns.VAGUE:
@@ -313,7 +349,23 @@ def _where_when(reader: Reader, clause: Clause, before: Clause | None) -> Iterat
                 if part.word in ("in", "on", "at", "after", "before", "during", "until", "since") and head.low != "time":
                     yield Asked("when", _join("when", aux, name, verbs, rest), *reader.span(part.begin, part.end))
             elif head.low in nouns.PLACES or (head.tag == "NNP" and part.word in ("in", "near")):
-                if part.word in ("in", "into", "at", "on", "to", "near", "under", "behind", "through", "from", "onto", "inside", "beside", "over", "by"):
+                if part.word in (
+                    "in",
+                    "into",
+                    "at",
+                    "on",
+                    "to",
+                    "near",
+                    "under",
+                    "behind",
+                    "through",
+                    "from",
+                    "onto",
+                    "inside",
+                    "beside",
+                    "over",
+                    "by",
+                ):
                     if part.word == "from":
                         yield Asked("where", _join("where", aux, name, verbs, rest, "from"), *reader.span(part.begin + 1, part.end))
                     else:
@@ -323,7 +375,11 @@ def _where_when(reader: Reader, clause: Clause, before: Clause | None) -> Iterat
                 if reader.tokens[part.begin + 1].tag not in ("PRPO", "PRP"):
                     yield Asked("with", _join(who, aux, name, verbs, rest, part.word), *reader.span(part.begin + 1, part.end))
         elif part.kind == "when" and part.word in ("when", "after", "before", "until", "till", "as soon as"):
-            yield Asked("when", _join("when" if part.word not in ("until", "till") else "until when", aux, name, verbs, rest), *reader.span(part.begin, part.end))
+            yield Asked(
+                "when",
+                _join("when" if part.word not in ("until", "till") else "until when", aux, name, verbs, rest),
+                *reader.span(part.begin, part.end),
+            )
 
 
 def _how(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Asked]:

@@ -105,7 +105,11 @@ def _bare_phrase(tokens: Sequence[Token], at: int) -> int:
             found, last = True, i + 1
         elif kind == "POS" and found:
             found = False
-        elif kind in ("JJ", "CD") or (kind in ("VBN", "VBG") and opened and not found) or (kind == "RB" and i + 1 < size and tokens[i + 1].tag == "JJ"):
+        elif (
+            kind in ("JJ", "CD")
+            or (kind in ("VBN", "VBG") and opened and not found)
+            or (kind == "RB" and i + 1 < size and tokens[i + 1].tag == "JJ")
+        ):
             if found and kind != "CD":
                 break
         elif kind == "," and not found and i + 1 < size and tokens[i + 1].tag == "JJ" and i > at and tokens[i - 1].tag == "JJ":
@@ -164,7 +168,9 @@ def _boundary(tokens: Sequence[Token], at: int, finite: str) -> bool:
             nxt += 1
             then = _after_adverbs(tokens, nxt)
             return then < len(tokens) and (tokens[then].tag in FINITE or _starts_clause(tokens, nxt) or tokens[then].tag == "SUB")
-        return nxt < len(tokens) and (_starts_clause(tokens, nxt) or tokens[nxt].tag in ("WDT",) or tokens[nxt].low in ("who", "whose", "whom"))
+        return nxt < len(tokens) and (
+            _starts_clause(tokens, nxt) or tokens[nxt].tag in ("WDT",) or tokens[nxt].low in ("who", "whose", "whom")
+        )
     if token.tag == "CC":
         then = _after_adverbs(tokens, at + 1)
         if then < len(tokens) and (tokens[then].tag == finite or tokens[then].tag in ("VBD", "VBZ")) and tokens[then].tag in FINITE:
@@ -273,7 +279,9 @@ def _clause(tokens: Sequence[Token], at: int, link: str, lead: Part | None, befo
             return None
         parts.append(part)
         i = part.end
-    if i < len(tokens) and (tokens[i].tag == "WDT" or (tokens[i].tag == "," and i + 1 < len(tokens) and tokens[i + 1].low in ("who", "which", "whose", "whom"))):
+    if i < len(tokens) and (
+        tokens[i].tag == "WDT" or (tokens[i].tag == "," and i + 1 < len(tokens) and tokens[i + 1].low in ("who", "which", "whose", "whom"))
+    ):
         i = _skip(tokens, i + 1)
     return Clause(subject, shared, (group, verb + 1), verb, tuple(parts), lead, link, begin, max(i, verb + 1))
 
@@ -294,7 +302,12 @@ def _part(tokens: Sequence[Token], at: int, finite: str, verb: str, parts: Seque
     if token.tag in ("SUB", "WDT") or token.low in ("who", "whom", "whose"):
         kind = "content" if not parts and token.low in ("that", "what", "how", "where", "why", "who", "whether", "if") else "if"
         return Part(kind, at, _until(tokens, at + 1, finite), token.low)
-    if not parts and clause_follows is False and _starts_clause(tokens, at) and verb in ("say", "think", "know", "believe", "hope", "wish", "find", "see"):
+    if (
+        not parts
+        and clause_follows is False
+        and _starts_clause(tokens, at)
+        and verb in ("say", "think", "know", "believe", "hope", "wish", "find", "see")
+    ):
         return Part("content", at, _until(tokens, at + 1, finite), "")
     if token.tag in ("IN", "TO"):
         if at + 1 < len(tokens) and tokens[at + 1].tag == "VBG":
@@ -314,7 +327,10 @@ def _part(tokens: Sequence[Token], at: int, finite: str, verb: str, parts: Seque
         return Part("object", at, end, token.low)
     if token.tag in ("JJ", "VBN"):
         end = at + 1
-        while end < len(tokens) and (tokens[end].tag in ("JJ", "VBN") or (tokens[end].low == "and" and end + 1 < len(tokens) and tokens[end + 1].tag in ("JJ", "VBN"))):
+        while end < len(tokens) and (
+            tokens[end].tag in ("JJ", "VBN")
+            or (tokens[end].low == "and" and end + 1 < len(tokens) and tokens[end + 1].tag in ("JJ", "VBN"))
+        ):
             end += 1
         return Part("complement", at, end, token.low)
     if token.tag == "VBG":

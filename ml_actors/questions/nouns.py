@@ -66,7 +66,7 @@ VAGUE: Final = _words("thing things something anything nothing everything way ma
 
 
 def gender(head: str) -> str:
-    """"m", "f", "p" (people of either sex, and animals), "s" (many), "" (a thing)."""
+    """ "m", "f", "p" (people of either sex, and animals), "s" (many), "" (a thing)."""
     low = head.lower()
     if low in GROUPS:
         return "s"

@@ -50,7 +50,9 @@ _close("RB", "not n't never ever very too also just only even then now again sti
 _close("EX RB", "there")
 _close("CD", "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand million dozen")
 _close("PRP CD", "one")
-_close("JJ", "own same other whole certain more most less least last next only old young new great little big good bad poor rich long short")
+_close(
+    "JJ", "own same other whole certain more most less least last next only old young new great little big good bad poor rich long short"
+)
 _close("RB JJ", "more most less enough far")
 _close("UH", "oh yes o alas ah ha hello")
 CLOSED["only"] = ("RB", "JJ")
@@ -76,7 +78,7 @@ GOOD: Final[dict[str, str]] = {
     "IN": "DT PRP$ NN NNS NNP PRPO JJ CD VBG PRP PRO WDT RB",
     "TO": "VB DT PRP$ NNP PRPO NN NNS JJ CD PRO AUX PRP",
     "SUB": "PRP DT NNP NN NNS PRP$ EX JJ VBG PRO TO AUX",
-    "CC": "DT PRP VBD NN JJ NNS PRP$ NNP IN RB AUX VB SUB VBZ TO VBG VBN MD CD EX PRO CC",
+    "CC": "DT PRP VBD NN VB JJ NNS PRP$ NNP IN RB AUX SUB VBZ TO VBG VBN MD CD EX PRO CC",
     "RB": "VBD VBN JJ RB IN . , VB DT VBZ PRP CC VBG AUX TO SUB MD PRP$",
     "MD": "VB RB AUX PRP",
     "AUX": "VBN VBG JJ DT RB IN PRP$ NN NNS AUX VB TO PRP CD NNP . , PRO SUB",
@@ -136,7 +138,7 @@ def choices(word: str, first: bool) -> tuple[tuple[str, float], ...]:
         common = lexicon.base(low) in lexicon.VERBS
         found[tag] = 0.0 if common else (-1.0 if "NOUN" not in kinds or tag in ("VBD", "VBN") else -2.2)
         if tag == "VB" and "NOUN" in kinds:
-            found[tag] -= 0.7
+            found[tag] -= 0.0 if common else 0.7
     if not kinds:
         found = _by_ending(low)
     if word[0].isupper():

@@ -26,6 +26,10 @@ class Tongue(NamedTuple):
     """Opens a question with several right options."""
     ordinals: bool = False
     """Whether a full stop after a number makes it an ordinal (German "3. Mai")."""
+    determiners: frozenset[str] = frozenset()
+    """Words after which a noun stands."""
+    nouns: bool = False
+    """Whether nouns, and they alone, are written with a capital."""
     capitals: bool = True
     """Whether a capital inside a sentence says that something is a name; in German every noun has one."""
 
@@ -66,6 +70,7 @@ SPANISH: Final = Tongue(
     "Completa la frase:",
     "Ordena estas frases como las cuenta el texto.",
     "¿Cuáles de estas menciona el texto?",
+    determiners=_words("el la los las un una unos unas del al su sus"),
 )
 
 FRENCH: Final = Tongue(
@@ -82,6 +87,7 @@ FRENCH: Final = Tongue(
     "Complétez la phrase :",
     "Remettez ces phrases dans l’ordre du texte.",
     "Lesquels sont nommés dans le texte ?",
+    determiners=_words("le la les un une des du au aux ce cette ces son sa ses"),
 )
 
 GERMAN: Final = Tongue(
@@ -100,6 +106,7 @@ GERMAN: Final = Tongue(
     "Bringe diese Sätze in die Reihenfolge des Textes.",
     "Welche davon nennt der Text?",
     ordinals=True,
+    nouns=True,
     capitals=False,
 )
 
