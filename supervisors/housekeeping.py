@@ -16,6 +16,7 @@ from persistence.bridge import Bridge
 from persistence.horizon import HORIZON_S, complete, forget
 from persistence.jobs.schedules import forget_jobs
 from persistence.keys import sweep_keys
+from persistence.learning.grading import order_what_waits, sweep_attempts
 from persistence.moderation.keeping import sweep as sweep_moderation
 from persistence.operations.messages import sweep_versions
 from persistence.review import sweep as sweep_reports
@@ -47,11 +48,12 @@ class Housekeeping:
     async def sweep(self) -> int:
         """Deletes sessions and refresh tokens that ended long ago, texts that were replaced long ago, what is written of jobs that nobody
         looked at, what is over of reports, moderation and slow mode, ended API keys,
-        attempts of webhooks, and of records what lies beyond the horizon; how many, some thousand of each at most. May raise `StorageError`."""
+        attempts of webhooks, attempts at questions, and of records what lies beyond the horizon; how many, some thousand of each at most. May raise `StorageError`."""
         ended = await self._accounts.sweep() + await self._bridge.run(sweep_versions, deadline_s=SWEEP_S)
         ended += await self._bridge.run(forget_jobs, deadline_s=SWEEP_S) + await self._bridge.run(sweep_reports, deadline_s=SWEEP_S)
         ended += await self._bridge.run(sweep_keys, deadline_s=SWEEP_S) + await self._bridge.run(sweep_moderation, deadline_s=SWEEP_S)
         ended += await self._bridge.run(partial(sweep_deliveries, log_days=self._delivery_days), deadline_s=SWEEP_S)
+        ended += await self._bridge.run(sweep_attempts, deadline_s=SWEEP_S)
         return ended + await self._bridge.run(partial(forget, horizon_s=self._horizon_s), deadline_s=SWEEP_S)
 
     async def sweep_all(self, report: Callable[[int], None] = lambda swept: None) -> int:
@@ -64,8 +66,10 @@ class Housekeeping:
         return total
 
     async def complete(self) -> None:
-        """Gives spaces and members what a node of the previous version made them without. May raise `StorageError`."""
+        """Gives spaces and members what a node of the previous version made them without, and answers that wait without a job theirs. May
+        raise `StorageError`."""
         await self._bridge.run(complete, deadline_s=SWEEP_S)
+        await self._bridge.run(order_what_waits, deadline_s=SWEEP_S)
 
     async def prepare_partitions(self) -> int:
         """Makes the audit's partitions of the next months, and lets go of those whose time is over; how many were missing. May raise

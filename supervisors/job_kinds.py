@@ -17,6 +17,8 @@ from actors.trust_gates import Thresholds
 from persistence.identity import forgotten
 from persistence.mentoring.closing import sweep as sweep_mentorships
 from persistence.mentoring.settling import settle_mentors
+from persistence.learning.grading import Grader
+from persistence.operations.ungraded import GRADE, GradeStream
 from persistence.sovereignty.archives import MAKE, MakeArchive
 from persistence.sovereignty.erasures import CARRY_OUT, CarryOut
 from persistence.sovereignty.retention import forget_what_is_too_old
@@ -102,6 +104,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
         JobKind("webhooks.reseal", Nothing, reseal_webhooks, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("mfa.reseal", Nothing, reseal, timeout_s=HOUR_S / 2, way=CHORE),
+        JobKind(GRADE, GradeStream, Grader(node.bridge, node.exchange).run, timeout_s=600.0),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
         JobKind("mentoring.settle", Nothing, settle_mentors_and_sweep, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from actors.merging import RECORDS_MAX, Draft, Kept, Merging, Place
 from persistence.append import NewEvent, event, kind_of, storable
+from persistence.operations.ungraded import find_ungraded, order_arguments
 from protocol import codec
 from protocol.entities import Fields, read_fields, write_fields
 from protocol.events import ConflictNoted
@@ -193,6 +194,10 @@ async def write_down(tx: asyncpg.Connection, merging: Merging, stood: Mapping[Pl
     record is not as it was found: run the transaction again."""
     new = await settle(tx, merging)
     await tx.execute(f"select {WRITE}", *writes(merging, stood, new))
+    ungraded = find_ungraded(merging)
+    if ungraded:
+        ordered = order_arguments(ungraded)
+        await tx.execute("select order_grading(true, $1, $2, $3, $4)", *ordered)
 
 
 def events(merging: Merging) -> tuple[NewEvent, ...]:

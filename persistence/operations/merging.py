@@ -21,6 +21,7 @@ from actors.merging import NO_SEAT, Decision, Merging, Place, Seat
 from actors.storage import Decided, Entry, Fact, Refusal
 from persistence.append import kind_of, storable
 from persistence.operations.kept import WRITE, WRITES, Stood, events, load_conflicts, read_room, settle, writes
+from persistence.operations.ungraded import find_ungraded, order_arguments
 from protocol.codes import Code
 from protocol.conflicts import OPEN
 from protocol.entities import TABLE
@@ -51,6 +52,12 @@ _FINISH: Final = (
     f"select f.seq, f.at, f.audience_version from {WRITE} as w (done)"
     f" cross join lateral merge_finish(w.done, {', '.join(f'${WRITES + n}' for n in range(1, _FINISHES + 1))}) f"
 )
+_FINISH_GRADING: Final = _FINISH.replace(
+    "merge_finish(w.done",
+    f"order_grading(w.done, {', '.join(f'${WRITES + _FINISHES + n}' for n in range(1, 5))}) as g (done)"
+    " cross join lateral merge_finish(g.done",
+)
+"""With answers or questions among what was written: what is to be graded, after the records and before the streams."""
 
 
 def goes_the_merge_way(operation: AnyOperation | Refusal) -> bool:
@@ -145,8 +152,9 @@ class Merges:
         new = await settle(connection, merging)
         devices = _devices(fresh)
         guards = _guards(seen, self.entries, decisions)
+        ungraded = find_ungraded(merging)
         rows = await connection.fetch(
-            _FINISH,
+            _FINISH_GRADING if ungraded else _FINISH,
             *writes(merging, seen.stood, new),
             [entry.device for entry, _ in fresh],
             [entry.number for entry, _ in fresh],
@@ -166,6 +174,7 @@ class Merges:
             [event.stream for event in told],
             [event.author for event in told],
             [event.body for event in told],
+            *(order_arguments(ungraded) if ungraded else ()),
         )
         return [
             Fact(event.stream, seq, event.author, at, event.body, version) for event, (seq, at, version) in zip(told, rows, strict=True)
