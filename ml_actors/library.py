@@ -21,7 +21,7 @@ import trio
 from actors.model_book import Card, Entry, ModelBook, State
 from ml_actors.kinds import KINDS, Unusable
 from ml_actors.registry import CARD, SHIPPED, open_version, read_card, shipped_versions
-from ml_actors.versions import newest
+from ml_actors.versions import newest, order
 
 CACHED_MAX: Final = 24
 """Folders that are kept; the oldest go."""
@@ -37,7 +37,8 @@ class Library:
 
     @property
     def shipped(self) -> list[Card]:
-        return [card for _, card in self._shipped.values()]
+        """In the order of their versions."""
+        return sorted((card for _, card in self._shipped.values()), key=lambda card: (card.name, order(card.version)))
 
     def as_shipped(self, names: Collection[str]) -> list[Entry]:
         """What there is where no database says more: the newest shipped version of each name is in use."""

@@ -160,7 +160,7 @@ class Runner:
                 await self._start(worker)
             self.counts.start_s = trio.current_time() - began
             self._enter(Phase.READY)
-            log.info("model_ready", version=self.title, seconds=round(self.counts.start_s, 3))
+            log.info("model_warmed", version=self.title, seconds=round(self.counts.start_s, 3))
             await self._share(worker)
             return 0.0
         except Unusable as error:

@@ -215,7 +215,7 @@ class Serving:
         card = entry.card
         kind = self.options.kinds.get(card.kind)
         if kind is None:
-            log.warning("model_unknown", version=card.title, kind=card.kind)
+            log.warning("model_refused", version=card.title, kind=card.kind)
             return
         options = self.options.options.get(card.name, Options())
         memory_mib_max = self.options.memory_mib_max.get(card.name, 0) or kind.memory_mib_max
@@ -246,7 +246,7 @@ class Serving:
                 if place is not None and (place.runner.ready or before not in self.places or before == plan.active):
                     self.answering[name] = plan.active
                     if before not in ("", plan.active):
-                        log.info("model_took_over", version=plan.active, before=before)
+                        log.info("model_replaced", version=plan.active, before=before)
             wanted = {title for plan in self.plans.values() for title in plan.titles} | set(self.answering.values())
             for title, place in self.places.items():
                 if title not in wanted:

@@ -61,11 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    dev = add("dev", _dev, "start everything on this machine: Postgres, Valkey, gateways, jobs, and a demo community")
+    dev = add("dev", _dev, "start everything on this machine: Postgres, Valkey, gateways, jobs, models, and a demo community")
     dev.add_argument("--port", type=int, default=8000, help="the first gateway's port; the others follow (0: free ones)")
     dev.add_argument("--data", type=Path, default=DEV_FOLDER, help="the folder for all data")
     dev.add_argument("--gateways", type=int, default=1, choices=range(1, 17), metavar="N", help="how many gateway processes (1 to 16)")
     dev.add_argument("--no-demo", action="store_true", help="without the demo community")
+    dev.add_argument("--no-ml", action="store_true", help="without models: what there is without one is done")
     dev.add_argument("--verbose", action="store_true", help="the log of every process, not only warnings")
 
     serve = add("serve", _serve, "run one role against servers given by settings")
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     tree.add_argument("--live", action="store_true", help="of the processes that run now: who is slow, what is busy, what restarts")
     tree.add_argument("--once", action="store_true", help="with --live: print it once, whole, instead of redrawing it")
     tree.add_argument("--json", action="store_true", help="with --live: once, as JSON")
-    tree.add_argument("--role", choices=("gateway", "jobs", "dev"), default="gateway", help="which tree, without --live")
+    tree.add_argument("--role", choices=("gateway", "jobs", "ml", "dev"), default="gateway", help="which tree, without --live")
     tree.add_argument("--portholes", type=Path, help="the folder to look in; dev's is DATA/run")
 
     protocol = add("protocol", _protocol, "print the protocol's reference")
@@ -131,9 +132,9 @@ def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, help=f"a TOML file (or {CONFIG_VARIABLE}); EDUCONNECT_… variables go over it")
 
 
-def _settings(parsed: argparse.Namespace, *, serving: bool = True) -> Settings:
+def _settings(parsed: argparse.Namespace, *, serving: bool = True, role: str = "gateway") -> Settings:
     settings = load(_config_file(parsed.config), os.environ)
-    missing = missing_for_serving(settings) if serving else []
+    missing = missing_for_serving(settings, role) if serving else []
     if missing:
         raise BadSettings(missing)
     return settings
@@ -170,6 +171,7 @@ def _dev(parsed: argparse.Namespace) -> int:
         port=parsed.port,
         gateways=parsed.gateways,
         demo=not parsed.no_demo,
+        ml=not parsed.no_ml,
         environment={"EDUCONNECT_LOG_LEVEL": level},
     )
     return trio.run(run_dev, installation, _say)
@@ -201,13 +203,14 @@ def _serve(parsed: argparse.Namespace) -> int:
     from supervisors.porthole import default_folder
     from supervisors.serving import serve, set_up_log
 
-    if parsed.role == "ml":
-        _complain("The ml role serves models, and this version has none yet. The roles that run today: gateway, jobs.")
-        return BAD_USAGE
-    settings = _settings(parsed)
+    settings = _settings(parsed, role=parsed.role)
     set_up_log(settings.log.level, settings.log.format)
     portholes = parsed.portholes or default_folder()
     try:
+        if parsed.role == "ml":
+            from supervisors.ml_serving import serve_models
+
+            return trio.run(partial(serve_models, settings, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
         return trio.run(partial(serve, settings, parsed.role, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
     except KeysRefused as refused:
         _complain(f"tokens.key_file: {refused}")

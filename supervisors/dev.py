@@ -13,10 +13,12 @@ The gateways are told by their environment where the servers are; beyond that th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,7 +38,7 @@ from supervisors.demo import AMINA, JUMA, make_demo
 from supervisors.embedded_postgres import PostgresOptions, serve_postgres
 from supervisors.embedded_valkey import ValkeyAddress, ValkeyOptions, serve_valkey
 from supervisors.looking import look_at_parent
-from supervisors.porthole import serve_view
+from supervisors.porthole import SOCKET_PATH_BYTES_MAX, serve_view
 from supervisors.program import Program
 from supervisors.pulse import Pulse
 from supervisors.told import Told
@@ -54,6 +56,7 @@ PAGE_PORT: Final = 8000
 
 class Installation:
     """Everything of one `dev`, wired. `environment` is added to what each process is told, `environments` to what the one of that name is.
+    `ml`: with models, in a process that is asked through a pipe; else they are switched off.
 
     Tests, benchmarks and proofs run their own servers by it, too.
     """
@@ -65,6 +68,7 @@ class Installation:
         port: int = 8000,
         gateways: int = 1,
         demo: bool = False,
+        ml: bool = False,
         environment: Mapping[str, str] | None = None,
         environments: Mapping[str, Mapping[str, str]] | None = None,
         postgres_settings: Mapping[str, str] | None = None,
@@ -84,6 +88,7 @@ class Installation:
         names = [f"gateway-{n + 1}" for n in range(gateways)]
         self.gateways = [Program(name, self._arguments("gateway", name), {}, stop_s=GATEWAY_STOP_S) for name in names]
         self.jobs = Program("jobs", self._arguments("jobs", "jobs"), {}, stop_s=GATEWAY_STOP_S)
+        self.ml = Program("ml", self._arguments("ml", "ml"), {}, stop_s=GATEWAY_STOP_S) if ml else None
 
     @property
     def portholes(self) -> Path:
@@ -100,10 +105,27 @@ class Installation:
             "valkey": self._run_valkey,
             "prepare": self._prepare,
             "jobs": self._run(self.jobs, None),
+            **({"ml": self._run(self.ml, None)} if self.ml is not None else {}),
             "demo": self._make_demo,
             **{gateway.name: self._run(gateway, n) for n, gateway in enumerate(self.gateways)},
         }
-        return dev_tree(len(self.gateways), runs, demo=self._demo)
+        return dev_tree(len(self.gateways), runs, demo=self._demo, ml=self.ml is not None)
+
+    @property
+    def programs(self) -> list[Program]:
+        """All that serve a role, in the order of their starting."""
+        return [self.jobs, *([self.ml] if self.ml is not None else []), *self.gateways]
+
+    @property
+    def ml_line(self) -> str:
+        """How models are reached here. A socket's address has little room: where the folder's path is long it lies in the temporary one."""
+        if self.ml is None:
+            return "off"
+        path = self.folder / "run" / "ml.sock"
+        if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+            digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+            path = Path(tempfile.gettempdir()) / f"educonnect-{os.getuid()}-{digest}" / "ml.sock"
+        return f"pipe:{path}"
 
     def _arguments(self, role: str, name: str) -> tuple[str, ...]:
         return ("serve", "--role", role, "--name", name, "--portholes", str(self.portholes))
@@ -125,6 +147,8 @@ class Installation:
             "EDUCONNECT_IDENTITY_PAGE_URL": f"http://127.0.0.1:{self.port or PAGE_PORT}",
             "EDUCONNECT_MAIL_FOLDER": str(self.mail_folder),
             "EDUCONNECT_PUSH_VAPID_KEY_FILE": str(self.push_key_file),
+            "EDUCONNECT_ML_LINE": self.ml_line,
+            "EDUCONNECT_ML_CACHE_FOLDER": str(self.folder / "models"),
             "EDUCONNECT_LISTEN_ORIGINS": "*",  # any page on this machine may try; in production they are named
             "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
             "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
@@ -161,7 +185,8 @@ class Installation:
         applied = await migrate(self.dsn)
         if applied:
             log.info("migrations_applied", names=[migration.name for migration in applied])
-        for number, program in ((None, self.jobs), *enumerate(self.gateways)):
+        for program in self.programs:
+            number = self.gateways.index(program) if program in self.gateways else None
             program.environment = self._environment_of(program, number)
             program.launch()
         task_status.started()
@@ -247,5 +272,5 @@ async def _stop_on_signal(tree: Tree, installation: Installation) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             tree.stop()
-            for program in (*installation.gateways, installation.jobs):
+            for program in installation.programs:
                 program.ask_to_stop()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from supervisors.drawing import draw_live
 from supervisors.states import SOUND
 from supervisors.tree_state import Phase, TreeState, places
-from supervisors.view import NodeView, PoolView, ReaderView, StreamView
+from supervisors.view import ModelView, NodeView, PoolView, ReaderView, StreamView, VersionView
 
 KIB = 1024.0
 
@@ -36,6 +36,8 @@ def _lines(view: NodeView, whole: bool) -> Iterator[str]:
     yield from _table(_streams_title(view), [_stream(stream) for stream in view.streams if _is_busy(stream)])
     yield from _table("actors", [_pool(pool) for pool in view.pools if whole or pool.cells or pool.restarts or pool.drops])
     yield from _storage(view)
+    yield from _table("models asked", [_model(model) for model in view.models])
+    yield from _table("models served", [line for version in view.versions for line in _version(version)])
     yield from _table(
         "restarts",
         [f"{trouble.place}: {_many(trouble.crashes, 'crash', 'crashes')}, last {_ago(view.at - trouble.at)}: {trouble.last_cause}"
@@ -102,6 +104,27 @@ def _pool(pool: PoolView) -> str:
     facts += [f"{pool.give_ups} given up"] if pool.give_ups else []
     facts += [f"{pool.drops} dropped"] if pool.drops else []
     return f"{pool.name}: {', '.join(facts)}"
+
+
+def _model(model: ModelView) -> str:
+    failed = "".join(f", {count} {why}" for why, count in model.failed.items())
+    return f"{model.name}: breaker {model.breaker}, {model.asked_per_s:.1f} questions/s, {model.answered} answered so far{failed}"
+
+
+def _version(version: VersionView) -> Iterator[str]:
+    v = version
+    batches = f" in batches of {v.items_a_batch:.1f} ({_ms(v.batch_s)} each)" if v.items_a_batch else ""
+    fed = f", knows {v.fed} rows" if v.fed else ""
+    waiting = f", {v.waiting} wait" if v.waiting else ""
+    process = f" (process {v.pid}, {v.memory_mib:.0f} MiB)" if v.pid else ""
+    yield f"{v.title} {v.part}: {v.phase}{process}, {v.answered_per_s:.1f} answers/s{batches}, ready in {_ms(v.start_s)}{fed}{waiting}"
+    counts = {"broken": v.broken, "late": v.late, "shed": v.shed}
+    wrong = "".join(f", {count} {what}" for what, count in counts.items() if count)
+    if v.crashes or wrong:
+        cause = f", last: {v.last_cause}" if v.last_cause else ""
+        yield f"    fell {_many(v.crashes, 'time', 'times')}{cause}{wrong}"
+    if v.compared:
+        yield f"    compared {v.compared} times, apart by {v.apart:.3f} in the mean"
 
 
 def _storage(view: NodeView) -> Iterator[str]:

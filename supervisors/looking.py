@@ -21,12 +21,14 @@ from msgspec import Struct
 from actors.channel import Channel
 from actors.session import Session
 from gateway.connection import Connection
+from gateway.models import breaker_words
 from supervisors.states import states_of
 from supervisors.tree import Tree
 from supervisors.view import (
     LISTED_MAX,
     JournalView,
     LinkView,
+    ModelView,
     NodeView,
     PoolView,
     ProcessView,
@@ -56,6 +58,8 @@ class Totals(Struct, frozen=True):
     transport: tuple[int, ...] = (0,) * 6
     journal: tuple[float, ...] = (0.0,) * 4
     link: tuple[int, int] = (0, 0)
+    asked: dict[str, int] = {}
+    """Questions to models."""
 
 
 async def look_at_node(node: Node, tree: Tree, role: str, window_s: float = WINDOW_S) -> NodeView:
@@ -88,6 +92,7 @@ async def look_at_node(node: Node, tree: Tree, role: str, window_s: float = WIND
             deaf=node.link.counts.deaf,
             silent=node.link.counts.silent,
         ),
+        models=_models(node, before, per_s),
         store_waiting=node.store.queries_waiting,
         bridge_calls={name: lane.calls for name, lane in node.bridge.lanes.items()},
     )
@@ -136,6 +141,7 @@ def _totals(node: Node) -> Totals:
         transport=transport,
         journal=(stats.entries, stats.batch_entries.total, stats.commit_s.sum, stats.batch_entries.sum),
         link=(link.heard, link.published),
+        asked={name: counts.asked for name, counts in node.models.counts.items()},
     )
 
 
@@ -239,6 +245,20 @@ def _reader(connection: Connection, key: int, session: Session | None) -> Reader
         age_s=trio.current_time() - connection.full_since,
         lags=session.lags if session is not None else 0,
         quality=session.quality.name.lower() if session is not None else "unknown",
+    )
+
+
+def _models(node: Node, before: Totals, per_s: Callable[[float], float]) -> tuple[ModelView, ...]:
+    return tuple(
+        ModelView(
+            name=name,
+            breaker=breaker_words(node.models.breakers[name], trio.current_time()),
+            asked_per_s=per_s(counts.asked - before.asked.get(name, 0)),
+            answered=counts.answered,
+            failed={why.value: count for why, count in counts.unanswered.items() if count},
+        )
+        for name, counts in node.models.counts.items()
+        if counts.asked
     )
 
 

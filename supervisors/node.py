@@ -33,7 +33,6 @@ from actors.channel import ChannelLimits
 from actors.child import Run, Supervisor
 from actors.device import DeviceLimits
 from actors.exchange import TOPICS, Exchange
-from actors.inference import Models
 from actors.limits import Quotas
 from actors.mfa import MfaRules
 from actors.neighbourhood import Neighbourhood
@@ -54,7 +53,6 @@ from gateway.mail.sealing import PURPOSE as MAIL_PURPOSE
 from gateway.mail.sealing import MailSeals
 from gateway.matchmaker import Matchmaker, MatchOptions
 from gateway.metrics import Metrics
-from gateway.models import LinedModels
 from gateway.models import LinedModels
 from gateway.passkeys import PasskeyReader, RelyingParty
 from gateway.passwords import Cost, PasswordRules, Passwords
@@ -211,7 +209,6 @@ class Node:
             before_round=self._cork,
             after_round=self._uncork,
         )
-        self.models: Models = LinedModels(None)
         self.matchmaker = Matchmaker(
             self.store, PostgresMatchBook(self.bridge), self.models, msgspec.convert(settings.matching, MatchOptions, from_attributes=True)
         )

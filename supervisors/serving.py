@@ -31,7 +31,7 @@ log = structlog.get_logger("serving")
 
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
-ROLES: Final = ("gateway", "jobs")
+ROLES: Final = ("gateway", "jobs", "ml")
 _M_MMAP_THRESHOLD: Final = -3
 LARGE_BLOCK_BYTES: Final = 1024 * 1024
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -104,7 +104,7 @@ async def serve(settings: Settings, role: str, *, name: str = "", portholes: Pat
         log.info("node_started", role=role, number=f"{node.number:08x}", addresses=addresses)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, tree, nursery.cancel_scope)
+        nursery.start_soon(stop_on_signal, tree, nursery.cancel_scope)
         await nursery.start(node.pulse.run)
         if node.tracer is not None:
             await nursery.start(node.tracer.serve)
@@ -119,7 +119,8 @@ async def serve(settings: Settings, role: str, *, name: str = "", portholes: Pat
     return 0
 
 
-async def _stop_on_signal(tree: Tree, everything: trio.CancelScope) -> None:
+async def stop_on_signal(tree: Tree, everything: trio.CancelScope) -> None:
+    """SIGTERM or SIGINT stops the tree; the second one cancels everything."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         stopping = False
         async for number in signals:

@@ -27,6 +27,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.redis_connection import parse_address
+from ml_actors.kinds import KINDS
+from supervisors.porthole import SOCKET_PATH_BYTES_MAX
 from supervisors.settings import Secret, Section, Settings
 
 PREFIX: Final = "EDUCONNECT_"
@@ -135,13 +137,17 @@ def load(config: Path | None, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def missing_for_serving(settings: Settings) -> list[Fault]:
-    """What `serve` needs and `dev` brings itself."""
+def missing_for_serving(settings: Settings, role: str = "gateway") -> list[Fault]:
+    """What `serve` needs and `dev` brings itself. An ML process issues no tokens, and needs Redis where that is its line."""
     needed = {
         "database.dsn": (settings.database.dsn, "postgresql://user:secret@host:5432/name"),
         "redis.url": (settings.redis.url, "redis://host:6379/0"),
         "tokens.key_file": (settings.tokens.key_file, "the path of a PEM file with an Ed25519 key"),
     }
+    if role == "ml":
+        del needed["tokens.key_file"]
+        if settings.ml.line != "redis":
+            del needed["redis.url"]
     return [Fault(path, "not set", f"{example} (or {variable_of(path)})") for path, (value, example) in needed.items() if not value]
 
 
@@ -280,11 +286,24 @@ def _check_endpoint(value: str) -> None:
         raise ValueError("an http:// or https:// URL such as http://collector:4318")
 
 
+def _check_line(value: str) -> None:
+    path = value.removeprefix("pipe:")
+    if value not in ("redis", "off") and (path == value or not path.startswith("/") or len(path.encode()) > SOCKET_PATH_BYTES_MAX):
+        raise ValueError(f"redis, off, or pipe: and an absolute path of at most {SOCKET_PATH_BYTES_MAX} bytes")
+
+
+def _check_models(value: tuple[str, ...]) -> None:
+    if unknown := [name for name in value if name not in KINDS]:
+        raise ValueError(f"a list of {', '.join(KINDS)} (not {', '.join(unknown)})")
+
+
 _SHAPES: Final[dict[str, Callable[[Any], None]]] = {
     "database.dsn": _check_dsn,
     "database.direct_dsn": _check_dsn,
     "database.replica_dsn": _check_dsn,
     "redis.url": _check_redis,
+    "ml.line": _check_line,
+    "ml.models": _check_models,
     "listen.origins": _check_origins,
     "mfa.origins": _check_passkey_origins,
     "proxy.networks": _check_networks,

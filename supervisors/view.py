@@ -117,6 +117,42 @@ class LinkView(Struct, frozen=True):
     silent: int
 
 
+class ModelView(Struct, frozen=True):
+    """A model as who asks it sees it. `failed`: how its questions ended without an answer, by why."""
+
+    name: str
+    breaker: str
+    asked_per_s: float
+    answered: int
+    failed: dict[str, int]
+
+
+class VersionView(Struct, frozen=True):
+    """A version of a model, in the process that serves it. `part`: what it is there for; counts are since it was begun."""
+
+    title: str
+    part: str
+    phase: str
+    pid: int
+    memory_mib: float
+    waiting: int
+    answered_per_s: float
+    items_a_batch: float
+    batch_s: float
+    start_s: float
+    fed: int
+    answered: int
+    broken: int
+    late: int
+    shed: int
+    crashes: int
+    last_cause: str
+    compared: int = 0
+    """Of a shadow: answers beside which its own was held."""
+    apart: float = 0.0
+    """How far they were apart in the mean, from 0 to 1."""
+
+
 class NodeView(Struct, frozen=True):
     """One process in one role. Without what only a gateway or a jobs process has, it is the parent of them: `educonnect dev`."""
 
@@ -136,6 +172,10 @@ class NodeView(Struct, frozen=True):
     readers: tuple[ReaderView, ...] = ()
     journal: JournalView | None = None
     link: LinkView | None = None
+    models: tuple[ModelView, ...] = ()
+    """That were asked from here."""
+    versions: tuple[VersionView, ...] = ()
+    """That are served here."""
     store_waiting: int = 0
     bridge_calls: dict[str, int] = {}
     """Under way or waiting for a connection, by lane."""
