@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
@@ -26,6 +27,9 @@ WINDOW_S: Final = 120.0
 CAMPAIGN_S: Final = 600.0
 SAME_MIN: Final = 3
 """Of the four of a sketch. With one word of fifteen changed it is so nine times of ten."""
+TALKATIVE: Final = 2
+TEXT_MAX: Final = 1_000
+"""Code points that are looked at."""
 SHORT: Final = 12
 """Letters below which a text is what everybody says all the time: "yes", "thank you"."""
 LONG: Final = 40
@@ -45,51 +49,53 @@ _ORDERS: Final = (0, 0x9E3779B9, 0x5BD1E995, 0xC2B2AE35)
 Sketch = tuple[int, ...]
 
 
-def sketch(text: str) -> tuple[Sketch, int]:
-    """Of all pairs of neighbouring words the smallest under four orders: of nearly the same texts most of the four are the same; and how
-    many letters the text has. Figures and signs count for nothing, or a counter at its end would make each one new."""
-    words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    pairs = [crc32(f"{before} {word}".encode()) for before, word in zip(["", *words], words, strict=False)]
-    if not pairs:
-        pairs = [crc32(text.encode())]
-    return tuple(min(pair ^ order for pair in pairs) for order in _ORDERS), sum(map(len, words))
+def sketch(words: Sequence[str]) -> Sketch:
+    """Of all pairs of neighbouring words the smallest under four orders: of nearly the same texts most of the four are the same."""
+    pairs = [crc32(f"{before} {word}".encode()) for before, word in zip(("", *words), words, strict=False)] or [0]
+    return tuple(min(pair ^ order for pair in pairs) for order in _ORDERS)
 
 
 def near(one: Sketch, other: Sketch) -> bool:
-    """Whether two texts are nearly the same."""
-    return sum(a == b for a, b in zip(one, other, strict=True)) >= SAME_MIN
+    """Whether two texts are nearly the same; of one that was not sketched that is not known."""
+    return len(one) == len(other) and sum(a == b for a, b in zip(one, other, strict=True)) >= SAME_MIN
 
 
 class Flooding:
     """What was said lately. `seen` counts a text and says how likely it is part of a flood."""
 
     def __init__(self) -> None:
-        self._authors: OrderedDict[int, deque[tuple[float, Sketch]]] = OrderedDict()
-        self._texts: OrderedDict[Sketch, dict[int, float]] = OrderedDict()
+        self._authors: OrderedDict[int, deque[tuple[float, int, Sketch]]] = OrderedDict()
+        self._texts: OrderedDict[int, dict[int, float]] = OrderedDict()
 
     def seen(self, author: int, text: str, now_s: float) -> float:
         """A score of SPAM for this text: 0 where it is no repetition. `now_s`: seconds of any clock that only goes on."""
-        known, letters = sketch(text[:1000])
-        times = self._by_author(author, known, now_s)
-        speakers = self._by_text(author, known, now_s) if letters >= LONG else 1
+        words = _WORD.findall(unicodedata.normalize("NFKC", text[:TEXT_MAX]).casefold())
+        letters = sum(map(len, words))
+        plain = crc32(" ".join(words).encode())
+        times = self._by_author(author, plain, words, now_s)
+        speakers = self._by_text(author, plain, now_s) if letters >= LONG else 1
         if letters < SHORT:
             return HOLD_SCORE if times >= SHORT_TIMES else 0.0
         if times >= HIDE_TIMES:
             return HIDE_SCORE
         return HOLD_SCORE if times >= HOLD_TIMES or speakers >= SPEAKERS else 0.0
 
-    def _by_author(self, author: int, known: Sketch, now_s: float) -> int:
+    def _by_author(self, author: int, plain: int, words: list[str], now_s: float) -> int:
         said = self._authors.pop(author, None) or deque(maxlen=KEPT_MAX)
         self._authors[author] = said
         if len(self._authors) > AUTHORS_MAX:
             self._authors.popitem(last=False)
-        times = sum(1 for at, other in said if now_s - at < WINDOW_S and near(known, other))
-        said.append((now_s, known))
+        while said and now_s - said[0][0] >= WINDOW_S:
+            said.popleft()
+        # Most people say one or two things in two minutes: what is nearly the same is only asked of who says more.
+        known = sketch(words) if len(said) >= TALKATIVE else ()
+        times = sum(1 for _, other, drawn in said if other == plain or near(known, drawn))
+        said.append((now_s, plain, known))
         return times + 1
 
-    def _by_text(self, author: int, known: Sketch, now_s: float) -> int:
-        speakers = self._texts.pop(known, None) or {}
-        self._texts[known] = speakers
+    def _by_text(self, author: int, plain: int, now_s: float) -> int:
+        speakers = self._texts.pop(plain, None) or {}
+        self._texts[plain] = speakers
         if len(self._texts) > TEXTS_MAX:
             self._texts.popitem(last=False)
         for one in [one for one, at in speakers.items() if now_s - at >= CAMPAIGN_S]:

@@ -46,7 +46,9 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
     found: dict[str, Life] = {}
     with tempfile.TemporaryDirectory(prefix="educonnect-bench-") as name:
         folder = Path(name)
-        installation = Installation(folder, port=0, gateways=2, environment={"EDUCONNECT_LOG_LEVEL": "error"})
+        installation = Installation(
+            folder, port=0, gateways=2, environment={"EDUCONNECT_LOG_LEVEL": "error", "EDUCONNECT_MODERATION_FLOODING": "false"}
+        )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(running(installation.spec()))
             await age(installation)

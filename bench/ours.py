@@ -46,6 +46,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "EDUCONNECT_LIMITS_TYPING_EVERY_S": "0",
     "EDUCONNECT_DRAIN_GRACE_S": "0",
     "EDUCONNECT_DRAIN_SPREAD_S": "0",
+    # And says the same again and again.
+    "EDUCONNECT_MODERATION_FLOODING": "false",
     "EDUCONNECT_LOG_LEVEL": "error",
 }
 PREPARE_S: Final = 60.0

@@ -80,7 +80,7 @@ from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
 from persistence.mentoring.book import PostgresMatchBook
 from persistence.migrate import find_missing, read_migrations
-from persistence.moderation.moderator import Moderator, Overheard
+from persistence.moderation.moderator import Moderator, ModeratorOptions, Overheard
 from persistence.multi_factor import PostgresMultiFactor
 from persistence.operations.proving import proven_within
 from persistence.outbox import Outbox
@@ -158,7 +158,8 @@ class Node:
         )
         self.limits = near.limits = SharedLimits(self.commands, account_quotas(settings))
         self.models = LinedModels(asking_line(settings, self.number), asking_max=settings.ml.asking_max)
-        self.moderator = Moderator(self.bridge, self.exchange, self.models)
+        judging = msgspec.convert(settings.moderation, ModeratorOptions, from_attributes=True)
+        self.moderator = Moderator(self.bridge, self.exchange, self.models, judging)
         heard = Overheard(self.exchange, self.moderator)
         self.outbox = Outbox(self.bridge, heard)
         self.journal = Journal(

@@ -42,6 +42,7 @@ from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
 from persistence.horizon import HORIZON_S
 from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
+from persistence.moderation.moderator import ModeratorOptions
 from persistence.sessions import SessionRules
 from persistence.webhooks import LOG_DAYS
 from protocol.codec import MESSAGE_BYTES_MAX
@@ -67,6 +68,7 @@ _JOURNAL: Final = JournalOptions()
 _REACH: Final = Reach()
 _RULES: Final = SessionRules()
 _TRUST: Final = Thresholds()
+_MODERATION: Final = ModeratorOptions()
 _IDENTITY: Final = IdentityRules()
 _FOREMAN: Final = ForemanOptions()
 
@@ -475,6 +477,24 @@ class Trust(Section, frozen=True):
     mentoring: Annotated[float, Meta(ge=0, le=1, description="for being proposed as a mentor")] = _TRUST.mentoring
 
 
+class Moderation(Section, frozen=True):
+    """How what people write is looked at. How a community is moderated is its own business (docs/moderation.md)."""
+
+    flooding: Annotated[bool, Meta(description="the same again and again, by one person or by many, is held and then hidden")] = True
+    per_s: Annotated[
+        float, Meta(ge=1, le=10_000, description="texts that a process looks at in a second, at some 0.2 ms each; more wait for their turn")
+    ] = _MODERATION.per_s
+    answer_s: Annotated[
+        float, Meta(gt=0, le=60, description="seconds that the model has for what stands already; then the lexicon looks at it")
+    ] = _MODERATION.answer_s
+    first_s: Annotated[
+        float, Meta(gt=0, le=60, description="seconds that it has for what nobody reads before; then it waits, and is tried again")
+    ] = _MODERATION.first_s
+    lexicon: Annotated[
+        bool, Meta(description="without a model a lexicon of a few dozen words looks at what stands already; false: nobody does")
+    ] = _MODERATION.lexicon
+
+
 class Quotas(Section, frozen=True):
     """What one account may ask for on all its devices and gateways together. Beyond it: how long to wait. One address may ask for names,
     pages and members as often as thirty accounts."""
@@ -804,6 +824,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     drain: Drain = Drain()
     sync: Sync = Sync()
     trust: Trust = Trust()
+    moderation: Moderation = Moderation()
     jobs: Jobs = Jobs()
     ml: Ml = Ml()
     mail: Mail = Mail()

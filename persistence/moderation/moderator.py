@@ -50,7 +50,14 @@ class ModeratorOptions(Struct, frozen=True):
     """Bounds. `answer_s`: how long a model has for what stands already; `first_s`: for what nobody sees until then."""
 
     workers: int = 2
-    batch_streams: int = 32
+    batch_streams: int = 16
+    at_once: int = 16
+    """Texts that are looked at before anything else of the process has its turn: a few milliseconds."""
+    per_s: float = 300.0
+    """Texts that stand already and are looked at by this process in a second; more wait behind their cursors. Each costs some 0.2 ms of
+    the process that people's messages go through, so this is at most a fifteenth of it."""
+    burst: float = 100.0
+    flooding: bool = True
     answer_s: float = 0.7
     first_s: float = 3.0
     first_batch: int = 64
@@ -109,6 +116,7 @@ class Moderator:
         self._said = trio.Event()
         self._waiting = trio.Event()
         self._flooding = Flooding()
+        self._paid_until_s = 0.0
         self._away = False
         self.stats = ModeratorStats()
 
@@ -276,16 +284,29 @@ class Moderator:
 
     async def _judge(self, spoken: Sequence[Spoken], within_s: float, *, first: bool = False) -> list[Ruling]:
         """What is to be done about each, in order. Asks for all at once: models answer in batches."""
-        rulings: list[Ruling | None] = [None] * len(spoken)
+        rulings: list[Ruling] = []
+        for begin in range(0, len(spoken), self._options.at_once):
+            some = spoken[begin : begin + self._options.at_once]
+            judged: dict[int, Ruling] = {}
 
-        async def one(at: int) -> None:
-            rulings[at] = await self._judge_one(spoken[at], within_s, first)
+            async def one(at: int, it: Spoken, into: dict[int, Ruling] = judged) -> None:
+                into[at] = await self._judge_one(it, within_s, first)
 
-        async with trio.open_nursery() as nursery:
-            for at in range(len(spoken)):
-                nursery.start_soon(one, at)
-        self.stats.judged += len(spoken)
-        return [ruling for ruling in rulings if ruling is not None]
+            async with trio.open_nursery() as nursery:
+                for at, it in enumerate(some):
+                    nursery.start_soon(one, at, it)
+            rulings += [judged[at] for at in range(len(some))]
+            self.stats.judged += len(some)
+            if not first:
+                await self._pay(len(some))
+        return rulings
+
+    async def _pay(self, texts: int) -> None:
+        """Waits where more was looked at than the process has to spare."""
+        now, options = trio.current_time(), self._options
+        self._paid_until_s = max(self._paid_until_s, now - options.burst / options.per_s) + texts / options.per_s
+        if self._paid_until_s > now:
+            await trio.sleep_until(self._paid_until_s)
 
     async def _judge_one(self, spoken: Spoken, within_s: float, first: bool) -> Ruling:
         began_s = trio.current_time()
@@ -316,7 +337,7 @@ class Moderator:
         return Ruling(spoken, outcome, lexicon.NAME, degraded)
 
     def _flooded(self, spoken: Spoken, verdict: Verdict) -> Verdict:
-        if spoken.context.about is not About.MESSAGE:
+        if spoken.context.about is not About.MESSAGE or not self._options.flooding:
             return verdict
         score = self._flooding.seen(spoken.author, spoken.text, trio.current_time())
         if score <= verdict.scores.get(Harm.SPAM, 0.0):

@@ -86,7 +86,9 @@ class Outcome(Struct, frozen=True):
 async def besiege(seed: int, frames: int, heads: int, say: Callable[[str], None], *, attackers: int = ATTACKERS) -> Outcome:
     """Starts servers of its own, attacks, and ends them."""
     with TemporaryDirectory() as folder:
-        installation = Installation(Path(folder), port=0, environment={"EDUCONNECT_LOG_LEVEL": "warning"})
+        installation = Installation(
+            Path(folder), port=0, environment={"EDUCONNECT_LOG_LEVEL": "warning", "EDUCONNECT_MODERATION_FLOODING": "false"}
+        )
         async with running(installation.spec()):
             say(f"servers are up: {installation.urls[0]}")
             return await _Siege(installation, seed, say, attackers).run(frames, heads)

@@ -45,6 +45,7 @@ ORIGIN: Final = "https://learn.example"
 ENVIRONMENT: Final = {
     "EDUCONNECT_LISTEN_ORIGINS": ORIGIN,
     "EDUCONNECT_LOG_LEVEL": "error",
+    "EDUCONNECT_MODERATION_FLOODING": "false",
     "EDUCONNECT_TOKENS_LIFETIME_S": "3600",
 }
 SIEGES: Final[dict[str, Attack]] = {

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 import trio
 from msgspec import Raw, Struct
@@ -47,6 +48,8 @@ ENVIRONMENT: Final = {
     "EDUCONNECT_PROXY_NETWORKS": "127.0.0.1/32",
     "EDUCONNECT_PROXY_HEADER": "x-forwarded-for",
     "EDUCONNECT_LOG_LEVEL": "error",
+    "EDUCONNECT_MODERATION_FLOODING": "false",
+    "EDUCONNECT_SYNC_HTTP_USER_BURST": "10000",
     "EDUCONNECT_MFA_RP_ID": "localhost",
     "EDUCONNECT_MFA_ORIGINS": "http://localhost:8000",
 }
@@ -117,7 +120,7 @@ class Matrix:
                 Site(self._ground, actor, keeping.place, where, self._port, source, keeping.watcher, keeping.writer, talker)
                 for keeping, where in ((home, Where.OWN), (abroad, Where.FOREIGN))
             ]
-            for site in sites:
+            for site in sites if standing.manner is not Manner.KEY else ():
                 for kind, samples in OPERATIONS.items():
                     for sample in samples:
                         await self._cell(site, sample, kind.needs, self._operate)
@@ -161,6 +164,10 @@ class Matrix:
             code, detail = await attempt(site, sample)
         except Ended as ended:
             code = Code(ended.code)
+        except asyncpg.IntegrityConstraintViolationError:
+            if manner is not Manner.KEY:
+                raise
+            return  # of a service there can be no such thing: a password, a device that is pushed to
         except (AssertionError, ConnectionError) as error:
             code, detail = Code.FAULT, f"it could not be tried: {error!r}"
         if code in sample.past:

@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "EDUCONNECT_PROXY_NETWORKS": "127.0.0.1/32",
     "EDUCONNECT_PROXY_HEADER": "x-forwarded-for",
     "EDUCONNECT_LOG_LEVEL": "error",
+    "EDUCONNECT_MODERATION_FLOODING": "false",
 }
 """What the servers of a rehearsal are told beyond what `dev` tells them."""
 PASSWORD = "nobody-keeps-this-one"
