@@ -199,10 +199,11 @@ class Accounts(Protocol):
         disabled; `UNAUTHENTICATED`, it has another password by now."""
         ...
 
-    async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
+    async def log_in(self, user: int, device: int, device_name: str, changed_at_us: int | None, caller: Caller) -> Opened | Declined:
         """Opens a session for somebody who has proven who they are, by everything that the account asks for, at this moment. `device` is
         taken again if it is the account's own, else (0 too) there is a new one, and the owner is told; what session that device had ends.
-        Declined: `FORBIDDEN`, the account is disabled."""
+        `changed_at_us`: of the password that the account had when that was proven; None: whatever it is. Declined: `FORBIDDEN`, the account
+        is disabled; `UNAUTHENTICATED`, it has another password by now."""
         ...
 
     async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:

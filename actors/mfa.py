@@ -173,6 +173,8 @@ class Proven(Struct, frozen=True):
     purpose: Purpose
     device: int = 0
     device_name: str = ""
+    changed_at_us: int = 0
+    """When the account's password was set, as `Credentials` has it: with another one this proof is worth nothing."""
 
 
 class Listed(Struct, frozen=True):

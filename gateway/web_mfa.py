@@ -153,7 +153,7 @@ class MultiFactorRoutes:
         proven = await self._factors.answer(token or b"", proof, caller())
         if isinstance(proven, Refused):
             refuse(proven)
-        opened = await services.accounts.log_in(proven.user, proven.device, proven.device_name, None, caller())
+        opened = await services.accounts.log_in(proven.user, proven.device, proven.device_name, proven.changed_at_us, caller())
         return tell_session(services.tokens, opened, services.wall())
 
     @needs(OWN)

@@ -35,6 +35,7 @@ from actors.accounts import (
 from actors.mail import MailSeal
 from actors.mfa import Challenge
 from actors.notices import Notice, NoticeKind
+from actors.sentences import say
 from actors.storage import Fact, Herald
 from persistence import retries
 from persistence.bridge import Bridge
@@ -46,6 +47,7 @@ from persistence.notices import notify
 from persistence.refresh_rotation import read_token
 from persistence.sessions import (
     ASKER_ENDED,
+    CHANGED_AT,
     Reused,
     SessionRules,
     Sessions,
@@ -58,8 +60,7 @@ from persistence.sessions import (
 )
 from protocol.codes import Code
 
-WRONG: Final = Declined(Code.UNAUTHENTICATED, "the name or the password is wrong")
-_CHANGED_AT: Final = "coalesce(extract(epoch FROM password_changed_at) * 1000000, 0)::bigint"
+CHANGED: Final = Declined(Code.UNAUTHENTICATED, "the password was changed meanwhile; log in with the new one")
 # An ended session never lives again, so what is read here stays true once it says so.
 _STATE: Final = """
 SELECT s.id, s.user_id, s.device_id, extract(epoch FROM s.expires_at)::bigint,
@@ -114,7 +115,7 @@ class PostgresAccounts:
 
     async def find_credentials(self, name: str) -> Credentials | None:
         async def work(tx: asyncpg.Connection) -> Credentials | None:
-            row = await tx.fetchrow(f"SELECT id, password_hash, {_CHANGED_AT} FROM accounts WHERE name = $1", name)
+            row = await tx.fetchrow(f"SELECT id, password_hash, {CHANGED_AT} FROM accounts WHERE name = $1", name)
             return None if row is None else Credentials(*row)
 
         return await retries.run(self._bridge, work, readonly=True, isolation="none")
@@ -154,9 +155,8 @@ class PostgresAccounts:
             if (declined := await _lock_enabled(tx, user, caller)) is not None:
                 return declined, ()
             # Comparing takes seconds when many log in: whoever knew the password until just now knows it no more.
-            if await tx.fetchval(f"SELECT {_CHANGED_AT} FROM accounts WHERE id = $1", user) != found.changed_at_us:
-                await audit(tx, 0, "login.failed", caller, subject=user)
-                return WRONG, ()
+            if await _changed_since(tx, user, found.changed_at_us, caller):
+                return CHANGED, ()
             if new_hash is not None:
                 await tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", user, new_hash)
             challenge = await second_step(tx, user, device, device_name, caller)
@@ -169,12 +169,12 @@ class PostgresAccounts:
         self._tell(facts)
         return answer
 
-    async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
+    async def log_in(self, user: int, device: int, device_name: str, changed_at_us: int | None, caller: Caller) -> Opened | Declined:
         async def work(tx: asyncpg.Connection) -> tuple[Opened | Declined, Sequence[Fact]]:
             if (declined := await _lock_enabled(tx, user, caller)) is not None:
                 return declined, ()
-            if new_hash is not None:
-                await tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", user, new_hash)
+            if changed_at_us is not None and await _changed_since(tx, user, changed_at_us, caller):
+                return CHANGED, ()
             return await self._open(tx, user, device, device_name, caller)
 
         opened, facts = await retries.run(self._bridge, work)
@@ -298,9 +298,17 @@ async def _lock_enabled(tx: asyncpg.Connection, user: int, caller: Caller) -> De
     return None
 
 
+async def _changed_since(tx: asyncpg.Connection, user: int, changed_at_us: int, caller: Caller) -> bool:
+    """Whether the account, which is locked, has another password than the one that was compared."""
+    if await tx.fetchval(f"SELECT {CHANGED_AT} FROM accounts WHERE id = $1", user) == changed_at_us:
+        return False
+    await audit(tx, 0, "login.failed", caller, subject=user)
+    return True
+
+
 def _new_device(opened: Opened, device_name: str, caller: Caller) -> Notice:
     called = device_name or caller.software[:DEVICE_NAME_LENGTH_MAX] or "without a name"
-    return Notice(opened.user, NoticeKind.SECURITY, subject=opened.session, words=f"a log-in from a new device: {called}")
+    return Notice(opened.user, NoticeKind.SECURITY, subject=opened.session, words=say("new_device", what=called))
 
 
 _LIST: Final = """

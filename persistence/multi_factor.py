@@ -45,7 +45,7 @@ from persistence.lanes import Work
 from persistence.mfa import descriptors, methods_of, put_challenge
 from persistence.mfa_challenges import miss, spend, take_up
 from persistence.mfa_enrolment import Enrolment
-from persistence.sessions import ASKER_ENDED, is_living
+from persistence.sessions import ASKER_ENDED, CHANGED_AT, is_living
 from protocol.codes import Code
 
 T = TypeVar("T")
@@ -107,7 +107,8 @@ class PostgresMultiFactor:
         await spend(tx, question)
         await factors.note_right(tx, user)
         await factors.tell(tx, user, "mfa.proven", caller, detail={"method": method.value})
-        return Proven(user, method, question.purpose, question.device, question.device_name)
+        changed_at_us = await tx.fetchval(f"SELECT {CHANGED_AT} FROM accounts WHERE id = $1", user)
+        return Proven(user, method, question.purpose, question.device, question.device_name, changed_at_us)
 
     async def begin_step_up(self, claims: Claims, caller: Caller) -> Challenge | Declined:
         async def work(tx: asyncpg.Connection) -> Challenge | Declined:

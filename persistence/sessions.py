@@ -60,6 +60,8 @@ class SessionRules(msgspec.Struct, frozen=True):
         return float(self.session_s) if self.session_s else float("inf")
 
 
+CHANGED_AT: Final = "coalesce(extract(epoch FROM password_changed_at) * 1000000, 0)::bigint"
+"""When an account's password was set: `actors.accounts.Credentials.changed_at_us`."""
 ASKER_ENDED: Final = Declined(Code.REVOKED, "this session has ended; log in again")
 
 

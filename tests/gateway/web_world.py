@@ -122,15 +122,15 @@ class InMemoryAccounts:
         user = found.user
         if user in self.challenges and not self.people[user].disabled:
             return self.challenges[user]
-        return await self.log_in(user, device, device_name, new_hash, caller)
+        if new_hash is not None and not self.people[user].disabled:
+            self.people[user].password_hash = new_hash
+        return await self.log_in(user, device, device_name, None, caller)
 
-    async def log_in(self, user: int, device: int, device_name: str, new_hash: str | None, caller: Caller) -> Opened | Declined:
+    async def log_in(self, user: int, device: int, device_name: str, changed_at_us: int | None, caller: Caller) -> Opened | Declined:
         self._begin(caller)
         person = self.people[user]
         if person.disabled:
             return Declined(Code.FORBIDDEN, "this account is disabled")
-        if new_hash is not None:
-            person.password_hash = new_hash
         return self._open(user, device, device_name, caller)
 
     async def add_device(self, claims: Claims, device_name: str, caller: Caller) -> Opened | Declined:

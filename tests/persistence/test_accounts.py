@@ -20,6 +20,7 @@ from tests.persistence.identity import (
     Listening,
     claims,
     code,
+    credentials,
     generation,
     let_pass,
     log_in,
@@ -125,7 +126,7 @@ async def test_a_disabled_account_opens_and_continues_nothing(accounts: Postgres
 
 async def test_a_login_may_store_a_better_hash(accounts: PostgresAccounts) -> None:
     opened = await register(accounts)
-    await accounts.log_in(opened.user, 0, "", "better", CALLER)
+    await accounts.begin_log_in(await credentials(accounts, opened.user), 0, "", "better", CALLER)
     found = await accounts.find_credentials("ada")
     assert found is not None and found.password_hash == "better"
 

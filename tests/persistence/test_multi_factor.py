@@ -30,6 +30,7 @@ from gateway.seals import DERIVED_BYTES, Seals
 from gateway.totp import TotpReader
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
+from persistence.identity.own import PostgresIdentity
 from persistence.mfa import forget_challenges, methods_of, proven_within
 from persistence.multi_factor import PostgresMultiFactor
 from protocol.codes import Code
@@ -75,6 +76,17 @@ async def test_without_a_second_factor_the_password_opens_a_session_and_with_one
     await ada.add_totp()
     challenge = await begin(ada)
     assert challenge.methods == (Method.TOTP, Method.RECOVERY) and challenge.passkeys == ()
+
+
+async def test_a_factor_that_was_shown_beside_a_password_opens_nothing_once_that_was_changed(bridge: Bridge, ada: Person) -> None:
+    accounts, identity = PostgresAccounts(bridge, Listening()), PostgresIdentity(bridge, Listening())
+    answer = await ada.factors.answer((await begin(ada)).token, RecoveryProof(ada.codes[0]), CALLER)
+    assert isinstance(answer, Proven)
+    assert await identity.change_password(ada.claims, (await credentials(accounts, ada.user)).password_hash, "new", CALLER) is None
+    assert code(await accounts.log_in(answer.user, 0, "", answer.changed_at_us, CALLER)) == Code.UNAUTHENTICATED
+    again = await ada.factors.answer((await begin(ada)).token, RecoveryProof(ada.codes[1]), CALLER)
+    assert isinstance(again, Proven)
+    assert isinstance(await accounts.log_in(again.user, 0, "", again.changed_at_us, CALLER), Opened)
 
 
 async def test_each_method_answers_once_and_the_device_is_the_one_that_the_log_in_asked_for(ada: Person) -> None:
