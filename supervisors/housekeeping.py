@@ -48,7 +48,8 @@ class Housekeeping:
     async def sweep(self) -> int:
         """Deletes sessions and refresh tokens that ended long ago, texts that were replaced long ago, what is written of jobs that nobody
         looked at, what is over of reports, moderation and slow mode, ended API keys,
-        attempts of webhooks, attempts at questions, and of records what lies beyond the horizon; how many, some thousand of each at most. May raise `StorageError`."""
+        attempts of webhooks, attempts at questions, and of records what lies beyond the horizon; how many, some thousand of each at most.
+        May raise `StorageError`."""
         ended = await self._accounts.sweep() + await self._bridge.run(sweep_versions, deadline_s=SWEEP_S)
         ended += await self._bridge.run(forget_jobs, deadline_s=SWEEP_S) + await self._bridge.run(sweep_reports, deadline_s=SWEEP_S)
         ended += await self._bridge.run(sweep_keys, deadline_s=SWEEP_S) + await self._bridge.run(sweep_moderation, deadline_s=SWEEP_S)

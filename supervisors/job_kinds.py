@@ -14,10 +14,11 @@ from msgspec import Struct
 
 from actors.jobs import Cron, JobKind, Way, Work
 from actors.trust_gates import Thresholds
+from persistence.drafting import DRAFT, Drafter, DraftQuestions
 from persistence.identity import forgotten
+from persistence.learning.grading import Grader
 from persistence.mentoring.closing import sweep as sweep_mentorships
 from persistence.mentoring.settling import settle_mentors
-from persistence.learning.grading import Grader
 from persistence.operations.ungraded import GRADE, GradeStream
 from persistence.sovereignty.archives import MAKE, MakeArchive
 from persistence.sovereignty.erasures import CARRY_OUT, CarryOut
@@ -46,6 +47,7 @@ CHORE: Final = Way(first_s=60.0, most_s=HOUR_S, at_once_max=1)
 def job_kinds(node: Node) -> tuple[JobKind, ...]:
     """All kinds, with the services of this process."""
     housekeeping = node.housekeeping
+    drafter = Drafter(node.bridge, node.exchange, node.models)
     doors = msgspec.convert(node.settings.trust, Thresholds, from_attributes=True)
 
     async def sweep(work: Work[Any]) -> None:
@@ -107,6 +109,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind(GRADE, GradeStream, Grader(node.bridge, node.exchange).run, timeout_s=600.0),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
         JobKind("mentoring.settle", Nothing, settle_mentors_and_sweep, timeout_s=HOUR_S / 2, way=CHORE),
+        JobKind(DRAFT, DraftQuestions, drafter.run, attempts_max=6, timeout_s=600.0, way=Way(first_s=5.0, most_s=300.0, at_once_max=2)),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         # What fails is due again by its subscription's own clock: the watch orders another.
         JobKind(DELIVER, Delivery, node.outside.deliverer.run, attempts_max=3, timeout_s=120.0, way=Way(at_once_max=64)),

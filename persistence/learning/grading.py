@@ -1,6 +1,6 @@
 """Grades: what waits in `ungraded` is graded, record by record, in the order in which it can never be lost.
 
-    job(stream of answers)  ─▶ lock grades ─▶ delete what waits ─▶ read attempts, questions, keys ─▶ attempts, GRADE records ─▶ commit, Facts
+    job(stream of answers)  ─▶ lock grades ─▶ delete what waits ─▶ read attempts, questions, keys ─▶ attempts, GRADE ─▶ commit, Facts
     job(library or studio)  ─▶ everybody who answered a question that changed waits now ─▶ a job for each of them
 
 A merge that comes meanwhile waits at the row that is being deleted, or is seen: reading begins after the deletion.
