@@ -68,7 +68,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
     """By name; embedded on the CPU where there are none."""
     memory_mib_max: Mapping[str, int] = {}
     """By name; the kind's where there is none."""
-    kinds: Mapping[str, Kind] = KINDS
+    kinds: Mapping[str, Kind] = msgspec.field(default_factory=lambda: KINDS)
 
 
 class Serving:

@@ -142,8 +142,8 @@ async def _change(tx: asyncpg.Connection, name: str, version: str, state: State,
             int(state),
         )
     await tx.execute(
-        "update models set state = $3, percent = $4, chosen = $5, changed_at = now(),"
-        " active_at = case when $3 = 3 then clock_timestamp() else active_at end where name = $1 and version = $2",
+        "update models set state = $3::smallint, percent = $4, chosen = $5, changed_at = now(),"
+        " active_at = case when $3::smallint = 3 then clock_timestamp() else active_at end where name = $1 and version = $2",
         name,
         version,
         int(state),
