@@ -31,6 +31,7 @@ from actors.mfa import (
     TotpOffer,
     wait_of,
 )
+from actors.sentences import say
 from persistence import mfa_factors as factors
 from persistence.mfa import methods_of, put_challenge
 from persistence.mfa_challenges import miss, spend, take_up
@@ -136,10 +137,8 @@ class Enrolment:
         if not left:
             await tx.execute("DELETE FROM mfa_recovery_codes WHERE user_id = $1", claims.user)
         await factors.tell(tx, claims.user, "mfa.removed", caller, subject=number or None, detail={"method": method.value})
-        what = "An authenticator app" if method is Method.TOTP else "A passkey"
-        await factors.warn(
-            tx, claims.user, f"{what} was removed from your account." + ("" if left else " The password alone opens it now.")
-        )
+        what = "totp_removed" if method is Method.TOTP else "passkey_removed"
+        await factors.warn(tx, claims.user, say(what if left else f"last_{what}"))
         return None
 
     async def renew_codes(self, tx: asyncpg.Connection, claims: Claims, caller: Caller) -> tuple[str, ...] | Declined:
@@ -150,13 +149,13 @@ class Enrolment:
             return Declined(Code.NOT_FOUND, "recovery codes stand in for a second factor, and this account has none")
         codes = await factors.renew_codes(tx, claims.user, self._random_bytes)
         await factors.tell(tx, claims.user, "mfa.recovery_renewed", caller)
-        await factors.warn(tx, claims.user, "New recovery codes were made for your account; the earlier ones are worth nothing.")
+        await factors.warn(tx, claims.user, say("codes_renewed"))
         return codes
 
     async def _enrolled(self, tx: asyncpg.Connection, claims: Claims, listed: Listed, first: bool, caller: Caller) -> Enrolled:
         await factors.tell(tx, claims.user, "mfa.added", caller, subject=listed.number or None, detail={"method": listed.method.value})
-        what = "An authenticator app" if listed.method is Method.TOTP else "A passkey"
-        await factors.warn(tx, claims.user, f"{what} was set up for your account.", listed.number)
+        what = "totp_added" if listed.method is Method.TOTP else "passkey_added"
+        await factors.warn(tx, claims.user, say(what), listed.number)
         return Enrolled(listed, await factors.renew_codes(tx, claims.user, self._random_bytes) if first else ())
 
     async def _is_full(self, tx: asyncpg.Connection, user: int) -> bool:

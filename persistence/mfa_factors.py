@@ -36,6 +36,7 @@ from actors.mfa import (
     after_wrong,
 )
 from actors.notices import Notice, NoticeKind
+from actors.sentences import say
 from persistence.audit import Deed, record
 from persistence.notices import notify
 
@@ -77,8 +78,7 @@ async def note_wrong(tx: asyncpg.Connection, user: int, locked: Locked, method: 
         after.blocked_until,
     )
     if after.failures in (rules.guesses_free, rules.guesses_max) and after.failures > locked.standing.failures:
-        words = "Many wrong codes were entered for your account. If that was not you, somebody may know your password: change it."
-        await warn(tx, user, words)
+        await warn(tx, user, say("wrong_codes"))
 
 
 async def note_right(tx: asyncpg.Connection, user: int) -> None:
@@ -129,7 +129,7 @@ class Showing:
         )
         if used:
             left = await tx.fetchval("SELECT count(*) FROM mfa_recovery_codes WHERE user_id = $1 AND used_at IS NULL", user)
-            await warn(tx, user, f"A recovery code of your account was used; {left} are left.")
+            await warn(tx, user, say("code_used", left=str(left)))
         return bool(used)
 
     async def _passkey(
@@ -151,7 +151,7 @@ class Showing:
             return False
         if use.copied:
             await tell(tx, user, "mfa.passkey_copied", caller, subject=row["id"])
-            await warn(tx, user, "A passkey of your account answered as a copy of it would. Remove it if you do not know why.", row["id"])
+            await warn(tx, user, say("passkey_copied"), row["id"])
             return False
         await tx.execute(
             "UPDATE passkeys SET sign_count = $2, backed_up = $3, last_used_at = now() WHERE id = $1",

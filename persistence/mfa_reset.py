@@ -16,13 +16,13 @@ import asyncpg
 from msgspec import Struct
 
 from actors.notices import Notice, NoticeKind
+from actors.sentences import say
 from persistence.audit import Deed, record
 from persistence.mfa import forget_challenges
 from persistence.notices import notify
 from persistence.sessions import announce, end, lock_account
 
 WHY_LENGTH_MAX: Final = 200
-TOLD: Final = "your second factors were taken away by the operator; the password alone opens this account now"
 _FACTORS: Final = ("mfa_totp", "passkeys", "mfa_recovery_codes")
 _FORGIVE: Final = "update mfa_accounts set failures = 0, blocked_until = null where user_id = $1"
 
@@ -56,6 +56,6 @@ async def reset_factors(tx: asyncpg.Connection, *, user: int, why: str) -> Clear
     )
     detail = {"factors": cleared.factors, "sessions": cleared.sessions, "why": why}
     await record(tx, Deed(0, "mfa.reset", subject=user, detail=detail))
-    await notify(tx, Notice(user, NoticeKind.SECURITY, words=TOLD))
+    await notify(tx, Notice(user, NoticeKind.SECURITY, words=say("factors_reset")))
     await announce(tx, user, [0])
     return cleared

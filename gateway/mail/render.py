@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.notices import NoticeKind
+from actors.sentences import read
 
 DEFAULT_LANGUAGE: Final = "en"
 RTL: Final = frozenset({"ar"})
@@ -86,6 +87,8 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
     somebody: str
     somewhere: str
     lines: Mapping[str, str]
+    sentences: Mapping[str, str]
+    """As `actors.sentences`."""
     templates: Mapping[str, Words]
 
 
@@ -121,7 +124,13 @@ def clean(value: str) -> str:
 def line_of(line: Line, language: str) -> str:
     """A notice as one sentence."""
     words = messages(language)
-    values = {"actor": line.actor or words.somebody, "place": line.place or words.somewhere, "words": line.words}
+    said = line.words
+    # Only where the server alone speaks: a reminder's words are its owner's, whatever they are like.
+    sentence = read(said) if line.kind is NoticeKind.SECURITY else None
+    if sentence is not None:
+        key, values = sentence
+        said = _fill(words.sentences[key], values, language)
+    values = {"actor": line.actor or words.somebody, "place": line.place or words.somewhere, "words": said}
     return _fill(words.lines[line.kind.name.lower()], values, language)
 
 

@@ -17,6 +17,7 @@ import asyncpg
 from actors.accounts import Caller, Claims, Declined
 from actors.mail import MailSeal, Outgoing, order_mail
 from actors.notices import Notice, NoticeKind
+from actors.sentences import say
 from persistence.identity.links import Purpose, drop, look, mint, take
 from persistence.identity.passwords import LINK_OVER
 from persistence.identity.rules import STALE, IdentityRules
@@ -89,7 +90,7 @@ async def prove(tx: asyncpg.Connection, secret: str, caller: Caller) -> Declined
     await _forget_links(tx, link.user)
     await tx.execute("UPDATE accounts SET email = $2, email_verified_at = clock_timestamp() WHERE id = $1", link.user, link.email)
     await audit(tx, link.user, "address.proven", caller, subject=link.user)
-    await notify(tx, Notice(link.user, NoticeKind.SECURITY, words="the e-mail address of this account was proven"))
+    await notify(tx, Notice(link.user, NoticeKind.SECURITY, words=say("address_proven")))
     return None
 
 

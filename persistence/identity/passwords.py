@@ -17,6 +17,7 @@ import asyncpg
 
 from actors.accounts import Caller, Claims, Declined
 from actors.notices import Notice, NoticeKind
+from actors.sentences import say
 from actors.storage import Fact
 from persistence.identity.links import Purpose, drop, look, take
 from persistence.identity.rules import STALE, IdentityRules
@@ -70,4 +71,4 @@ async def _set(tx: asyncpg.Connection, user: int, new_hash: str, caller: Caller,
     await tx.execute("UPDATE accounts SET password_hash = $2, password_changed_at = clock_timestamp() WHERE id = $1", user, new_hash)
     await audit(tx, user, action, caller, subject=user, detail=detail)
     # This alone: it is mailed too, whatever is preferred (`actors.notices.ALWAYS`).
-    await notify(tx, Notice(user, NoticeKind.SECURITY, words="the password of this account was changed"))
+    await notify(tx, Notice(user, NoticeKind.SECURITY, words=say("password_changed")))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.notices import NoticeKind
+from actors.sentences import SENTENCES, read, say
 from gateway.mail.render import LANGUAGES, Letter, Line, UnknownTemplate, clean, line_of, messages, pick_language, render
 
 VALUES = {"name": "Ada", "hours": "24", "code": "c0de"}
@@ -28,14 +29,37 @@ def test_every_language_has_every_word_with_the_same_places(language: str) -> No
     english, words = messages("en"), messages(language)
     assert {key: places(pattern) for key, pattern in words.lines.items()} == {key: places(p) for key, p in english.lines.items()}
     assert set(words.lines) == {kind.name.lower() for kind in NoticeKind}
+    assert {key: places(pattern) for key, pattern in words.sentences.items()} == {key: places(p) for key, p in SENTENCES.items()}
     assert set(words.templates) == set(english.templates)
     for name, template in words.templates.items():
         wanted = english.templates[name]
         assert [places(pattern) for pattern in (template.subject, *template.body)] == [places(p) for p in (wanted.subject, *wanted.body)]
         assert bool(template.button) == bool(wanted.button)
-    if language != "en":
+    if language == "en":
+        assert words.sentences == SENTENCES
+    else:
+        assert not set(words.sentences.values()) & set(SENTENCES.values())
         texts = [words.greeting, words.closing, words.unsubscribe, words.stop_question, *words.lines.values()]
         assert not set(texts) & {english.greeting, english.closing, english.unsubscribe, english.stop_question, *english.lines.values()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_happened_to_an_account_is_told_in_its_owners_language(language: str) -> None:
+    told = line_of(Line(NoticeKind.SECURITY, words=say("new_device", what="Firefox on a borrowed phone")), language)
+    assert "Firefox on a borrowed phone" in told
+    assert ("a log-in from a new device" in told) is (language == "en")
+
+
+@given(st.sampled_from(sorted(SENTENCES)), st.text(max_size=80))
+def test_a_sentence_is_read_back_as_what_was_said(key: str, value: str) -> None:
+    values = dict.fromkeys(places(SENTENCES[key]), value)
+    assert read(say(key, **values)) == (key, values)
+
+
+def test_words_of_ones_own_are_said_as_they_are() -> None:
+    words = say("password_changed")
+    assert words in line_of(Line(NoticeKind.REMINDER, words=words), "fr")
+    assert "pay the library" in line_of(Line(NoticeKind.SECURITY, words="pay the library"), "fr") and read("pay the library") is None
 
 
 class Page(HTMLParser):
