@@ -18,6 +18,7 @@ import ssl
 import time
 from collections.abc import Callable, Container
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -346,4 +347,6 @@ def _carrier(settings: Settings) -> Carrier | None:
 
 
 def _reach(settings: Settings) -> Reach:
-    return Reach(loopback_allowed=settings.push.loopback_allowed)
+    # An endpoint is whatever a member's browser says: what webhooks must not reach, pushes must not either.
+    forbidden = tuple(ip_network(network) for network in settings.webhooks.forbidden_networks)
+    return Reach(loopback_allowed=settings.push.loopback_allowed, forbidden=forbidden)

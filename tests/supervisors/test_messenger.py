@@ -31,7 +31,7 @@ from protocol.operations import MarkRead, Post, Say
 from protocol.values import StreamKind
 from supervisors.job_foreman import Foreman, ForemanOptions
 from supervisors.messenger import Messenger, Nothing
-from supervisors.settings import Mail, Push, Settings
+from supervisors.settings import Mail, Push, Settings, Webhooks
 from tests.gateway.mail_server import Post as Box
 from tests.gateway.mail_server import mail_server, part
 from tests.gateway.push_services import WebPushService, serving_http
@@ -128,7 +128,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(bridge: Bridge, folder: Path, **mail: Any) -> AsyncIterator[Stage]:
+async def stage(bridge: Bridge, folder: Path, *, forbidden: tuple[str, ...] = (), **mail: Any) -> AsyncIterator[Stage]:
     with ExitStack() as stack:
         box, port = stack.enter_context(mail_server(folder))
         key_file = folder / "push.pem"
@@ -138,6 +138,7 @@ async def stage(bridge: Bridge, folder: Path, **mail: Any) -> AsyncIterator[Stag
                 host="127.0.0.1", port=port, tls="none", from_address="hello@learn.example", bounce_address="bounces@learn.example", **mail
             ),
             push=Push(vapid_key_file=str(key_file), subject="mailto:us@learn.example", loopback_allowed=True),
+            webhooks=Webhooks(forbidden_networks=forbidden),
         )
         held: set[int] = set()
         here: list[Stage] = []
@@ -252,6 +253,16 @@ async def test_a_device_that_is_online_is_not_pushed_to_and_one_that_had_vanishe
         await s.w.rows("update jobs set due_at = now()")
         await s.settle()
         assert len(s.service.taken) == 1, "its gateway had not noticed yet that the phone was gone"
+
+
+async def test_no_push_goes_into_a_network_that_the_operator_keeps_out(bridge: Bridge, tmp_path: Path) -> None:
+    async with stage(bridge, tmp_path, forbidden=("127.0.0.0/8",)) as s:
+        ann, bob = await s.w.person("ann"), await s.w.person("bob")
+        await s.reachable(bob)
+        await s.tell(Notice(bob.user, NoticeKind.MATCH, ann.user))
+        await s.settle()
+        assert s.service.taken == [] and await s.left() == [] and await s.dead() == []
+        assert await s.messenger.notices.subscriptions(bob.user) == ()
 
 
 async def test_quiet_hours_hold_back_what_can_wait_and_nothing_that_is_about_security(bridge: Bridge, tmp_path: Path) -> None:
