@@ -25,6 +25,7 @@ from protocol.codes import Code
 from protocol.frames import AnyCommand, FindMentors, HeldItems, History, Members, Reports, Search
 from protocol.operations import (
     Appeal,
+    AskQuestions,
     Block,
     CreateCommunity,
     Invite,
@@ -53,6 +54,7 @@ class Quota(Enum):
     RENAMES = "renames"
     MATCHES = "matches"
     PROPOSALS = "proposals"
+    DRAFTS = "drafts"
 
 
 class Quotas(Struct, frozen=True):
@@ -80,6 +82,9 @@ class Quotas(Struct, frozen=True):
     proposals: Rate = Rate(2 / 60, 10)
     """Each is a word in a mentor's inbox; those that wait are bounded in the database, too."""
 
+    drafts: Rate = Rate(6 / 60, 20)
+    """Each has a model read a lesson, which may take seconds."""
+
     def of(self, quota: Quota) -> Rate:
         """The rate of one of them."""
         rates: dict[str, Rate] = msgspec.structs.asdict(self)
@@ -106,6 +111,7 @@ OPERATIONS: Final[Mapping[type[object], Quota]] = {
     React: Quota.REACTIONS,
     Rename: Quota.RENAMES,
     ProposeMentorship: Quota.PROPOSALS,
+    AskQuestions: Quota.DRAFTS,
 }
 
 

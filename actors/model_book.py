@@ -175,6 +175,35 @@ class Ruled(Struct, frozen=True, array_like=True):
     language: str = ""
 
 
+class Drafted(Struct, frozen=True, array_like=True):
+    """What a mentor did with a drafted question: one row that the questions' training reads, in msgpack. Who it was is no part of it.
+
+    `text`: the section that it was made from, as it is now; places are in it. `taken`: accepted or edited; False: rejected.
+    """
+
+    text: str
+    language: str
+    form: int
+    prompt: str
+    answer: str
+    options: tuple[str, ...]
+    begin: int
+    end: int
+    taken: bool
+    edited: bool = False
+
+
+class Answered(Struct, frozen=True, array_like=True):
+    """One graded answer of a learner: a row that tracing's training reads, in msgpack. A learner is a number that means nothing elsewhere."""
+
+    learner: int
+    skill: int
+    """What it is about: the lesson's key."""
+    right: bool
+    at: int
+    """Unix seconds."""
+
+
 class Feeds(Protocol):
     """What models must know beside their files. May raise `StorageError`."""
 

@@ -50,6 +50,7 @@ CONVERSATION_MEMBERS_MAX = 20
 SETTINGS_BYTES_MAX = 4096
 SLOW_MODE_S_MAX = 6 * 3600
 LEVELS_MAX = 8
+DRAFTS_MAX = 50
 
 Users = Annotated[tuple[UserId, ...], Meta(max_length=MENTIONS_MAX)]
 Settings = Annotated[str, Meta(max_length=SETTINGS_BYTES_MAX, description="a JSON object")]
@@ -515,6 +516,21 @@ class WithdrawProposal(Operation, frozen=True, tag=68):
     mentorship: MentorshipId
 
 
+class AskQuestions(Operation, frozen=True, tag=85):
+    """Asks for drafts of questions about a lesson's text: of one section (`content`), or of all of a lesson's (`lesson`), one of the two.
+
+    A model makes them after this has been carried out, and they come as records into the community's studio, followed by a notice; or by a
+    notice that says why there are none. `stream`: the library. `language`: a tag; "": the lesson's. The value is the studio.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.WRITE_CONTENT)
+    stream: StreamId
+    lesson: Annotated[int, Meta(ge=0, le=ID_MAX, description="the lesson, or 0")] = 0
+    content: Annotated[int, Meta(ge=0, le=ID_MAX, description="the section, or 0")] = 0
+    language: Annotated[str, Meta(max_length=35, description="a language tag, or empty")] = ""
+    limit: Annotated[int, Meta(ge=1, le=DRAFTS_MAX)] = 10
+
+
 AnyOperation = (
     Say
     | Post
@@ -558,6 +574,7 @@ AnyOperation = (
     | AnswerMentorship
     | EndMentorship
     | WithdrawProposal
+    | AskQuestions
     | DecideHeld
     | Appeal
     | DecideAppeal

@@ -1,6 +1,6 @@
 """Questions with a gap, in any language: a sentence of the text with one of its words left out.
 
-    Los volcanes expulsan lava. ─▶ Completa la frase: Los volcanes expulsan _____.  (lava)
+    Los volcanes expulsan lava. ─▶ Completa la frase: Los volcanes expulsan ___.  (lava)
 
 The word left out says something (it is no small word), is in its sentence once, and is one that the text comes back to, a name or a number;
 in English it is a noun. A sentence that begins with a word standing for something said before is not used.
@@ -16,7 +16,8 @@ from ml_actors.questions.drafts import Draft
 from ml_actors.questions.reading import Reading, stem
 from ml_actors.questions.sentences import Word, plain
 
-GAP = "_____"
+GAP = "___"
+"""As a cloze's gap is written in the record of a question."""
 WORDS_MIN, WORDS_MAX = 5, 28
 A_SENTENCE = 2
 """Gaps made of one sentence at most, the best first."""

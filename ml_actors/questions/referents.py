@@ -44,7 +44,7 @@ class Referents:
     def note(self, tokens: Sequence[Token], found: Sequence[Clause], sentence: int) -> None:
         """Takes a sentence's people, after its own questions were made."""
         subjects = {clause.subject for clause in found if clause.subject is not None}
-        spans: list[tuple[int, int, bool]] = [(*span, True) for span in subjects if span is not None]
+        spans: list[tuple[int, int, bool]] = [(*span, True) for span in subjects]
         for clause in found:
             for part in clause.parts:
                 if part.kind in ("object", "prep"):

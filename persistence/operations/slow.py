@@ -14,6 +14,7 @@ import asyncpg
 from msgspec import Struct
 
 from actors.storage import Entry, Fact, Refusal
+from persistence import drafting
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
 from persistence.mentoring import operations as mentoring
@@ -40,6 +41,7 @@ from protocol.codes import Code
 from protocol.operations import (
     AnswerMentorship,
     Appeal,
+    AskQuestions,
     Block,
     Change,
     ChangeChannel,
@@ -194,6 +196,8 @@ async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
             return await trust.endorse(tx, entry, operation)
         case WithdrawEndorsement():
             return await trust.withdraw(tx, entry, operation)
+        case AskQuestions():
+            return await drafting.ask_questions(tx, entry, operation)
         case DecideHeld():
             return await moderation.decide_held(tx, entry, operation)
         case Appeal():
