@@ -101,6 +101,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     # Operating.
     "job_retried": "a dead letter was made a job again",
     "job_cancelled": "a job was cancelled, or a dead letter forgotten",
+    "model_offered": "a version of a model was trained and kept",
+    "model_changed": "a version of a model was put to another use: tried, promoted, retired",
 }
 """Every action and what it says happened. Names are never used again for something else."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from ml_actors.kinds import KINDS, TooFewRows, Trained
 from ml_actors.registry import open_version
 
 TOO_FEW: Final = 3
+NICE: Final = 10
+"""Nobody waits for it."""
 REPORT: Final = "trained.json"
 ROW_BYTES_MAX: Final = 1 << 20
 _LENGTH_BYTES: Final = 4
@@ -75,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--active", type=Path)
     parsed = parser.parse_args(argv)
+    os.nice(NICE)
     parsed.out.mkdir(parents=True, exist_ok=True)
     try:
         trained = train(parsed.name, parsed.rows, parsed.out, parsed.active)

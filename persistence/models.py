@@ -201,14 +201,20 @@ class PostgresModels:
 class PostgresFeeds:
     """`actors.model_book.Feeds`, by the queries that each model's tables have."""
 
-    def __init__(self, bridge: Bridge, pages: Mapping[str, ReadPage]) -> None:
+    def __init__(
+        self, bridge: Bridge, pages: Mapping[str, ReadPage], *, before: Mapping[str, Callable[[], Awaitable[None]]] | None = None
+    ) -> None:
+        """`before`: by model, what is done before each reading."""
         self._bridge = bridge
         self._pages = pages
+        self._before = before or {}
 
     async def page(self, model: str, after: Mark) -> Page:
         read = self._pages.get(model)
         if read is None:
             return Page((), after, more=False)
+        if (prepare := self._before.get(model)) is not None:
+            await prepare()
 
         async def work(tx: asyncpg.Connection) -> Page:
             return await read(tx, after, PAGE_ROWS_MAX)

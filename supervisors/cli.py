@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from client.sync import run_sync
 
         return run_sync(arguments[1:])
+    if arguments[:1] == ["learn"]:
+        from client.learn import run_learn
+
+        return run_learn(arguments[1:])
     if arguments[:2] == ["account", "reset-factors"]:
         # The operator's, unlike the rest of `account`, which is one's own and asks a server.
         arguments = arguments[1:]
@@ -41,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from client.account_cli import run_account
 
         return run_account(arguments[1:])
+    if arguments[:2] == ["ml", "evaluate"]:
+        from supervisors.ml_cli import run_evaluate
+
+        return run_evaluate(arguments[2:], _say, _complain)
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:
@@ -119,10 +127,17 @@ def _parser() -> argparse.ArgumentParser:
     help = "`account reset-factors`: take away the second factors of somebody who lost them all"
     add_reset_factors(add("reset-factors", _people, help), _add_config)
 
+    ml = add("ml", _ml, "models: versions, cards, evaluations; promote, canary, shadow, roll back, retire")
+    from supervisors.ml_cli import add_ml
+
+    add_ml(ml, _add_config)
+
     chat = commands.add_parser("chat", help="talk, from a terminal", add_help=False)
     chat.set_defaults(run=lambda _: BAD_USAGE)
     sync = commands.add_parser("sync", help="what a device keeps and changes offline, from a terminal", add_help=False)
     sync.set_defaults(run=lambda _: BAD_USAGE)
+    learn = commands.add_parser("learn", help="courses, checkpoints, what comes next: also without a network", add_help=False)
+    learn.set_defaults(run=lambda _: BAD_USAGE)
     account = commands.add_parser("account", help="one's own account: password, address, devices, sessions", add_help=False)
     account.set_defaults(run=lambda _: BAD_USAGE)
     return parser
@@ -306,6 +321,12 @@ def _sovereignty(parsed: argparse.Namespace) -> int:
     from supervisors.sovereignty_cli import run_sovereignty
 
     return run_sovereignty(parsed, _settings(parsed, serving=False), _say, _complain)
+
+
+def _ml(parsed: argparse.Namespace) -> int:
+    from supervisors.ml_cli import run_ml
+
+    return run_ml(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
 
 
 def _roles(parsed: argparse.Namespace) -> int:

@@ -28,6 +28,10 @@ from persistence.trust_settling import TrustPass, settle_until_done
 from persistence.webhook_deliveries import JOB as DELIVER
 from persistence.webhook_deliveries import Delivery
 from supervisors.messenger import CRONS as NOTICE_CRONS
+from supervisors.ml_line import cache_folder
+from supervisors.ml_rows import TRAINING
+from supervisors.ml_training import Trainings
+from supervisors.ml_training import crons as training_crons
 
 if TYPE_CHECKING:
     from supervisors.node import Node
@@ -97,6 +101,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
 
     return (
         *node.messenger.kinds(),
+        *Trainings(node.bridge, cache_folder(node.settings), TRAINING).kinds(),
         JobKind(CARRY_OUT, CarryOut, erase, timeout_s=HOUR_S, way=CHORE),
         JobKind(MAKE, MakeArchive, node.sovereignty.make, attempts_max=3, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("sovereignty.retention", Nothing, forget, timeout_s=HOUR_S, way=CHORE),
@@ -121,6 +126,7 @@ def crons() -> tuple[Cron, ...]:
     """All schedules. The row of a name that is here no more is left alone, and forgotten after a month."""
     return (
         *NOTICE_CRONS,
+        *training_crons(TRAINING),
         Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
         Cron("complete", "housekeeping.complete", Nothing(), every_s=HOUR_S),
         Cron("retention", "sovereignty.retention", Nothing(), every_s=HOUR_S),

@@ -1,8 +1,10 @@
-"""The two ends of the line to models, from the settings: `redis`, `pipe:/path`, or `off`."""
+"""The two ends of the line to models, from the settings: `redis`, `pipe:/path`, or `off`; and where models are kept."""
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -34,3 +36,10 @@ def asking_line(settings: Settings, number: int) -> AskingLine | None:
         return None
     way = Way(parse_address(settings.redis.url.reveal()), f"educonnect-{number:08x}-ml")
     return RedisAsking(way, origin=number, random=random.random, queue_max=settings.ml.queue_max)
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where versions that were trained here are kept between starts: private to this user, and made again where it is lost."""
+    if settings.ml.cache_folder:
+        return Path(settings.ml.cache_folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / f"educonnect-{os.getuid()}" / "models"

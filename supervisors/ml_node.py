@@ -15,26 +15,27 @@ import random
 import secrets
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from signal import SIGKILL
 from typing import Final
 
+import msgspec
 import trio
 
 from actors.child import Run, Supervisor
+from actors.trust_gates import Thresholds
 from ml_actors.kinds import Options
 from ml_actors.library import Library
 from ml_actors.serving import Serving, ServingOptions
 from ml_actors.workers import Process
 from persistence.bridge import Bridge, BridgeOptions
+from persistence.mentoring.settling import settle_mentors
 from persistence.models import PostgresFeeds, PostgresModels
 from supervisors.blueprints import ml_tree
 from supervisors.embedded_postgres import SPAWNER, TETHER
-from supervisors.ml_line import answering_line
+from supervisors.ml_line import answering_line, cache_folder
 from supervisors.ml_rows import FEEDS
 from supervisors.pulse import Pulse
 from supervisors.settings import Settings
@@ -51,19 +52,19 @@ class MlNode:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.number = secrets.randbits(31) or 1
-        ml, database = settings.ml, settings.database
+        database = settings.database
         self.bridge = Bridge(
             BridgeOptions(dsn=database.dsn.reveal(), pooler=database.pooler, connections_max=CONNECTIONS_MAX, calls_max=database.calls_max)
         )
         book = PostgresModels(self.bridge)
-        library = Library(Path(ml.cache_folder) if ml.cache_folder else default_cache(), book)
+        library = Library(cache_folder(settings), book)
         book.shipped = library.shipped
         self.serving = Serving(
             library,
             serving_options(settings),
             spawn=spawn,
             random=random.random,
-            feeds=PostgresFeeds(self.bridge, FEEDS),
+            feeds=PostgresFeeds(self.bridge, FEEDS, before={"matching": self._settle_mentors}),
         )
         self.line = answering_line(settings, self.number)
         self.pulse = Pulse()
@@ -78,6 +79,10 @@ class MlNode:
         }
         return ml_tree(runs)
 
+    async def _settle_mentors(self) -> None:
+        """What changed of a mentor (their profile, room, trust) is made into what the model knows of them: cheap where nothing changed."""
+        await settle_mentors(self.bridge, msgspec.convert(self.settings.trust, Thresholds, from_attributes=True))
+
     async def _answer(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.line.serve(self.serving, task_status=task_status)
 
@@ -87,16 +92,17 @@ def serving_options(settings: Settings) -> ServingOptions:
     ml = settings.ml
     named = {"moderation": ml.moderation_model, "questions": ml.questions_model}
     options = {
-        model: Options(ml.device, "transformers" if named.get(model) else "embedded", named.get(model, ""), ml.threads)
+        model: Options(
+            ml.device,
+            "transformers" if named.get(model) else "embedded",
+            named.get(model, ""),
+            ml.threads,
+            ml.moderation_labels if model == "moderation" else "",
+        )
         for model in ml.models
     }
     memory = {model: ml.transformers_memory_mib_max for model in ml.models if named.get(model)}
     return ServingOptions(ml.models, options, memory)
-
-
-def default_cache() -> Path:
-    """Where versions that were trained here are kept between starts: private to this user, and made again where it is lost."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / f"educonnect-{os.getuid()}" / "models"
 
 
 def spawn(command: Sequence[str], descriptor: int) -> Process:

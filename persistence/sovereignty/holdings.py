@@ -108,5 +108,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("job_workers", stays="of nobody"),
     Holding("job_schedules", stays="of nobody"),
     Holding("job_tallies", stays="of nobody"),
+    Holding("models", stays="of nobody"),
+    Holding("model_files", stays="of nobody: what was learned from many, and no row of anybody's"),
     Holding("schema_migrations", stays="of nobody"),
 )
