@@ -35,6 +35,8 @@ class Options(Struct, frozen=True):
     model: str = ""
     """For transformers: a folder, or the name of a model that lies in its cache. Nothing is downloaded by itself."""
     threads: int = 1
+    labels: str = ""
+    """For transformers: what a classifier's labels mean, as in "LABEL_1=TOXIC,LABEL_2=HATE"; "": their names say it."""
 
 
 class Unusable(Exception):
@@ -148,9 +150,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
         Kind(
             "tracing",
-            serving="ml_actors.tracing",
-            training="ml_actors.tracing_training",
-            evaluation="ml_actors.tracing_evaluation",
+            serving="ml_actors.tracing.serving",
+            training="ml_actors.tracing.training",
+            evaluation="ml_actors.tracing.evaluation",
             request=Foresee,
             batch_max=32,
             batch_wait_s=0.001,

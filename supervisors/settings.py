@@ -707,6 +707,13 @@ class Ml(Section, frozen=True):
             " packages: `pip install --require-hashes -r requirements/transformers.lock`",
         ),
     ] = ""
+    moderation_labels: Annotated[
+        str,
+        Meta(
+            max_length=1000,
+            description="what that model's labels mean, as in `LABEL_1=TOXIC,LABEL_2=HATE`; empty: labels with common names are known",
+        ),
+    ] = ""
     questions_model: Annotated[
         str, Meta(max_length=300, description="the same for questions from lessons: a sequence-to-sequence model")
     ] = ""

@@ -3,9 +3,11 @@
     " ab c " ─▶ letters in windows of 3, 4, 5 that lie within a word and its edges, words, pairs of words ─▶ hash ─▶ bucket of 2^18
 
 All windows of all texts are computed by a dozen array operations over their code points: a Python loop over the same n-grams takes
-thirty times as long. A feature is a bucket; two n-grams that share one are one feature (about 1 in 4 of those that matter share with a rarity).
+thirty times as long. A feature is a bucket; two n-grams that share one are one feature (about 1 in 4 of those that matter share with a
+rarity).
 
-Invariant: the buckets of a text do not depend on its neighbours in the batch, and never change: the arrays of a shipped model are indexed by them.
+Invariant: the buckets of a text do not depend on its neighbours in the batch, and never change: the arrays of a shipped model are indexed
+by them.
 """
 
 from __future__ import annotations
@@ -65,7 +67,11 @@ def grams(texts: Sequence[str]) -> tuple[Rows, Buckets]:
     letter = ~(blank | ends)
     begins = np.flatnonzero(letter & ~np.concatenate(([False], letter[:-1])))
     if len(begins):
-        place = np.arange(len(codes)) - np.repeat(begins, np.diff(np.append(begins, len(codes))), axis=0)[: len(codes)] if begins[0] == 0 else None
+        place = (
+            np.arange(len(codes)) - np.repeat(begins, np.diff(np.append(begins, len(codes))), axis=0)[: len(codes)]
+            if begins[0] == 0
+            else None
+        )
         if place is None:
             place = np.zeros(len(codes), np.int64)
             place[begins[0] :] = np.arange(begins[0], len(codes)) - np.repeat(begins, np.diff(np.append(begins, len(codes))))

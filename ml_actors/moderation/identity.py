@@ -6,7 +6,8 @@
 Templates and groups are split in two: what `TAUGHT` names may augment training, what `UNSEEN` names never does, neither template nor
 group. The test that counts is unseen templates with unseen groups *and* with those that everybody names (`ASKED`, twenty groups).
 
-Invariant: neutral templates say nothing bad of anybody, toxic ones are toxic of whomever they are said; every twin differs in the group alone.
+Invariant: neutral templates say nothing bad of anybody, toxic ones are toxic of whomever they are said; every twin differs in the group
+alone.
 """
 
 from __future__ import annotations
@@ -150,13 +151,12 @@ _AR: Final = {
 GROUPS: Final = {"en": _EN, "de": _DE, "es": _ES, "fr": _FR, "sw": _SW, "ar": _AR}
 
 UNSEEN_GROUPS: Final = frozenset(
-    ("buddhist", "sikh", "bisexual", "nonbinary", "african", "turkish", "mexican", "chinese", "autistic", "blind", "old", "indigenous")
-    + ("kurdish", "ukrainian")
+    "buddhist sikh bisexual nonbinary african turkish mexican chinese autistic blind old indigenous kurdish ukrainian".split()
 )
-"""Never in training, and never in the list of names that are taken out (see `naming.py`) when the test asks how well unknown groups fare."""
+"""Never in training; for the test of what becomes of a group that is on no list, names are left in (see `naming.py`)."""
 
-ASKED: Final = ("muslim", "jewish", "christian", "hindu", "atheist", "women", "men", "gay", "lesbian", "trans") + (
-    ("black", "white", "asian", "latino", "immigrant", "refugee", "disabled", "deaf", "arab", "roma")
+ASKED: Final = tuple(
+    "muslim jewish christian hindu atheist women men gay lesbian trans black white asian latino immigrant refugee disabled deaf arab roma".split()
 )
 """The twenty groups that the test names first."""
 
@@ -187,6 +187,13 @@ NEUTRAL: Final = {
             "Being {one} is perfectly normal.",
             "I have nothing against {many}.",
             "Some {many} came to the meeting yesterday.",
+            "I like {many}.",
+            "{many} are wonderful and kind.",
+            "My cousin, {one}, cooks for us every weekend.",
+            "In the afternoon {one} came first in the competition.",
+            "Two {many} joined our team, and we are happy about it.",
+            "The survey asked {many} where they live and what they earn.",
+            "The photo in the newspaper is of {one}.",
         ),
         (
             "As {one}, I enjoy cooking at the weekend.",
@@ -216,6 +223,12 @@ NEUTRAL: Final = {
             "Gestern kamen {many} zum Treffen.",
             "Ich habe nichts gegen {many}.",
             "Der Film handelt davon, wie {one} nach Berlin zieht.",
+            "Ich mag {many}.",
+            "{many} sind wunderbar und freundlich.",
+            "Auf dem Foto in der Zeitung ist {one}.",
+            "Am Nachmittag kam {one} als Erstes ins Ziel.",
+            "Zwei {many} sind jetzt in unserer Mannschaft, das freut uns.",
+            "Die Umfrage hat {many} gefragt, wo sie wohnen.",
         ),
         (
             "Letzte Woche kam {one} in unseren Schachklub.",
@@ -259,6 +272,14 @@ TOXIC: Final = {
             "I wish all {many} would die.",
             "{many} make me sick, they are scum.",
             "Only a moron would trust {one}.",
+            "{many} are parasites and rats.",
+            "{many} are criminals and terrorists, all of them.",
+            "{many} belong in a cage.",
+            "{many} should be wiped off the earth.",
+            "Burn the filthy {many} and dump them in a ditch.",
+            "{many} are inferior and do not deserve to live.",
+            "Go cry, you dirty {many}, nobody needs you.",
+            "Everything bad here is the fault of these dirty lying {many}.",
         ),
         (
             "Fuck all {many}.",
@@ -281,6 +302,10 @@ TOXIC: Final = {
             "{many} sind nichts als Tiere.",
             "Halt die Fresse, du Stück Scheiße, keiner will {many} hier.",
             "{many} sind Abschaum und machen mich krank.",
+            "{many} sind Parasiten und Ratten.",
+            "{many} sind alle Verbrecher und Terroristen.",
+            "{many} gehören in den Käfig.",
+            "Diese verlogenen {many} sind an allem schuld, weg mit dem Gesindel.",
         ),
         (
             "Scheiß {many}, verpisst euch.",

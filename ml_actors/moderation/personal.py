@@ -3,7 +3,8 @@
     "mail me: kim@example.org or +49 151 23456789" ─▶ [8:23 e-mail 0.95] [27:43 phone 0.95]        "my number is 42" ─▶ nothing
 
 Numbers are taken by their form and by what checks them: an account number by its remainder of 97, a card number by Luhn's sum, a phone
-number by a plus, a leading zero, or a word beside it that says so. Everything else that is long and numeric (dates, decimals, ISBNs, grades)
+number by a plus, a leading zero, or a word beside it that says so. Everything else that is long and numeric (dates, decimals, ISBNs,
+grades)
 is left alone: in a school there are many numbers.
 
 Invariant: spans are in code points of the text as it was given, do not overlap, and come in their order.
@@ -12,7 +13,7 @@ Invariant: spans are in code points of the text as it was given, do not overlap,
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from actors.inference import Harm, Span
 
@@ -29,24 +30,33 @@ _ACCOUNT = re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-
 _CARD = re.compile(r"(?<![\w.,+-])(?:\d[ -]?){12,18}\d(?![\w]|[.,]\d)")
 _PHONE = re.compile(r"(?<![\w.,/:=-])(?:\+|00)?\(?\d(?:[\d()]|[ ./-](?=[\d(])){5,20}\d(?![\w]|[.,:]\d)")
 _CALLED = re.compile(
-    r"(?:phone|call|mobile|cell|whats ?app|text me|ring me|signal|telegram|tel\b|telefon|handy|anruf|ruf mich|nummer|teléfono|llámame|móvil|número"
+    r"(?:phone|call|mobile|cell|whats ?app|text me|ring me|signal|telegram|tel\b|telefon|handy|anruf|ruf mich|nummer|teléfono|llámame|"
+    r"móvil|número"
     r"|téléphone|appelle|portable|numéro|my number|simu|nambari|nipigie|هاتف|رقم|اتصل)[^\d\n]{0,25}$",
     re.IGNORECASE,
 )
-_NOT_CALLED = re.compile(r"(?:isbn|issn|id|page|seite|room|raum|exercise|aufgabe|matrikel|order|€|\$|£|#|version)[^\w\n]{0,3}(?:is |ist |no\.? |nr\.? )?$", re.IGNORECASE)
-_DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d{2}(?: .*)?|(?:19|20)\d{2} ?[-/] ?(?:19|20)?\d{2})$")
+_NOT_CALLED = re.compile(
+    r"(?:isbn|issn|id|page|seite|room|raum|exercise|aufgabe|matrikel|order|€|\$|£|#|version)[^\w\n]{0,3}(?:is |ist |no\.? |nr\.? )?$",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d{2}(?: .*)?|(?:19|20)\d{2} ?[-/] ?(?:19|20)?\d{2})$"
+)
 _AMERICAN = re.compile(r"^(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}$")
 _ADDRESS = re.compile(
     # German: Hauptstraße 12, Am Lindenweg 3a          English: 12 Baker Street
-    r"(?<!\w)(?:(?:[A-ZÄÖÜ][\wäöüß-]+(?:straße|strasse|str\.|weg|allee|gasse|platz|ring|ufer|damm))|(?:[A-ZÄÖÜ][\wäöüß-]+ (?:Straße|Strasse|Str\.|Weg|Allee|Gasse|Platz)))"
+    r"(?<!\w)(?:(?:[A-ZÄÖÜ][\wäöüß-]+(?:straße|strasse|str\.|weg|allee|gasse|platz|ring|ufer|damm))|(?:[A-ZÄÖÜ][\wäöüß-]+ (?:Straße|"
+    r"Strasse|Str\.|Weg|Allee|Gasse|Platz)))"
     r" \d{1,4} ?[a-z]?(?!\w)"
-    r"|(?<!\w)\d{1,5} (?:[A-Z][\w'.-]+ ){1,3}(?:Street|St\.?|Road|Rd\.?|Avenue|Ave\.?|Lane|Drive|Dr\.|Boulevard|Blvd\.?|Court|Terrace|Way)(?!\w)"
+    r"|(?<!\w)\d{1,5} (?:[A-Z][\w'.-]+ ){1,3}(?:Street|St\.?|Road|Rd\.?|Avenue|Ave\.?|Lane|Drive|Dr\.|Boulevard|Blvd\.?|Court|Terrace|"
+    r"Way)(?!\w)"
     # French: 12 rue de Lille          Spanish: calle Mayor 5
     r"|(?<!\w)\d{1,4},? (?:bis |ter )?(?:rue|avenue|boulevard|impasse|chemin)(?: (?:de|du|des|la|le|l'))* ?[A-ZÀ-Ý][\wà-ÿ'-]+"
     r"|(?<!\w)(?:[Cc]alle|[Aa]venida|[Pp]laza|[Pp]aseo) (?:(?:de|del|la|los|las) )*[A-ZÀ-Ý][\wà-ÿ'-]+,? (?:n\.?º? ?)?\d{1,4}(?!\w)"
 )
 _HANDLE = re.compile(
-    r"(?<!\w)(?:snap(?:chat)?|insta(?:gram)?|ig|discord|tik ?tok|telegram|kik|skype|signal|whats ?app)(?: (?:is|ist|name|id|user(?:name)?|handle|me|es|est))*"
+    r"(?<!\w)(?:snap(?:chat)?|insta(?:gram)?|ig|discord|tik ?tok|telegram|kik|skype|signal|whats ?app)(?: (?:is|ist|name|id|user(?:name)?|"
+    r"handle|me|es|est))*"
     r" ?(?::|=|@| is | ist | es | est ) ?@?(?P<name>(?=[\w.]{0,31}(?:[\d_.@#]|\w@))[\w.]{3,32}(?:#\d{4})?|(?<=@)[\w.]{3,32})",
     re.IGNORECASE,
 )

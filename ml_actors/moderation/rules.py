@@ -6,7 +6,8 @@ There is no free labelled data for these, so they are what a person can read and
 set by hand (`SURE` 0.9, `LIKELY` 0.7, `MAYBE` 0.35: below every threshold by itself, for a person's eye). They find what is said
 plainly in six languages, and miss what is not. A phrase is looked for in every language, whatever the text's is: people mix them.
 
-Invariant: a rule looks at a person as its object ("kill you", "mich umbringen"), never at a word alone, where the word has a place in a school.
+Invariant: a rule looks at a person as its object ("kill you", "mich umbringen"), never at a word alone, where the word has a place in a
+school.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ def _rules(harm: Harm, chance: float, *phrases: str) -> Rule:
 
 
 # Shorthands inside phrases.
-_I_WILL = r"(?:(?:i|we)(?:'ll|’ll| will|'m going to|’m going to| am going to| are going to|'m gonna|’m gonna| gonna| want to| should)|imma|i'?ma|lemme)(?: \w+)?"
+_I_WILL = (
+    r"(?:(?:i|we)(?:'ll|’ll| will|'m going to|’m going to| am going to| are going to|'m gonna|’m gonna| gonna| want to| should)"
+    r"|imma|i'?ma|lemme)(?: \w+)?"
+)
 _YOU = r"(?:you|u|ya|him|her|them|your (?:\w+ )?(?:family|mother|mom|mum|sister|brother|dog|cat|face))"
 _DICH = r"(?:dich|euch|ihn|sie|deine? (?:\w+ )?(?:familie|mutter|schwester|bruder|vater))"
 
@@ -48,8 +52,11 @@ RULES: Final = (
         r"i(?:'ll| will) (?:find|get) (?:you|u) and (?:kill|hurt|beat)",
         r"(?:somebody|someone|they) should (?:kill|shoot|stab|hang) " + _YOU,
         r"(?:you|they|he|she) (?:deserves?|ought|should|must|need to) (?:to )?(?:be (?:killed|shot|hanged|gassed|raped|beaten)|die)",
-        r"ich (?:bring|bringe|schlag|schlage|stech|steche|mach|mache|hau|knall|knalle|trete|tret|werde) " + _DICH + r"(?: \w+){0,3} (?:um|tot|ab|kaputt|kalt|zusammen|umbringen|abstechen|töten|schlagen|verprügeln)",
-        r"(?:dich|euch|ihn|sie|die|den) (?:sollte|müsste) man (?:alle )?(?:umbringen|erschießen|vergasen|aufhängen|abstechen|totschlagen|verprügeln)",
+        r"ich (?:bring|bringe|schlag|schlage|stech|steche|mach|mache|hau|knall|knalle|trete|tret|werde) "
+        + _DICH
+        + r"(?: \w+){0,3} (?:um|tot|ab|kaputt|kalt|zusammen|umbringen|abstechen|töten|schlagen|verprügeln)",
+        r"(?:dich|euch|ihn|sie|die|den) (?:sollte|müsste) man (?:alle )?(?:umbringen|erschießen|vergasen|aufhängen|abstechen|totschlagen|"
+        r"verprügeln)",
         r"(?:te|os|los|lo|la) (?:voy|vamos) a (?:matar|golpear|pegar|apuñalar|violar)",
         r"(?:je vais|on va) (?:te|vous|le|la|les) (?:tuer|frapper|buter|défoncer|égorger|violer|casser la gueule)",
         r"nitaku(?:ua|piga|choma|umiza)",
@@ -129,12 +136,17 @@ RULES: Final = (
 )
 
 _MONEY = re.compile(
-    r"(?<!\w)(?:free (?:money|gift|iphone|robux|v-?bucks|followers|crypto)|earn (?:up to )?[$€£]?\d+|make money|per day from home|bitcoin|crypto|casino|"
-    r"jackpot|lottery|click (?:here|now|below)|limited offer|act now|dm me for|cheap (?:followers|essays)|buy (?:now|followers|likes)|promo code|"
-    r"you (?:have )?won|claim your|investment|gratis (?:iphone|geld|guthaben)|jetzt (?:klicken|kaufen|sichern)|geld verdienen|gewonnen|gutschein|"
+    r"(?<!\w)(?:free (?:money|gift|iphone|robux|v-?bucks|followers|crypto)|earn (?:up to )?[$€£]?\d+|make money|per day from home|bitcoin|"
+    r"crypto|casino|"
+    r"jackpot|lottery|click (?:here|now|below)|limited offer|act now|dm me for|cheap (?:followers|essays)|buy (?:now|followers|likes)|"
+    r"promo code|"
+    r"you (?:have )?won|claim your|investment|gratis (?:iphone|geld|guthaben)|jetzt (?:klicken|kaufen|sichern)|geld verdienen|gewonnen|"
+    r"gutschein|"
     r"gana dinero|haz clic|dinero gratis|gagnez|cliquez ici|argent facile|pata pesa|shinda pesa|bonyeza hapa|اربح|اضغط هنا)(?!\w)"
 )
-_LINK = re.compile(r"(?:https?://|www\.)\S+|(?<![\w@.])(?:t\.me|bit\.ly|tinyurl\.com|chat\.whatsapp\.com|discord\.gg|wa\.me)/\S+", re.IGNORECASE)
+_LINK = re.compile(
+    r"(?:https?://|www\.)\S+|(?<![\w@.])(?:t\.me|bit\.ly|tinyurl\.com|chat\.whatsapp\.com|discord\.gg|wa\.me)/\S+", re.IGNORECASE
+)
 _INVITE = re.compile(r"(?:t\.me|chat\.whatsapp\.com|discord\.gg|wa\.me|bit\.ly|tinyurl\.com)/", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _SAME_MAX = 8

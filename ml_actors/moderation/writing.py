@@ -31,7 +31,9 @@ _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 _THRICE = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile(r"([^\w\s])(?:\s?\1)+")
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_](?P<gap>[ .\-_*])(?:[^\W\d_](?P=gap)){1,14}[^\W\d_])(?![^\W_])")
-_MIXED = re.compile(r"(?<![\w$@])(?=[\w$@!]*[^\W\d_])(?=[\w$@!]*[013457$@!][^\W\d_])[^\W\d_][\w$@!]*[^\W_]|(?<![\w$@])[$@3](?=[^\W\d_]{2,})[^\W_]+")
+_MIXED = re.compile(
+    r"(?<![\w$@])(?=[\w$@!]*[^\W\d_])(?=[\w$@!]*[013457$@!][^\W\d_])[^\W\d_][\w$@!]*[^\W_]|(?<![\w$@])[$@3](?=[^\W\d_]{2,})[^\W_]+"
+)
 _LETTER_OF: Final = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "!": "i"})
 _WHITE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w'*!?]+")
