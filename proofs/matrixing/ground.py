@@ -11,7 +11,9 @@ Invariant: nothing that a command under test decides is decided here.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import secrets
 import time
 from typing import Final
 
@@ -19,6 +21,7 @@ import asyncpg
 from argon2 import PasswordHasher
 from msgspec import Struct
 
+from actors.integrations import KEY_PREFIX
 from gateway.tokens import KeySet
 from persistence.bridge import Bridge
 from proofs.matrixing.standing import Manner, Standing
@@ -135,6 +138,8 @@ class Ground:
         """Somebody of this standing, to `home`. Who is to be removed is a member yet."""
         if standing.manner is Manner.NOBODY:
             return Actor(standing, self.nobody.user, "nobody", self.nobody)
+        if standing.manner is Manner.KEY:
+            return await self._system(standing, home)
         name = self.word()
         login = await self.account(name)
         if standing.manner is not Manner.STRANGER:
@@ -151,10 +156,28 @@ class Ground:
         """A session of theirs that a command may end; of whose session is over, one that is over too."""
         if actor.standing.manner is Manner.NOBODY:
             return self.nobody
+        if actor.standing.manner is Manner.KEY:
+            return await self._keyed(actor.user, actor.standing)
         login = await self.log_in(actor.user, proven=actor.standing.manner is not Manner.STALE)
         if actor.standing.manner is Manner.REVOKED:
             await self.revoke(login)
         return login
+
+    async def _system(self, standing: Standing, home: Place) -> Actor:
+        name = self.word()
+        user = await self.value("select user_id from create_account($1, 'Service', '')", name)
+        await self.rows("update accounts set kind = 1, owner_space = $2, trust = 1 where id = $1", user, home.space)
+        await self.admit(home.space, user, standing.role)
+        await self.give(home.space, user, mask(standing.custom))
+        await self.rows("insert into devices (user_id, name) values ($1, 'matrix')", user)
+        return Actor(standing, user, name, await self._keyed(user, standing))
+
+    async def _keyed(self, user: int, standing: Standing) -> Login:
+        """One more key of a service; each has a rate of its own."""
+        prefix, secret = self.word(), secrets.token_urlsafe(32)
+        await self.rows(_SYSTEM_KEY, prefix, hashlib.sha256(secret.encode()).digest(), user, mask(standing.scopes))
+        device = await self.value("select min(id) from devices where user_id = $1", user)
+        return Login(user, device, 0, f"{KEY_PREFIX}{prefix}_{secret}")
 
     async def admit(self, space: int, user: int, role: Role) -> None:
         """Makes somebody a member, if they are none."""
@@ -278,6 +301,9 @@ insert into archive_parts (archive_id, place, bytes) select id, 0, 'x' from made
 _KEY: Final = """
 insert into api_keys (prefix, hash, user_id, space_id, name, scopes, created_by, expires_at)
 values ($1, decode(repeat('00', 32), 'hex'), $2, $3, 'matrix', 1, 1, now() + interval '1 day') returning id"""
+_SYSTEM_KEY: Final = """
+insert into api_keys (prefix, hash, user_id, space_id, name, scopes, created_by, expires_at)
+select $1, $2, id, owner_space, 'matrix', $4, 1, now() + interval '1 day' from accounts where id = $3"""
 _WEBHOOK: Final = """
 insert into webhooks (space_id, name, url, kinds, role, secret, state, created_by)
 values ($1, 'matrix', 'https://hooks.example.org/matrix', '{11}', 8, '', 2, 1) returning id"""

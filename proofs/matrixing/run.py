@@ -53,7 +53,7 @@ ENVIRONMENT: Final = {
     "EDUCONNECT_MFA_RP_ID": "localhost",
     "EDUCONNECT_MFA_ORIGINS": "http://localhost:8000",
 }
-"""Requests come from addresses of their own, so that nothing is refused for its rate."""
+"""Requests come from addresses of their own, and one account may ask for every operation: nothing is refused for its rate."""
 UNKNOWN_FIELD: Final = "is_administrator"
 """What mass assignment would set."""
 

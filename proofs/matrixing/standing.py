@@ -34,6 +34,8 @@ class Manner(Enum):
     """Without an account: a token that this server never signed."""
     STALE = "stale"
     """An owner with every permission, who has not proven who they are for a long time."""
+    KEY = "key"
+    """Another system, which comes to the routes with its API key. On a socket a key is its service: a member, in all that its role may."""
 
 
 class Where(Enum):
@@ -51,15 +53,17 @@ class Standing(Struct, frozen=True):
     role: Role = Role.LEARNER
     custom: frozenset[Permission] = frozenset()
     platform: frozenset[Permission] = frozenset()
+    scopes: frozenset[Permission] = frozenset()
+    """Of a key."""
 
     @property
     def is_member(self) -> bool:
         """Of the community that is their own."""
-        return self.manner in (Manner.MEMBER, Manner.STALE)
+        return self.manner in (Manner.MEMBER, Manner.STALE, Manner.KEY)
 
     @property
     def has_session(self) -> bool:
-        return self.manner not in (Manner.REVOKED, Manner.NOBODY)
+        return self.manner not in (Manner.REVOKED, Manner.NOBODY, Manner.KEY)
 
 
 def _standings() -> Iterator[Standing]:
@@ -75,6 +79,10 @@ def _standings() -> Iterator[Standing]:
     yield Standing("revoked session", Manner.REVOKED, Role.OWNER)
     yield Standing("no account", Manner.NOBODY)
     everything = frozenset(permission for permission in Permission if of_platform(permission))
+    of_spaces = frozenset(permission for permission in Permission if not of_platform(permission))
+    yield Standing("api key with everything", Manner.KEY, Role.MODERATOR, custom=of_spaces, scopes=of_spaces)
+    yield Standing("api key that only reads", Manner.KEY, Role.MODERATOR, custom=of_spaces, scopes=frozenset((Permission.READ,)))
+    yield Standing("api key of a service that may less", Manner.KEY, Role.LEARNER, scopes=of_spaces)
     yield Standing("stale proof", Manner.STALE, Role.OWNER, platform=everything)
 
 
@@ -91,6 +99,8 @@ def expected(needs: Needs, standing: Standing, where: Where, *, own: bool = Fals
         return _ALLOWED
     if standing.manner is Manner.NOBODY:
         return frozenset({Code.UNAUTHENTICATED})
+    if standing.manner is Manner.KEY:
+        return _judge_key(needs, standing, where)
     another = needs.scope is Scope.SELF and where is Where.FOREIGN
     if standing.manner is Manner.REVOKED:
         return frozenset({Code.REVOKED, Code.UNAUTHENTICATED}) if another else frozenset({Code.REVOKED})
@@ -99,6 +109,19 @@ def expected(needs: Needs, standing: Standing, where: Where, *, own: bool = Fals
         return allowed
     # Of one's own, that is asked first.
     return frozenset({Code.STEP_UP}) if allowed is _ALLOWED else allowed | {Code.STEP_UP} if another else allowed
+
+
+def _judge_key(needs: Needs, standing: Standing, where: Where) -> frozenset[Code]:
+    """A community's key: in its own place, within its scopes and what its service may; never where one has to prove who one is."""
+    if needs.scope is not Scope.SPACE:
+        return frozenset({Code.UNAUTHENTICATED, Code.FORBIDDEN})
+    if needs.step_up:
+        return frozenset({Code.FORBIDDEN})
+    if where is Where.FOREIGN:
+        return _UNSEEN
+    assert needs.permission is not None
+    allowed = needs.permission in standing.scopes & (BASE[standing.role] | standing.custom)
+    return _ALLOWED if allowed else frozenset({Code.FORBIDDEN})
 
 
 def _judge(needs: Needs, standing: Standing, where: Where, own: bool) -> frozenset[Code]:
