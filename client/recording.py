@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from client.asking import Asking
 from client.keeping import Keeping
+from client.learning import Learning
 from client.pending import Pending
 from client.replica import Replica
 from client.store import Unapplied as Refused
@@ -97,6 +98,12 @@ class Recording(Asking):
     def restore(self, stream: int, entity: int, key: int, version: KeptVersion) -> Pending:
         """Writes an earlier value again, as a change of now. Raises `ValueError` if the present schema knows none of its fields."""
         return self.put(stream, entity, key, present_fields(entity, version.fields))
+
+    # Learning
+
+    def learning(self, community: int = 0) -> Learning:
+        """Courses, checkpoints, grades and what comes next in a community (0: the only one there is); all of it also offline."""
+        return Learning(self, self._now, community)
 
     def set_back(self, community: int, user: int, lesson: int, percent: int) -> Pending:
         """Sets a learner's progress back, in a new generation: for staff."""

@@ -39,10 +39,15 @@ Command = Callable[[Desk, argparse.Namespace], Awaitable[int]]
 def run_sync(argv: Sequence[str]) -> int:
     """`educonnect sync`: returns the exit status. 0: done; 1: refused, or no server where one is needed; 2: typed wrongly; 3: kept, and
     not decided yet."""
+    return run_typed(sync, argv)
+
+
+def run_typed(command: Callable[[Sequence[str], Callable[[str], None]], Awaitable[int]], argv: Sequence[str]) -> int:
+    """Runs a program that works with a store; its exit status."""
     # The file holds tokens: it is nobody else's to read.
     os.umask(0o077)
     try:
-        return trio.run(sync, argv, _say)
+        return trio.run(command, argv, _say)
     except KeyboardInterrupt:
         return WAITS
     except BaseExceptionGroup as group:
@@ -58,7 +63,11 @@ def _say(line: str) -> None:
 
 async def sync(argv: Sequence[str], say: Callable[[str], None]) -> int:
     """Carries out what was typed; returns the exit status. Raises `SystemExit` where it cannot be read as a command."""
-    options = _parser().parse_args(argv)
+    return await serve_typed(_parser().parse_args(argv), say)
+
+
+async def serve_typed(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Carries out a command of `options` (`command`, `needs`, and what `add_options` adds); returns the exit status."""
     if not options.store:
         say("Say where this device keeps its records: --store FILE, or EDUCONNECT_STORE.")
         return BAD_USAGE
@@ -157,8 +166,8 @@ async def carry_out(options: argparse.Namespace, desk: Desk) -> int:
         return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="educonnect sync", description="What this device keeps and changes offline.")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every command with a store takes."""
     parser.add_argument("--store", default=os.environ.get("EDUCONNECT_STORE", ""), metavar="FILE", help="where this device keeps it")
     parser.add_argument("--url", default="", help=f"address of the server (default: the store's last, or {URL})")
     parser.add_argument("--name", default="", help="the name to log in with (default: the store's)")
@@ -168,6 +177,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", action="store_true", help="connect and bring everything up to date first")
     parser.add_argument("--http", action="store_true", help="over HTTP, where sockets are blocked")
     parser.add_argument("--wait", type=float, default=WAIT_S, metavar="SECONDS", help="how long to wait (default: %(default).0f)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="educonnect sync", description="What this device keeps and changes offline.")
+    add_options(parser)
     groups = parser.add_subparsers(required=True, metavar="command")
 
     def add(

@@ -99,12 +99,12 @@ async def put(desk: Desk, options: argparse.Namespace) -> int:
     stream = desk.session.sync_streams.find(declaration.entity, options.community)
     pending = desk.session.put(stream, declaration.entity, key, fields)
     desk.say(f"{declaration.entity.name.lower()} {key}")
-    return await _await(desk, pending)
+    return await await_outcome(desk, pending)
 
 
 async def delete(desk: Desk, options: argparse.Namespace) -> int:
     declaration, stream, key = _record(desk, options)
-    return await _await(desk, desk.session.put(stream, declaration.entity, key, {}, gone=True))
+    return await await_outcome(desk, desk.session.put(stream, declaration.entity, key, {}, gone=True))
 
 
 async def get(desk: Desk, options: argparse.Namespace) -> int:
@@ -141,11 +141,11 @@ async def restore(desk: Desk, options: argparse.Namespace) -> int:
     page = await desk.session.versions(stream, declaration.entity, key, before=options.place + 1, limit=1)
     if not page.versions or page.versions[0].place != options.place:
         raise Mistake(f"No value with the number {options.place} is kept of it; educonnect sync versions lists them.")
-    return await _await(desk, desk.session.restore(stream, declaration.entity, key, page.versions[0]))
+    return await await_outcome(desk, desk.session.restore(stream, declaration.entity, key, page.versions[0]))
 
 
 async def set_back(desk: Desk, options: argparse.Namespace) -> int:
-    return await _await(desk, desk.session.set_back(options.community, options.user, options.lesson, options.percent), bare=True)
+    return await await_outcome(desk, desk.session.set_back(options.community, options.user, options.lesson, options.percent), bare=True)
 
 
 # Conflicts
@@ -185,11 +185,11 @@ async def show_conflict(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def claim(desk: Desk, options: argparse.Namespace) -> int:
-    return await _await(desk, desk.session.claim(options.conflict, not options.back), plain=True, bare=True)
+    return await await_outcome(desk, desk.session.claim(options.conflict, not options.back), plain=True, bare=True)
 
 
 async def reopen(desk: Desk, options: argparse.Namespace) -> int:
-    return await _await(desk, desk.session.reopen(options.conflict), plain=True, bare=True)
+    return await await_outcome(desk, desk.session.reopen(options.conflict), plain=True, bare=True)
 
 
 async def resolve(desk: Desk, options: argparse.Namespace) -> int:
@@ -197,8 +197,8 @@ async def resolve(desk: Desk, options: argparse.Namespace) -> int:
     if conflict.state in (ConflictState.RESOLVED, ConflictState.AUTOMATIC):
         raise Mistake(f"It is decided already. To decide it anew, first: educonnect sync conflicts reopen {conflict.conflict}")
     if options.merged is not None:
-        return await _await(desk, desk.session.resolve(conflict, Choice.MERGED, merged_fields(conflict, options.merged)))
-    return await _await(desk, desk.session.resolve(conflict, Choice.MINE if options.mine else Choice.THEIRS))
+        return await await_outcome(desk, desk.session.resolve(conflict, Choice.MERGED, merged_fields(conflict, options.merged)))
+    return await await_outcome(desk, desk.session.resolve(conflict, Choice.MINE if options.mine else Choice.THEIRS))
 
 
 def merged_fields(conflict: Conflict, typed: list[str]) -> Fields:
@@ -258,7 +258,7 @@ async def list_unapplied(desk: Desk, options: argparse.Namespace) -> int:
 
 async def retry(desk: Desk, options: argparse.Namespace) -> int:
     if options.server:
-        return await _await(desk, desk.session.release(options.item))
+        return await await_outcome(desk, desk.session.release(options.item))
     operation = _refused(desk, options.item)
     change = read_change(operation)
     if change is not None:
@@ -267,12 +267,12 @@ async def retry(desk: Desk, options: argparse.Namespace) -> int:
     else:
         pending = desk.session.submit(decode_operation(operation))
     desk.session.forget_unapplied(options.item)
-    return await _await(desk, pending, plain=change is None)
+    return await await_outcome(desk, pending, plain=change is None)
 
 
 async def discard(desk: Desk, options: argparse.Namespace) -> int:
     if options.server:
-        return await _await(desk, desk.session.discard(options.item), plain=True)
+        return await await_outcome(desk, desk.session.discard(options.item), plain=True)
     _refused(desk, options.item)
     desk.session.forget_unapplied(options.item)
     desk.say("It is listed here no longer.")
@@ -299,13 +299,13 @@ async def set_scope(desk: Desk, options: argparse.Namespace) -> int:
     unknown = [stream for stream in options.streams if stream not in known]
     if unknown:
         raise Mistake(f"There is no stream {unknown[0]} for you here; educonnect sync scope show lists them.")
-    return await _await(desk, desk.session.hold(options.streams, desk.session.keeping.choice.quota_bytes), plain=True)
+    return await await_outcome(desk, desk.session.hold(options.streams, desk.session.keeping.choice.quota_bytes), plain=True)
 
 
 async def set_quota(desk: Desk, options: argparse.Namespace) -> int:
     chosen = desk.session.keeping.choice.chosen
     streams = chosen if chosen is not None else tuple(Held(one.stream) for one in desk.session.sync_streams.all())
-    return await _await(desk, desk.session.hold(streams, options.bytes), plain=True)
+    return await await_outcome(desk, desk.session.hold(streams, options.bytes), plain=True)
 
 
 # Shared
@@ -336,7 +336,7 @@ async def is_reached(session: Session) -> bool:
     return True
 
 
-async def _await(desk: Desk, pending: Pending, plain: bool = False, bare: bool = False) -> int:
+async def await_outcome(desk: Desk, pending: Pending, plain: bool = False, bare: bool = False) -> int:
     """Waits for the outcome where there is a connection. `plain`: its value is no outcome of a record. `bare`: nobody wrote anything in it,
     so that a refusal that was read leaves nothing to look after."""
     if desk.online:
