@@ -27,7 +27,24 @@ import structlog
 import trio
 
 from bench import bytes as byte_rows
-from bench import crowd, fanout, growth, inbound, jobs, latency, login, memory, pair, posts, posts_two, storm, sync_link, sync_load, wire
+from bench import (
+    crowd,
+    fanout,
+    growth,
+    inbound,
+    jobs,
+    latency,
+    login,
+    memory,
+    moderation,
+    pair,
+    posts,
+    posts_two,
+    storm,
+    sync_link,
+    sync_load,
+    wire,
+)
 from bench.figures import Measured, describe_machine, held, keep, load, merge, our_versions, save, table, tally
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
@@ -53,6 +70,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "storm": storm.measure,
     "latency": latency.measure,
     "login": login.measure,
+    "moderation": moderation.measure,
     "growth": growth.measure,
     "crowd": crowd.measure,
     "sync_link": sync_link.measure,

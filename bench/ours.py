@@ -130,9 +130,11 @@ def _hello(person: Person, stream: int, head: int, follows: bool) -> bytes:
 
 
 @asynccontextmanager
-async def open_ours(folder: Path, *, gateways: int, people: int) -> AsyncIterator[Ours]:
+async def open_ours(
+    folder: Path, *, gateways: int, people: int, environment: Mapping[str, str] = ENVIRONMENT
+) -> AsyncIterator[Ours]:
     """The whole system on free ports, with `people` in its database, for the length of the block."""
-    installation = Installation(folder, port=0, gateways=gateways, environment=ENVIRONMENT)
+    installation = Installation(folder, port=0, gateways=gateways, environment=dict(environment))
     async with running(installation.spec()):
         bridge = Bridge(BridgeOptions(installation.dsn))
         async with trio.open_nursery() as nursery:

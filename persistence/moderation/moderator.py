@@ -50,8 +50,8 @@ class ModeratorOptions(Struct, frozen=True):
     """Bounds. `answer_s`: how long a model has for what stands already; `first_s`: for what nobody sees until then."""
 
     workers: int = 2
-    batch_streams: int = 16
-    at_once: int = 16
+    batch_streams: int = 8
+    at_once: int = 8
     """Texts that are looked at before anything else of the process has its turn: a few milliseconds."""
     per_s: float = 300.0
     """Texts that stand already and are looked at by this process in a second; more wait behind their cursors. Each costs some 0.2 ms of

@@ -35,8 +35,8 @@ from protocol.events import (
 from protocol.values import HeldForm, SpaceKind, StreamKind
 
 LEASE_S: Final = 10.0
-EVENTS_MAX: Final = 32
-"""Of one stream, in one claim: some seconds of a busy channel."""
+EVENTS_MAX: Final = 16
+"""Of one stream, in one claim: reading them takes a millisecond of everybody's time."""
 OWN_JUDGED: Final = frozenset({Entity.PROFILE})
 """Of what is in one's own stream, what others are shown. The rest is nobody's business."""
 
