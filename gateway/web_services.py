@@ -15,6 +15,7 @@ from actors.accounts import Accounts, Claims
 from actors.authority import Authority, RoleBook
 from actors.identity import Identity
 from actors.job_desk import Desk
+from actors.learning_book import LearningBook
 from actors.limits import UNLIMITED, Limits
 from actors.mfa import MultiFactor
 from actors.sovereignty import Sovereignty
@@ -147,6 +148,8 @@ class Services(Struct, frozen=True):
     """Notices, mail and push; None: there are no routes about them."""
     matchmaker: Matchmaker | None = None
     """Searches for a mentor; None: there are no routes about them."""
+    learning: LearningBook | None = None
+    """Courses, grades and learners; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

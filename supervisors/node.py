@@ -78,6 +78,7 @@ from persistence.identity.own import PostgresIdentity
 from persistence.identity.rules import IdentityRules
 from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
+from persistence.learning.book import PostgresLearning
 from persistence.mentoring.book import PostgresMatchBook
 from persistence.migrate import find_missing, read_migrations
 from persistence.moderation.moderator import Moderator, ModeratorOptions, Overheard
@@ -405,6 +406,7 @@ class Node:
             trust=PostgresTrust(self.bridge, thresholds(self.settings)),
             desk=self.desk,
             telling=self.messenger.telling,
+            learning=PostgresLearning(self.bridge),
             registration_open=self.settings.accounts.registration_open,
             http=self.http_counts,
         )

@@ -230,6 +230,21 @@ async def remove_passkey(site: Site) -> Request:
 # Trust
 
 
+@route("learning.courses")
+async def courses(site: Site) -> Request:
+    return Request("GET", f"{V1}/learning/{site.place.space}/courses")
+
+
+@route("learning.grades")
+async def grades(site: Site) -> Request:
+    return Request("GET", f"{V1}/learning/{site.place.space}/grades")
+
+
+@route("learning.learners")
+async def learners(site: Site) -> Request:
+    return Request("GET", f"{V1}/learning/{site.place.space}/learners")
+
+
 @route("trust.own")
 async def own_trust(site: Site) -> Request:
     return Request("GET", f"{V1}/trust")

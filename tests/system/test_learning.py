@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ class Device:
         found = re.search(r"^\w+ (\d+)$", await self("write", *words), re.MULTILINE)
         assert found is not None
         return found.group(1)
+
+    async def grades_until(self, enough: Callable[[str], bool]) -> str:
+        """What the server has graded, once it is enough: each look is a whole visit to the server."""
+        with trio.fail_after(60):
+            while True:
+                told = await self("--fresh", "grades")
+                if enough(told):
+                    return told
 
 
 async def test_a_learner_who_is_away_for_days_and_a_mentor_who_revises_meanwhile_both_find_what_they_expect(
@@ -76,9 +85,7 @@ async def test_a_learner_who_is_away_for_days_and_a_mentor_who_revises_meanwhile
     await desk("write", "lesson", first, "title=Wells and pumps")
 
     await phone("--fresh", "outline")
-    with trio.fail_after(60):
-        while "Not graded yet" in (told := await phone("--fresh", "grades")) or "as this device" in told:
-            await trio.sleep(0.1)
+    told = await phone.grades_until(lambda told: "Not graded yet" not in told and "as this device" not in told)
     assert "Who digs? – Right. 100 points." in told and "How deep, in metres? – Right. 100 points." in told
     outline = await phone("--offline", "outline")
     assert "Wells and pumps – done; 2 of 2 questions, 100 points" in outline and "Springs – open" in outline
@@ -86,8 +93,6 @@ async def test_a_learner_who_is_away_for_days_and_a_mentor_who_revises_meanwhile
 
     # The mentor changes their mind once more: who answered hears that it was the key.
     await desk("write", "question", question, "key=1")
-    with trio.fail_after(60):
-        while "corrected since" not in (told := await phone("--fresh", "grades")):
-            await trio.sleep(0.1)
+    told = await phone.grades_until(lambda told: "corrected since" in told)
     assert "it had been 100 points. Not yet right. 0 points." in told
     assert "Nothing is wrong here." in await desk("check")
