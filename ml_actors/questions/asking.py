@@ -52,7 +52,7 @@ class Reader:
         begin, end = clause.subject
         token = self.tokens[begin]
         if token.tag == "PRP" and end == begin + 1:
-            name = self._referents.who(token.low, self._sentence)
+            name = self._referents.who(token.low, self._sentence, begin)
             if name is None:
                 raise Unclear
             return name, SEXES.get(token.low, "")
@@ -69,7 +69,7 @@ class Reader:
             if token.tag == "QUOTE":
                 raise Unclear
             if token.tag in ("PRP", "PRPO", "PRP$"):
-                word = self._named(token, sex)
+                word = self._named(token, i, sex)
             elif token.low in UNCLEAR and token.tag not in ("SUB", "WDT", "DT", "AUX", "RB"):
                 raise Unclear
             elif i == begin and token.tag != "NNP" and word != "I" and not word.isupper():
@@ -85,7 +85,7 @@ class Reader:
                 said.append(word)
         return " ".join(said)
 
-    def _named(self, token: Token, sex: str) -> str:
+    def _named(self, token: Token, at: int, sex: str) -> str:
         wanted = SEXES.get(token.low)
         if wanted is None:
             raise Unclear
@@ -94,7 +94,7 @@ class Reader:
                 return token.text
             if token.tag == "PRP":
                 return token.text
-        name = self._referents.who(token.low, self._sentence)
+        name = self._referents.who(token.low, self._sentence, at)
         if name is None or token.low.endswith(("self", "selves")):
             raise Unclear
         if token.tag == "PRP$":

@@ -19,7 +19,8 @@ from ml_actors.questions import lexicon
 from ml_actors.questions.sentences import Sentence, Word, words_of
 from ml_actors.questions.tagging import tag
 
-QUOTE: Final = re.compile(r'"[^"]*"?|“[^”]*”?|«[^»]*»?')
+QUOTE: Final = re.compile(r'''"[^"]*"?|“[^”]*”?|«[^»]*»?|(?<![\w'’])['‘](?=[A-Z])(?:[^'’]|['’](?=\w))*[,.!?;:—-]['’](?!\w)''')
+"""With single quotes only where a sign stands before the one that closes."""
 FINITE: Final = frozenset({"VBD", "VBZ", "AUX", "MD"})
 VERBAL: Final = frozenset({"VBD", "VBZ", "VB", "VBN", "VBG", "AUX", "MD"})
 NOUNY: Final = frozenset({"NN", "NNS", "NNP"})
@@ -129,7 +130,7 @@ def with_others(tokens: Sequence[Token], at: int, subject: bool) -> int:
         more = noun_phrase(tokens, end + 1)
         if more == end + 1 or tokens[end + 1].tag == "PRP":
             break
-        then = _after_adverbs(tokens, more)
+        then = after_adverbs(tokens, more)
         verbal = then < len(tokens) and tokens[then].tag in (*FINITE, "VB")
         if verbal != subject:
             break
@@ -137,7 +138,7 @@ def with_others(tokens: Sequence[Token], at: int, subject: bool) -> int:
     return end
 
 
-def _after_adverbs(tokens: Sequence[Token], at: int) -> int:
+def after_adverbs(tokens: Sequence[Token], at: int) -> int:
     while at < len(tokens) and tokens[at].tag == "RB":
         at += 1
     return at
@@ -145,11 +146,11 @@ def _after_adverbs(tokens: Sequence[Token], at: int) -> int:
 
 def _starts_clause(tokens: Sequence[Token], at: int) -> bool:
     """Whether a noun phrase and then a verb that is bound to it begin at `at`."""
-    at = _after_adverbs(tokens, at)
+    at = after_adverbs(tokens, at)
     end = with_others(tokens, at, subject=True)
     if end == at:
         return False
-    then = _after_adverbs(tokens, end)
+    then = after_adverbs(tokens, end)
     return then < len(tokens) and (tokens[then].tag in FINITE or (tokens[then].tag == "VB" and _many(tokens, at, end)))
 
 
@@ -166,13 +167,13 @@ def _boundary(tokens: Sequence[Token], at: int, finite: str) -> bool:
         nxt = at + 1
         if nxt < len(tokens) and tokens[nxt].tag == "CC":
             nxt += 1
-            then = _after_adverbs(tokens, nxt)
+            then = after_adverbs(tokens, nxt)
             return then < len(tokens) and (tokens[then].tag in FINITE or _starts_clause(tokens, nxt) or tokens[then].tag == "SUB")
         return nxt < len(tokens) and (
             _starts_clause(tokens, nxt) or tokens[nxt].tag in ("WDT",) or tokens[nxt].low in ("who", "whose", "whom")
         )
     if token.tag == "CC":
-        then = _after_adverbs(tokens, at + 1)
+        then = after_adverbs(tokens, at + 1)
         if then < len(tokens) and (tokens[then].tag == finite or tokens[then].tag in ("VBD", "VBZ")) and tokens[then].tag in FINITE:
             return True
         return _starts_clause(tokens, at + 1) or (then < len(tokens) and tokens[then].tag == "SUB")
@@ -263,9 +264,9 @@ def _clause(tokens: Sequence[Token], at: int, link: str, lead: Part | None, befo
                 return None
             verb = i
         i += 1
-    if verb < 0 or tokens[_after_adverbs(tokens, group)].tag in ("VBN", "VBG"):
+    if verb < 0 or tokens[after_adverbs(tokens, group)].tag in ("VBN", "VBG"):
         return None
-    first = tokens[_after_adverbs(tokens, group)].tag
+    first = tokens[after_adverbs(tokens, group)].tag
     if first == "VB" and not _many(tokens, *subject):
         return None
     i = verb + 1

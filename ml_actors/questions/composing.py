@@ -60,6 +60,7 @@ class Composer:
         if reading.english:
             referents = Referents()
             for number, tokens in enumerate(reading.tokens):
+                referents.note(tokens, number)
                 reader = Reader(reading.text, tokens, referents, number)
                 if Form.ORDER in forms:
                     told[number] = _told(reader, reading.clauses[number])
@@ -71,7 +72,6 @@ class Composer:
                             yield _draft(reading, asked, number)
                 if Form.SEVERAL in forms:
                     yield from _several(reading, tokens, number)
-                referents.note(tokens, reading.clauses[number], number)
         if Form.CLOZE in forms or Form.CHOICE in forms:
             yield from gaps(reading)
         if Form.ORDER in forms:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 
 from actors.inference import Form
+from ml_actors.questions.clauses import QUOTE
 from ml_actors.questions.drafts import Draft
 from ml_actors.questions.reading import Reading, stem
 from ml_actors.questions.sentences import Word, plain
@@ -31,7 +32,7 @@ BACKWARD = frozenset(
 def gaps(reading: Reading) -> Iterator[Draft]:
     for number, sentence in enumerate(reading.sentences):
         words = [word for word in sentence.words if word.wordy]
-        if not WORDS_MIN <= len(words) <= WORDS_MAX or words[0].low in BACKWARD or any(sign in sentence.text for sign in '"“”«»'):
+        if not WORDS_MIN <= len(words) <= WORDS_MAX or words[0].low in BACKWARD or QUOTE.search(sentence.text):
             continue
         found = sorted(((worth, -word.begin, word) for word in words if (worth := _worth(reading, number, word, words)) > 0), reverse=True)
         for worth, _, word in found[:A_SENTENCE]:

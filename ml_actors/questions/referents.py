@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ml_actors.questions import nouns
-from ml_actors.questions.clauses import NOUNY, Clause, Token
+from ml_actors.questions.clauses import FINITE, NOUNY, Token, after_adverbs, noun_phrase
 
 BACK: Final = 3
 """Sentences that are looked back."""
@@ -32,6 +32,8 @@ class Mention(NamedTuple):
     """As it is said in a question, "the king"."""
     sex: str
     sentence: int
+    at: int
+    """Its token."""
     subject: bool
 
 
@@ -41,39 +43,47 @@ class Referents:
     def __init__(self) -> None:
         self._mentions: list[Mention] = []
 
-    def note(self, tokens: Sequence[Token], found: Sequence[Clause], sentence: int) -> None:
-        """Takes a sentence's people, after its own questions were made."""
-        subjects = {clause.subject for clause in found if clause.subject is not None}
-        spans: list[tuple[int, int, bool]] = [(*span, True) for span in subjects]
-        for clause in found:
-            for part in clause.parts:
-                if part.kind in ("object", "prep"):
-                    spans.append((part.begin + (part.kind == "prep"), part.end, False))
-        for begin, end, subject in sorted(spans):
-            if tokens[begin].tag in ("PRP", "PRPO"):
-                name = self.who(tokens[begin].low, sentence)
-                if name is not None and subject:
-                    self._mentions.append(Mention(name, SEXES.get(tokens[begin].low, ""), sentence, subject))
+    def note(self, tokens: Sequence[Token], sentence: int) -> None:
+        """Takes a sentence's people, each with whether a verb follows. Pronouns count as whom they stand for."""
+        at = 0
+        while at < len(tokens):
+            end = noun_phrase(tokens, at)
+            if end == at:
+                at += 1
                 continue
-            sex = sex_of(tokens, begin, end)
-            if sex and not any(token.low in UNCLEAR or token.tag in ("PRP$", "PRPO") for token in tokens[begin:end]):
-                self._mentions.append(Mention(definite(tokens, begin, end), sex, sentence, subject))
+            if end < len(tokens) and tokens[end].low == "and" and (more := noun_phrase(tokens, end + 1)) > end + 1:
+                then = after_adverbs(tokens, more)
+                if then < len(tokens) and tokens[then].tag in FINITE and sex_of(tokens, at, end) and tokens[at].tag not in ("PRP", "PRPO"):
+                    end = more  # "the king and the queen went"
+            then = after_adverbs(tokens, end)
+            subject = then < len(tokens) and tokens[then].tag in FINITE
+            first = tokens[at]
+            if first.tag in ("PRP", "PRPO"):
+                name = self.who(first.low, sentence, at) if subject else None
+                if name is not None:
+                    self._mentions.append(Mention(name, SEXES[first.low], sentence, at, True))
+            elif sex := sex_of(tokens, at, end):
+                if not any(token.low in UNCLEAR or token.tag in ("PRP$", "PRPO", "QUOTE") for token in tokens[at:end]):
+                    spoken = at > 0 and tokens[at - 1].tag in ("VBD", "VBZ") and at > 1 and tokens[at - 2].tag == "QUOTE"
+                    self._mentions.append(Mention(definite(tokens, at, end), sex, sentence, at, subject or spoken))
+            at = end
 
-    def who(self, pronoun: str, sentence: int) -> str | None:
-        """Of a pronoun in that sentence; None: cannot be told."""
-        sex = SEXES.get(pronoun)
-        if sex is None:
+    def who(self, pronoun: str, sentence: int, at: int) -> str | None:
+        """Of a pronoun at a token of a sentence; None: cannot be told."""
+        wanted = SEXES.get(pronoun)
+        if wanted is None:
             return None
-        near = [mention for mention in self._mentions if sentence - mention.sentence <= BACK and _fits(mention.sex, sex)]
-        if not near:
-            return None
-        names = {mention.name for mention in near}
-        if len(names) == 1:
-            return near[-1].name
-        latest = near[-1].sentence
-        subjects = {mention.name for mention in near if mention.subject and mention.sentence == latest}
-        if len(subjects) == 1:
-            return subjects.pop()
+        for number in range(sentence, max(sentence - BACK, 0) - 1, -1):
+            near = [one for one in self._mentions if one.sentence == number and (number < sentence or one.at < at) and _fits(one.sex, wanted)]
+            if not near:
+                continue
+            for some in ([one for one in near if one.subject], near):
+                names = {one.name for one in some}
+                exact = {one.name for one in some if one.sex == wanted}
+                if len(names) == 1 or len(exact) == 1:
+                    return (exact if len(exact) == 1 else names).pop()
+                if names:
+                    return None
         return None
 
 
