@@ -204,6 +204,31 @@ class Answered(Struct, frozen=True, array_like=True):
     """Unix seconds."""
 
 
+# Audits
+
+
+class AuditLine(Struct, frozen=True):
+    """One group in one comparison. `share`: how often what is compared happened to it; `expected`: how often it would have, if the model's
+    score meant the same for everybody (-1: not asked)."""
+
+    what: str
+    group: str
+    cases: int
+    share: float
+    expected: float = -1.0
+
+
+class Audited(Struct, frozen=True):
+    """A report. `ratio`: the lowest share of a group over the highest, among those that are large enough to compare; 1: nothing to compare."""
+
+    model: str
+    rows: int
+    lines: tuple[AuditLine, ...]
+    ratio: float
+    alarms: tuple[str, ...]
+    """In plain words, for staff; none is good."""
+
+
 class Feeds(Protocol):
     """What models must know beside their files. May raise `StorageError`."""
 
