@@ -194,7 +194,7 @@ class Drafted(Struct, frozen=True, array_like=True):
 
 
 class Answered(Struct, frozen=True, array_like=True):
-    """One graded answer of a learner: a row that tracing's training reads, in msgpack. A learner is a number that means nothing elsewhere."""
+    """One graded answer of a learner: a row of tracing's training, in msgpack. A learner is a number that means nothing elsewhere."""
 
     learner: int
     skill: int
@@ -219,7 +219,7 @@ class AuditLine(Struct, frozen=True):
 
 
 class Audited(Struct, frozen=True):
-    """A report. `ratio`: the lowest share of a group over the highest, among those that are large enough to compare; 1: nothing to compare."""
+    """A report. `ratio`: the lowest share of a group over the highest, among those that are large enough; 1: nothing to compare."""
 
     model: str
     rows: int
