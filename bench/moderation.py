@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import tempfile
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
@@ -27,7 +27,7 @@ from bench.figures import Goal, Measured
 from bench.generator import GeneratorFailed, open_generator
 from bench.ours import ENVIRONMENT, Ours, open_ours
 from bench.population import Person, Room
-from bench.stage import Options, open_stage, spent_s
+from bench.stage import Options, spent_s
 from client import Session, connect
 from protocol.events import Said, TakenBack
 from protocol.frames import Event
@@ -86,14 +86,14 @@ class Times(msgspec.Struct):
 async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
     """There is no peer: none of them judges anything."""
     run_s = QUICK_S if options.quick else RUN_S
-    async with open_stage(servers=2, people=ROOMS * MEMBERS, peers=False) as stage:
-        rooms = await stage.ours.rooms(ROOMS, MEMBERS)
-        async with _seated(stage.ours, rooms) as (writers, readers):
-            by = await _wait_for_model(stage.ours, writers[0], rooms[0].stream)
-            before, cpu_s = await _verdicts(stage.ours), sum(spent_s(stage.ours).values())
+    async with _opened(2, ENVIRONMENT) as (ours, _):
+        rooms = await ours.rooms(ROOMS, MEMBERS)
+        async with _seated(ours, rooms) as (writers, readers):
+            by = await _wait_for_model(ours, writers[0], rooms[0].stream)
+            before, cpu_s = await _verdicts(ours), sum(spent_s(ours).values())
             times = await _talk(writers, readers, rooms, run_s)
-            cores = (sum(spent_s(stage.ours).values()) - cpu_s) / run_s
-            verdict_ms = 1000 * _quantile(before, await _verdicts(stage.ours), 0.99)
+            cores = (sum(spent_s(ours).values()) - cpu_s) / run_s
+            verdict_ms = 1000 * _quantile(before, await _verdicts(ours), 0.99)
     p50, p99 = (_percentile(times.taken, share) * 1000 for share in (50, 99))
     chat = _percentile(times.delivered, 99) * 1000
     say(
@@ -110,6 +110,15 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
         Measured(f"texts judged, one gateway, by {by}", per_s, "/s", goal=GOALS["texts"]),
         Measured(f"server CPU a text judged, by {by}", cost_us, "µs", note="gateway, Postgres, Valkey and model; posting included"),
     ]
+
+
+@asynccontextmanager
+async def _opened(gateways: int, environment: Mapping[str, str]) -> AsyncIterator[tuple[Ours, Path]]:
+    """The whole system, with its models."""
+    with tempfile.TemporaryDirectory(prefix="educonnect-bench-") as name:
+        folder = Path(name)
+        async with open_ours(folder, gateways=gateways, people=ROOMS * MEMBERS, environment=environment, ml=True) as ours:
+            yield ours, folder
 
 
 @asynccontextmanager
@@ -176,12 +185,7 @@ async def _backlog(options: Options, say: Callable[[str], None]) -> tuple[float,
     """Texts a second, and µs of CPU each: one gateway that looks at as much as it can."""
     texts = QUICK_BACKLOG if options.quick else BACKLOG
     environment = {**ENVIRONMENT, "EDUCONNECT_MODERATION_PER_S": "10000"}
-    with tempfile.TemporaryDirectory(prefix="educonnect-bench-") as name:
-        return await _work_off(Path(name), environment, texts, say)
-
-
-async def _work_off(folder: Path, environment: dict[str, str], texts: int, say: Callable[[str], None]) -> tuple[float, float]:
-    async with open_ours(folder, gateways=1, people=ROOMS * MEMBERS, environment=environment) as ours:
+    async with _opened(1, environment) as (ours, folder):
         rooms = await ours.rooms(ROOMS, MEMBERS)
         async with connect(f"http://127.0.0.1:{ours.ports[0]}", token_of(rooms[0].people[1])) as session:
             by = await _wait_for_model(ours, session, rooms[0].stream)
@@ -194,9 +198,8 @@ async def _work_off(folder: Path, environment: dict[str, str], texts: int, say: 
                 while await ours.ask(_behind):  # noqa: ASYNC110 (it is asked of the database)
                     await trio.sleep(LOOK_S)
             wall_s, cpu_s = trio.current_time() - began_s, sum(spent_s(ours).values()) - cpu_s
-    say(
-        f"moderation: by {by}: {texts:,} texts in {wall_s:.1f} s, {texts / wall_s:,.0f} a second, {cpu_s / texts * 1e6:,.0f} µs of CPU each"
-    )
+    cost_us = cpu_s / texts * 1e6
+    say(f"moderation: by {by}: {texts:,} texts in {wall_s:.1f} s, {texts / wall_s:,.0f} a second, {cost_us:,.0f} µs of CPU each")
     return texts / wall_s, cost_us
 
 

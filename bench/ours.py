@@ -85,6 +85,7 @@ class Ours:
             "Postgres": [int(postmaster)],
             "Valkey": [installation.redis.pid],
             "jobs": [installation.jobs.pid],
+            **({"models": [installation.ml.pid]} if installation.ml is not None else {}),
         }
 
     @property
@@ -131,10 +132,10 @@ def _hello(person: Person, stream: int, head: int, follows: bool) -> bytes:
 
 @asynccontextmanager
 async def open_ours(
-    folder: Path, *, gateways: int, people: int, environment: Mapping[str, str] = ENVIRONMENT
+    folder: Path, *, gateways: int, people: int, environment: Mapping[str, str] = ENVIRONMENT, ml: bool = False
 ) -> AsyncIterator[Ours]:
     """The whole system on free ports, with `people` in its database, for the length of the block."""
-    installation = Installation(folder, port=0, gateways=gateways, environment=dict(environment))
+    installation = Installation(folder, port=0, gateways=gateways, environment=dict(environment), ml=ml)
     async with running(installation.spec()):
         bridge = Bridge(BridgeOptions(installation.dsn))
         async with trio.open_nursery() as nursery:
