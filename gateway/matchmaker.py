@@ -1,7 +1,7 @@
 """Searches for a mentor, carried out: between the database, which knows people, and the model, which knows who fits.
 
     session ─FindMatches─▶ Matchmaker ─queue─▶ one of a few tasks ─ prepare ─ ask the model ─ show ─▶ Answered(MatchList)
-       │                      ╰ every other query ─▶ store          ╰ longer than `answer_s`: Answered(MatchLater), and the list when it is there
+       │                      ╰ every other query ─▶ store          ╰ beyond `answer_s`: Answered(MatchLater), the list when it is there
        ╰ the same port as the store's: whoever asks need not know which of the two answers
 
 Who was shown is counted in memory and written some times a minute, so that a search writes nothing.
@@ -26,7 +26,7 @@ from actors.cell import Ref
 from actors.histogram import SECONDS, Histogram
 from actors.inference import Match, Matches, Models, Unanswered
 from actors.matchmaking import ROUNDS_MAX, RULES, SLACK, WITHOUT_MAX, MatchBook, Showing
-from actors.storage import Answered, Denied, FindMatches, MatchLater, MatchList, Query, Store
+from actors.storage import Answered, Denied, FindMatches, MatchLater, MatchList, Query, Result, Store
 from actors.storage_port import StorageError
 from protocol.codes import Code
 from protocol.values import ID_MAX
@@ -94,6 +94,7 @@ class Matchmaker:
         self._options = options
         self._new_ticket = new_ticket
         self._waiting: deque[_Asked] = deque()
+        self._unanswered: dict[_Asked, None] = {}
         self._news = trio.Event()
         self._serving = False
         self._showings: deque[Showing] = deque(maxlen=SHOWINGS_MAX)
@@ -114,7 +115,9 @@ class Matchmaker:
             reply_to.tell_control(Answered(ticket, Denied(Code.BUSY)))
         else:
             self.counts.asked += 1
-            self._waiting.append(_Asked(query, ticket, reply_to, trio.current_time()))
+            asked = _Asked(query, ticket, reply_to, trio.current_time())
+            self._unanswered[asked] = None
+            self._waiting.append(asked)
             self._news.set()
 
     async def result(self, ticket: int, user: int) -> MatchList | bool:
@@ -122,7 +125,7 @@ class Matchmaker:
         return await self._book.find(ticket, user)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs until cancelled; then what waits is refused as `UNAVAILABLE`."""
+        """Runs until cancelled; then what is unanswered is refused as `UNAVAILABLE`. What was promised is lost: its ticket stays without."""
         self._serving = True
         try:
             async with trio.open_nursery() as nursery:
@@ -132,9 +135,9 @@ class Matchmaker:
                 task_status.started()
         finally:
             self._serving = False
-            while self._waiting:
-                asked = self._waiting.popleft()
-                asked.reply_to.tell_control(Answered(asked.ticket, Denied(Code.UNAVAILABLE, "the search was stopped")))
+            self._waiting.clear()
+            for asked in list(self._unanswered):
+                self._tell(asked, Denied(Code.UNAVAILABLE, "the search was stopped"))
 
     async def _work(self) -> None:
         while True:
@@ -162,7 +165,7 @@ class Matchmaker:
         [result] = found
         self.counts.seconds.observe(trio.current_time() - asked.at_s)
         if not ticket:
-            asked.reply_to.tell_control(Answered(asked.ticket, result))
+            self._tell(asked, result)
             return
         if isinstance(result, Denied):
             result = MatchList((), 0, 0, RULES, "this search could not be carried out; ask again")
@@ -182,8 +185,12 @@ class Matchmaker:
             log.warning("match_not_promised", error=str(error))
             return 0
         self.counts.later += 1
-        asked.reply_to.tell_control(Answered(asked.ticket, MatchLater(ticket)))
+        self._tell(asked, MatchLater(ticket))
         return ticket
+
+    def _tell(self, asked: _Asked, result: Result) -> None:
+        del self._unanswered[asked]
+        asked.reply_to.tell_control(Answered(asked.ticket, result))
 
     async def _look(self, query: FindMatches) -> MatchList | Denied:
         try:
