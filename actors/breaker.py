@@ -1,13 +1,14 @@
 """A circuit breaker: whoever failed again and again is left alone for a while, then tried by one question, then trusted again.
 
-              ╭── PASSED, FAILED ──╮                  ╭── PASSED (of before), FAILED (of before) ──╮
-              ▼                    │                  ▼                                            │
-            CLOSED ──── TRIPPED ──────────────────▶ OPEN ──── RESTED ────▶ HALF_OPEN ── PASSED ──▶ (still)
-              ▲                                       ▲                      │   │
-              ╰──────────────── PROVEN ───────────────┼──────────────────────╯   │
-                                                      ╰──────── FAILED ──────────╯
+         ╭── PASSED, FAILED ──╮                                        ╭── PASSED ──╮
+         ▼                    │                                        ▼            │
+       CLOSED ─────────────── TRIPPED ─────▶ OPEN ───── RESTED ─────▶ HALF_OPEN ────╯
+         ▲                                    ▲                        │  │
+         ╰─────────────── PROVEN ─────────────┼────────────────────────╯  │
+                                              ╰───────── FAILED ──────────╯
 
-Time comes in as an argument, so that it decides the same in a test, in a simulator and in a gateway.
+Time comes in as an argument, so that it decides the same in a test, in a simulator and in a gateway. What was asked before the state last
+changed says nothing about the present one, and is not counted.
 
 Invariant: every pair of state and event is in `TABLE`, or it raises and leaves the state as it was; while it is open nothing is admitted,
 and while it is half-open one question at a time.
@@ -45,8 +46,6 @@ TABLE: Final[dict[tuple[State, Event], State]] = {
     (State.CLOSED, Event.PASSED): State.CLOSED,
     (State.CLOSED, Event.FAILED): State.CLOSED,
     (State.CLOSED, Event.TRIPPED): State.OPEN,
-    (State.OPEN, Event.PASSED): State.OPEN,
-    (State.OPEN, Event.FAILED): State.OPEN,
     (State.OPEN, Event.RESTED): State.HALF_OPEN,
     (State.HALF_OPEN, Event.PASSED): State.HALF_OPEN,
     (State.HALF_OPEN, Event.FAILED): State.OPEN,

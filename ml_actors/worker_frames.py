@@ -2,8 +2,8 @@
 
     Load ─▶ ◀─ Loaded     Feed ─▶ ◀─ Fed     Warm ─▶ ◀─ Warmed     Batch ─▶ ◀─ Done
 
-One at a time: each is answered before the next is sent, so an answer needs no number. Whatever is wrong ends the process, and its last
-word, if it has one, is `Broke`.
+Requests and results are byte strings here, so that one that is no msgpack spoils nothing but itself. One order at a time: each is answered
+before the next is sent, so an answer needs no number. Whatever is wrong ends the process, and its last word, if it has one, is `Broke`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from ml_actors.kinds import Options
 
@@ -39,7 +39,7 @@ class Warm(Order, frozen=True, tag=3):
 
 
 class Batch(Order, frozen=True, tag=4):
-    requests: list[Raw]
+    requests: list[bytes]
 
 
 class Said(Struct, frozen=True, array_like=True):
@@ -59,9 +59,10 @@ class Warmed(Said, frozen=True, tag=3):
 
 
 class Done(Said, frozen=True, tag=4):
-    """For each request a result, or in its place the words of what it raised."""
+    """For each request the bytes of its result; `raised`: by place, the words of what it raised in the place of one."""
 
-    results: list[Raw | str]
+    results: list[bytes]
+    raised: dict[int, str]
 
 
 class Broke(Said, frozen=True, tag=5):

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
 
 from ml_actors.kinds import KINDS, FedModel, Kind, Model, Unusable
 from ml_actors.registry import open_version
@@ -73,14 +72,16 @@ class _Child:
                 self._loaded().warm()
                 return Warmed()
             case Batch(requests):
-                return Done(self._answer(requests))
+                answers = self._answer(requests)
+                raised = {place: answer for place, answer in enumerate(answers) if isinstance(answer, str)}
+                return Done([b"" if isinstance(answer, str) else answer for answer in answers], raised)
 
     def _loaded(self) -> Model[Any, Any]:
         assert self._model is not None, "Load comes first"
         return self._model
 
-    def _answer(self, raw: list[Raw]) -> list[Raw | str]:
-        results: list[Raw | str] = ["" for _ in raw]
+    def _answer(self, raw: list[bytes]) -> list[bytes | str]:
+        results: list[bytes | str] = ["" for _ in raw]
         requests: dict[int, Any] = {}
         for place, data in enumerate(raw):
             try:
@@ -96,15 +97,15 @@ class _Child:
             results[place] = result
         return results
 
-    def _ask(self, requests: list[Any]) -> list[Raw | str]:
+    def _ask(self, requests: list[Any]) -> list[bytes | str]:
         if not requests:
             return []
         results = self._loaded().answer(requests)
         if len(results) != len(requests):
             raise ValueError(f"{len(results)} results for {len(requests)} requests")
-        return [Raw(_ENCODER.encode(result)) for result in results]
+        return [_ENCODER.encode(result) for result in results]
 
-    def _ask_one(self, request: Any, error: Exception, *, alone: bool) -> Raw | str:
+    def _ask_one(self, request: Any, error: Exception, *, alone: bool) -> bytes | str:
         if alone:
             return _words(error)
         try:

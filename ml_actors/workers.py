@@ -20,7 +20,6 @@ from typing import Any, Final, NoReturn, Protocol
 
 import msgspec
 import trio
-from msgspec import Raw
 
 from ml_actors.kinds import Kind, Options, Unusable
 from ml_actors.worker_frames import (
@@ -126,10 +125,10 @@ class ProcessWorker:
         await self._ask(Warm(), Warmed)
 
     async def answer(self, requests: Sequence[bytes]) -> Sequence[bytes | str]:
-        done = await self._ask(Batch([Raw(request) for request in requests]), Done)
+        done: Done = await self._ask(Batch(list(requests)), Done)
         if len(done.results) != len(requests):
             raise WorkerGone(f"it gave {len(done.results)} results for {len(requests)} requests")
-        return [result if isinstance(result, str) else bytes(result) for result in done.results]
+        return [done.raised.get(place, result) for place, result in enumerate(done.results)]
 
     async def watch(self) -> NoReturn:
         assert self._process is not None
