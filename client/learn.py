@@ -1,7 +1,7 @@
 """`educonnect learn`: courses, checkpoints and what comes next, from a terminal; it works with the store of `educonnect sync`.
 
     outline · next · read · ask · take · done · enrol · grades      for who learns
-    write · check                                                   for who teaches
+    write · check · ask-drafts · drafts · take-draft · reject-draft  for who teaches
 
 All but the first look at a community need no network: what is written is kept, and sent when there is one.
 """
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from client import learn_view as view
+from client.draft_commands import add_draft_commands
 from client.learning import Learning
 from client.sync import KEPT, LOCAL, Command, add_options, run_typed, serve_typed
 from client.sync_commands import DONE, KEYS, WAITS, Desk, await_outcome
@@ -167,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     written.add_argument("what", choices=sorted(ENTITIES))
     written.add_argument("words", nargs="+", metavar="[KEY|new] name=value", help="name=@FILE takes what is in a file")
     add("check", LOCAL, check, "what does not fit together, for who writes")
+    add_draft_commands(add)
     return parser
 
 

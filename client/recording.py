@@ -30,7 +30,7 @@ from protocol.frames import (
     VersionPage,
     Versions,
 )
-from protocol.operations import AnyOperation, Claim, Discard, Held, Hold, Release, Reopen, Resolve, SetBack
+from protocol.operations import AnyOperation, AskQuestions, Claim, Discard, Held, Hold, Release, Reopen, Resolve, SetBack
 from protocol.values import Choice
 
 
@@ -104,6 +104,10 @@ class Recording(Asking):
     def learning(self, community: int = 0) -> Learning:
         """Courses, checkpoints, grades and what comes next in a community (0: the only one there is); all of it also offline."""
         return Learning(self, self._now, community)
+
+    def ask_questions(self, stream: int, lesson: int = 0, content: int = 0, language: str = "", limit: int = 10) -> Pending:
+        """Asks for drafts of questions about a lesson of a library, or one of its sections: for who writes. See `client.drafts`."""
+        return self._record(AskQuestions(stream, lesson, content, language, limit))
 
     def set_back(self, community: int, user: int, lesson: int, percent: int) -> Pending:
         """Sets a learner's progress back, in a new generation: for staff."""

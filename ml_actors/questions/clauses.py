@@ -19,7 +19,7 @@ from ml_actors.questions import lexicon
 from ml_actors.questions.sentences import Sentence, Word, words_of
 from ml_actors.questions.tagging import tag
 
-QUOTE: Final = re.compile(r'''"[^"]*"?|“[^”]*”?|«[^»]*»?|(?<![\w'’])['‘](?=[A-Z])(?:[^'’]|['’](?=\w))*[,.!?;:—-]['’](?!\w)''')
+QUOTE: Final = re.compile(r""""[^"]*"?|“[^”]*”?|«[^»]*»?|(?<![\w'’])['‘](?=[A-Z])(?:[^'’]|['’](?=\w))*[,.!?;:—-]['’](?!\w)""")
 """With single quotes only where a sign stands before the one that closes."""
 FINITE: Final = frozenset({"VBD", "VBZ", "AUX", "MD"})
 VERBAL: Final = frozenset({"VBD", "VBZ", "VB", "VBN", "VBG", "AUX", "MD"})

@@ -8,7 +8,7 @@ Invariant: every candidate is either among the questions or counted in `passed_o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -38,17 +38,21 @@ CHOICE_SHARE: Final = 0.5
 """Of the questions that could be a choice as well as written, how many are one, where both are wanted."""
 
 
+Make = Callable[[Reading, Sequence[Form], Counter[str]], Iterable[Draft]]
+
+
 class Composer:
     def __init__(self, ranker: Ranker, embed: Embed) -> None:
         self._ranker = ranker
         self._embed = embed
 
-    def compose(self, request: Compose) -> Questions:
+    def compose(self, request: Compose, make: Make | None = None) -> Questions:
+        """`make`: what makes candidates; the rules, if None."""
         reading = Reading(request.text, tongue_of(request.language))
         if not reading.sentences:
             return Questions(())
         passed: Counter[str] = Counter()
-        found = list(self.candidates(reading, request.forms, passed))
+        found = list((make or self.candidates)(reading, request.forms, passed))
         good = self.checked(reading, found, passed)
         wanted = self.formed(reading, good, request.forms, passed)
         best = self.ranked(reading, wanted, request.limit, passed)

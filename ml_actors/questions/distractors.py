@@ -98,7 +98,7 @@ class Pool:
         options = mixed([answer, *wrong])
         return Draft(
             Form.CHOICE, draft.kind, draft.prompt, answer, draft.begin, draft.end, draft.sentence, tuple(options), (options.index(answer),),
-            draft.found, draft.near, draft.salience, draft.place, draft.rarity, draft.difficulty, draft.quality,
+            draft.found, draft.near, draft.salience, draft.place, draft.difficulty, draft.quality,
         )  # fmt: skip
 
     def _for_gap(self, draft: Draft) -> list[str]:

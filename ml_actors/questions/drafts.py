@@ -43,6 +43,5 @@ class Draft(Struct):
     salience: float = 0.0
     place: float = 0.0
     """Of its sentence in the text, 0 to 1."""
-    rarity: float = 0.0
     difficulty: float = 0.5
     quality: float = 0.0

@@ -35,10 +35,10 @@ def gaps(reading: Reading) -> Iterator[Draft]:
         if not WORDS_MIN <= len(words) <= WORDS_MAX or words[0].low in BACKWARD or QUOTE.search(sentence.text):
             continue
         found = sorted(((worth, -word.begin, word) for word in words if (worth := _worth(reading, number, word, words)) > 0), reverse=True)
-        for worth, _, word in found[:A_SENTENCE]:
+        for _, _, word in found[:A_SENTENCE]:
             before, after = reading.text[sentence.begin : word.begin], reading.text[word.end : sentence.end]
             prompt = f"{reading.tongue.gap} {plain(before + GAP + after)}"
-            yield Draft(Form.CLOZE, "gap", prompt, word.text, sentence.begin, sentence.end, number, rarity=min(1.0, worth / 6))
+            yield Draft(Form.CLOZE, "gap", prompt, word.text, sentence.begin, sentence.end, number)
 
 
 def _worth(reading: Reading, number: int, word: Word, words: list[Word]) -> float:

@@ -2,8 +2,8 @@
 
     Draft ─ features ─▶ float[feature] ─ (x - mean) / scale · weights + bias ─▶ quality, 0 to 1
 
-Version 1's weights were set by hand from what the features mean; `training` fits them to what mentors accepted, edited and rejected. The same
-features are kept with a draft that is offered, so that training needs no text.
+Version 1's weights were set by hand from what the features mean; `training` fits them to what mentors accepted, edited and rejected. The
+features follow from the draft's record and the text that it was made from, so that nothing else has to be kept of it.
 
 Invariant: a ranker read from a file has exactly the features of this code, by name, or it is not loaded.
 """
@@ -22,15 +22,17 @@ from msgspec import Struct
 from actors.inference import Form
 from ml_actors.kinds import Unusable
 from ml_actors.questions.drafts import Draft
+from ml_actors.questions.gaps import GAP
 
 RANKER: Final = "ranker.json"
-KINDS: Final = (
-    "why", "why so", "why feel", "do", "do when", "happened", "feel", "look", "definition", "object", "whom", "content", "infinitive", "where",
-    "when", "with", "who", "what", "how", "how many", "speech", "speaker", "gap", "events", "several", "written",
+OPENINGS: Final = (
+    ("gap", GAP), ("speaker", "who said"), ("happened", "what happened"), ("feel", "feel"), ("look", "look like"), ("many", "how many"),
+    ("why", "why"), ("how", "how"), ("where", "where"), ("when", "when"), ("who", "who"), ("do", " do"), ("say", " say"), ("what", "what"),
 )  # fmt: skip
+"""How a question opens, or ends: the first that fits. From its words alone, so that it is known of any draft, whoever made it."""
 FEATURES: Final = (
-    "found", "near", "salience", "place", "rarity", "prompt_words", "prompt_long", "answer_words", "answer_long", "options",
-    *(f"form_{form.name.lower()}" for form in Form), *(f"kind_{kind.replace(' ', '_')}" for kind in KINDS),
+    "found", "near", "salience", "place", "prompt_words", "prompt_long", "answer_words", "answer_long", "options", "conditioned",
+    *(f"form_{form.name.lower()}" for form in Form), *(f"opens_{name}" for name, _ in OPENINGS),
 )  # fmt: skip
 BYTES_MAX: Final = 64 * 1024
 
@@ -55,13 +57,24 @@ class Ranker(Struct, frozen=True):
         return judged
 
 
+def opening(prompt: str) -> str:
+    low = prompt.lower()
+    if GAP in low:
+        return "gap"
+    for name, words in OPENINGS:
+        if (low.rstrip("?").endswith(words) or f"{words} " in low[4:]) if name in ("feel", "look", "do", "say") else low.startswith(words):
+            return name
+    return ""
+
+
 def features(draft: Draft) -> list[float]:
     """In the order of `FEATURES`, each about 0 to 1."""
-    prompt, answer = len(draft.prompt.split()), len(draft.answer.split())
+    prompt, answer, opens = len(draft.prompt.split()), len(draft.answer.split()), opening(draft.prompt)
+    conditioned = any(f" {word} " in draft.prompt for word in ("after", "when", "before", "while", "as", "because"))
     return [
-        draft.found, draft.near, draft.salience, draft.place, draft.rarity,
-        min(prompt, 24) / 24, float(prompt > 16), min(answer, 24) / 24, float(answer > 12), len(draft.options) / 5,
-        *(float(draft.form is form) for form in Form), *(float(draft.kind == kind) for kind in KINDS),
+        draft.found, draft.near, draft.salience, draft.place,
+        min(prompt, 24) / 24, float(prompt > 16), min(answer, 24) / 24, float(answer > 12), len(draft.options) / 5, float(conditioned),
+        *(float(draft.form is form) for form in Form), *(float(opens == name) for name, _ in OPENINGS),
     ]  # fmt: skip
 
 
@@ -69,11 +82,10 @@ def by_hand() -> Ranker:
     """The ranker of version 1: questions that ask for a reason or for what somebody did first, for those are what understanding shows in; then
     what was found again surely, of sentences that say much; long ones last."""
     weights = dict.fromkeys(FEATURES, 0.0) | {
-        "found": 1.0, "near": 0.8, "salience": 0.9, "rarity": 0.5, "prompt_long": -0.8, "answer_long": -0.6, "options": 0.2,
-        "kind_why": 1.4, "kind_why_so": 1.0, "kind_why_feel": 1.0, "kind_do_when": 1.0, "kind_do": 0.3, "kind_happened": 0.8, "kind_feel": 1.3,
-        "kind_look": 0.6, "kind_definition": 0.9, "kind_infinitive": 0.8, "kind_object": 0.4, "kind_whom": 0.1, "kind_where": 0.5, "kind_when": 0.2,
-        "kind_how": 1.0, "kind_how_many": 0.5, "kind_content": 0.4, "kind_speech": 0.2, "kind_speaker": -0.3, "kind_what": -0.2, "kind_with": -0.2,
-        "kind_gap": -0.4, "form_order": 0.3,
+        "found": 1.0, "near": 0.8, "salience": 0.9, "prompt_long": -0.5, "answer_long": -0.4, "options": 0.2, "conditioned": 0.7,
+        "opens_why": 1.4, "opens_feel": 1.3, "opens_happened": 0.6, "opens_how": 1.0, "opens_many": 0.6, "opens_do": 0.5, "opens_look": 0.6,
+        "opens_where": 0.5, "opens_what": 0.4, "opens_who": 0.1, "opens_when": 0.2, "opens_say": 0.2, "opens_speaker": -0.3, "opens_gap": -0.3,
+        "form_order": 0.3,
     }  # fmt: skip
     count = len(FEATURES)
     return Ranker(FEATURES, tuple(weights[name] for name in FEATURES), (0.0,) * count, (1.0,) * count, -2.2)

@@ -74,7 +74,9 @@ class Referents:
         if wanted is None:
             return None
         for number in range(sentence, max(sentence - BACK, 0) - 1, -1):
-            near = [one for one in self._mentions if one.sentence == number and (number < sentence or one.at < at) and _fits(one.sex, wanted)]
+            near = [
+                one for one in self._mentions if one.sentence == number and (number < sentence or one.at < at) and _fits(one.sex, wanted)
+            ]
             if not near:
                 continue
             for some in ([one for one in near if one.subject], near):

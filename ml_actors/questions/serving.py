@@ -34,9 +34,9 @@ def load(folder: Path, options: Options) -> Model[Compose, Questions]:
     """Raises `Unusable`."""
     ranker = ranking.load(folder)
     if options.runtime == "transformers":
-        from ml_actors.seq2seq_questions import Seq2Seq  # here: torch is an extra, and takes seconds to import
+        from ml_actors.seq2seq_questions import Seq2Seq, load_asking  # here: torch is an extra, and takes seconds to import
 
-        return Seq2Seq(ranker, options)
+        return Seq2Seq(ranker, options, load_asking(folder))
     if options.device != "cpu":
         raise Unusable(f"the questions' rules run on the processor; device is {options.device!r}")
     return Serving(Composer(ranker, Embedder()))
