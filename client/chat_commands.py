@@ -17,12 +17,13 @@ from client.errors import MutationRefused, RequestFailed, SessionEnded
 from client.fold import Room, fact_of
 from client.pending import Pending
 from client.session import Session
-from client.words import people, quoted, refusal
+from client.words import because, people, quoted, refusal, stands
 from protocol.codes import Code
 from protocol.frames import Member, Person, SpaceState, StreamState
 from protocol.operations import (
     MENTIONS_MAX,
     AnyOperation,
+    Appeal,
     Block,
     CreateChannel,
     CreateCommunity,
@@ -58,6 +59,7 @@ HELP = """\
 /vouch PERSON               stand for somebody in this community        /unvouch PERSON     take that back
 /block PERSON               neither of you hears from the other any more          /unblock PERSON     take that back
 /report N [WORDS]           have message N looked at; its author does not learn by whom
+/held                       what is held of yours, and why                     /appeal H WORDS      have another look at it
 /reply N TEXT   /edit N TEXT   /delete N   /react N EMOJI      N is the number before a message
 /who   /history [COUNT]   /status   /quit                      anything else is said to the open channel; @name mentions"""
 
@@ -87,6 +89,8 @@ class Commands:
             "block": self._block,
             "unblock": self._unblock,
             "report": self._report_message,
+            "held": self._held,
+            "appeal": self._appeal,
             "reply": self._reply,
             "edit": self._edit,
             "delete": self._delete,
@@ -150,7 +154,9 @@ class Commands:
 
     async def _report(self, pending: Pending, what: str) -> None:
         try:
-            await pending.wait()
+            # No message has the number 0: here it is judged before anybody reads it.
+            if not await pending.wait():
+                self._view.note(f"{what} is looked at before others see it; /held has it.")
         except MutationRefused as refused:
             self._view.note(refusal(what, refused))
         except SessionEnded:
@@ -333,6 +339,22 @@ class Commands:
         stream, number, words = self._numbered(rest, "/report N")
         await self._session.do(ReportMessage(stream, number, ReportReason.OTHER, words))
         self._view.note(f"Message {number} is reported. Somebody will look at it, and you will hear what became of it.")
+
+    async def _held(self, rest: str) -> None:
+        page = await self._session.held(open_only=False)
+        if not page.items:
+            self._view.note("Nothing of yours is held.")
+        for item in page.items:
+            why = f" ({because(item.reasons[0].harm)})" if item.reasons else ""
+            said = quoted(item.text) if item.text else "What you wrote"
+            self._view.note(f"{item.held}: {said} {stands(item.held, item.state, bool(item.appealed))}{why}.")
+
+    async def _appeal(self, rest: str) -> None:
+        number, _, words = rest.partition(" ")
+        if not number.isdecimal() or not int(number):
+            raise Mistake("/appeal H WORDS; /held shows the number.")
+        await self._session.do(Appeal(int(number), words.strip()))
+        self._view.note("A person who has not decided about it before will look at it, and you will hear what became of it.")
 
     async def _reply(self, rest: str) -> None:
         _, number, text = self._numbered(rest, "/reply N TEXT")

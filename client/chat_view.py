@@ -15,11 +15,12 @@ from client.fold import Desk, Fact, Message, Room
 from client.names import Names
 from client.session import Session
 from client.subscription import Item, Restarted, Unreadable
+from client.words import because
 from protocol.codec import UnknownEvent
-from protocol.events import ChannelOpened, Invited, Joined, Left, Mentioned, Renamed, SpaceEntered
+from protocol.events import ChannelOpened, Invited, Joined, Left, Mentioned, Noticed, Renamed, SpaceEntered, TakenBack
 from protocol.frames import Event, IsTyping, Member, Spaces, SpaceState, StreamState
 from protocol.operations import MarkRead
-from protocol.values import Role, SpaceKind, StreamKind
+from protocol.values import NoticeKind, Role, SpaceKind, StreamKind
 
 MESSAGES_KEPT = 2000
 """Messages of one channel kept in memory; older ones come with /history."""
@@ -200,6 +201,8 @@ class View:
                 self._invited(space, name, role, by)
             case Mentioned(stream, seq, author) if stream not in self.rooms:
                 self.note(f"{self.name(author)} mentioned you in {self.label(stream)} (message {seq}).")
+            case Noticed(NoticeKind.MODERATION, words=words, subject=held) if words:
+                self.note(f"{words} (/held{f' has it as {held}' if held else ''})")
             case _:
                 pass
 
@@ -234,6 +237,9 @@ class View:
             self.show(message, room.stream)
             if event.author != self._session.user:
                 self.mark_read()
+            return
+        if isinstance(event.body, TakenBack):
+            self.note(f"[{event.body.target}] is gone because {because(event.body.why)}.")
             return
         target = getattr(event.body, "target", 0)
         changed = room.messages.get(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from client.errors import AccountError, ClientError, MutationRefused, RequestFailed, Unreachable
 from protocol.codes import TABLE, Code
+from protocol.values import Harm, HeldState
 
 PLAIN = {Code.NOT_FOUND: "There is nothing of that name or number, or it is not open to you."}
 """Where the table's own words are for programs."""
@@ -42,3 +43,35 @@ def quoted(text: str) -> str:
 def people(count: int, more: bool = False) -> str:
     """So many people. `more`: at least."""
     return "1 person" if count == 1 and not more else f"{count}{'+' if more else ''} people"
+
+
+_BECAUSE = {
+    Harm.TOXIC: "it can hurt somebody",
+    Harm.HATE: "it puts people down for what they are",
+    Harm.INSULT: "it can hurt somebody",
+    Harm.THREAT: "it reads like a threat",
+    Harm.SEXUAL: "it is not fit for everybody here",
+    Harm.SPAM: "it reads like advertising, or was said again and again",
+    Harm.PERSONAL: "it shows personal data",
+}
+_STANDS = {
+    HeldState.CHECKING: "waits to be looked at before others see it",
+    HeldState.WAITING: "waits for a person to look at it",
+    HeldState.HIDDEN: "was taken back; /appeal {held} WORDS has a person look at it",
+    HeldState.RELEASED: "was let through",
+    HeldState.UPHELD: "stays away; /appeal {held} WORDS has another person look at it",
+    HeldState.LAPSED: "is over",
+    HeldState.NOTED: "stands",
+}
+
+
+def because(harm: Harm) -> str:
+    """Why moderation took something back, for who reads along."""
+    return _BECAUSE.get(harm, "somebody has to look at it first")
+
+
+def stands(held: int, state: HeldState, appealed: bool) -> str:
+    """Where something of one's own that is held stands."""
+    if appealed and state in (HeldState.HIDDEN, HeldState.UPHELD):
+        return "was taken back; you asked for another look"
+    return _STANDS.get(state, "is held").format(held=held)
