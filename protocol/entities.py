@@ -108,6 +108,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
                 Field(2, "choices", Several(Whole(0, 99), 20), "the choices", since=2),
                 Field(3, "text", Words(2000), "what was written"),
                 Field(4, "seconds", Whole(0, 2**20), "how long it took", housekeeping=True),
+                Field(5, "rating", Whole(0, 4), "how well it was known: 1 wrong, 2 hard, 3 good, 4 easy; 0: no review", since=5),
             ),
         ),
         Declaration(
