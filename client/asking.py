@@ -18,7 +18,7 @@ from client.exchange import Exchange
 from client.pending import Asked
 from protocol.client_session import backoff_ms
 from protocol.codes import TABLE, Retry
-from protocol.frames import AnyRequest, Failed, Frame
+from protocol.frames import AnyRequest, Failed, FindMentors, Frame, MentorsFound, MentorsLater
 
 REQUESTS_MAX = 64
 """Requests that wait for an answer at once; further callers queue. The server answers in batches, so more would gain nothing."""
@@ -54,6 +54,30 @@ class Asking:
                 raise RequestFailed(answer.code, answer.detail)
             failures += 1
             await trio.sleep(max(answer.wait_ms, backoff_ms(failures, self._world.spread())) / 1000)
+
+    async def _ask_long(self, make: Callable[[int], FindMentors]) -> MentorsFound:
+        """The same for what may be promised first: where the socket is cut before it was kept, it is asked anew."""
+        failures = 0
+        while True:
+            async with self._asking:
+                asked = Asked(make(self._exchange.questions.new_id()), socket_bound=False)
+                self._exchange.questions.open(asked)
+                try:
+                    await asked.answered.wait()
+                    if isinstance(asked.answer, MentorsLater) and asked.error is None:
+                        self._exchange.questions.promise(asked, asked.answer.ticket)
+                        await asked.answered.wait()
+                finally:
+                    self._exchange.questions.drop(asked)
+            if asked.error is not None:
+                raise asked.error
+            if isinstance(asked.answer, MentorsFound):
+                return asked.answer
+            if isinstance(asked.answer, Failed):
+                if TABLE[asked.answer.code].retry in (Retry.NO, None):
+                    raise RequestFailed(asked.answer.code, asked.answer.detail)
+                failures += 1
+                await trio.sleep(max(asked.answer.wait_ms, backoff_ms(failures, self._world.spread())) / 1000)
 
     async def _ask_once(self, make: Callable[[int], AnyRequest], socket_bound: bool) -> Asked:
         async with self._asking:

@@ -22,7 +22,7 @@ from client.pending import Asked
 from protocol.client_session import backoff_ms
 from protocol.codec import encode
 from protocol.codes import TABLE, Retry
-from protocol.frames import AnyFrame, AnyRequest, Failed, Watch
+from protocol.frames import AnyFrame, AnyRequest, Failed, MentorsFound, MentorsLater, Watch
 
 Hear = Callable[[AnyFrame], None]
 
@@ -37,6 +37,7 @@ class Questions:
         self._asked: dict[int, Asked] = {}
         self._wondered: dict[int, tuple[Callable[[int], AnyRequest], Hear]] = {}
         self._unsent: deque[int] = deque()
+        self._promised: dict[int, Asked] = {}
         self._watched: set[int] = set()
         self._last_id = 0
         self._end: SessionEnded | None = None
@@ -66,6 +67,13 @@ class Questions:
     def drop(self, asked: Asked) -> None:
         """Nobody waits for it any more."""
         self._asked.pop(asked.request.id, None)
+        if isinstance(asked.answer, MentorsLater):
+            self._promised.pop(asked.answer.ticket, None)
+
+    def promise(self, asked: Asked, ticket: int) -> None:
+        """Waits for what was promised by this ticket, on this socket: what was answered so far is not the answer."""
+        asked.answered = trio.Event()
+        self._promised[ticket] = asked
 
     def wonder(self, make: Callable[[int], AnyRequest], hear: Hear) -> None:
         """Asks for the session itself, on this socket. `hear` gets the answer: a `Failed` only where asking again is of no use."""
@@ -92,6 +100,9 @@ class Questions:
     def cut(self) -> None:
         """The socket is gone."""
         self._wondered.clear()
+        for asked in self._promised.values():
+            asked.answered.set()
+        self._promised.clear()
         for id in [id for id, asked in self._asked.items() if asked.socket_bound]:
             self._asked.pop(id).answered.set()
         self._unsent = deque(self._asked)
@@ -99,7 +110,7 @@ class Questions:
     def finish(self, end: SessionEnded) -> None:
         """The session is over: everybody who waits is told."""
         self._end = end
-        for asked in self._asked.values():
+        for asked in (*self._asked.values(), *self._promised.values()):
             asked.error = end
             asked.answered.set()
 
@@ -114,7 +125,10 @@ class Questions:
     def hear(self, frame: AnyFrame) -> None:
         """Takes an answer; one that nobody waits for is passed over."""
         id = getattr(frame, "id", 0)
-        asked = self._asked.pop(id, None)
+        if isinstance(frame, MentorsFound) and not id:
+            asked = self._promised.pop(frame.ticket, None)
+        else:
+            asked = self._asked.pop(id, None)
         if asked is None:
             return
         asked.answer = frame

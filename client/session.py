@@ -26,12 +26,16 @@ from client.subscription import Events
 from client.sync_status import SyncStatus, SyncStatuses
 from protocol.frames import (
     Event,
+    FindMentors,
     Granted,
     HeldItems,
     HeldPage,
     History,
     MemberPage,
     Members,
+    MentorshipPage,
+    Mentorships,
+    MentorsFound,
     Overview,
     Page,
     Person,
@@ -44,7 +48,15 @@ from protocol.frames import (
     Spaces,
     Watch,
 )
-from protocol.operations import AnyOperation, Post, Say
+from protocol.operations import (
+    AnswerMentorship,
+    AnyOperation,
+    EndMentorship,
+    Post,
+    ProposeMentorship,
+    Say,
+    WithdrawProposal,
+)
 
 __all__ = ["LinkReport", "Session", "Status", "Statuses", "World"]
 
@@ -174,6 +186,44 @@ class Session(Recording):
     async def held(self, *, space: int = 0, platform: bool = False, after: int = 0, open_only: bool = True, limit: int = 20) -> HeldPage:
         """What moderation holds of one's own, or what is decided in `space`, or by the platform's reviewers."""
         return await self._ask(lambda id: HeldItems(id, after, space, platform, open_only, limit), HeldPage)
+
+    # Mentors
+
+    async def find_mentors(
+        self,
+        *subjects: str,
+        level: int = 0,
+        styles: int = 0,
+        languages: tuple[str, ...] = (),
+        hours: tuple[int, ...] = (),
+        space: int = 0,
+        limit: int = 10,
+    ) -> MentorsFound:
+        """Mentors who fit, best first, however long it takes; what is left empty is taken from one's own records. `hours`: 24 bits for each
+        day from Monday on, in one's own time zone. Raises `RequestFailed`."""
+        return await self._ask_long(lambda id: FindMentors(id, subjects, level, styles, languages, hours, space, limit))
+
+    async def mentorships(self, *, after: int = 0, open_only: bool = True, limit: int = 50) -> MentorshipPage:
+        """A page of one's own mentorships and proposals."""
+        return await self._ask(lambda id: Mentorships(id, after, open_only, limit), MentorshipPage)
+
+    def propose(self, mentor: int, subject: str, words: str = "", *, space: int = 0) -> Pending:
+        """Asks somebody to be one's mentor, in a community or (0) without one; also offline. The value is the mentorship."""
+        return self.submit(ProposeMentorship(mentor, space, subject, words))
+
+    def answer_proposal(self, mentorship: int, accept: bool, words: str = "") -> Pending:
+        """As a mentor. The value is the space in which both are now."""
+        return self.submit(AnswerMentorship(mentorship, accept, words))
+
+    def end_mentorship(self, mentorship: int, *, reached: bool, rating: int, words: str = "") -> Pending:
+        """Says that it is over for oneself, and how it was, 1 to 5."""
+        return self.submit(EndMentorship(mentorship, reached, rating, words))
+
+    def withdraw_proposal(self, mentorship: int) -> Pending:
+        """Takes one's own proposal back."""
+        return self.submit(WithdrawProposal(mentorship))
+
+    # What is shown while one looks
 
     async def watch(self, space: int, on: bool = True) -> None:
         """Turns presence of a space on or off; it stays on over reconnects."""

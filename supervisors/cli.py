@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from client.sync import run_sync
 
         return run_sync(arguments[1:])
+    if arguments[:1] == ["mentors"]:
+        from client.mentors import run_mentors
+
+        return run_mentors(arguments[1:])
     if arguments[:1] == ["learn"]:
         from client.learn import run_learn
 
@@ -138,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     sync.set_defaults(run=lambda _: BAD_USAGE)
     learn = commands.add_parser("learn", help="courses, checkpoints, what comes next: also without a network", add_help=False)
     learn.set_defaults(run=lambda _: BAD_USAGE)
+    mentors = commands.add_parser("mentors", help="find a mentor, be one, goals and meetings, from a terminal", add_help=False)
+    mentors.set_defaults(run=lambda _: BAD_USAGE)
     account = commands.add_parser("account", help="one's own account: password, address, devices, sessions", add_help=False)
     account.set_defaults(run=lambda _: BAD_USAGE)
     return parser

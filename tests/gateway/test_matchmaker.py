@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from actors.inference import Answer, AnyRequest, Match, Matched, Matches, Seeker, Unanswered, Why
 from actors.matchmaking import Prepared, Showing
@@ -35,7 +36,7 @@ class Book:
     def _fail(self) -> None:
         if self.fails:
             self.fails -= 1
-            raise Unavailable("away")
+            raise Unavailable("refused", "away")
 
     async def prepare(self, asked: FindMatches) -> Prepared | Denied:
         self._fail()
@@ -116,12 +117,7 @@ async def ask(made: Matchmaker, query: Query = ASKS) -> tuple[Any, Mailbox[Answe
     return answered.result, mailbox
 
 
-@pytest.fixture(autouse=True)
-def _clock(autojump_clock: trio.testing.MockClock) -> None:
-    """Waiting costs nothing here."""
-
-
-async def test_a_search_goes_to_the_model_and_everything_else_to_the_store() -> None:
+async def test_a_search_goes_to_the_model_and_everything_else_to_the_store(autojump_clock: MockClock) -> None:
     book, model = Book(), Model()
     async with matchmaker(book, model) as made:
         found, _ = await ask(made)
@@ -132,7 +128,7 @@ async def test_a_search_goes_to_the_model_and_everything_else_to_the_store() -> 
     assert model.asked[0].without == (1,)
 
 
-async def test_whoever_may_not_be_shown_makes_room_for_the_next_best() -> None:
+async def test_whoever_may_not_be_shown_makes_room_for_the_next_best(autojump_clock: MockClock) -> None:
     book, model = Book(), Model()
     book.unshown = set(range(10, 24))
     async with matchmaker(book, model) as made:
@@ -145,14 +141,14 @@ async def test_whoever_may_not_be_shown_makes_room_for_the_next_best() -> None:
 
 
 @pytest.mark.parametrize("why", list(Why))
-async def test_where_the_model_does_not_answer_fixed_weights_do_and_say_so(why: Why) -> None:
+async def test_where_the_model_does_not_answer_fixed_weights_do_and_say_so(autojump_clock: MockClock, why: Why) -> None:
     async with matchmaker(Book(), Model(why=why)) as made:
         found, _ = await ask(made)
         assert (found.by, found.degraded) == ("rules", "by rules")
         assert made.counts.degraded == 1
 
 
-async def test_what_takes_long_is_promised_in_time_and_told_later() -> None:
+async def test_what_takes_long_is_promised_in_time_and_told_later(autojump_clock: MockClock) -> None:
     book, model = Book(), Model(takes_s=5.0)
     async with matchmaker(book, model, answer_s=2.0) as made:
         began_s = trio.current_time()
@@ -164,7 +160,7 @@ async def test_what_takes_long_is_promised_in_time_and_told_later() -> None:
         assert book.kept[700] == later.result == await made.result(700, 1)
 
 
-async def test_a_model_that_never_answers_is_given_up_and_the_promise_kept_by_fixed_weights() -> None:
+async def test_a_model_that_never_answers_is_given_up_and_the_promise_kept_by_fixed_weights(autojump_clock: MockClock) -> None:
     async with matchmaker(Book(), Model(takes_s=1e6), answer_s=2.0, give_up_s=20.0) as made:
         found, mailbox = await ask(made)
         assert found == MatchLater(700)
@@ -172,7 +168,7 @@ async def test_a_model_that_never_answers_is_given_up_and_the_promise_kept_by_fi
         assert later.result.by == "rules" and trio.current_time() < 30
 
 
-async def test_a_promise_that_cannot_be_kept_is_not_made() -> None:
+async def test_a_promise_that_cannot_be_kept_is_not_made(autojump_clock: MockClock) -> None:
     book, model = Book(), Model(takes_s=5.0)
     async with matchmaker(book, model) as made:
         mailbox: Mailbox[Answered] = Mailbox()
@@ -183,7 +179,7 @@ async def test_a_promise_that_cannot_be_kept_is_not_made() -> None:
         assert answered.ticket == 5 and len(answered.result.mentors) == 3, "late, but whole"
 
 
-async def test_a_database_that_is_away_is_said_and_beyond_the_bound_a_search_is_refused_at_once() -> None:
+async def test_a_database_that_is_away_is_said_and_beyond_the_bound_a_search_is_refused_at_once(autojump_clock: MockClock) -> None:
     book = Book()
     async with matchmaker(book, Model(takes_s=1.0), waiting_max=2, at_once_max=1) as made:
         book.fails = 1
@@ -197,7 +193,7 @@ async def test_a_database_that_is_away_is_said_and_beyond_the_bound_a_search_is_
         assert (first.ticket, first.result) == (2, Denied(Code.BUSY))
 
 
-async def test_a_matchmaker_that_stops_answers_what_waits() -> None:
+async def test_a_matchmaker_that_stops_answers_what_waits(autojump_clock: MockClock) -> None:
     made = Matchmaker(Elsewhere(), Book(), Model(takes_s=1e6), MatchOptions(at_once_max=1))
     mailbox: Mailbox[Answered] = Mailbox()
     async with trio.open_nursery() as nursery:
@@ -212,7 +208,7 @@ async def test_a_matchmaker_that_stops_answers_what_waits() -> None:
     assert (await mailbox.take()).result.code is Code.UNAVAILABLE
 
 
-async def test_who_was_shown_is_written_later_all_at_once_and_after_an_absence_still() -> None:
+async def test_who_was_shown_is_written_later_all_at_once_and_after_an_absence_still(autojump_clock: MockClock) -> None:
     book = Book()
     async with matchmaker(book, Model(), write_every_s=10.0) as made:
         await ask(made)
