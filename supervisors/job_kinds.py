@@ -19,6 +19,9 @@ from persistence.identity import forgotten
 from persistence.learning.grading import Grader
 from persistence.mentoring.closing import sweep as sweep_mentorships
 from persistence.mentoring.settling import settle_mentors
+from persistence.moderation.records import JOB as COVER_RECORD
+from persistence.moderation.records import Cover
+from persistence.moderation.records import carry_out as cover_record
 from persistence.operations.ungraded import GRADE, GradeStream
 from persistence.sovereignty.archives import MAKE, MakeArchive
 from persistence.sovereignty.erasures import CARRY_OUT, CarryOut
@@ -99,7 +102,11 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     async def erase_again(work: Work[Any]) -> None:
         await node.erasures.again()
 
+    async def cover(work: Work[Cover]) -> None:
+        await cover_record(node.bridge, node.exchange, work.payload.held)
+
     return (
+        JobKind(COVER_RECORD, Cover, cover, timeout_s=60.0),
         *node.messenger.kinds(),
         *Trainings(node.bridge, cache_folder(node.settings), TRAINING).kinds(),
         JobKind(CARRY_OUT, CarryOut, erase, timeout_s=HOUR_S, way=CHORE),

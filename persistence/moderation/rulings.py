@@ -16,6 +16,7 @@ from msgspec import Struct
 from actors.moderation import Action, Outcome, write_reasons
 from actors.notices import Notice
 from persistence.append import NewEvent, event, kind_of
+from persistence.moderation import records
 from persistence.moderation.spoken import Spoken
 from persistence.notices import notify
 from persistence.operations.messages import redact, rewrite
@@ -107,6 +108,8 @@ async def rule(tx: asyncpg.Connection, ruling: Ruling) -> Done:
     events: tuple[NewEvent, ...] = ()
     if outcome.action is not Action.ALLOW:
         events = await _withdraw(tx, spoken, outcome)
+        if spoken.form is HeldForm.RECORD and outcome.action is Action.HIDE:
+            await records.order(tx, held)
         await notify(tx, _notice(ruling, held, spoken.space))
     stream, _ = await find_review(tx, review)
     seq = spoken.target if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT) else 0

@@ -24,6 +24,7 @@ from actors.storage import Entry
 from actors.trust import FactKind, TrustEvent
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event
 from persistence.audit import Deed
+from persistence.moderation import records
 from persistence.moderation.rulings import WHY, decided, release, rename
 from persistence.notices import notify
 from persistence.operations import rules
@@ -194,6 +195,8 @@ async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_
         state = HeldState.RELEASED if events else HeldState.LAPSED
     elif not release_it and case.form is HeldForm.NAME and case.target:
         await rename(tx, case.target, f"member {case.target}")
+    elif case.form is HeldForm.RECORD:
+        await records.order(tx, case.id)
     first = "" if appeal else ", decided_by = $3"
     await tx.execute(
         f"update held set state = $2, decided_at = now(){first} where id = $1", case.id, state, *(() if appeal else (entry.user,))
