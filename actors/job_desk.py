@@ -16,6 +16,9 @@ COUNT_MAX: Final = 200_000
 """Rows that an overview counts; where there are more its figures say at least how many."""
 PAGE_MAX: Final = 200
 
+REGIONS_MAX: Final = 100
+"""Regions without a worker that are named."""
+
 State = Literal["ready", "delayed", "running", "dead"]
 STATES: Final[tuple[State, ...]] = ("ready", "delayed", "running")
 """As the table numbers them; dead letters have a table of their own."""
@@ -41,6 +44,14 @@ class KindFigures(Struct, frozen=True):
     cancelled: int = 0
     run_ms: float = 0.0
     """Mean of a run."""
+
+
+class RegionFigures(Struct, frozen=True):
+    """A region of which no living worker takes jobs: how many wait, and how long the first has been due (below 0: until it is)."""
+
+    region: str
+    waiting: int
+    oldest_s: float
 
 
 class JobView(Struct, frozen=True):
@@ -97,6 +108,10 @@ class Desk(Protocol):
     """All may raise `StorageError`. `actor`: who does it, for the audit; 0 is whoever has the machine. `address`: from where."""
 
     async def overview(self) -> list[KindFigures]: ...
+
+    async def unserved(self) -> list[RegionFigures]:
+        """At most `REGIONS_MAX`, in their order."""
+        ...
 
     async def find(self, wanted: JobsWanted) -> list[JobView]: ...
 

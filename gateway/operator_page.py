@@ -117,7 +117,8 @@ async function look() {
       const said = j.state === "running" ? steps + j.words : [j.reason, j.error].filter(Boolean).join(": ");
       return { bad: j.state === "dead", cells: [j.id, j.kind, j.state, j.attempts, since, j.key, said, acts] };
     }));
-    say("as of " + clock(now) + " UTC");
+    const unserved = told.unserved.map(r => `${r.waiting} jobs wait for region ${r.region}, where no process runs`);
+    say(["as of " + clock(now) + " UTC", ...unserved].join("; "));
     timer = setTimeout(look, 5000);
   } catch (error) { say(error.message); timer = setTimeout(look, 15000); }
 }

@@ -1,7 +1,7 @@
 """What an operator of the platform sees and does over HTTP: jobs, their failures and schedules.
 
     GET  /operator                               the page (without data; it asks the others)
-    GET  /api/v1/operator/jobs                   ?kind&state&before&limit     200 {kinds, schedules, jobs}
+    GET  /api/v1/operator/jobs                   ?kind&state&before&limit     200 {kinds, schedules, jobs, unserved}
     GET  /api/v1/operator/jobs/<id>                                           200 JobView
     POST /api/v1/operator/jobs/<id>/retry                                     200 {count}
     POST /api/v1/operator/jobs/<id>/cancel                                    200 {cancelled}
@@ -21,7 +21,7 @@ from msgspec import Meta
 from quart import Blueprint, Response, request
 
 from actors.accounts import Claims
-from actors.job_desk import PAGE_MAX, Cancelled, Desk, JobsWanted, JobView, KindFigures, ScheduleView, State
+from actors.job_desk import PAGE_MAX, Cancelled, Desk, JobsWanted, JobView, KindFigures, RegionFigures, ScheduleView, State
 from actors.jobs import KIND_LENGTH_MAX
 from gateway.operator_page import PAGE, POLICY
 from gateway.problems import Problem
@@ -44,11 +44,12 @@ class RetryKind(Input, frozen=True):
 
 
 class JobsPage(msgspec.Struct, frozen=True):
-    """Queues, schedules, and a page of jobs and dead letters, newest first."""
+    """Queues, schedules, a page of jobs and dead letters, newest first, and regions whose jobs nobody takes."""
 
     kinds: list[KindFigures]
     schedules: list[ScheduleView]
     jobs: list[JobView]
+    unserved: list[RegionFigures]
 
 
 class Retried(msgspec.Struct, frozen=True):
@@ -91,7 +92,8 @@ class Operator:
     async def jobs(self) -> Response:
         await self._admit()
         wanted = _wanted()
-        return _json(JobsPage(await self._desk.overview(), await self._desk.schedules(), await self._desk.find(wanted)))
+        desk = self._desk
+        return _json(JobsPage(await desk.overview(), await desk.schedules(), await desk.find(wanted), await desk.unserved()))
 
     @needs(OPERATE)
     async def show(self, id: int) -> Response:

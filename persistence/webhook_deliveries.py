@@ -105,8 +105,10 @@ class PostgresDeliveries:
         """Orders a job for each subscription that has something to send and nobody at work; how many. May raise `StorageError`."""
 
         async def work(tx: asyncpg.Connection) -> int:
-            due = [row[0] for row in await tx.fetch("select * from webhooks_due($1)", ORDERED_MAX)]
-            return await enqueue(tx, *(Order(JOB, pack(Delivery(one)), key=str(one)) for one in sorted(due))) if due else 0
+            due = {row[0] for row in await tx.fetch("select * from webhooks_due($1)", ORDERED_MAX)}
+            rows = await tx.fetch("select id, space_id from webhooks where id = any($1) order by id", list(due)) if due else []
+            orders = (Order(JOB, pack(Delivery(id)), key=str(id), space=space) for id, space in rows)
+            return await enqueue(tx, *orders) if rows else 0
 
         return await self._bridge.run(work, deadline_s=DEADLINE_S)
 

@@ -80,7 +80,7 @@ def run_jobs(parsed: argparse.Namespace, dsn: str, say: Say, complain: Callable[
 
 
 async def overview(desk: PostgresDesk, parsed: argparse.Namespace, say: Say, complain: Say) -> int:
-    figures = await desk.overview()
+    figures, unserved = await desk.overview(), await desk.unserved()
     if parsed.json:
         say(as_json(figures))
         return 0
@@ -104,6 +104,8 @@ async def overview(desk: PostgresDesk, parsed: argparse.Namespace, say: Say, com
     say(table(head, rows) if rows else "no jobs, and none in the last two hours")
     if rows:
         say("done, failed (attempts) and cancelled: since the beginning of the last hour")
+    for one in unserved:
+        say(f"{one.waiting} wait for region {one.region!r}, of which no living process takes jobs (node.region; docs/sovereignty.md)")
     return 0
 
 

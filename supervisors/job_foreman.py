@@ -14,7 +14,7 @@ foreman begins anew as another worker.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 import trio
@@ -46,8 +46,16 @@ class ForemanOptions(Struct, frozen=True):
     """How long giving back may take when the process stops."""
 
 
+def regions_taken(region: str, strict: bool) -> tuple[str, ...] | None:
+    """The regions whose jobs a process takes, beside those of no region; None: every job. `region`: where it runs, "" where nobody said;
+    `strict`: then it takes none that has to be somewhere."""
+    if region:
+        return (region,)
+    return () if strict else None
+
+
 class Foreman:
-    """`serve` runs it. `poke` may be called at any time: something may be ready."""
+    """`serve` runs it. `poke` may be called at any time: something may be ready. `regions`: see `regions_taken`."""
 
     def __init__(
         self,
@@ -56,6 +64,7 @@ class Foreman:
         *,
         name: str,
         random: Callable[[], float],
+        regions: Sequence[str] | None = None,
         options: ForemanOptions = ForemanOptions(),  # noqa: B008 (frozen)
     ) -> None:
         self.kinds = {kind.name: kind for kind in kinds}
@@ -68,6 +77,7 @@ class Foreman:
         self._bridge = bridge
         self._name = name
         self._random = random
+        self._regions = regions
         self._options = options
         self._queue = JobQueue(bridge)
         self.endings = Endings(bridge)
@@ -87,7 +97,7 @@ class Foreman:
         while True:
             began_s = trio.current_time()
             try:
-                worker = await self._queue.enlist(self._name, self._options.lease_s)
+                worker = await self._queue.enlist(self._name, self._options.lease_s, self._regions)
             except StorageError as error:
                 self._say_away(error)
                 await trio.sleep(self._options.retry_s)

@@ -1,7 +1,8 @@
 """What waits for somebody, on every node: jobs, and reports that nobody has decided; for its metrics, and a word in the log for a pile.
 
-    every 15 s: PostgresDesk.overview ─▶ figures ─▶ readings            reads a bounded number of rows, of both
-                open_reports          ─▶ reports ─╯
+    every 15 s: PostgresDesk.overview ─▶ figures ──▶ readings           reads a bounded number of rows, of each
+                PostgresDesk.unserved ─▶ unserved ─┤
+                open_reports          ─▶ reports ──╯
 
 Every process shows the same figures, so an alert takes the largest. Invariant: figures that are old say so (`age_s`).
 """
@@ -14,7 +15,7 @@ from typing import Final
 import structlog
 import trio
 
-from actors.job_desk import Desk, KindFigures
+from actors.job_desk import Desk, KindFigures, RegionFigures
 from actors.storage_port import StorageError
 from persistence.report_queue import OpenReports
 
@@ -35,6 +36,7 @@ class JobWatch:
         every_s: float = LOOK_EVERY_S,
     ) -> None:
         self.figures: Sequence[KindFigures] = ()
+        self.unserved: Sequence[RegionFigures] = ()
         self.reports = OpenReports()
         self._review = review
         self._desk = desk
@@ -55,6 +57,7 @@ class JobWatch:
             began_s = trio.current_time()
             try:
                 self.figures = await self._desk.overview()
+                self.unserved = await self._desk.unserved()
                 if self._review is not None:
                     self.reports = await self._review()
             except StorageError as error:

@@ -99,7 +99,7 @@ from supervisors.cast import CastLimits, Ports, assemble
 from supervisors.dispatcher import Dispatcher
 from supervisors.farewells import log_farewell
 from supervisors.housekeeping import Housekeeping
-from supervisors.job_foreman import Foreman, ForemanOptions
+from supervisors.job_foreman import Foreman, ForemanOptions, regions_taken
 from supervisors.job_kinds import crons, job_kinds
 from supervisors.job_timetable import Timetable
 from supervisors.job_watch import JobWatch
@@ -254,6 +254,7 @@ class Node:
             job_kinds(self),
             name=f"{self.number:08x}",
             random=random.random,
+            regions=regions_taken(settings.node.region, settings.jobs.strict_regions),
             options=msgspec.convert(settings.jobs, ForemanOptions, from_attributes=True),
         )
         self.timetable = Timetable(self.bridge, crons())

@@ -257,6 +257,11 @@ CHAPTERS: Final = (
                 legend="{{kind}}",
             ),
             Question(
+                "Is there a region whose jobs nobody does?",
+                "max by (region) (educonnect_jobs_unserved) > 0",
+                "no process of the role `jobs` runs with that `node.region`, or the label is wrong (`educonnect space region`)",
+            ),
+            Question(
                 "Did jobs fail for good?",
                 "max by (kind) (educonnect_jobs_dead) > 0",
                 "`educonnect jobs list --state dead` and `show` say why; when the cause is gone `educonnect jobs retry --kind KIND`",

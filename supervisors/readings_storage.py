@@ -134,6 +134,13 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
         Metric("educonnect_jobs_running", "Jobs that run anywhere.", "gauge", kinds(lambda one: one.running), kind),
         Metric("educonnect_jobs_dead", "Dead letters.", "gauge", kinds(lambda one: one.dead), kind),
         Metric("educonnect_jobs_oldest_seconds", "How long the first has been ready.", "gauge", kinds(lambda one: one.oldest_s), kind),
+        Metric(
+            "educonnect_jobs_unserved",
+            "Jobs that wait for a process in their community's region, of which none lives.",
+            "gauge",
+            lambda: {(one.region,): float(one.waiting) for one in node.jobwatch.unserved},
+            ("region",),
+        ),
         Metric("educonnect_reports_open", "Reports that nobody has decided.", "gauge", lambda: float(node.jobwatch.reports.count)),
         Metric(
             "educonnect_reports_oldest_seconds",

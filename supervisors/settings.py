@@ -678,6 +678,23 @@ class Jobs(Section, frozen=True):
     waiting_warn: Annotated[
         int, Meta(ge=1, le=10_000_000, description="ready jobs of one kind from which a warning is written: a queue that piles up")
     ] = 10_000
+    strict_regions: Annotated[
+        bool,
+        Meta(description="a process without `node.region` takes no job of a community that has a region; otherwise it takes every job"),
+    ] = False
+
+
+class Node(Section, frozen=True):
+    """This process, as others have to tell it from theirs."""
+
+    region: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            description="where this process runs: of communities with a region it takes jobs of this one alone; empty: see"
+            " `jobs.strict_regions`",
+        ),
+    ] = ""
 
 
 class Ml(Section, frozen=True):
@@ -832,6 +849,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sync: Sync = Sync()
     trust: Trust = Trust()
     moderation: Moderation = Moderation()
+    node: Node = Node()
     jobs: Jobs = Jobs()
     ml: Ml = Ml()
     mail: Mail = Mail()

@@ -1,7 +1,8 @@
 """`educonnect space`, `person` and `erasures`: whose data it is, from a terminal beside the database.
 
-    space export ID -o FILE      space import FILE --owner NAME [--map people.json]      space region ID [REGION]      space erase ID --yes
-    person export NAME -o FILE                                                            person erase NAME --yes
+    space export ID -o FILE      space import FILE --owner NAME [--map people.json] [--region LABEL]
+    space region ID [REGION]     space erase ID --yes
+    person export NAME -o FILE   person erase NAME --yes
     erasures                     what was erased, and how far it is
     erasures again               after a backup was put back: erase once more what the ledger names
 
@@ -59,6 +60,7 @@ def add_space(command: argparse.ArgumentParser, add_config: AddConfig) -> None:
     bring.add_argument("file", type=Path)
     bring.add_argument("--owner", required=True, metavar="NAME", help="the account here that owns it from now on")
     bring.add_argument("--map", type=Path, metavar="FILE", help='JSON: {"number in the archive": "name of the account here"}')
+    bring.add_argument("--region", default=None, metavar="LABEL", help="its region here, instead of the archive's; '' for anywhere")
     region = _add(commands, "region", _region, "say, or set, where a community's data has to be kept")
     region.add_argument("space", type=int, metavar="ID")
     region.add_argument("region", nargs="?", help="a label such as `ke`; '' for anywhere")
@@ -169,7 +171,7 @@ async def _import_space(bridge: Bridge, settings: Settings, parsed: argparse.Nam
     with Reader(parsed.file) as archive:
         owner = accounts[parsed.owner]
         assert owner is not None
-        work = partial(import_space, archive=archive, owner=owner, known=known, regions=settings.sovereignty.regions)
+        work = partial(import_space, archive=archive, owner=owner, known=known, regions=settings.sovereignty.regions, region=parsed.region)
         imported = await bridge.run(work, deadline_s=LONG_S)
     say(f"community {imported.space}: {imported.rows:,} rows, {len(imported.people)} people, {imported.made} of them without a log-in here")
     return 0
@@ -183,7 +185,7 @@ async def _region(bridge: Bridge, settings: Settings, parsed: argparse.Namespace
 
     async def work(tx: asyncpg.Connection) -> str | None:
         if parsed.region is not None:
-            await tx.execute("update spaces set region = $2 where id = $1 and kind = 1", parsed.space, parsed.region)
+            await tx.fetchval("select place_space($1, $2)", parsed.space, parsed.region)
         region: str | None = await tx.fetchval("select region from spaces where id = $1 and kind = 1", parsed.space)
         return region
 

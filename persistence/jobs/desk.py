@@ -10,7 +10,19 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from actors.job_desk import COUNT_MAX, PAGE_MAX, REASONS, STATES, Cancelled, JobsWanted, JobView, KindFigures, ScheduleView
+from actors.job_desk import (
+    COUNT_MAX,
+    PAGE_MAX,
+    REASONS,
+    REGIONS_MAX,
+    STATES,
+    Cancelled,
+    JobsWanted,
+    JobView,
+    KindFigures,
+    RegionFigures,
+    ScheduleView,
+)
 from actors.jobs import ORDERED
 from persistence.audit import Deed, record
 from persistence.bridge import Bridge
@@ -41,6 +53,13 @@ select d.id, d.kind, 3, d.priority, coalesce(d.key, ''), coalesce(d.space_id, 0)
     {_EPOCH.format("d.died_at")}, 0::float8, '', 0, 0, '', d.reason, d.error, octet_length(d.payload), d.effect::text
 from dead_jobs d"""
 
+# A region that no living worker takes jobs of: they wait for ever.
+_UNSERVED: Final = """
+select j.region, count(*) as n, coalesce(extract(epoch from clock_timestamp() - min(j.due_at)), 0)::float8 as oldest_s
+from (select region, due_at from jobs where region <> '' and state < 2 limit $1) j
+where not exists (select from job_workers w where w.leased_until > now() and (w.regions is null or j.region = any (w.regions)))
+group by j.region order by j.region limit $2"""
+
 _SCHEDULES: Final = f"""
 select name, kind, timing, {_EPOCH.format("next_at")}, {_EPOCH.format("fired_at")}, fired, skipped, {_EPOCH.format("ended_at")}, error
 from job_schedules order by name"""
@@ -49,8 +68,9 @@ from job_schedules order by name"""
 _RETRY: Final = """
 with gone as (delete from dead_jobs where id = any ($1) returning *),
 again as (
-    insert into jobs (id, kind, priority, key, space_id, payload, effect, created_at) overriding system value
-    select g.id, g.kind, g.priority, g.key, g.space_id, g.payload, g.effect, g.created_at from gone g order by g.kind, g.key, g.id
+    insert into jobs (id, kind, priority, key, space_id, region, payload, effect, created_at) overriding system value
+    select g.id, g.kind, g.priority, g.key, g.space_id, region_of(g.space_id), g.payload, g.effect, g.created_at
+    from gone g order by g.kind, g.key, g.id
     on conflict do nothing
 )
 select id, kind from gone order by id"""
@@ -91,6 +111,12 @@ class PostgresDesk:
             for row in await tx.fetch(_TALLIES):
                 found.setdefault(row["kind"], {}).update({name: row[name] for name in ("done", "failed", "cancelled", "run_ms")})
             return [KindFigures(kind, **of) for kind, of in sorted(found.items())]  # type: ignore[arg-type]
+
+        return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
+
+    async def unserved(self) -> list[RegionFigures]:
+        async def work(tx: asyncpg.Connection) -> list[RegionFigures]:
+            return [RegionFigures(*row) for row in await tx.fetch(_UNSERVED, COUNT_MAX, REGIONS_MAX)]
 
         return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
 

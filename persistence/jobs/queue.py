@@ -112,21 +112,24 @@ class JobQueue:
         self._bridge = bridge
         self._call_s = call_s
 
-    async def enlist(self, name: str, lease_s: float) -> int:
-        """A new worker with a lease that begins now."""
+    async def enlist(self, name: str, lease_s: float, regions: Sequence[str] | None = None) -> int:
+        """A new worker with a lease that begins now. `regions`: it takes jobs of these alone, and those of none; None: every job."""
 
         async def work(tx: asyncpg.Connection) -> int:
             worker: int = await tx.fetchval(
-                "insert into job_workers (name, leased_until) values ($1, clock_timestamp() + make_interval(secs => $2)) returning id",
+                "insert into job_workers (name, leased_until, regions)"
+                " values ($1, clock_timestamp() + make_interval(secs => $2), $3) returning id",
                 name,
                 lease_s,
+                None if regions is None else list(regions),
             )
             return worker
 
         return await self._bridge.run(work, deadline_s=self._call_s)
 
     async def claim(self, worker: int, room: Mapping[str, Room], limit: int) -> list[Held]:
-        """Up to `limit` ready jobs of the kinds with room, those of lower priority first, then the oldest. None without a lease."""
+        """Up to `limit` ready jobs of the kinds with room and of this worker's regions, those of lower priority first, then the oldest. None
+        without a lease."""
         kinds = [kind for kind, one in room.items() if one.free > 0]
         if not kinds or limit <= 0:
             return []

@@ -29,11 +29,15 @@ from persistence.sovereignty.packed import Unreadable, rename_packed
 from persistence.sovereignty.tables import MEMBERS, ROWS, SPACES, STREAMS, Kept
 from protocol.events import Joined
 from protocol.identifiers import Names
+from protocol.permissions import Permission, of_platform
 from protocol.values import Role, SpaceKind, StreamKind
 
 PEOPLE_MAX: Final = 1_000_000
+REGION_LENGTH_MAX: Final = 40
+"""As `spaces.region` has it."""
 _ROLE: Final = "insert into roles (space_id, name, permissions, created_by) values ($1, $2, $3, $4) returning id"
 _HOLDERS: Final = "insert into user_roles (user_id, role_id, space_id, given_by) select h, $1, $2, $3 from unnest($4::bigint[]) h"
+_OF_A_SPACE: Final = sum(1 << permission for permission in Permission if not of_platform(permission))
 _KINDS: Final = {
     SpaceKind.COMMUNITY: frozenset(
         {
@@ -62,17 +66,21 @@ class Imported(Struct, frozen=True):
 
 
 async def import_space(
-    tx: asyncpg.Connection, archive: Reader, owner: int, known: Mapping[int, int], regions: Sequence[str] = ()
+    tx: asyncpg.Connection, archive: Reader, owner: int, known: Mapping[int, int], regions: Sequence[str] = (), region: str | None = None
 ) -> Imported:
     """Brings in a community that `owner`, an account here, owns from now on. `known`: accounts here, by their number in the archive.
 
-    `regions`: where this installation may keep data; a community that has to be somewhere else is refused. Raises `ArchiveRefused`.
+    `region`: its label here; None: the archive's. `regions`: where this installation may keep data; a community that has to be somewhere
+    else is refused. Raises `ArchiveRefused`.
     """
     archive.verify()
-    region = archive.manifest.region
+    if region is None:
+        region = archive.manifest.region
     if region and regions and region not in regions:
         raise ArchiveRefused(f"this community's data has to be kept in {region!r}; this installation keeps data in {', '.join(regions)}")
-    arrival = _Arrival(tx, archive)
+    if len(region) > REGION_LENGTH_MAX:
+        raise ArchiveRefused(f"a region's label has at most {REGION_LENGTH_MAX} characters, not {len(region)}")
+    arrival = _Arrival(tx, archive, region)
     await arrival.bring_people(known)
     space = await arrival.bring_places()
     rows = await arrival.bring_rows()
@@ -83,9 +91,10 @@ async def import_space(
 
 
 class _Arrival:
-    def __init__(self, tx: asyncpg.Connection, archive: Reader) -> None:
+    def __init__(self, tx: asyncpg.Connection, archive: Reader, region: str) -> None:
         self._tx = tx
         self._archive = archive
+        self._region = region
         self.people: dict[int, int] = {}
         self.made = 0
         self._spaces: dict[int, int] = {}
@@ -159,6 +168,8 @@ class _Arrival:
         id = _number(row, "id", SPACES.file)
         self._spaces[id] = await self._tx.fetchval("select nextval(pg_get_serial_sequence('spaces', 'id'))")
         renamed = self._renamed(SPACES, row)
+        # What was judged is the manifest's label; a row that says another one is not asked.
+        renamed["region"] = self._region if row["kind"] == SpaceKind.COMMUNITY else ""
         if row["kind"] == SpaceKind.ENROLMENT:
             renamed["pair_key"] = f"enrolment:{renamed['parent']}:{renamed['created_by']}"
         await self._insert(SPACES, [renamed])
@@ -185,8 +196,14 @@ class _Arrival:
             maker = self._user(int(row["created_by"])) if row["created_by"] else 0
         except (KeyError, TypeError, ValueError) as error:
             raise ArchiveRefused(f"roles.ndjson: {error!r}") from error
-        role: int = await self._tx.fetchval(_ROLE, space, name, permissions, maker)
-        await self._tx.execute(_HOLDERS, role, space, maker, holders)
+        # As whoever makes a role here is asked: an archive gives nobody what the platform alone gives, nor what a later version may mean by it.
+        if permissions < 0 or permissions & ~_OF_A_SPACE:
+            raise ArchiveRefused(f"roles.ndjson: {name!r} has permissions that are none of a community's")
+        try:
+            role: int = await self._tx.fetchval(_ROLE, space, name, permissions, maker)
+            await self._tx.execute(_HOLDERS, role, space, maker, holders)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            raise ArchiveRefused(f"roles.ndjson: {error}") from error
 
     async def check_logs(self) -> None:
         """A log has every number between its floor and its head, and nothing beyond."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.job_desk import Cancelled, JobsWanted, JobView, KindFigures, ScheduleView
+from actors.job_desk import Cancelled, JobsWanted, JobView, KindFigures, RegionFigures, ScheduleView
 from gateway.operator_page import SCRIPT
 from gateway.web import create_app
 from protocol.codes import Code
@@ -40,6 +40,9 @@ class KeptDesk:
 
     async def schedules(self) -> list[ScheduleView]:
         return [ScheduleView("sweep", "housekeeping.sweep", "every 3600 s", 5.0, 4.0, 3, 0, 4.5, "")]
+
+    async def unserved(self) -> list[RegionFigures]:
+        return [RegionFigures("ke", 3, 60.0)]
 
     async def retry(self, ids: list[int], *, actor: int = 0, address: str = "") -> int:
         self.done.append(("retry", ids, actor, address))

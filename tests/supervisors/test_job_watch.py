@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from actors.job_desk import KindFigures
+from actors.job_desk import KindFigures, RegionFigures
 from actors.storage_port import Unavailable
 from persistence.report_queue import OpenReports
 from supervisors.job_watch import JobWatch
@@ -26,6 +26,9 @@ class Desk:
         if ready is None:
             raise Unavailable("refused", "nobody there")
         return [KindFigures("mail", ready=ready)]
+
+    async def unserved(self) -> list[RegionFigures]:
+        return [RegionFigures("ke", 2, 9.0)]
 
 
 async def watched(desk: Desk, looks: int) -> tuple[JobWatch, list[int]]:

@@ -32,8 +32,15 @@ async def export(w: World, space: int, path: Path) -> Reader:
     return Reader(path)
 
 
-async def bring(w: World, archive: Reader, owner: Person, known: dict[int, int] | None = None, regions: tuple[str, ...] = ()) -> Imported:
-    work = partial(import_space, archive=archive, owner=owner.user, known=known or {}, regions=regions)
+async def bring(
+    w: World,
+    archive: Reader,
+    owner: Person,
+    known: dict[int, int] | None = None,
+    regions: tuple[str, ...] = (),
+    region: str | None = None,
+) -> Imported:
+    work = partial(import_space, archive=archive, owner=owner.user, known=known or {}, regions=regions, region=region)
     return await w.bridge.run(work, deadline_s=60)
 
 
@@ -123,7 +130,29 @@ async def test_data_that_has_to_be_kept_elsewhere_is_refused(bridge: Bridge, tmp
         assert await w.value("select region from spaces where id = $1", imported.space) == "ke"
 
 
+async def test_whoever_brings_it_in_may_give_it_another_label_that_is_kept_here(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        await w.rows("update spaces set region = 'ke' where id = $1", school.space)
+        archive = await export(w, school.space, tmp_path / "school.zip")
+        for wanted, said in (("us", "has to be kept in 'us'"), ("x" * 41, "at most 40")):
+            with pytest.raises(ArchiveRefused, match=said):
+                await bring(w, archive, school.ada, regions=("eu", "x" * 41), region=wanted)
+        imported = await bring(w, archive, school.ada, regions=("eu",), region="eu")
+        assert await w.value("select region from spaces where id = $1", imported.space) == "eu"
+
+
 # Archives that are not to be believed
+
+
+async def test_a_label_in_a_row_that_the_manifest_does_not_have_is_not_asked(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        await export(w, school.space, tmp_path / "school.zip")
+        rows = {SPACES.file: lambda rows: [{**row, "region": "ke"} for row in rows]}
+        for archive in rewritten(tmp_path / "school.zip", rows, honest=True):
+            await bring(w, archive, school.ada, regions=("eu",))
+        assert await w.value("select count(*) from spaces where region <> ''") == 0
 
 
 def rewritten(path: Path, changed: dict[str, Any], *, honest: bool) -> Iterator[Reader]:
@@ -153,6 +182,10 @@ def _first(**columns: object) -> Any:
     return lambda rows: [{**rows[0], **columns}, *rows[1:]]
 
 
+def _role(permissions: int, name: str = "helper") -> Any:
+    return lambda rows: [*rows, {"name": name, "permissions": permissions, "created_by": 0, "holders": []}]
+
+
 LIES = {
     "a row that was changed": ("log.ndjson", _first(at=1), False, "not what the manifest says"),
     "a log with a gap": ("log.ndjson", lambda rows: [rows[0], *rows[2:]], True, "gaps"),
@@ -164,6 +197,10 @@ LIES = {
     "bytes that are no event": ("log.ndjson", _first(body="\\xc1"), True, "body is not an event's body"),
     "bytes that are no bytes": ("log.ndjson", _first(body="zz"), True, "body is not"),
     "a role that is none": ("members.ndjson", _first(role=3), True, "members.ndjson"),
+    "a role of the platform's": ("roles.ndjson", _role(1 << 38), True, "roles.ndjson"),
+    "a role with permissions that are none": ("roles.ndjson", _role(1 << 30), True, "roles.ndjson"),
+    "a role without a name": ("roles.ndjson", _role(1, name=""), True, "roles.ndjson"),
+    "two roles of one name": ("roles.ndjson", lambda rows: [*_role(1)([]), *_role(2)([])], True, "roles.ndjson"),
     "a number too large": ("log.ndjson", _first(seq=2**70), True, "log.ndjson"),
     "text where a number belongs": ("streams.ndjson", _first(id="1; drop table log"), True, "expected: a number"),
 }
