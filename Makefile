@@ -6,12 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install dev test prove lint format generate bench lock clean
+TRANSFORMERS := .venv-transformers
+.PHONY: help install dev test test-transformers prove lint format generate bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make dev       start everything on this machine, with nothing installed (ARGS='--gateways 2 --port 8000')"
 	@echo "make test      lint, short proofs, then all tests; says at the end what could not be run here"
+	@echo "make test-transformers  the tests that need torch and transformers, in an environment of their own (1.3 GB)"
 	@echo "make prove     the short proofs alone: simulator, hostile input, late commits, sync, faults, rehearsal with kills"
 	@echo "make lint      ruff, mypy, and the rule that imports point down"
 	@echo "make format    let ruff format and sort"
@@ -47,6 +49,18 @@ format: install
 test: install lint prove
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
+# torch and transformers are an extra: 1.3 GB with torch's CPU build, which is taken where pip finds it (PIP_FIND_LINKS, an index of its own);
+# the public index has only the one for CUDA on Linux, of 5 GB.
+test-transformers: $(TRANSFORMERS)/.installed
+	$(TRANSFORMERS)/bin/python -m pytest -q -m transformers $(ARGS)
+
+$(TRANSFORMERS)/.installed: requirements/transformers.lock requirements/transformers-cpu.lock requirements/dev.lock
+	$(PYTHON) -m venv $(TRANSFORMERS)
+	$(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/transformers-cpu.lock \
+	  || $(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/transformers.lock
+	$(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	touch $(TRANSFORMERS)/.installed
+
 # The short forms of the long searches; each prints what it counted, and fails on a single violation.
 prove: install
 	$(BIN)/python -m proofs simulate --seeds 200
@@ -71,6 +85,8 @@ lock:
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.lock
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --extra traces pyproject.toml -o requirements/traces.lock
+	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --extra transformers pyproject.toml -o requirements/transformers.lock
+	$(PYTHON) requirements/for_cpu.py requirements/transformers.lock requirements/transformers-cpu.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRANSFORMERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

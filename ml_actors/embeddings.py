@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 DIMENSIONS: Final = 512
 CHARACTERS_MAX: Final = 2000
-"""Of one text; what comes after is not looked at, because the time grows with the length. Who has longer texts embeds them piece by piece."""
+"""Of one text; what comes after is not looked at, because the time grows with it. Who has longer texts embeds them piece by piece."""
 
 Embeddings = NDArray[np.float32]
 

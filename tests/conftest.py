@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,20 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 """How long an example takes says nothing about what it claims, and much about who else uses the machine."""
+
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what needs an extra that this environment is not meant to have: a run of its own has it."""
+    if find_spec("transformers") is not None and find_spec("torch") is not None:
+        return
+    needing = [item for item in items if item.get_closest_marker("transformers") is not None]
+    config.stash[LEFT_OUT] = len(needing)
+    if needing:
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item.get_closest_marker("transformers") is None]
 
 
 def _skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:
@@ -31,6 +46,10 @@ def _all_required() -> bool:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names what was left out, just above pytest's closing line."""
+    left_out = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.section("in an environment of their own", "-")
+        terminalreporter.write_line(f"{left_out} test{'s' * (left_out > 1)} of torch and transformers: `make test-transformers` runs them")
     reasons = _skip_reasons(terminalreporter)
     if not reasons:
         return

@@ -16,6 +16,7 @@ Invariant: the same rows give the same arrays on the same machine, whatever ran 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +24,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
@@ -165,7 +167,11 @@ def fit(rows: Material, *, networks: int = 3, seed: int = 0, epochs: int = EPOCH
     hidden_weights, hidden_bias, out_weights, out_bias = [], [], [], []
     scaled = rows.embeddings * np.float32(SCALE)
     for number in range(networks):
-        network = network_of(seed + number, epochs).fit(scaled, rows.toxic, sample_weight=weight)
+        network = network_of(seed + number, epochs, len(scaled))
+        with warnings.catch_warnings():
+            # Few epochs are meant: they keep a network from learning its collection by heart.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            network.fit(scaled, rows.toxic, sample_weight=weight)
         hidden_weights.append(network.coefs_[0])
         out_weights.append(network.coefs_[1][:, 0])
         hidden_bias.append(network.intercepts_[0])
@@ -186,8 +192,9 @@ def fit(rows: Material, *, networks: int = 3, seed: int = 0, epochs: int = EPOCH
     return {name: np.asarray(value, dtype=np.float32) for name, value in arrays.items()}
 
 
-def network_of(seed: int, epochs: int) -> MLPClassifier:
-    return MLPClassifier((HIDDEN,), alpha=DECAY, max_iter=epochs, n_iter_no_change=epochs, batch_size=128, random_state=seed)
+def network_of(seed: int, epochs: int, rows: int) -> MLPClassifier:
+    size = min(128, rows)
+    return MLPClassifier((HIDDEN,), alpha=DECAY, max_iter=epochs, n_iter_no_change=epochs, batch_size=size, random_state=seed)
 
 
 def gram_values(grams: csr_matrix, rarity: Array) -> csr_matrix:

@@ -164,7 +164,7 @@ class Correction:
 def read_arrays(path: Path) -> dict[str, Array]:
     """Raises `Unusable` where it is no archive of plain arrays."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise Unusable(f"{path}: {error}") from error

@@ -156,7 +156,8 @@ UNSEEN_GROUPS: Final = frozenset(
 """Never in training; for the test of what becomes of a group that is on no list, names are left in (see `naming.py`)."""
 
 ASKED: Final = tuple(
-    "muslim jewish christian hindu atheist women men gay lesbian trans black white asian latino immigrant refugee disabled deaf arab roma".split()
+    "muslim jewish christian hindu atheist women men gay lesbian trans black white asian latino immigrant refugee "
+    "disabled deaf arab roma".split()
 )
 """The twenty groups that the test names first."""
 

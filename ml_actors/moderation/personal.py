@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,4}[a-zA-Z]{2,24}(?![\w-])")
 _ACCOUNT = re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?(?!\w)")
-_CARD = re.compile(r"(?<![\w.,+-])(?:\d[ -]?){12,18}\d(?![\w]|[.,]\d)")
+_CARD = re.compile(r"(?<![\w.,+-])(?<![A-Za-z]{2}\d\d )(?:\d[ -]?){12,18}\d(?![\w]|[.,]\d)")
 _PHONE = re.compile(r"(?<![\w.,/:=-])(?:\+|00)?\(?\d(?:[\d()]|[ ./-](?=[\d(])){5,20}\d(?![\w]|[.,:]\d)")
 _CALLED = re.compile(
     r"(?:phone|call|mobile|cell|whats ?app|text me|ring me|signal|telegram|tel\b|telefon|handy|anruf|ruf mich|nummer|teléfono|llámame|"
@@ -42,7 +42,7 @@ _NOT_CALLED = re.compile(
 _DATE = re.compile(
     r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d{2}(?: .*)?|(?:19|20)\d{2} ?[-/] ?(?:19|20)?\d{2})$"
 )
-_AMERICAN = re.compile(r"^(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}$")
+_AMERICAN = re.compile(r"^(?:1[ .-])?(?:\(\d{3}\) ?\d{3}|[2-9]\d{2}[ .-][2-9]\d{2})[ .-]\d{4}$")
 _ADDRESS = re.compile(
     # German: Hauptstraße 12, Am Lindenweg 3a          English: 12 Baker Street
     r"(?<!\w)(?:(?:[A-ZÄÖÜ][\wäöüß-]+(?:straße|strasse|str\.|weg|allee|gasse|platz|ring|ufer|damm))|(?:[A-ZÄÖÜ][\wäöüß-]+ (?:Straße|"
@@ -57,7 +57,7 @@ _ADDRESS = re.compile(
 _HANDLE = re.compile(
     r"(?<!\w)(?:snap(?:chat)?|insta(?:gram)?|ig|discord|tik ?tok|telegram|kik|skype|signal|whats ?app)(?: (?:is|ist|name|id|user(?:name)?|"
     r"handle|me|es|est))*"
-    r" ?(?::|=|@| is | ist | es | est ) ?@?(?P<name>(?=[\w.]{0,31}(?:[\d_.@#]|\w@))[\w.]{3,32}(?:#\d{4})?|(?<=@)[\w.]{3,32})",
+    r" ?(?::|=|@| is | ist | es | est ) ?@?(?P<name>(?=[\w.]{0,31}[\d_])[\w.]{2,31}\w(?:#\d{4})?|(?<=@)[\w.]{3,32})",
     re.IGNORECASE,
 )
 _DISCORD = re.compile(r"(?<![\w#])[\w.]{2,32}#\d{4}(?!\w)")

@@ -67,7 +67,7 @@ RULES: Final = (
         LIKELY,
         r"i know where (?:you|u) live",
         r"watch your back",
-        r"(?:you|u) (?:will|'ll|are going to|gonna) (?:pay for (?:this|that)|regret (?:this|that)|bleed|be sorry)",
+        r"(?:you|u) (?:will|'ll|are going to|gonna) (?:pay for (?:this|that)|regret (?:this|that)|bleed)",
         r"ich weiß,? wo (?:du wohnst|ihr wohnt|dein haus)",
         r"du bist (?:so gut wie )?tot",
         r"ich mach(?:e)? (?:dich|euch) fertig",

@@ -38,7 +38,7 @@ _LETTER_OF: Final = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": 
 _WHITE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w'*!?]+")
 _STOP = re.compile(r"(?<=[.!?…。؟])\s+|\n+")
-_HEAVY: Final = frozenset("Mn")
+_MARK: Final = "Mn"
 
 
 def _hump(found: re.Match[str]) -> str:
@@ -60,7 +60,9 @@ def _unmasked(found: re.Match[str]) -> str:
 
 def plain(text: str) -> str:
     """`text` as it is judged: lower case, without addresses, user names and disguise. At most `LENGTH_MAX` code points."""
-    text = unicodedata.normalize("NFKC", html.unescape(html.unescape(text[:LENGTH_MAX])))
+    # Halves of characters that a broken client sends alone are none.
+    text = text[:LENGTH_MAX].encode("utf-8", "ignore").decode("utf-8")
+    text = unicodedata.normalize("NFKC", html.unescape(html.unescape(text)))
     text = _INVISIBLE.sub("", text)
     text = _ADDRESS.sub(" ", text)
     text = _NAMED.sub(" ", text)
@@ -76,7 +78,7 @@ def plain(text: str) -> str:
 def folded(text: str) -> str:
     """A plain text for n-grams: only words, without diacritics ("für" and "fur" are one)."""
     if not text.isascii():
-        text = "".join(mark for mark in unicodedata.normalize("NFD", text) if unicodedata.category(mark) not in _HEAVY).replace("ß", "ss")
+        text = "".join(mark for mark in unicodedata.normalize("NFD", text) if unicodedata.category(mark) != _MARK).replace("ß", "ss")
     return _NOT_WORD.sub(" ", text).strip()
 
 
