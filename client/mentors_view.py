@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from protocol.entities import STYLES
-from protocol.frames import MentorFound, MentorshipItem, MentorsFound
+from protocol.frames import MentorFound, MentorsFound, MentorshipItem
 from protocol.values import MentorshipState
 
 
