@@ -18,7 +18,9 @@ import msgspec
 
 from ml_actors.kinds import KINDS
 
-EVALUATIONS: Final = {name: kind.evaluation for name, kind in KINDS.items() if kind.evaluation} | {"checkpoints": KINDS["questions"].evaluation}
+EVALUATIONS: Final = {name: kind.evaluation for name, kind in KINDS.items() if kind.evaluation} | {
+    "checkpoints": KINDS["questions"].evaluation
+}
 """By name, the module that evaluates. Questions are called what they become, too."""
 
 
