@@ -21,7 +21,15 @@ from protocol.frames import AnyCommand
 from protocol.operations import AnyOperation
 from protocol.permissions import Needs
 
-SAMPLES: Final = ("operation_samples", "command_samples", "route_samples", "integration_samples", "moderation_samples", "drafting_samples")
+SAMPLES: Final = (
+    "operation_samples",
+    "command_samples",
+    "route_samples",
+    "integration_samples",
+    "moderation_samples",
+    "drafting_samples",
+    "mentoring_samples",
+)
 
 
 class _Anything:

@@ -41,6 +41,7 @@ ACTORS: dict[str, Any] = {
 
 _NO_REPORTS = "nobody reports anybody in these stories; tests/system/test_between_people.py"
 _NO_MODERATION = "nobody looks at what is held in these stories; tests/system/test_moderation.py"
+_NO_MENTORS = "nobody looks for a mentor in these stories; tests/system/test_mentoring.py"
 _NO_TRUST = "nobody's trust changes in these stories; tests/system/test_trust.py"
 EXCUSED: dict[str, str] = {
     "TOO_LARGE": "only HTTP says it, of a body beyond its bound; tests/gateway/test_web_auth.py",
@@ -52,6 +53,12 @@ EXCUSED: dict[str, str] = {
     "HeldPage": _NO_MODERATION,
     **{f"{state} ─HeldItems▶ {state}": _NO_MODERATION for state in ("ATTACHING", "RESUMING", "TURNED", "OPEN", "DRAINING")},
     **{f"{state} ─Reports▶ {state}": _NO_REPORTS for state in ("ATTACHING", "RESUMING", "TURNED", "OPEN", "DRAINING")},
+    **dict.fromkeys(("MentorsFound", "MentorsLater", "MentorshipPage"), _NO_MENTORS),
+    **{
+        f"{state} ─{command}▶ {state}": _NO_MENTORS
+        for command in ("FindMentors", "Mentorships")
+        for state in ("ATTACHING", "RESUMING", "TURNED", "OPEN", "DRAINING")
+    },
     **{f"{actor} ◀ TrustIs": _NO_TRUST for actor in ("session", "device", "user")},
 }
 """Rows and codes that no run reaches, each with the reason. A row that is reached all the same loses its excuse: the run fails."""

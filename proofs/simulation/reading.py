@@ -16,6 +16,7 @@ from actors.storage import (
     ConflictList,
     Denied,
     Events,
+    FindMatches,
     FindPerson,
     Generations,
     Head,
@@ -25,10 +26,12 @@ from actors.storage import (
     ListConflicts,
     ListHeld,
     ListMembers,
+    ListMentorships,
     ListReports,
     ListSpaces,
     ListUnapplied,
     MemberList,
+    MentorshipList,
     PersonFound,
     ReadAfter,
     ReadBefore,
@@ -72,6 +75,8 @@ Reading = (
     | ReadHolding
     | ListReports
     | ListHeld
+    | ListMentorships
+    | FindMatches
 )
 WRITERS = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
 
@@ -132,6 +137,11 @@ def read(tables: Tables, query: Reading) -> Result:
                 is_known = query.platform or tables.role(query.space, query.user)
                 return Denied(Code.FORBIDDEN if is_known else Code.NOT_FOUND)
             return ReportList((), False) if isinstance(query, ListReports) else HeldList((), False)
+        case ListMentorships():
+            return MentorshipList((), False)
+        case FindMatches():
+            # As where no matchmaker runs: nobody mentors here.
+            return Denied(Code.UNAVAILABLE)
         case ReadHolding():
             device = tables.devices.get(query.device)
             if device is None or device.user != query.user:
