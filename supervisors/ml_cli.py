@@ -6,7 +6,9 @@
     ml canary NAME@VERSION --percent 10       lets it answer a share of the keys
     ml rollback NAME                          the version that was active before
     ml train NAME                             orders a training, as the clock does
+    ml audit NAME [--now]                     whether groups of people are treated alike by it: its last report
     ml evaluate NAME …                        what it is worth, beside a baseline and published figures; needs no server
+    ml audit NAME …                           whether it errs more about some people than about others; likewise
 
 What is done here is written into the audit as the system's: whoever has the machine has the database.
 """
@@ -14,7 +16,8 @@ What is done here is written into the audit as the system's: whoever has the mac
 from __future__ import annotations
 
 import argparse
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,16 +26,20 @@ import asyncpg
 import trio
 
 from actors.jobs import Order, pack
-from actors.model_book import Card, Entry, State, UnknownVersion
+from actors.model_book import Audited, Card, Entry, State, UnknownVersion
 from actors.storage_port import StorageError
-from ml_actors.evaluating import EVALUATIONS, evaluate
+from ml_actors.auditing import AUDITS
+from ml_actors.evaluating import AUDITS, EVALUATIONS, audit, evaluate
 from ml_actors.kinds import KINDS
 from ml_actors.registry import read_card, shipped_versions
 from ml_actors.versions import newest
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.jobs.enqueue import enqueue
+from persistence.model_audits import latest
 from persistence.models import change, entries, rollback
 from supervisors.job_cli import as_json, clock, table
+from supervisors.ml_audit import KIND as AUDIT
+from supervisors.ml_audit import Look
 from supervisors.ml_rows import TRAINING
 from supervisors.ml_training import KIND, Train
 
@@ -75,20 +82,40 @@ def add_ml(command: argparse.ArgumentParser, add_config: Callable[[argparse.Argu
     canary.add_argument("--percent", type=int, choices=range(1, 101), default=10, metavar="N", help="of the keys (1 to 100)")
     add("rollback", _rollback, "make the version active that was so before").add_argument("name", metavar="NAME")
     add("train", _train, "order a training now").add_argument("name", metavar="NAME", choices=sorted(TRAINING))
+    audit = add("audit", _audit, "whether groups of people are treated alike by a model: its last report")
+    audit.add_argument("name", metavar="NAME", choices=sorted(AUDITS))
+    audit.add_argument("--now", action="store_true", help="order another one, as the clock does once a week")
     # Before any of this is parsed `main` takes it away: its arguments are the evaluation's own.
     commands.add_parser("evaluate", help="what a model is worth, beside baseline and published figures", add_help=False)
+    commands.add_parser("audit", help="whether a model errs more about some people than about others", add_help=False)
 
 
 def run_evaluate(arguments: Sequence[str], say: Say, complain: Complain) -> int:
     """`educonnect ml evaluate NAME …`; the exit status."""
+    return _measure("evaluate", EVALUATIONS, evaluate, arguments, say, complain)
+
+
+def run_audit(arguments: Sequence[str], say: Say, complain: Complain) -> int:
+    """`educonnect ml audit NAME …`; the exit status."""
+    return _measure("audit", AUDITS, audit, arguments, say, complain)
+
+
+def _measure(
+    word: str,
+    modules: Mapping[str, str],
+    measure: Callable[[str, Sequence[str]], int],
+    arguments: Sequence[str],
+    say: Say,
+    complain: Complain,
+) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        say(f"usage: educonnect ml evaluate NAME [its own arguments]\n\nNAME is one of: {', '.join(EVALUATIONS)}")
+        say(f"usage: educonnect ml {word} NAME [its own arguments]\n\nNAME is one of: {', '.join(modules)}")
         return 0 if arguments else BAD_USAGE
     name, *rest = arguments
-    if name not in EVALUATIONS:
-        complain(f"{name!r} has no evaluation; there are {', '.join(EVALUATIONS)}")
+    if name not in modules:
+        complain(f"{name!r} has no {'evaluation' if word == 'evaluate' else word}; there are {', '.join(modules)}")
         return BAD_USAGE
-    return evaluate(name, rest)
+    return measure(name, rest)
 
 
 def run_ml(parsed: argparse.Namespace, dsn: str, say: Say, complain: Complain) -> int:
@@ -232,3 +259,40 @@ async def _train(bridge: Bridge, parsed: Any, say: Say, complain: Complain) -> i
     await bridge.run(work, deadline_s=ASK_S)
     say(f"ordered; `educonnect jobs list --kind {KIND}` shows how it goes")
     return 0
+
+
+async def _audit(bridge: Bridge, parsed: Any, say: Say, complain: Complain) -> int:
+    if parsed.now:
+        order = Order(AUDIT, pack(Look(parsed.name)), key=parsed.name)
+
+        async def work(tx: asyncpg.Connection) -> int:
+            return await enqueue(tx, order)
+
+        await bridge.run(work, deadline_s=ASK_S)
+        say(f"ordered; `educonnect jobs list --kind {AUDIT}` shows how it goes")
+        return 0
+    found = await bridge.run(partial(latest, model=parsed.name), deadline_s=ASK_S, readonly=True)
+    if found is None:
+        complain(f"{parsed.name} was not audited yet: once a week it is, or with --now, when there is enough to compare")
+        return REFUSED
+    at, report = found
+    say(as_json(report) if parsed.json else render_audit(at, report))
+    return 0
+
+
+def render_audit(at: datetime, report: Audited) -> str:
+    """A report, for people."""
+    rows = [
+        (line.what, line.group, str(line.cases), f"{line.share:.1%}", f"{line.expected:.1%}" if line.expected >= 0 else "")
+        for line in report.lines
+    ]
+    said = report.alarms or ("no alarm: what differs is within four fifths, or within chance",)
+    return "\n".join(
+        [
+            f"{report.model}, {at:%Y-%m-%d %H:%M} UTC, {report.rows} cases; the lowest share is {report.ratio:.2f} of the highest",
+            "",
+            table(("what", "group", "cases", "share", "expected"), rows),
+            "",
+            *said,
+        ]
+    )

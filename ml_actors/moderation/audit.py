@@ -3,7 +3,8 @@
     by whom a text names    written pairs (identity) and, in the collections, texts that name listed groups ─▶ MetricFrame
     by how a text is written dialect and spelling proxies in the collections                              ─▶ MetricFrame
 
-A group's false alarms (FPR: harmless texts that are taken for toxic) are what silences people, its misses (FNR) what leaves them alone. Each
+A group's false alarms (FPR: harmless texts that are taken for toxic) are what silences people, its misses (FNR) what leaves them alone.
+Each
 line has both with the number of texts, and the audit tells of a group whose FPR is more than `ALARM` above the rest's where chance
 explains that once in a hundred times at most. Dialect proxies are words, not people: nobody's dialect is asked or known.
 """
@@ -141,19 +142,19 @@ def on_collections(collections: Mapping[str, list[Labelled]]) -> list[Report]:
     return found
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="educonnect ml audit moderation", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_files(parser, required=False)
     parser.add_argument("--version", type=Path, default=VERSION, metavar="FOLDER", help="a version's folder (default: the shipped one)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports there, too")
-    parsed = parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> int:
     try:
-        reports = [on_written(serving.load(parsed.version, Options()))]
+        reports = [on_written(serving.load(arguments.version, Options()))]
         collections = {}
-        if parsed.davidson is not None:
-            collections["davidson"] = read_davidson(parsed.davidson)
-        if parsed.germeval is not None:
-            collections["germeval"] = read_germeval(parsed.germeval)
+        if arguments.davidson is not None:
+            collections["davidson"] = read_davidson(arguments.davidson)
+        if arguments.germeval is not None:
+            collections["germeval"] = read_germeval(arguments.germeval)
         if collections:
             reports += on_collections(collections)
     except (Unreadable, Unusable) as error:
@@ -161,9 +162,5 @@ def main(argv: Sequence[str]) -> int:
         return 1
     for one in reports:
         sys.stdout.write("\n".join(lines_of(one)) + "\n")
-    write_json(parsed.json, msgspec.to_builtins(reports))
+    write_json(arguments.json, msgspec.to_builtins(reports))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
