@@ -22,8 +22,6 @@ EVALUATIONS: Final = {name: kind.evaluation for name, kind in KINDS.items() if k
     "checkpoints": KINDS["questions"].evaluation
 }
 """By name, the module that evaluates. Questions are called what they become, too."""
-AUDITS: Final = {"moderation": "ml_actors.moderation.audit"}
-"""By name, the module that looks for bias, with the same two functions: `educonnect ml audit NAME …`."""
 
 
 class Evaluation(Protocol):
@@ -44,16 +42,10 @@ def evaluation_of(name: str) -> Evaluation:
 
 def evaluate(name: str, rest: Sequence[str]) -> int:
     """Runs one evaluation with the arguments that are its own. Returns its exit status."""
-    return _run(evaluation_of(name), f"educonnect ml evaluate {name}", rest)
-
-
-def audit(name: str, rest: Sequence[str]) -> int:
-    """Runs one audit likewise. Raises KeyError for a name without one."""
-    return _run(cast("Evaluation", importlib.import_module(AUDITS[name])), f"educonnect ml audit {name}", rest)
-
-
-def _run(evaluation: Evaluation, prog: str, rest: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=prog, description=evaluation.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    evaluation = evaluation_of(name)
+    parser = argparse.ArgumentParser(
+        prog=f"educonnect ml evaluate {name}", description=evaluation.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there, too")
     evaluation.add_arguments(parser)
     return evaluation.run(parser.parse_args(rest))

@@ -53,10 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         from supervisors.ml_cli import run_evaluate
 
         return run_evaluate(arguments[2:], _say, _complain)
-    if arguments[:2] == ["ml", "audit"]:
-        from supervisors.ml_cli import run_audit
-
-        return run_audit(arguments[2:], _say, _complain)
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:

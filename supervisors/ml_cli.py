@@ -8,7 +8,6 @@
     ml train NAME                             orders a training, as the clock does
     ml audit NAME [--now]                     whether groups of people are treated alike by it: its last report
     ml evaluate NAME …                        what it is worth, beside a baseline and published figures; needs no server
-    ml audit NAME …                           whether it errs more about some people than about others; likewise
 
 What is done here is written into the audit as the system's: whoever has the machine has the database.
 """
@@ -16,7 +15,7 @@ What is done here is written into the audit as the system's: whoever has the mac
 from __future__ import annotations
 
 import argparse
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,7 @@ from actors.jobs import Order, pack
 from actors.model_book import Audited, Card, Entry, State, UnknownVersion
 from actors.storage_port import StorageError
 from ml_actors.auditing import AUDITS
-from ml_actors.evaluating import AUDITS, EVALUATIONS, audit, evaluate
+from ml_actors.evaluating import EVALUATIONS, evaluate
 from ml_actors.kinds import KINDS
 from ml_actors.registry import read_card, shipped_versions
 from ml_actors.versions import newest
@@ -87,35 +86,18 @@ def add_ml(command: argparse.ArgumentParser, add_config: Callable[[argparse.Argu
     audit.add_argument("--now", action="store_true", help="order another one, as the clock does once a week")
     # Before any of this is parsed `main` takes it away: its arguments are the evaluation's own.
     commands.add_parser("evaluate", help="what a model is worth, beside baseline and published figures", add_help=False)
-    commands.add_parser("audit", help="whether a model errs more about some people than about others", add_help=False)
 
 
 def run_evaluate(arguments: Sequence[str], say: Say, complain: Complain) -> int:
     """`educonnect ml evaluate NAME …`; the exit status."""
-    return _measure("evaluate", EVALUATIONS, evaluate, arguments, say, complain)
-
-
-def run_audit(arguments: Sequence[str], say: Say, complain: Complain) -> int:
-    """`educonnect ml audit NAME …`; the exit status."""
-    return _measure("audit", AUDITS, audit, arguments, say, complain)
-
-
-def _measure(
-    word: str,
-    modules: Mapping[str, str],
-    measure: Callable[[str, Sequence[str]], int],
-    arguments: Sequence[str],
-    say: Say,
-    complain: Complain,
-) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        say(f"usage: educonnect ml {word} NAME [its own arguments]\n\nNAME is one of: {', '.join(modules)}")
+        say(f"usage: educonnect ml evaluate NAME [its own arguments]\n\nNAME is one of: {', '.join(EVALUATIONS)}")
         return 0 if arguments else BAD_USAGE
     name, *rest = arguments
-    if name not in modules:
-        complain(f"{name!r} has no {'evaluation' if word == 'evaluate' else word}; there are {', '.join(modules)}")
+    if name not in EVALUATIONS:
+        complain(f"{name!r} has no evaluation; there are {', '.join(EVALUATIONS)}")
         return BAD_USAGE
-    return measure(name, rest)
+    return evaluate(name, rest)
 
 
 def run_ml(parsed: argparse.Namespace, dsn: str, say: Say, complain: Complain) -> int:
