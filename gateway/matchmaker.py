@@ -90,7 +90,7 @@ class Matchmaker:
     ) -> None:
         self._store = store
         self._book = book
-        self._models = models
+        self.models = models
         self._options = options
         self._new_ticket = new_ticket
         self._waiting: deque[_Asked] = deque()
@@ -212,7 +212,7 @@ class Matchmaker:
             wanted = min(MODEL_LIMIT_MAX, missing + SLACK)
             request = Match(prepared.seeker, wanted, tuple(without[:WITHOUT_MAX]))
             try:
-                answer = await self._models.ask(request, until_s - trio.current_time(), key=query.user)
+                answer = await self.models.ask(request, until_s - trio.current_time(), key=query.user)
             except Unanswered as unanswered:
                 if shown is not None:
                     break

@@ -16,7 +16,8 @@ from protocol.values import MentorshipState, SpaceKind, StreamKind
 V1: Final = "/api/v1"
 _MENTORING: Final = (
     "insert into records (stream_id, entity, key, version, cells)"
-    " select t.id, 21, 1, 1, $2 from accounts a join streams t on t.space_id = a.personal_space and t.kind = 8 where a.id = $1 returning key"
+    " select t.id, 21, 1, 1, $2 from accounts a join streams t on t.space_id = a.personal_space and t.kind = 8 where a.id = $1"
+    " returning key"
 )
 _ASKED: Final = "insert into mentorships (mentor, learner, subject, state) values ($1, $2, 'algebra', $3) returning id"
 _BEGUN: Final = (
