@@ -1,6 +1,8 @@
 """Drafts in `educonnect learn`: questions that a model made from a lesson's text, for who writes lessons.
 
-ask-drafts LESSON ─▶ (the server) ─▶ drafts ─▶ take-draft N [field=value …] [--exam] · reject-draft N       all of it kept where there is no network
+ask-drafts LESSON ─▶ (the server) ─▶ drafts ─▶ take-draft N [field=value …] [--exam] · reject-draft N
+
+All of it is kept where there is no network.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     offered ─▶ take ─▶ QUESTION in the library (an exam's key: ANSWER_KEY in the studio) ─▶ the draft: accepted or edited
             ─▶ reject ─▶ the draft: rejected                     what was decided is what the ranker learns from
 
-A question has its draft's key. So taking a draft is three changes of records that may arrive in any order, twice, or from two devices, and it
-is the same question each time; the draft's own change comes last, and what was taken on a train is kept until there is a network.
+A question has its draft's key. So taking a draft is three changes of records that may arrive twice, or from two devices, and it is the same
+question each time; the draft's own change comes last, and what was taken on a train is kept until there is a network.
 
 Invariant: the key of an exam is written where learners do not read, before its question is.
 """

@@ -93,7 +93,7 @@ class Seq2Seq:
             begin, end = some[0].begin, some[-1].end
             for said in self._generate(plain(reading.text[begin:end])):
                 question, parted, answer = said.partition(self._asking.parts)
-                question, answer = question.strip(), answer.strip(" .")
+                question, answer = _asked(question), answer.strip(" .")
                 at = plain(reading.text[begin:end]).casefold().find(answer.casefold()) if answer else -1
                 if not parted or at < 0:
                     passed[drafts.UNANSWERABLE if parted else drafts.FORM] += 1
@@ -115,6 +115,12 @@ class Seq2Seq:
             )
         said: list[str] = self._tokenizer.batch_decode(found, skip_special_tokens=True)
         return list(dict.fromkeys(said))
+
+
+def _asked(words: str) -> str:
+    """A question as it is written: models that were taught in small letters and without signs say it so."""
+    words = " ".join(words.split()).rstrip(" ?")
+    return words[:1].upper() + words[1:] + "?" if words else ""
 
 
 def load_asking(folder: Path) -> Asking:

@@ -27,12 +27,17 @@ FOUND: Final = 0.5
 LOOKED_AT: Final = 3
 """Sentences whose pieces are weighed."""
 NEAR_WEIGHT: Final = 0.6
+DOER: Final = 0.8
+"""For something done, if who is asked about stands just before it."""
+DOER_BACK: Final = 5
 
 
 class Piece(NamedTuple):
     words: str
     kind: str
-    """person, thing, place, time, reason, to, doing, quote, clause, number"""
+    """person, thing, place, time, reason, doing, quality, definition, quote, clause, number"""
+    before: frozenset[str] = frozenset()
+    """Stems of the words just before it: of something done, who did it."""
 
 
 class Answerer:
@@ -59,15 +64,31 @@ class Answerer:
         if not self._reading.english or GAP in prompt:
             return 1.0 if best and best[0][0] == sentence else 0.0
         wanted = asked_for(prompt)
+        main, after, told = prompt.partition(" after ")
+        asked = set(stems)
+        if after and (first := self.sentences(stems_of([word.text for word in words_of(told)], tongue), vector)):
+            best, asked = self._following(first[0][0], main)
         chosen, top = "", -1e9
         for number, score in best:
             for piece in self.pieces(number):
-                said = stems_of([word.text for word in words_of(piece.words)], tongue)
-                known = len(set(said) & set(stems)) / max(len(set(said)), 1)
+                said = set(stems_of([word.text for word in words_of(piece.words)], tongue))
+                known = len(said & set(stems)) / max(len(said), 1)
                 value = 2.0 * score + (1.2 if piece.kind in wanted else 0.0) - 1.6 * known + 0.02 * min(len(said), 8)
+                if piece.kind == "doing" and piece.before & asked:
+                    value += DOER
                 if value > top:
                     chosen, top = piece.words, value
         return overlap(chosen, answer, self._reading)
+
+    def _following(self, first: int, main: str) -> tuple[list[tuple[int, float]], set[str]]:
+        """Where to look for what came after what a sentence tells: there and in the two after it, the next one first."""
+        asked = set(stems_of([word.text for word in words_of(main)], self._reading.tongue))
+        total = sum(self._reading.rarity(stem) for stem in asked) or 1.0
+        found = []
+        for number in range(first, min(first + LOOKED_AT, len(self._reading.sentences))):
+            speaks = sum(self._reading.rarity(stem) for stem in asked & set(self._reading.stems[number])) / total
+            found.append((number, 0.5 * speaks + (0.4 if number == first + 1 else 0.2 if number == first else 0.0)))
+        return found, asked
 
     def pieces(self, number: int) -> list[Piece]:
         if number not in self._pieces:
@@ -82,6 +103,7 @@ class Answerer:
         def words(begin: int, end: int) -> str:
             return plain(text[tokens[begin].begin : tokens[end - 1].end])
 
+        roots = [frozenset(stems_of([token.text], self._reading.tongue)) if token.tag != "QUOTE" else frozenset() for token in tokens]
         stops = [i for i, token in enumerate(tokens) if token.tag in (".", ",")] + [len(tokens)]
         for i, token in enumerate(tokens):
             stop = next(s for s in stops if s >= i)
@@ -92,13 +114,16 @@ class Answerer:
                     "person" if sex_of(tokens, i, end) else "place" if head in nouns.PLACES else "time" if head in nouns.TIMES else "thing"
                 )
                 found.append(Piece(words(i, end), kind))
+                if i and tokens[i - 1].low in ("is", "are", "was", "were", "called") and stop > end:
+                    found.append(Piece(words(i, stop), "definition"))
             if token.tag in ("IN", "TO") and (end := noun_phrase(tokens, i + 1)) > i + 1:
                 head = tokens[end - 1].low
                 found.append(Piece(words(i, end), "place" if head in nouns.PLACES else "time" if head in nouns.TIMES else "how"))
             if token.tag in ("VBD", "VB", "VBZ", "VBN", "VBG", "JJ") and stop > i:
-                found.append(Piece(words(i, stop), "doing" if token.tag != "JJ" else "quality"))
+                before = frozenset().union(*roots[max(i - DOER_BACK, 0) : i])
+                found.append(Piece(words(i, stop), "doing" if token.tag != "JJ" else "quality", before))
                 if stop < len(tokens) and (later := next((s for s in stops if s > stop), None)):
-                    found.append(Piece(words(i, later), "doing"))
+                    found.append(Piece(words(i, later), "doing", before))
                 if token.tag == "JJ":
                     found.append(Piece(token.text, "quality"))
             if (
@@ -143,7 +168,12 @@ def asked_for(prompt: str) -> frozenset[str]:
     if " do " in low[5:] or low.endswith((" do?", " doing?")):
         return frozenset({"reason" if low.endswith("to do?") else "doing"})
     if low.endswith((" say?", " ask?", " answer?", " reply?", " shout?", " think?")):
-        return frozenset({"quote", "reason"})
+        return frozenset({"quote"})
+    if (
+        low.startswith(("what is ", "what are ", "what was ", "what were ", "what does ", "what do ", "what did "))
+        and len(low.split()) <= 4
+    ):
+        return frozenset({"definition", "thing"})
     return frozenset({"thing", "place", "person"})
 
 

@@ -18,6 +18,8 @@ from ml_actors.questions.referents import SEXES, UNCLEAR, Referents, head_of, se
 
 PROMPT_WORDS_MAX: Final = 26
 ANSWER_WORDS_MAX: Final = 24
+TOLD_WORDS_MAX: Final = 11
+"""Of what happened before, as part of a question."""
 SAYING: Final = frozenset(
     "say ask cry answer reply shout call exclaim whisper tell think scream beg declare announce explain add continue".split()
 )
@@ -45,20 +47,32 @@ class Reader:
         self.tokens = tokens
         self._referents = referents
         self._sentence = sentence
+        self.earlier = ""
+        self._name = ""
+        """Of the last subject that was asked for."""
+        self._whose = ""
+        """"its" or "their" where the last subject that was asked for is a thing or several: it may stand after it in a question."""
 
     def subject(self, clause: Clause) -> tuple[str, str]:
         """Its name and its sex. Raises `Unclear`."""
         assert clause.subject is not None
         begin, end = clause.subject
         token = self.tokens[begin]
+        self._whose = ""
         if token.tag == "PRP" and end == begin + 1:
             name = self._referents.who(token.low, self._sentence, begin)
             if name is None:
                 raise Unclear
+            self._name = name
             return name, SEXES.get(token.low, "")
         if token.tag in ("EX", "PRPO") or (token.tag == "PRO" and end == begin + 1) or (token.tag == "DT" and token.low in UNCLEAR):
             raise Unclear
-        return self.words(begin, end, ""), sex_of(self.tokens, begin, end)
+        sex = sex_of(self.tokens, begin, end)
+        self._name = ""
+        name = self._name = self.words(begin, end, "")
+        if not sex:
+            self._whose = "their" if self.tokens[end - 1].tag == "NNS" else "its"
+        return name, sex
 
     def words(self, begin: int, end: int, sex: str) -> str:
         """The text of some tokens. `sex`: of the subject that the question names before, to whom its pronouns may refer. Raises `Unclear`."""
@@ -72,7 +86,7 @@ class Reader:
                 word = self._named(token, i, sex)
             elif token.low in UNCLEAR and token.tag not in ("SUB", "WDT", "DT", "AUX", "RB"):
                 raise Unclear
-            elif i == begin and token.tag != "NNP" and word != "I" and not word.isupper():
+            elif i == begin and token.tag != "NNP" and word != "I" and (len(word) == 1 or not word.isupper()):
                 word = word[0].lower() + word[1:]
             if said and (
                 token.tag == "POS"
@@ -86,6 +100,8 @@ class Reader:
         return " ".join(said)
 
     def _named(self, token: Token, at: int, sex: str) -> str:
+        if token.low == self._whose:
+            return token.text
         wanted = SEXES.get(token.low)
         if wanted is None:
             raise Unclear
@@ -95,8 +111,8 @@ class Reader:
             if token.tag == "PRP":
                 return token.text
         name = self._referents.who(token.low, self._sentence, at)
-        if name is None or token.low.endswith(("self", "selves")):
-            raise Unclear
+        if name is None or name == self._name or token.low.endswith(("self", "selves")):
+            raise Unclear  # nobody does something to themselves without a word that says so: it is somebody else, or the reading is wrong
         if token.tag == "PRP$":
             return name + ("’" if name.endswith("s") else "’s")
         return name
@@ -108,8 +124,9 @@ class Reader:
         return self.tokens[begin].begin, self.tokens[end - 1].end
 
 
-def questions(reader: Reader, found: Sequence[Clause]) -> Iterator[Asked | None]:
-    """All that the rules make of a sentence; None for each that would be unclear."""
+def questions(reader: Reader, found: Sequence[Clause], earlier: str = "") -> Iterator[Asked | None]:
+    """All that the rules make of a sentence; None for each that would be unclear. `earlier`: what happened just before it (`last_told`)."""
+    reader.earlier = earlier
     for place, clause in enumerate(found):
         for rule in RULES:
             try:
@@ -176,8 +193,10 @@ def _why(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Aske
     aux, verbs = invert(reader, clause)
     for part in clause.parts:
         asks = part.kind in ("reason", "purpose")
-        if part.kind == "infinitive" and _base(reader, clause) not in nouns.CATENATIVE | nouns.LINKING and sex:
-            asks = True
+        if part.kind == "infinitive" and sex:
+            with_object = any(other.kind == "object" and other.begin < part.begin for other in clause.parts)
+            says_what = nouns.WITH_OBJECT if with_object else nouns.CATENATIVE | nouns.LINKING
+            asks = _base(reader, clause) not in says_what
         if asks:
             after = [other for other in clause.parts if other.begin >= part.begin]
             yield Asked("why", _join("why", aux, name, verbs, _rest(reader, clause, sex, after)), *reader.span(part.begin, part.end))
@@ -216,6 +235,9 @@ def _do(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Asked
     if not when and before is not None and clause.shared and before.subject is not None:
         when = _after(reader, before, sex)
     place = reader.span(clause.verb if verb.tag != "VBN" else clause.group[0], end)
+    if not when and verb.tag == "VBD":
+        told = told_of(reader, before) if before is not None else reader.earlier
+        when = f"after {told}" if told else ""
     yield Asked("do when" if when else "do", _join(asked, when), *place)
 
 
@@ -228,6 +250,18 @@ def _after(reader: Reader, before: Clause, sex: str) -> str:
     if not ing:
         return ""
     return f"after {ing[0]} {_rest(reader, before, sex, ())}".strip()
+
+
+def told_of(reader: Reader, clause: Clause) -> str:
+    """A clause in words that stand alone, if it says what happened: "the king searched the house"; else ""."""
+    if reader.tokens[clause.verb].tag != "VBD" or clause.group[1] - clause.group[0] != 1 or not clause.parts:
+        return ""
+    try:
+        name, sex = reader.subject(clause)
+        words = f"{name} {reader.tokens[clause.verb].text} {_rest(reader, clause, sex, ())}".strip()
+    except Unclear:
+        return ""
+    return words if len(words.split()) <= TOLD_WORDS_MAX and len(words.split()) > 2 else ""
 
 
 def _end(clause: Clause) -> int:

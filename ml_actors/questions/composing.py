@@ -16,7 +16,7 @@ import numpy as np
 from actors.inference import Compose, Composed, Form, Questions
 from ml_actors.questions import drafts
 from ml_actors.questions.answering import FOUND, Answerer
-from ml_actors.questions.asking import Asked, Reader, questions
+from ml_actors.questions.asking import Asked, Reader, questions, told_of
 from ml_actors.questions.checks import ANSWER_WORDS_MAX, OPTION_LETTERS_MAX, same, why_not
 from ml_actors.questions.clauses import Clause, Token
 from ml_actors.questions.distractors import Embed, Pool
@@ -63,17 +63,19 @@ class Composer:
         told: list[str | None] = [None] * len(reading.sentences)
         if reading.english:
             referents = Referents()
+            earlier = ""
             for number, tokens in enumerate(reading.tokens):
                 referents.note(tokens, number)
                 reader = Reader(reading.text, tokens, referents, number)
                 if Form.ORDER in forms:
                     told[number] = _told(reader, reading.clauses[number])
                 if Form.CHOICE in forms or Form.SHORT in forms:
-                    for asked in questions(reader, reading.clauses[number]):
+                    for asked in questions(reader, reading.clauses[number], earlier):
                         if asked is None:
                             passed[drafts.UNCLEAR] += 1
                         else:
                             yield _draft(reading, asked, number)
+                earlier = next(filter(None, (told_of(reader, clause) for clause in reversed(reading.clauses[number]))), "")
                 if Form.SEVERAL in forms:
                     yield from _several(reading, tokens, number)
         if Form.CLOZE in forms or Form.CHOICE in forms:

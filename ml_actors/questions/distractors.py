@@ -94,12 +94,19 @@ class Pool:
         wrong = self._choose(draft, offered)
         if len(wrong) < WRONG_MIN:
             return None
-        answer = draft.answer if draft.kind == "gap" or draft.answer.split()[0].lower() not in ("the", "a", "an") else _lower(draft.answer)
+        opens = draft.answer.split()[0].lower() in ("the", "a", "an") or (draft.kind == "gap" and self._common(draft.answer))
+        answer = _lower(draft.answer) if opens else draft.answer  # as the others are written: a capital would tell it
         options = mixed([answer, *wrong])
         return Draft(
             Form.CHOICE, draft.kind, draft.prompt, answer, draft.begin, draft.end, draft.sentence, tuple(options), (options.index(answer),),
             draft.found, draft.near, draft.salience, draft.place, draft.difficulty, draft.quality,
         )  # fmt: skip
+
+    def _common(self, word: str) -> bool:
+        """Whether a word with a capital stands in the text in small letters, too, or is of no name."""
+        if not self._reading.english:
+            return False
+        return any(token.text == word and token.tag in ("NN", "NNS") for tokens in self._reading.tokens for token in tokens[:1])
 
     def _for_gap(self, draft: Draft) -> list[str]:
         if self._reading.english:
@@ -132,7 +139,7 @@ class Pool:
         asked = set(stems_of([word.text for word in words_of(draft.prompt)], tongue))
         length = len(draft.answer)
         fit = []
-        for option in dict.fromkeys(offered):
+        for option in {option.casefold(): option for option in reversed(offered)}.values():
             roots = set(stems_of([word.text for word in words_of(option)], tongue))
             if not roots or roots & own or (roots & asked and draft.kind not in ("do", "do when", "why")) or roots <= asked:
                 continue

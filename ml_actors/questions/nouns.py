@@ -60,6 +60,11 @@ CATENATIVE: Final = _words(
     " learn forget intend offer order ask tell beg allow help make let expect choose be ought go get command bid persuade invite force"
 )
 """Verbs after which "to" says what, not what for."""
+WITH_OBJECT: Final = _words(
+    "ask tell order want wish help make let allow get force command bid persuade invite beg need choose expect like love hate teach permit"
+    " cause enable require have advise warn remind encourage urge entreat"
+)
+"""Verbs after which somebody, and then "to", says what that one is to do."""
 LINKING: Final = _words("be feel become seem look grow appear sound remain stay turn")
 VAGUE: Final = _words("thing things something anything nothing everything way matter sort kind part place one ones fact reason case such")
 """Heads that are no answer, for they say nothing."""

@@ -103,7 +103,7 @@ def sex_of(tokens: Sequence[Token], begin: int, end: int) -> str:
     head = head_of(tokens, begin, end)
     if head is None:
         return ""
-    known = nouns.gender(head.low)
+    known = nouns.gender(head.low) or nouns.gender(head.low.rsplit("-", 1)[-1])
     if head.tag == "NNS":
         singular = head.low[:-1]
         return "s" if known or nouns.gender(singular) or head.low.endswith("men") else ""
@@ -129,6 +129,6 @@ def definite(tokens: Sequence[Token], begin: int, end: int) -> str:
     first = tokens[begin]
     if first.low in ("a", "an", "one", "another"):
         return "the " + words[len(first.text) + 1 :]
-    if first.tag in ("NNP",):
-        return words
+    if first.tag == "NNP" or (first.text[0].isupper() and end > begin + 1 and tokens[begin + 1].tag == "NNP" and first.tag != "DT"):
+        return words  # "Old Dschang"
     return words[0].lower() + words[1:]

@@ -100,7 +100,7 @@ BAD: Final = {
     ("JJ", "VBD"): -6.0, ("JJ", "VBZ"): -6.0, ("JJ", "VB"): -6.0, ("TO", "VBD"): -8.0, ("DT", "DT"): -6.0, ("DT", "."): -6.0,
     ("DT", ","): -6.0, ("PRP$", "."): -8.0, ("PRP$", ","): -8.0, ("PRP$", "IN"): -8.0, ("PRP$", "DT"): -8.0, ("AUX", "VBD"): -6.0,
     ("AUX", "VBZ"): -6.0, ("MD", "VBD"): -6.0, ("VBD", "VBD"): -6.0, ("POS", "VBD"): -6.0, ("DT", "IN"): -7.0, ("DT", "AUX"): -4.0,
-    ("NN", "VB"): -4.0, ("NNS", "VBZ"): -5.0, ("PRP", "VBG"): -5.0, ("PRP", "JJ"): -4.0, ("PRP$", "TO"): -8.0, ("VBD", "VBZ"): -6.0,
+    ("NN", "VB"): -4.0, ("NNS", "NN"): -2.0, ("NNS", "VBZ"): -5.0, ("PRP", "VBG"): -5.0, ("PRP", "JJ"): -4.0, ("PRP$", "TO"): -8.0, ("VBD", "VBZ"): -6.0,
 }  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def _step(before: str, after: str) -> float:
     return -0.12 * good.index(after) if after in good else WONDER
 
 
+LINKING: Final = frozenset("look feel seem become remain".split())
 STEPS: Final = {(before, after): _step(before, after) for before in GOOD for after in [*GOOD, "."]}
 
 
@@ -135,7 +136,7 @@ def choices(word: str, first: bool) -> tuple[tuple[str, float], ...]:
     if "ADV" in kinds:
         found["RB"] = 0.0 if low.endswith("ly") else -0.9
     for tag in lexicon.verb_tags(low):
-        common = lexicon.base(low) in lexicon.VERBS
+        common = lexicon.base(low) in lexicon.VERBS or (tag == "VB" and low in LINKING)
         found[tag] = 0.0 if common else (-1.0 if "NOUN" not in kinds or tag in ("VBD", "VBN") else -2.2)
         if tag == "VB" and "NOUN" in kinds:
             found[tag] -= 0.0 if common else 0.7
