@@ -15,7 +15,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -30,11 +29,11 @@ from ml_actors.evaluating import write_json
 from ml_actors.kinds import Options, Unusable
 from ml_actors.moderation import serving
 from ml_actors.moderation.data import Labelled, Unreadable, folds, read_davidson, read_germeval
-from ml_actors.moderation.evaluation import VERSION, scores
+from ml_actors.moderation.evaluation import scores
 from ml_actors.moderation.fitting import additions, calibrate, fair, material, out_of_fold
 from ml_actors.moderation.identity import pairs
 from ml_actors.moderation.naming import unnamed
-from ml_actors.moderation.train import THRESHOLD, add_files
+from ml_actors.moderation.train import THRESHOLD
 from ml_actors.moderation.writing import plain
 
 ALARM: Final = 0.05
@@ -140,11 +139,6 @@ def on_collections(collections: Mapping[str, list[Labelled]]) -> list[Report]:
             if hinted.count(name) >= ROWS_MIN:
                 found.append(report(f"{language}: {name}", hinted, seen.toxic[here], said[here]))
     return found
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_files(parser, required=False)
-    parser.add_argument("--version", type=Path, default=VERSION, metavar="FOLDER", help="a version's folder (default: the shipped one)")
 
 
 def run(arguments: argparse.Namespace) -> int:

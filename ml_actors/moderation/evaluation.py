@@ -3,6 +3,8 @@
 --file X.csv --text COL --label COL      the shipped version on that table
 --davidson FILE --germeval FILE          folds beside the baselines; trained without one collection and tested on it; calibration
 (always)                                 the identity test, and speed and memory of the shipped version
+--audit                                  instead: errors by whom a text names and how it is written, with the collections where they are
+given
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="ROWS", help="only so many, drawn from a fixed seed (default: all)")
     parser.add_argument("--davidson", type=Path, metavar="FILE", help="t-davidson/hate-speech-and-offensive-language: labeled_data.csv")
     parser.add_argument("--germeval", type=Path, metavar="FILE", help="uds-lsv/GermEval-2018-Data: germeval2018.training.txt")
+    parser.add_argument("--audit", action="store_true", help="look for bias instead")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--version", type=Path, default=VERSION, metavar="FOLDER", help="a version's folder (default: the shipped one)")
     parser.add_argument("--model", default="", metavar="NAME", help="a transformers model by name or folder, in the place of the version")
@@ -61,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     found: dict[str, Any] = {}
+    if arguments.audit:
+        from ml_actors.moderation.audit import run as run_audit  # fairlearn and pandas take a second to import
+
+        return run_audit(arguments)
     try:
         options = Options(device=arguments.device, runtime="transformers" if arguments.model else "embedded", model=arguments.model)
         if not arguments.model:
