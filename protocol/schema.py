@@ -280,6 +280,10 @@ OPEN: Final = (
     values.ReportAbout,
     values.ReportReason,
     values.ReportState,
+    values.Harm,
+    values.HeldForm,
+    values.HeldState,
+    values.MentorshipState,
 )
 """The enumerations that a newer server may have grown; beside them only `Code`."""
 
@@ -295,6 +299,10 @@ _ENUMERATIONS: Final[tuple[type[enum.IntEnum] | type[enum.IntFlag], ...]] = (
     values.ReportAbout,
     values.ReportReason,
     values.ReportState,
+    values.Harm,
+    values.HeldForm,
+    values.HeldState,
+    values.MentorshipState,
     values.Choice,
     values.KeptAs,
     permissions.Permission,

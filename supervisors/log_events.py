@@ -69,8 +69,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "model_refused": LogEvent("warning", "the book names a version of a kind that this program does not know"),
     "model_book_awaited": LogEvent("warning", "the database cannot be asked which versions are in use; what runs goes on"),
     "feed_awaited": LogEvent("warning", "the database cannot be asked for what a model must know; it goes on with what it has"),
-    "moderation_away": LogEvent("warning", "what was said is not judged: the database is away"),
-    "moderation_back": LogEvent("info", "it is judged again"),
+    "moderation_lost": LogEvent("warning", "what was said is not judged: the database is away"),
+    "moderation_recovered": LogEvent("info", "it is judged again"),
     "moderation_failed": LogEvent("error", "something that was said could not be judged or taken back; it is tried again"),
     # Mail
     "mail_bounced": LogEvent("info", "a report says that a mail could not be delivered for good: its address gets no more"),

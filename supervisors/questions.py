@@ -240,6 +240,51 @@ CHAPTERS: Final = (
         ),
     ),
     Chapter(
+        "Is what people write looked at?",
+        (
+            Question(
+                "How soon after it was posted?",
+                _P99.format("educonnect_moderation_verdict_seconds"),
+                "above a second: more is posted than `moderation.per_s`, the model is slow"
+                " (`educonnect_moderation_model_seconds`), or Postgres is",
+                "s",
+            ),
+            Question(
+                "By a model?",
+                "sum by (why) (rate(educonnect_moderation_unanswered_total[5m]))",
+                "above 0 the lexicon alone looks at it: is there a process of the role `ml`? `away`: none; `open`: its breaker;"
+                " `late`, `shed`: too few",
+                "ops",
+                "{{why}}",
+            ),
+            Question(
+                "How many streams wait for it?",
+                "sum(educonnect_moderation_waiting)",
+                "grows: as above; what waits for long is found again by the sweep (`educonnect_moderation_swept`,"
+                " `educonnect_moderation_lost`)",
+            ),
+            Question(
+                "What comes of it?",
+                "sum by (outcome) (rate(educonnect_moderation_outcomes_total[1h]))",
+                "much more than yesterday, with as much posted (`educonnect_moderation_judged`): a wave, or a new version of the model"
+                " (`educonnect ml list`)",
+                "ops",
+                "{{outcome}}",
+            ),
+            Question(
+                "Does what is checked first get through?",
+                "sum(rate(educonnect_moderation_put_off_total[5m])) > 0",
+                "the models do not answer, and nothing is delivered there but what staff release (`educonnect_moderation_released`)",
+                "ops",
+            ),
+            Question(
+                "Does it fail?",
+                "increase(educonnect_moderation_failed_total[1h]) > 0",
+                "the log says why (`moderation_failed`); the same is tried again",
+            ),
+        ),
+    ),
+    Chapter(
         "Is work done that was put off?",
         (
             Question(

@@ -382,7 +382,7 @@ class Moderator:
     def _note(self, trouble: str) -> None:
         if bool(trouble) is not self._away:
             self._away = bool(trouble)
-            log.log(30 if trouble else 20, "moderation_away" if trouble else "moderation_back", error=trouble)
+            log.log(30 if trouble else 20, "moderation_lost" if trouble else "moderation_recovered", error=trouble)
 
 
 class _Lost(Exception):

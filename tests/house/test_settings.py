@@ -20,6 +20,7 @@ from gateway.rates import Limit
 from gateway.web_services import AuthLimits, SyncLimits
 from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
+from persistence.moderation.moderator import ModeratorOptions
 from persistence.sessions import SessionRules
 from supervisors.generated import ROOT
 from supervisors.node import auth_limits, cast_limits, sync_limits
@@ -212,7 +213,14 @@ def test_serving_names_what_is_missing_and_the_variable_that_brings_it() -> None
 
 @pytest.mark.parametrize(
     ("section", "kind"),
-    [("gates", Gates), ("redis", LinkOptions), ("journal", JournalOptions), ("http", HttpBounds), ("trust", Thresholds)],
+    [
+        ("gates", Gates),
+        ("redis", LinkOptions),
+        ("journal", JournalOptions),
+        ("http", HttpBounds),
+        ("trust", Thresholds),
+        ("moderation", ModeratorOptions),
+    ],
 )
 def test_a_section_converts_to_what_it_configures(section: str, kind: type[Any]) -> None:
     assert msgspec.convert(getattr(Settings(), section), kind, from_attributes=True) == kind()
@@ -243,6 +251,7 @@ CONVERTED: dict[str, type[Any]] = {
     "journal": JournalOptions,
     "http": HttpBounds,
     "trust": Thresholds,
+    "moderation": ModeratorOptions,
     "tokens": SessionRules,
     "identity": IdentityRules,
 }
