@@ -48,23 +48,9 @@ select user_id from (
 _STANDING: Final = "select s.*, (select trust_min from mentor_clock) as trust_min from mentor_standing($1, $2, $3) s"
 _HERE: Final = "select exists (select from members m join spaces s on s.id = m.space_id and s.kind = 1 where s.id = $2 and m.user_id = $1)"
 
-# At most 200 of each way to be near, of all of them the best 200 by subject: so it costs the same however many mentors there are.
-_NEAR: Final = f"""
-with near as (
-    (select user_id from mentors where not gone and free > 0 and keys && $1::text[] limit {COMPARED_MAX})
-    union
-    (select user_id from mentors where not gone and free > 0 and spaces @> array[nullif($2::bigint, 0)] limit {COMPARED_MAX})
-    union
-    (select user_id from mentors where not gone and free > 0 and languages && $3::text[] limit {COMPARED_MAX})
-    union
-    (select user_id from mentors where not gone and free > 0 and cardinality($1::text[]) = 0 and cardinality($3::text[]) = 0
-     limit {COMPARED_MAX})
-)
-select m.candidate from near n join mentors m on m.user_id = n.user_id
-where m.user_id <> all ($4::bigint[]) and ($2 = 0 or m.spaces @> array[$2::bigint])
-order by (select count(*) from unnest($1::text[]) k where k = any (m.keys)) desc, m.user_id limit {COMPARED_MAX}"""
+_NEAR: Final = "select * from mentors_near($1, $2, $3, $4, $5)"
 
-# Both in one statement: what was shown fades, then these are added. Whoever is shown about twice as often as the model was told is fed anew.
+# Both in one statement: what was shown fades, then these are added. Who is shown about twice as often as the model knows is fed anew.
 _EXPOSE: Final = f"""
 with counted as (
     select mentor, count(*)::float8 as times from unnest($2::bigint[]) as q (mentor) group by mentor order by mentor
@@ -172,8 +158,8 @@ def _shown(one: Matched, row: Any, seeker: Seeker) -> MentorFound | None:
 async def _by_rules(tx: asyncpg.Connection, *, prepared: Prepared, limit: int) -> MatchList:
     who = prepared.seeker
     keys = list(dict.fromkeys(key_of(subject) for subject in who.subjects))
-    rows = await tx.fetch(_NEAR, keys, who.space, list(who.languages), list(prepared.without))
-    candidates = [_CANDIDATE.decode(row["candidate"]) for row in rows]
+    rows = await tx.fetch(_NEAR, keys, who.space, list(who.languages), list(prepared.without), COMPARED_MAX)
+    candidates = [_CANDIDATE.decode(row[0]) for row in rows]
     fitting = rank(who, candidates, COMPARED_MAX)
     shown = await _show(tx, seeker=who, matched=fitting[: limit + SLACK], limit=limit)
     return msgspec.structs.replace(shown, considered=len(candidates), fitting=len(fitting), by=RULES, degraded=DEGRADED)

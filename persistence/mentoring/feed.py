@@ -21,7 +21,7 @@ from protocol.values import MentorshipState
 GOOD_FROM: Final = 0.6
 """A mentorship that both rated like this went well: its goal was reached or nearly, and it was said to have been worth it."""
 
-_PAGE: Final = "select changed, user_id, candidate from mentors where changed > $1 and (not gone or $1 > 0) order by changed limit $2"
+_PAGE: Final = "select changed, user_id, candidate from mentor_changes($1, $2)"
 _OUTCOMES: Final = """
 select o.id, o.factors, o.score, o.state, o.good, coalesce(m.languages[1], '') as language
 from mentorships o left join mentors m on m.user_id = o.mentor

@@ -18,12 +18,8 @@ select o.id, o.mentor, o.learner, a.display_name, o.state, o.subject, o.words, e
     o.community, o.space_id, o.conversation, o.records,
     case when o.mentor = $1 then o.mentor_over_at is not null else o.learner_over_at is not null end,
     case when o.mentor = $1 then o.learner_over_at is not null else o.mentor_over_at is not null end
-from (
-    (select * from mentorships where mentor = $1 and id > $2 and (state in (1, 2) or not $3) order by id limit $4)
-    union all
-    (select * from mentorships where learner = $1 and id > $2 and (state in (1, 2) or not $3) order by id limit $4)
-) o join accounts a on a.id = case when o.mentor = $1 then o.learner else o.mentor end
-order by o.id limit $4"""
+from own_mentorships($1, $2, $3, $4) o join accounts a on a.id = case when o.mentor = $1 then o.learner else o.mentor end
+order by o.id"""
 _NOTED: Final = """
 select q.pos, o.* from unnest($1::bigint[], $2::bigint[]) with ordinality as q (mentorship, user_id, pos)
 join mentorships o on o.id = q.mentorship and q.user_id in (o.mentor, o.learner)

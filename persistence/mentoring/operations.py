@@ -245,8 +245,8 @@ async def _begin(tx: asyncpg.Connection, row: Any, words: str, names: dict[int, 
     by_kind = {stream["kind"]: stream["id"] for stream in streams}
     conversation, records = by_kind[StreamKind.CONVERSATION], by_kind[StreamKind.MENTORSHIP]
     await tx.execute(
-        "update mentorships set state = $2, by_user = mentor, said = $3, space_id = $4, conversation = $5, records = $6, answered_at = now()"
-        " where id = $1",
+        "update mentorships set state = $2, by_user = mentor, said = $3, space_id = $4, conversation = $5, records = $6,"
+        " answered_at = now() where id = $1",
         row["id"],
         int(MentorshipState.ACTIVE),
         words,

@@ -33,14 +33,7 @@ _ABOUT_ZONE: Final = 4
 _OPEN, _SUBJECTS, _LEVELS, _STYLES, _HOURS, _CAPACITY, _ABOUT, _COMMUNITIES = range(1, 9)
 _L_SUBJECTS, _L_LEVEL, _L_STYLES, _L_HOURS = range(1, 5)
 
-_RECORDS: Final = """
-select a.id, r.entity, r.cells
-from unnest($1::bigint[]) as q (user_id)
-join accounts a on a.id = q.user_id
-cross join lateral (select s.id from streams s where s.space_id = a.personal_space and s.kind = 8 limit 1) s
-cross join lateral (
-    select r.entity, r.cells from records r where r.stream_id = s.id and r.entity = any($2::smallint[]) and r.key = 1
-) r"""
+_RECORDS: Final = "select user_id, entity, cells from own_singles($1, $2)"
 
 
 class Mentor(Struct, frozen=True):

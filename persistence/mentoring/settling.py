@@ -14,7 +14,7 @@ Invariant: a mentor's row is what their records, memberships, trust and mentorsh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from math import log2
 from typing import Any, Final
@@ -36,7 +36,8 @@ CLAIM_MAX: Final = 500
 SETTLE_S: Final = 30.0
 FADE_DAYS: Final = 7.0
 """Half of what somebody was shown counts no more after so long."""
-HISTORY_DAYS: Final = 730
+HISTORY: Final = timedelta(days=730)
+"""Mentorships that ended longer ago say nothing about somebody any more."""
 GONE_KEPT: Final = "1 day"
 """Every model has heard of it by then; one that was away for longer begins from the start."""
 FADED: Final = 0.05
@@ -45,21 +46,7 @@ _CLAIM: Final = """
 delete from mentor_unsettled u using (
     select id from mentor_unsettled order by id limit $1 for update skip locked
 ) q where u.id = q.id returning u.user_id"""
-_PEOPLE: Final = f"""
-select a.id, a.trust, a.kind, m.bucket, m.gone, m.candidate,
-    coalesce(x.shown * power(2, -extract(epoch from now() - x.at) / 86400 / {FADE_DAYS}), 0) as shown,
-    (select count(*) from mentorships o where o.mentor = a.id and o.state = 2) as active,
-    array(select p.id from members b join spaces p on p.id = b.space_id and p.kind = 1
-          where b.user_id = a.id and (b.role & $2 <> 0 or custom_permissions(a.id, p.id) >> $3 & 1 = 1) order by p.id) as spaces,
-    h.held, h.good
-from unnest($1::bigint[]) as q (user_id)
-join accounts a on a.id = q.user_id and a.disabled_at is null
-left join mentors m on m.user_id = a.id
-left join mentor_exposure x on x.user_id = a.id
-cross join lateral (
-    select count(*) as held, coalesce(sum(o.good), 0)::float8 as good from mentorships o
-    where o.mentor = a.id and o.state = 6 and o.good is not null and o.closed_at > now() - interval '{HISTORY_DAYS} days'
-) h"""
+_PEOPLE: Final = "select * from mentor_people($1, $2, $3, $4)"
 _WRITE: Final = """
 insert into mentors as m (user_id, changed, gone, candidate, keys, languages, spaces, everywhere, free, zone, week, bucket, gone_at)
 select u, $12 + n, g, c, array(select jsonb_array_elements_text(k)), array(select jsonb_array_elements_text(l)),
@@ -151,14 +138,12 @@ async def _settle(tx: asyncpg.Connection, users: Sequence[int], trust_min: float
     head: int = await tx.fetchval("select head from mentor_clock for update")
     today: date = await tx.fetchval("select (now() at time zone 'UTC')::date")
     told = await read_told(tx, users, (Entity.PROFILE, Entity.MENTORING))
-    people: dict[int, Mapping[str, Any]] = {row["id"]: row for row in await tx.fetch(_PEOPLE, users, _ROLES, int(Permission.MENTOR))}
-    known = {row[0] for row in await tx.fetch("select user_id from mentors where user_id = any($1)", users)}
+    people: dict[int, Mapping[str, Any]] = {row["id"]: row for row in await tx.fetch(_PEOPLE, users, _ROLES, FADE_DAYS, HISTORY)}
     rows: list[_Row] = []
     for user in users:
-        person, own = people.get(user), told.get(user, {})
-        row = _row(user, person, own.get(Entity.MENTORING, {}), own.get(Entity.PROFILE, {}), trust_min, today) if person else _Row(user)
-        if Entity.MENTORING in own or user in known:
-            rows.append(row)
+        person, own = people[user], told.get(user, {})
+        if Entity.MENTORING in own or person["known"]:
+            rows.append(_row(user, person, own.get(Entity.MENTORING, {}), own.get(Entity.PROFILE, {}), trust_min, today))
     if not rows:
         return
     await tx.execute("update mentor_clock set head = head + $1", len(rows))
@@ -181,7 +166,7 @@ async def _settle(tx: asyncpg.Connection, users: Sequence[int], trust_min: float
 
 def _row(user: int, person: Mapping[str, Any], mentoring: Any, profile: Any, trust_min: float, today: date) -> _Row:
     mentor = mentor_of(mentoring)
-    if not mentor.open or not mentor.capacity or person["kind"] or person["trust"] < trust_min:
+    if not mentor.open or not mentor.capacity or person["kind"] != 0 or person["trust"] < trust_min:
         return _Row(user)
     spaces = tuple(space for space in person["spaces"] if mentor.everywhere or space in mentor.communities)
     if not (mentor.everywhere or spaces):
