@@ -262,6 +262,18 @@ async def order(tx: asyncpg.Connection, streams: Sequence[int]) -> int:
     return await enqueue(tx, *orders) if orders else 0
 
 
+async def grade_all_again(tx: asyncpg.Connection, streams: Sequence[int]) -> int:
+    """Lets every answer in these streams wait to be graded; how many streams have any. For a community that came from elsewhere."""
+    rows = await tx.fetch(
+        "insert into ungraded as u (stream_id, question) select r.stream_id, r.key from records r"
+        " where r.stream_id = any($1) and r.entity = $2 order by 1, 2"
+        " on conflict (stream_id, question) do update set times = least(u.times + 1, 1000000) returning stream_id",
+        sorted(streams),
+        Entity.ANSWER,
+    )
+    return await order(tx, sorted({row[0] for row in rows}))
+
+
 async def order_what_waits(tx: asyncpg.Connection) -> int:
     """Orders what waits and is ordered no more, because its job was given up; how many streams."""
     return await order(tx, [row[0] for row in await tx.fetch(_STILL, SWEEP_MAX // 10)])

@@ -22,6 +22,8 @@ from actors.accounts import DISPLAY_NAME_LENGTH_MAX, NAME_LENGTH_MAX, NameRefuse
 from actors.storage import Fact
 from persistence.append import append_events, event
 from persistence.audit import Deed, record
+from persistence.learning.grading import grade_all_again
+from persistence.operations.communities import RECORD_STREAMS
 from persistence.operations.membership import SPACE_ENTERED
 from persistence.sovereignty.archive import ArchiveRefused, Reader
 from persistence.sovereignty.erasure import NO_PASSWORD
@@ -223,6 +225,13 @@ class _Arrival:
         name: str | None = await tx.fetchval("select display_name from accounts where id = $1 and disabled_at is null", owner)
         if main is None or name is None:
             raise ArchiveRefused("there is no stream of the community itself" if name else f"account {owner} cannot own a community")
+        # An older version knew fewer kinds of streams.
+        await tx.executemany(
+            "insert into streams (space_id, kind, read_roles, write_roles, placement) select $1, $2, $3, 0, $1"
+            " where not exists (select from streams t where t.space_id = $1 and t.kind = $2)",
+            [(space, kind, readers) for kind, readers in RECORD_STREAMS.items()],
+        )
+        await grade_all_again(tx, list(self._streams.values()))
         await tx.execute(
             "insert into members as m (space_id, user_id, role) values ($1, $2, $3)"
             " on conflict (space_id, user_id) do update set role = $3",

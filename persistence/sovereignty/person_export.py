@@ -43,12 +43,18 @@ FILES: Final[dict[str, str]] = {
     "notices": "select seq, kind, space_id, stream_id, at_seq, words, at, read_at from notices where user_id = $1 order by seq",
     "notice_rules": "select space_id, stream_id, kind, ways from notice_rules where user_id = $1 order by space_id, stream_id, kind",
     "reminders": "select at, stream_id, seq, words from reminders where user_id = $1 order by id",
+    "attempts": "select space_id, stream_id, question, lesson, at, seconds, points from attempts where user_id = $1"
+    " order by stream_id, question, place",
     "mentorships": "select id, mentor, learner, community, subject, words, state, proposed_at, answered_at, closed_at,"
     " case when mentor = $1 then mentor_reached else learner_reached end as reached,"
     " case when mentor = $1 then mentor_rating else learner_rating end as rating"
     " from mentorships where mentor = $1 or learner = $1 order by id",
     "mentors_shown": "select mentor, at, place, times, by, score, factors from match_shown where seeker = $1 order by mentor",
     "shown_as_mentor": "select shown, at from mentor_exposure where user_id = $1",
+    "learning_days": "select space_id, day, lesson, question, answers, rights, passed, seconds from learning_days where user_id = $1"
+    " order by space_id, day, lesson, question",
+    "learning": "select space_id, since, active_day, last_lesson, risk, reasons, looked_day from learners where user_id = $1"
+    " order by space_id",
     "endorsements": "select endorsed, space_id, day from trust_relationships where endorser = $1 order by endorsed, space_id",
     "api_keys": "select name, prefix, space_id, created_at, expires_at, last_used_at, revoked_at from api_keys"
     " where user_id = $1 order by id",

@@ -74,8 +74,14 @@ WORDS: dict[Entity, int] = {
     Entity.DRAFT: 3,
     Entity.ACTION: 1,
     Entity.CONTENT: 1,
+    Entity.LESSON: 1,
+    Entity.DRAFT_QUESTION: 3,
+    Entity.ENROLMENT: 4,
+    Entity.GRADE: 4,
 }
-"""A field of each entity that holds words; of progress, field 1 holds a percentage."""
+"""A field that holds words, of an entity of every rule in every kind of stream, and of one that only the server writes."""
+WRITTEN = (Entity.PROGRESS, *WORDS)
+"""What is written in a life. Of progress, field 1 holds a percentage."""
 KEYS = 2
 NOWHERE = 9_999
 """A stream, a space and a device that do not exist."""
@@ -157,7 +163,7 @@ class Life:
 
     def _change(self, device: SimulatedDevice) -> Change | None:
         chance = self._world.chance
-        entity = chance.choice(list(Entity))
+        entity = chance.choice(WRITTEN)
         declaration = TABLE[entity]
         stream = self._stream(device.user, declaration.stream)
         if not stream:

@@ -28,8 +28,12 @@ WORD_FIELDS = {
     Entity.DRAFT: (3,),
     Entity.ACTION: (1, 2),
     Entity.CONTENT: (1, 2),
+    Entity.LESSON: (1, 2),
+    Entity.DRAFT_QUESTION: (3, 7),
+    Entity.GRADE: (4,),
 }
-ENTITIES = (*Entity, Entity.CONTENT, Entity.ACTION, Entity.PROGRESS)
+"""Of an entity of every rule in every kind of stream, and of one that only the server writes, the fields that hold words."""
+ENTITIES = (Entity.PROGRESS, *WORD_FIELDS, Entity.CONTENT, Entity.ACTION, Entity.PROGRESS)
 WHICH = st.integers(0, 8)
 FRAMES = st.sampled_from((1, 2, 3, 5, 8, 20, 200, 200))
 CRASH_AFTER = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9))

@@ -24,7 +24,7 @@ from actors.storage import (
 )
 from protocol.codec import decode_operation
 from protocol.codes import Code
-from protocol.entities import TABLE, Entity, Fields, write_fields
+from protocol.entities import TABLE, Entity, FieldKind, Fields, Several, Value, Whole, Words, write_fields
 from protocol.operations import (
     AnyOperation,
     Change,
@@ -41,10 +41,11 @@ from protocol.operations import (
     SetBack,
     SetRole,
 )
-from protocol.values import Choice, Role
+from protocol.values import Choice, Role, StreamKind
 from tests.conformance.story import NOBODY, NOW, Device, Story
 
 KEYS = 3
+OWN_RULES = tuple(entity for entity in Entity if entity < Entity.SUBJECT)
 SPAN_S = 6
 """What devices say about time lies this close together, so that it is often the same."""
 WRONG = (
@@ -170,7 +171,9 @@ class RecordStory(Story):
         """Of an entity somewhere, most often of one's own or of a community that one is in, and right."""
         chance = self.chance
         tables = self.model.database.tables
-        entity = chance.choice((*Entity, Entity.CONTENT))
+        # Those with a rule of their own most often: on few records they meet. Nobody has a mentorship here.
+        entities = (*OWN_RULES, *OWN_RULES, Entity.CONTENT, *(one for one in Entity if TABLE[one].stream is not StreamKind.MENTORSHIP))
+        entity = chance.choice(entities)
         declaration = TABLE[entity]
         found = [stream for stream in tables.streams.values() if stream.kind is declaration.stream]
         user = device.person.user
@@ -213,6 +216,8 @@ class RecordStory(Story):
                 whole = {1: word, 2: word, 4: number > 2}
             case Entity.CONTENT:
                 whole = {1: word, 2: word, 4: number}
+            case _:
+                whole = {field.number: _value(field.kind, number, word) for field in TABLE[entity].fields}
         return dict(chance.sample(sorted(whole.items()), chance.randint(1, len(whole))))
 
     def at(self) -> int:
@@ -256,3 +261,16 @@ class RecordStory(Story):
             queries += [ListUnapplied(user, space, 0, 1000) for space in (0, *(place.space for place in self.spaces))]
         queries += [ReadHolding(device.person.user, device.person.device) for device in self.devices]
         return queries
+
+
+def _value(kind: FieldKind, number: int, word: str) -> Value:
+    """Of a field of any kind, one of few values."""
+    match kind:
+        case Whole(minimum, _):
+            return max(minimum, number)
+        case Words():
+            return word
+        case Several(of):
+            return (word,) if isinstance(of, Words) else (1,)
+        case _:
+            return number > 2

@@ -7,7 +7,7 @@ from persistence.bridge import Bridge
 from persistence.learning.book import PostgresLearning
 from protocol.entities import Entity
 from protocol.values import StreamKind
-from tests.persistence.learning.test_grading import Q, grade_all, school
+from tests.persistence.learning.school import Q, grade_all, school
 from tests.persistence.records import change, enrolled
 from tests.persistence.world import world
 

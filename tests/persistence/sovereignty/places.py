@@ -7,6 +7,7 @@ from msgspec import Struct
 from protocol.entities import Entity
 from protocol.operations import CreateChannel, Delete, Edit, Invite, OpenConversation, Post, React, Rename, Say, SetRole
 from protocol.values import Role, StreamKind
+from tests.persistence.learning.school import grade_all
 from tests.persistence.records import change, enrolled, of_space, own
 from tests.persistence.world import Person, World, fetch
 
@@ -43,6 +44,7 @@ async def found_school(w: World, suffix: str = "") -> School:
     await w.ok(eve, change(await enrolled(w, space, eve, StreamKind.ANSWERS), Entity.ANSWER, 5, {3: "steam"}))
     await w.ok(ada, change(await own(w, ada), Entity.PROFILE, 1, {1: "sunflower gardener"}))
     await w.ok(ada, change(await enrolled(w, space, ada, StreamKind.ANSWERS), Entity.ANSWER, 5, {3: "sunflower oil"}))
+    await learn(w, space, library, ada, eve)
     pair = await w.ok(ada, OpenConversation((eve.user,)))
     await w.ok(ada, Say(pair, "sunflower in private"))
     await w.ok(eve, Say(pair, "hello"))
@@ -50,6 +52,29 @@ async def found_school(w: World, suffix: str = "") -> School:
     await w.ok(ada, Invite(space, outsider.user, Role.LEARNER))
     await w.ok(ada, Rename("Sunflower Ada"))
     return School(space, main, channel, ada, ben, eve, pair)
+
+
+async def learn(w: World, space: int, library: int, ada: Person, eve: Person) -> None:
+    """Ada teaches; she and Eve have answered, and are graded."""
+    studio = await of_space(w, space, StreamKind.STUDIO)
+    for entity, key, fields in (
+        (Entity.SUBJECT, 20, {1: "Nature"}),
+        (Entity.COURSE, 21, {1: "Water", 3: 20, 7: 1}),
+        (Entity.LESSON, 12, {1: "Wells", 3: 21, 8: 1}),
+        (Entity.LESSON, 22, {1: "Springs", 3: 21, 7: (12,), 8: 1}),
+        (Entity.PATH, 23, {1: "To the sea", 3: 20, 4: (12, 22)}),
+        (Entity.QUESTION, 5, {1: 12, 2: 4, 3: "What rises?", 6: ("steam",)}),
+        (Entity.QUESTION, 6, {1: 12, 2: 4, 3: "What falls?", 10: True}),
+    ):
+        await w.ok(ada, change(library, entity, key, fields))
+    await w.ok(ada, change(studio, Entity.ANSWER_KEY, 6, {2: ("rain",)}))
+    await w.ok(ada, change(studio, Entity.DRAFT_QUESTION, 24, {1: 12, 3: "Why?", 9: 12, 15: 5}))
+    progress, answers = [await enrolled(w, space, ada, kind) for kind in (StreamKind.PROGRESS, StreamKind.ANSWERS)]
+    await w.ok(ada, change(progress, Entity.ENROLMENT, 21, {1: 21, 4: "for my sunflowers"}))
+    await w.ok(ada, change(answers, Entity.ANSWER, 6, {3: "rain on a sunflower"}))
+    await w.ok(eve, change(await enrolled(w, space, eve, StreamKind.ANSWERS), Entity.ANSWER, 6, {3: "rain"}))
+    await w.ok(ada, change(await own(w, ada), Entity.MENTORING, 1, {1: True, 7: "sunflower seeds for all", 8: (space,)}))
+    await grade_all(w)
 
 
 async def tables(w: World) -> list[str]:
