@@ -123,7 +123,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             request=Judge,
             batch_max=32,
             batch_wait_s=0.002,
-            batch_timeout_s=5.0,
+            batch_timeout_s=10.0,
             memory_mib_max=400,
         ),
         Kind(

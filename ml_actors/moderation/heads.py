@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from ml_actors.moderation.writing import folded, pieces, plain
 
 FILE: Final = "heads.npz"
 CORRECTION_FILE: Final = "correction.npz"
+EMBEDDED_MAX: Final = 24
+"""Pieces of one text that are embedded: a whole lesson of 20,000 code points takes 40 ms and not 300, and a batch of them ends in time. Its
+other pieces have no n-gram that is worse."""
 SCALE: Final = 8.0
 """Embeddings have length 1, that is, entries of about 0.04: networks learn from larger ones."""
 
@@ -66,8 +70,9 @@ def see(texts: Sequence[str], embed: Embed, *, naming: bool = True) -> Seen:
     return see_plain([plain(text) for text in texts], embed, naming=naming)
 
 
-def see_plain(plains: Sequence[str], embed: Embed, *, naming: bool = True) -> Seen:
-    """The same of texts that are normalised already."""
+def see_plain(plains: Sequence[str], embed: Embed, *, naming: bool = True, rank: Callable[[Seen], Chances] | None = None) -> Seen:
+    """The same of texts that are normalised already. With `rank` (a figure a piece, from n-grams alone) at most `EMBEDDED_MAX` pieces of
+    a text are embedded and returned: those that rank highest, in their order."""
     cut: list[str] = []
     of: list[int] = []
     named: list[bool] = []
@@ -78,7 +83,23 @@ def see_plain(plains: Sequence[str], embed: Embed, *, naming: bool = True) -> Se
             of.append(place)
             named.append(names > 0)
     rows, buckets = grams([folded(piece) for piece in cut])
-    return Seen(list(plains), np.array(of, dtype=np.int64), np.array(named, dtype=np.bool_), embed(cut), rows, buckets)
+    none = np.zeros((0, DIMENSIONS), dtype=np.float32)
+    seen = Seen(list(plains), np.array(of, dtype=np.int64), np.array(named, dtype=np.bool_), none, rows, buckets)
+    if rank is not None and len(cut) > EMBEDDED_MAX:
+        kept = _highest(rank(seen), seen.of)
+        new = np.full(len(cut), -1, dtype=np.int64)
+        new[kept] = np.arange(len(kept))
+        stay = new[rows] >= 0
+        seen = Seen(seen.plain, seen.of[kept], seen.named[kept], none, new[rows][stay], buckets[stay])
+        cut = [cut[place] for place in kept]
+    return msgspec.structs.replace(seen, embeddings=embed(cut))
+
+
+def _highest(ranks: Chances, of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of the `EMBEDDED_MAX` highest of each text, in order."""
+    order = np.lexsort((-ranks, of))
+    begin = np.searchsorted(of[order], of[order])
+    return np.sort(order[np.arange(len(of)) - begin < EMBEDDED_MAX])
 
 
 def sigmoid(logits: Chances) -> Chances:

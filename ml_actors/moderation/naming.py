@@ -18,15 +18,19 @@ import re
 from typing import Final
 
 # Nouns for many, nouns for one, adjectives; all lower case, as `writing.plain` gives them.
-_MANY_EN: Final = """muslims jews christians catholics protestants hindus buddhists sikhs atheists mormons women men ladies girls boys gays
-lesbians bisexuals homosexuals heterosexuals transsexuals blacks whites asians latinos latinas hispanics mexicans africans arabs turks
-kurds indians pakistanis americans germans russians ukrainians poles romanians syrians afghans iraqis iranians israelis palestinians
-nigerians somalis kenyans tanzanians ugandans ethiopians egyptians moroccans algerians brazilians colombians filipinos koreans vietnamese
-europeans italians spaniards frenchmen greeks serbs albanians canadians australians armenians georgians jamaicans haitians immigrants
-migrants refugees foreigners asylum-seekers gypsies romani autistics
+_MANY_EN: Final = """muslims jews christians catholics protestants hindus buddhists sikhs atheists mormons
+women men ladies girls boys gays lesbians bisexuals homosexuals heterosexuals transsexuals blacks whites
+asians latinos latinas hispanics mexicans africans arabs turks kurds indians pakistanis americans germans
+russians ukrainians poles romanians syrians afghans iraqis iranians israelis palestinians nigerians somalis
+kenyans tanzanians ugandans ethiopians egyptians moroccans algerians brazilians colombians filipinos koreans
+vietnamese europeans italians spaniards frenchmen greeks serbs albanians canadians australians armenians
+georgians jamaicans haitians immigrants migrants refugees foreigners asylum-seekers gypsies romani autistics
 seniors pensioners feminists natives aborigines"""
-_ONE_EN: Final = """woman man lady girl boy jew turk kurd arab pole immigrant migrant refugee foreigner feminist atheist lesbian"""
-_ADJECTIVES_EN: Final = """muslim islamic jewish christian catholic protestant hindu buddhist sikh mormon gay homosexual heterosexual
+_ONE_EN: Final = """woman man lady girl boy jew turk kurd arab pole immigrant migrant refugee foreigner
+feminist atheist lesbian"""
+_ADJECTIVES_EN: Final = """lgbt lgbtq homeless undocumented sunni shia amish mormon intersex asexual pansexual cisgender dyslexic paralyzed
+caucasian biracial mixed-race nonreligious secular overweight
+muslim islamic jewish christian catholic protestant hindu buddhist sikh mormon gay homosexual heterosexual
 straight
 bisexual queer trans transgender transsexual non-binary nonbinary black white asian latino latina hispanic mexican african african-american
 arabic turkish kurdish indian pakistani american german russian ukrainian polish romanian syrian afghan iraqi iranian israeli palestinian
@@ -34,30 +38,30 @@ nigerian somali kenyan tanzanian ugandan ethiopian egyptian moroccan algerian br
 greek serbian albanian canadian australian armenian jamaican haitian british irish dutch swedish chinese japanese korean vietnamese roma
 sinti disabled handicapped deaf blind autistic elderly
 indigenous aboriginal native female male foreign"""
-_MANY_DE: Final = """muslime muslimen musliminnen moslems juden christen katholiken protestanten hindus buddhisten sikhs atheisten frauen
-männer
-männern mädchen jungs schwule schwulen lesben bisexuelle bisexuellen homosexuelle homosexuellen transsexuelle schwarze schwarzen weiße
-weißen
-asiaten araber arabern türken kurden inder afrikaner afrikanern amerikaner deutsche deutschen russen ukrainer polen rumänen syrer syrern
-afghanen iraker iraner israelis palästinenser chinesen japaner vietnamesen einwanderer einwanderern migranten migrantinnen flüchtlinge
-flüchtlingen geflüchtete geflüchteten ausländer ausländern asylanten asylbewerber roma sinti behinderte behinderten gehörlose blinde
-autisten rentner senioren"""
-_ONE_DE: Final = """muslim muslimin moslem jude jüdin christ christin katholik hindu buddhist sikh atheist frau mann mädchen junge
-schwuler lesbe
-asiate asiatin araber araberin türke türkin kurde kurdin inder afrikaner afrikanerin amerikaner deutscher russe ukrainer ukrainerin pole
-rumäne syrer afghane iraker iraner israeli palästinenser chinese chinesin japaner einwanderer migrant migrantin flüchtling ausländer
-asylant roma-junge"""
-_STEMS_DE: Final = """muslimisch islamisch jüdisch christlich katholisch evangelisch hinduistisch buddhistisch schwul lesbisch bisexuell
-homosexuell
-transsexuell asiatisch arabisch türkisch kurdisch indisch afrikanisch amerikanisch russisch ukrainisch polnisch rumänisch syrisch afghanisch
-chinesisch japanisch vietnamesisch behindert gehörlos blind autistisch ausländisch weiblich männlich indigen"""
-_ES: Final = """musulmanes musulmanas judíos judías cristianos mujeres hombres negros negras blancos gays lesbianas homosexuales inmigrantes
-refugiados africanos árabes turcos gitanos mexicanos ciegos sordos asiáticos"""
+_MANY_DE: Final = """muslime muslimen musliminnen moslems juden christen katholiken protestanten hindus
+buddhisten sikhs atheisten frauen männer männern mädchen jungs schwule schwulen lesben bisexuelle bisexuellen
+homosexuelle homosexuellen transsexuelle schwarze schwarzen weiße weißen asiaten araber arabern türken kurden
+inder afrikaner afrikanern amerikaner deutsche deutschen russen ukrainer polen rumänen syrer syrern afghanen
+iraker iraner israelis palästinenser chinesen japaner vietnamesen einwanderer einwanderern migranten
+migrantinnen flüchtlinge flüchtlingen geflüchtete geflüchteten ausländer ausländern asylanten asylbewerber
+roma sinti behinderte behinderten gehörlose blinde autisten rentner senioren"""
+_ONE_DE: Final = """muslim muslimin moslem jude jüdin christ christin katholik hindu buddhist sikh atheist
+frau mann mädchen junge schwuler lesbe asiate asiatin araber araberin türke türkin kurde kurdin inder
+afrikaner afrikanerin amerikaner deutscher russe ukrainer ukrainerin pole rumäne syrer afghane iraker iraner
+israeli palästinenser chinese chinesin japaner einwanderer migrant migrantin flüchtling ausländer asylant
+roma-junge"""
+_STEMS_DE: Final = """muslimisch islamisch jüdisch christlich katholisch evangelisch hinduistisch
+buddhistisch schwul lesbisch bisexuell homosexuell transsexuell asiatisch arabisch türkisch kurdisch indisch
+afrikanisch amerikanisch russisch ukrainisch polnisch rumänisch syrisch afghanisch chinesisch japanisch
+vietnamesisch behindert gehörlos blind autistisch ausländisch weiblich männlich indigen"""
+_ES: Final = """musulmanes musulmanas judíos judías cristianos mujeres hombres negros negras blancos
+gays lesbianas homosexuales inmigrantes refugiados africanos árabes turcos gitanos mexicanos ciegos sordos
+asiáticos"""
 _ONE_ES: Final = (
     "musulmán musulmana judío judía cristiano mujer hombre negro negra gay lesbiana inmigrante africano árabe turco gitano ciego ciega"
 )
-_FR: Final = """musulmans musulmanes juifs juives chrétiens femmes hommes noirs noires blancs gays lesbiennes homosexuels immigrés réfugiés
-africains arabes turcs roms aveugles sourds asiatiques"""
+_FR: Final = """musulmans musulmanes juifs juives chrétiens femmes hommes noirs noires blancs gays
+lesbiennes homosexuels immigrés réfugiés africains arabes turcs roms aveugles sourds asiatiques"""
 _ONE_FR: Final = "musulman musulmane juif juive chrétien femme homme noir noire gay lesbienne immigré réfugié africain arabe turc aveugle"
 _SW: Final = "waislamu wakristo wanawake wanaume waafrika wazungu wahindi wasomali vipofu viziwi walemavu wakimbizi"
 _ONE_SW: Final = "mwislamu mkristo mwanamke mwanaume mwafrika mzungu mhindi msomali kipofu mkimbizi"
@@ -133,6 +137,12 @@ _AGE = re.compile(
     r"(?<!\w)(?:old|older|young|alte[rnms]?|ältere[rnms]?|junge[rnms]?) "
     r"(?=(?:people|person|man|men|woman|women|lady|ladies|mensch\w*|mann|männern?|frau|frauen|leuten?)(?!\w))"
 )
+_WITH = re.compile(
+    r"(?<!\w)(?:with (?:an? )?(?:disabilit(?:y|ies)|autism|down syndrome)|of colou?r|in (?:an? )?wheelchairs?"
+    r"|mit (?:einer )?behinderung(?:en)?"
+    r"|im rollstuhl)(?!\w) ?"
+)
+"""What is said of people behind the word for them."""
 _ARTICLES: Final = (None, "a", "ein mensch", "una", "une")
 
 
@@ -140,7 +150,9 @@ def unnamed(text: str) -> tuple[str, int]:
     """A plain text without the names of groups, and how many there were."""
     out: list[str] = []
     last = 0
-    text, named = _AGE.subn("", text)
+    text, aged = _AGE.subn("", text)
+    text, of = _WITH.subn("", text)
+    named = aged + of
     for found in _WORD.finditer(text):
         instead = _IN_OTHERS.get(found[0])
         english = _IN_ENGLISH.get(found[0])
@@ -163,4 +175,4 @@ def unnamed(text: str) -> tuple[str, int]:
     if out:
         out.append(text[last:])
         text = "".join(out)
-    return _ARTICLE.sub(lambda hit: _ARTICLES[hit.lastindex or 1] or "", text), named
+    return _ARTICLE.sub(lambda hit: _ARTICLES[hit.lastindex or 1] or "", text).strip(), named

@@ -45,14 +45,15 @@ _DATE = re.compile(
 _AMERICAN = re.compile(r"^(?:1[ .-])?(?:\(\d{3}\) ?\d{3}|[2-9]\d{2}[ .-][2-9]\d{2})[ .-]\d{4}$")
 _ADDRESS = re.compile(
     # German: Hauptstraße 12, Am Lindenweg 3a          English: 12 Baker Street
-    r"(?<!\w)(?:(?:[A-ZÄÖÜ][\wäöüß-]+(?:straße|strasse|str\.|weg|allee|gasse|platz|ring|ufer|damm))|(?:[A-ZÄÖÜ][\wäöüß-]+ (?:Straße|"
+    r"(?<!\w)(?:(?:[A-ZÄÖÜ][\wäöüß-]{1,40}(?:straße|strasse|str\.|weg|allee|gasse|platz|ring|ufer|damm))|(?:[A-ZÄÖÜ][\wäöüß-]{1,40} "
+    r"(?:Straße|"
     r"Strasse|Str\.|Weg|Allee|Gasse|Platz)))"
     r" \d{1,4} ?[a-z]?(?!\w)"
-    r"|(?<!\w)\d{1,5} (?:[A-Z][\w'.-]+ ){1,3}(?:Street|St\.?|Road|Rd\.?|Avenue|Ave\.?|Lane|Drive|Dr\.|Boulevard|Blvd\.?|Court|Terrace|"
+    r"|(?<!\w)\d{1,5} (?:[A-Z][\w'.-]{1,40} ){1,3}(?:Street|St\.?|Road|Rd\.?|Avenue|Ave\.?|Lane|Drive|Dr\.|Boulevard|Blvd\.?|Court|Terrace|"
     r"Way)(?!\w)"
     # French: 12 rue de Lille          Spanish: calle Mayor 5
-    r"|(?<!\w)\d{1,4},? (?:bis |ter )?(?:rue|avenue|boulevard|impasse|chemin)(?: (?:de|du|des|la|le|l'))* ?[A-ZÀ-Ý][\wà-ÿ'-]+"
-    r"|(?<!\w)(?:[Cc]alle|[Aa]venida|[Pp]laza|[Pp]aseo) (?:(?:de|del|la|los|las) )*[A-ZÀ-Ý][\wà-ÿ'-]+,? (?:n\.?º? ?)?\d{1,4}(?!\w)"
+    r"|(?<!\w)\d{1,4},? (?:bis |ter )?(?:rue|avenue|boulevard|impasse|chemin)(?: (?:de|du|des|la|le|l'))* ?[A-ZÀ-Ý][\wà-ÿ'-]{1,40}"
+    r"|(?<!\w)(?:[Cc]alle|[Aa]venida|[Pp]laza|[Pp]aseo) (?:(?:de|del|la|los|las) )*[A-ZÀ-Ý][\wà-ÿ'-]{1,40},? (?:n\.?º? ?)?\d{1,4}(?!\w)"
 )
 _HANDLE = re.compile(
     r"(?<!\w)(?:snap(?:chat)?|insta(?:gram)?|ig|discord|tik ?tok|telegram|kik|skype|signal|whats ?app)(?: (?:is|ist|name|id|user(?:name)?|"

@@ -13,6 +13,7 @@ school.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Final, NamedTuple
 
 from actors.inference import Harm
@@ -172,7 +173,7 @@ def spam(original: str, text: str) -> float:
     if links > LINKS_MAX or lures > 1:
         return LIKELY
     words = _WORD.findall(text)
-    most = max((words.count(word) for word in set(words[:200])), default=0)
+    most = max(Counter(words).values(), default=0)
     if most > _SAME_MAX and most * 2 > len(words):
         return LIKELY
     if lures or (links and _INVITE.search(original)):

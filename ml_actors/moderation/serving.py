@@ -44,7 +44,7 @@ class Embedded:
     def scores(self, texts: Sequence[str], plains: Sequence[str]) -> list[dict[Harm, float]]:
         if not texts:
             return []
-        seen = see_plain(plains, self._embed)
+        seen = see_plain(plains, self._embed, rank=self._heads.gram_logits)
         logits = self._heads.logits(seen)
         if self._correction is not None:
             logits = self._correction(logits, seen.embeddings)

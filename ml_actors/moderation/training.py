@@ -60,6 +60,17 @@ class Decisions(Struct, frozen=True):
     groups: NDArray[np.int64]
 
 
+class Pairs(Struct, frozen=True):
+    """Texts, and which are twins: int64[pair, 2]."""
+
+    seen: Seen
+    twins: NDArray[np.int64]
+
+    def farthest(self, of: Floats) -> float:
+        """The greatest distance between twins, of a figure a text."""
+        return float(np.abs(of[self.twins[:, 0]] - of[self.twins[:, 1]]).max())
+
+
 def train(rows: Path, out: Path, active: Path | None) -> Trained:
     """A version with a correction learned from the decisions in `rows` (`actors.model_book.Ruled`). Raises `TooFewRows`, `Unusable`."""
     ruled = [msgspec.msgpack.decode(row, type=Ruled) for row in read_rows(rows)]
@@ -147,23 +158,24 @@ def _harmless(heads: Heads, weights: Floats, shift: float, embed: Embedder) -> t
     neutral = [
         pair for pair in pairs(unseen_templates=True, unseen_groups=None, languages=("en", "de")) if not pair.toxic and pair.group in ASKED
     ]
-    named = see([pair.text for pair in neutral], embed, naming=False)
-    twins = see([pair.twin for pair in neutral], embed, naming=False)
-    served, served_twins = see([pair.text for pair in neutral], embed), see([pair.twin for pair in neutral], embed)
+    served = _unlike([pair.text for pair in neutral], [pair.twin for pair in neutral], embed, naming=True)
+    named = _unlike([pair.text for pair in neutral], [pair.twin for pair in neutral], embed, naming=False)
     for halvings in range(HALVINGS_MAX + 1):
         scale = 0.5**halvings if halvings < HALVINGS_MAX else 0.0
         arrays = {"weights": (weights * scale).astype(np.float32), "line": np.array([1.0, shift * scale], dtype=np.float32)}
         correction = Correction(arrays)
-        apart = np.abs(_scores(heads, correction, served) - _scores(heads, correction, served_twins)).max()
-        shifted = np.abs(_shifts(correction, named) - _shifts(correction, twins)).max()
+        scores = sigmoid(correction(heads.logits(served.seen), served.seen.embeddings))
+        shifts = correction(np.zeros(len(named.seen.of)), named.seen.embeddings)
+        apart, shifted = served.farthest(scores), named.farthest(shifts)
         if scale == 0.0 or (apart <= NEAR and shifted <= SHIFT_MAX):
             return arrays, halvings
     raise AssertionError("no correction is always harmless")
 
 
-def _scores(heads: Heads, correction: Correction, seen: Seen) -> Floats:
-    return sigmoid(correction(heads.logits(seen), seen.embeddings))
-
-
-def _shifts(correction: Correction, seen: Seen) -> Floats:
-    return correction(np.zeros(len(seen.of)), seen.embeddings)
+def _unlike(texts: Sequence[str], twins: Sequence[str], embed: Embedder, *, naming: bool) -> Pairs:
+    """Each text and twin once: hundreds of pairs share a few twins, and read alike where names are taken out."""
+    distinct = sorted({*texts, *twins})
+    place = {text: at for at, text in enumerate(distinct)}
+    return Pairs(
+        see(distinct, embed, naming=naming), np.array([[place[text], place[twin]] for text, twin in zip(texts, twins, strict=True)])
+    )

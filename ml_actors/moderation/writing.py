@@ -17,12 +17,14 @@ import unicodedata
 from typing import Final
 
 LENGTH_MAX: Final = 20_000
-PIECE_MAX: Final = 320
-"""Code points judged at once: about two tweets. One vile sentence in a long lesson must not drown in the rest."""
-PIECES_MAX: Final = 64
-"""Of one text: 64 x 320 > 20,000 code points."""
+WHOLE_MAX: Final = 320
+"""Code points of a text that is judged as one: what models here have learned from is no longer."""
+PIECE_MAX: Final = 160
+"""Of a piece of a longer one: a vile sentence in a long lesson must not drown in the rest."""
+PIECES_MAX: Final = 2 * LENGTH_MAX // PIECE_MAX
+"""Of one text: two pieces in a row have more than `PIECE_MAX` together, or they would be one."""
 
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]+")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+")
 _NAMED = re.compile(r"(?<!\w)@\w+:?")
 _FORWARDED = re.compile(r"(?<!\w)rt(?!\w)\s*:?")
 _HUMP = re.compile(r"(?<=[a-zà-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
@@ -32,7 +34,7 @@ _THRICE = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile(r"([^\w\s])(?:\s?\1)+")
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_](?P<gap>[ .\-_*])(?:[^\W\d_](?P=gap)){1,14}[^\W\d_])(?![^\W_])")
 _MIXED = re.compile(
-    r"(?<![\w$@])(?=[\w$@!]*[^\W\d_])(?=[\w$@!]*[013457$@!][^\W\d_])[^\W\d_][\w$@!]*[^\W_]|(?<![\w$@])[$@3](?=[^\W\d_]{2,})[^\W_]+"
+    r"(?<![\w$@!])(?=[\w$@!]*[^\W\d_])(?=[\w$@!]*[013457$@!][^\W\d_])[^\W\d_][\w$@!]*[^\W_]|(?<![\w$@])[$@3](?=[^\W\d_]{2,})[^\W_]+"
 )
 _LETTER_OF: Final = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "!": "i"})
 _WHITE = re.compile(r"\s+")
@@ -83,8 +85,9 @@ def folded(text: str) -> str:
 
 
 def pieces(text: str) -> list[str]:
-    """A plain text in pieces of at most `PIECE_MAX` code points, cut between sentences or words where it can be. At least one."""
-    if len(text) <= PIECE_MAX:
+    """A plain text as it is up to `WHOLE_MAX` code points; a longer one in pieces of at most `PIECE_MAX`, cut between sentences or words
+    where it can be. At least one."""
+    if len(text) <= WHOLE_MAX:
         return [text]
     found: list[str] = []
     piece = ""

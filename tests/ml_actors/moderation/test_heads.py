@@ -15,8 +15,9 @@ from ml_actors.embeddings import embed
 from ml_actors.kinds import Unusable
 from ml_actors.moderation.data import folds, near_duplicates
 from ml_actors.moderation.fitting import additions, calibrate, calibrated, fit, gram_values, join, logits_of, network_of, weights
-from ml_actors.moderation.heads import FILE, SCALE, Heads, read_arrays, see, sigmoid, worst
+from ml_actors.moderation.heads import EMBEDDED_MAX, FILE, SCALE, Heads, read_arrays, see, see_plain, sigmoid, worst
 from ml_actors.moderation.train import save
+from ml_actors.moderation.writing import plain
 from tests.ml_actors.moderation import small
 
 
@@ -68,10 +69,13 @@ def test_a_text_is_scored_alike_in_any_batch() -> None:
 def test_a_long_text_is_as_harmful_as_its_worst_piece() -> None:
     heads = Heads(small.arrays())
     harmless = "We read the book about the garden and the birds in it. " * 20
-    seen = see([harmless, f"{harmless}You disgust me, you filthy animal. {harmless}"], embed)
-    scores = sigmoid(heads.logits(seen))
-    clean, foul = scores[worst(scores, seen.of, 2)]
-    assert foul > clean + 0.2
+    texts = [plain(harmless), plain(f"{harmless}Shut up, you disgusting filthy animal, nobody likes you, go and cry. {harmless * 9}")]
+    everything, chosen = see_plain(texts, embed), see_plain(texts, embed, rank=heads.gram_logits)
+    assert np.bincount(chosen.of).tolist() == [8, EMBEDDED_MAX] and np.bincount(everything.of)[1] > 2 * EMBEDDED_MAX
+    for seen in (everything, chosen):
+        logits = heads.logits(seen)
+        clean, foul = logits[worst(logits, seen.of, 2)]
+        assert foul > clean + 2
 
 
 def test_calibration_finds_slope_and_shift() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_actors.moderation.writing import LENGTH_MAX, PIECE_MAX, PIECES_MAX, folded, pieces, plain
+from ml_actors.moderation.writing import LENGTH_MAX, PIECES_MAX, WHOLE_MAX, folded, pieces, plain
 
 DISGUISED = [
     ("RT @who: you are DUMB!!!! http://x.example/a", "you are dumb!"),
@@ -43,14 +43,14 @@ def test_a_plain_text_holds_no_address_and_is_bounded(text: str) -> None:
 def test_pieces_lose_no_word_and_are_bounded(text: str) -> None:
     said = plain(text)
     cut = pieces(said)
-    assert 1 <= len(cut) <= PIECES_MAX and all(len(piece) <= PIECE_MAX for piece in cut)
+    assert 1 <= len(cut) <= PIECES_MAX and all(len(piece) <= WHOLE_MAX for piece in cut)
     assert "".join("".join(cut).split()) == "".join(said.split())
 
 
 def test_the_longest_text_is_cut_into_no_more_pieces_than_the_bound() -> None:
     assert len(pieces(plain("wordy " * 4000))) <= PIECES_MAX
     assert len(pieces("x" * LENGTH_MAX)) <= PIECES_MAX
-    assert len(pieces(("y" * 161 + ". ") * 120)) <= 2 * PIECES_MAX
+    assert len(pieces(("y" * 81 + ". ") * 240)) <= PIECES_MAX
 
 
 def test_diacritics_do_not_tell_words_apart() -> None:
