@@ -37,6 +37,7 @@ from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
 from gateway.web_keys import create_keys
+from gateway.web_insights import create_insights
 from gateway.web_learning import create_learning
 from gateway.web_mail import create_mail
 from gateway.web_match import create_match
@@ -163,6 +164,8 @@ def create_app(services: Services) -> QuartTrio:
         app.register_blueprint(create_match(services, services.matchmaker))
     if services.learning is not None:
         app.register_blueprint(create_learning(services, services.learning))
+    if services.insights is not None:
+        app.register_blueprint(create_insights(services, services.insights))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from actors.accounts import Accounts, Claims
 from actors.authority import Authority, RoleBook
 from actors.identity import Identity
+from actors.insight_book import InsightBook
 from actors.job_desk import Desk
 from actors.learning_book import LearningBook
 from actors.limits import UNLIMITED, Limits
@@ -149,6 +150,7 @@ class Services(Struct, frozen=True):
     matchmaker: Matchmaker | None = None
     """Searches for a mentor; None: there are no routes about them."""
     learning: LearningBook | None = None
+    insights: InsightBook | None = None
     """Courses, grades and learners; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""

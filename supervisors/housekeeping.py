@@ -10,6 +10,9 @@ from functools import partial
 from typing import Final
 
 from persistence.accounts import PostgresAccounts
+from persistence.analytics.passing import KEEP_DAYS as ANALYTICS_DAYS
+from persistence.analytics.passing import forget_months as forget_learning
+from persistence.analytics.passing import prepare_months as prepare_learning
 from persistence.audit import KEEP_DAYS, prepare
 from persistence.audit import forget as forget_months
 from persistence.bridge import Bridge
@@ -37,12 +40,14 @@ class Housekeeping:
         horizon_s: float = HORIZON_S,
         delivery_days: int = LOG_DAYS,
         audit_days: int = KEEP_DAYS,
+        analytics_days: int = ANALYTICS_DAYS,
     ) -> None:
         self._bridge = bridge
         self._accounts = accounts
         self._horizon_s = horizon_s
         self._delivery_days = delivery_days
         self._audit_days = audit_days
+        self._analytics_days = analytics_days
         self.swept = 0
 
     async def sweep(self) -> int:
@@ -73,8 +78,10 @@ class Housekeeping:
         await self._bridge.run(order_what_waits, deadline_s=SWEEP_S)
 
     async def prepare_partitions(self) -> int:
-        """Makes the audit's partitions of the next months, and lets go of those whose time is over; how many were missing. May raise
+        """Makes the partitions of the audit and of analytics for the next months, and lets go of those whose time is over; how many were missing. May raise
         `StorageError`."""
         made = await self._bridge.run(prepare, deadline_s=SWEEP_S)
         await self._bridge.run(partial(forget_months, keep_days=self._audit_days), deadline_s=SWEEP_S)
+        made += await self._bridge.run(prepare_learning, deadline_s=SWEEP_S)
+        await self._bridge.run(partial(forget_learning, keep_days=self._analytics_days), deadline_s=SWEEP_S)
         return made

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from actors.jobs import Cron, JobKind, Way, Work
 from actors.trust_gates import Thresholds
+from persistence.analytics.jobs import CRONS as ANALYTICS_CRONS
 from persistence.drafting import DRAFT, Drafter, DraftQuestions
 from persistence.identity import forgotten
 from persistence.learning.grading import Grader
@@ -114,6 +115,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("sovereignty.retention", Nothing, forget, timeout_s=HOUR_S, way=CHORE),
         JobKind("sovereignty.ledger", Nothing, erase_again, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
+        *node.analytics.kinds(),
         JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
         JobKind("webhooks.reseal", Nothing, reseal_webhooks, timeout_s=HOUR_S / 2, way=CHORE),
@@ -140,6 +142,7 @@ def crons() -> tuple[Cron, ...]:
         Cron("ledger", "sovereignty.ledger", Nothing(), every_s=HOUR_S),
         Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
         Cron("reseal-webhooks", "webhooks.reseal", Nothing(), every_s=HOUR_S),
+        *ANALYTICS_CRONS,
         Cron("reseal", "mfa.reseal", Nothing(), every_s=HOUR_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
         Cron("mentors", "mentoring.settle", Nothing(), every_s=20.0),

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from persistence import drafting
+from persistence.analytics import rows as answered
 from persistence.mentoring import feed as mentors
 from persistence.models import ReadPage
 
 FEEDS: Final[Mapping[str, ReadPage]] = {"matching": mentors.page}
 """By model: what it must know beside its files. Read whole when a version starts, then every second from where it was."""
 
-TRAINING: Final[Mapping[str, ReadPage]] = {"matching": mentors.outcomes, "questions": drafting.page}
+TRAINING: Final[Mapping[str, ReadPage]] = {"matching": mentors.outcomes, "questions": drafting.page, "tracing": answered.page}
 """By model: what people decided and what came of it. Read whole for each training."""

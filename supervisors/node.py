@@ -70,6 +70,8 @@ from gateway.totp import TotpReader
 from gateway.web import create_app
 from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
 from persistence.accounts import PostgresAccounts
+from persistence.analytics.book import PostgresInsights
+from persistence.analytics.jobs import AnalyticsJobs
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
 from persistence.epoch import read_epoch
@@ -231,7 +233,9 @@ class Node:
             delivery_days=settings.webhooks.log_days,
             audit_days=settings.audit.keep_days,
         )
+            analytics_days=settings.analytics.keep_days,
         self.desk = PostgresDesk(self.bridge)
+        self.analytics = AnalyticsJobs(self.bridge, self.exchange, self.models, group=settings.analytics.group_min)
         self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
         self.messenger = Messenger(self.bridge, self.exchange, self.link, near.held, self.keys, settings)
         self.exchange.asked_where = self.messenger.whereabouts.announced
@@ -411,6 +415,7 @@ class Node:
             registration_open=self.settings.accounts.registration_open,
             http=self.http_counts,
         )
+            insights=PostgresInsights(self.bridge, group=self.settings.analytics.group_min),
 
     async def _ask_database(self) -> Readiness:
         fresh_s = self.control.fresh_s

@@ -4,6 +4,7 @@
     readings_storage   journal, store, bridge, outbox                    is it kept, and how fast
     readings_moderation  what is judged, by whom, and what came of it    does somebody look at it, in time
     readings_matching  searches for a mentor                             are they answered, and by what
+    readings_analytics what is reckoned from answers                     does it keep up
     here               actors, the tree, the process                     does everything run
 
 Invariant: no label has a value that a stranger chooses, or one for each stream, user or device: every metric has a bounded number of
@@ -20,6 +21,7 @@ import trio
 from actors.histogram import Histogram
 from gateway.metrics import Labels, Metric
 from supervisors.counts import PoolState
+from supervisors.readings_analytics import analytics_metrics
 from supervisors.readings_matching import matching_metrics
 from supervisors.readings_moderation import moderation_metrics
 from supervisors.readings_storage import storage_metrics
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 def node_metrics(node: Node) -> tuple[Metric, ...]:
     """The metrics of one node, by what an operator asks."""
-    return (*traffic_metrics(node), *storage_metrics(node), *moderation_metrics(node), *matching_metrics(node), *_actor_metrics(node), *_process_metrics(node))
+    return (*traffic_metrics(node), *storage_metrics(node), *moderation_metrics(node), *matching_metrics(node), *analytics_metrics(node), *_actor_metrics(node), *_process_metrics(node))
 
 
 def _actor_metrics(node: Node) -> tuple[Metric, ...]:

@@ -37,6 +37,8 @@ from gateway.web_services import AuthLimits, SyncLimits
 from gateway.webhooks.connecting import Reach
 from gateway.webhooks.delivering import DeliveryRules
 from gateway.webhooks.posting import PostBounds
+from persistence.analytics.folding import GROUP
+from persistence.analytics.passing import KEEP_DAYS as ANALYTICS_DAYS
 from persistence.audit import KEEP_DAYS, KEEP_DAYS_MIN
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
 from persistence.horizon import HORIZON_S
@@ -823,6 +825,15 @@ class Audit(Section, frozen=True):
     ] = KEEP_DAYS
 
 
+class Analytics(Section, frozen=True):
+    """What is reckoned from answers. A community that wants none of it says so in its own settings (docs/analytics.md)."""
+
+    group_min: Annotated[int, Meta(ge=2, le=100, description="learners of whom something is told together; of fewer nothing is")] = GROUP
+    keep_days: Annotated[
+        int, Meta(ge=62, le=3660, description="how long days and sums are kept; whole months go when their last day is older")
+    ] = ANALYTICS_DAYS
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings."""
 
@@ -856,4 +867,5 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     push: Push = Push()
     webhooks: Webhooks = Webhooks()
     audit: Audit = Audit()
+    analytics: Analytics = Analytics()
     sovereignty: Sovereignty = Sovereignty()
