@@ -169,8 +169,7 @@ class Moderator:
                 raise_if_ours(error)
                 # Its claim ends by itself, and the sweep finds it again.
                 left = {}
-                self.stats.failed += 1
-                log.error("moderation_failed", streams=streams, error=repr(error))
+                self._fail(error)
             finally:
                 self._mine.difference_update(streams)
             if left:
@@ -245,8 +244,7 @@ class Moderator:
                 self._note(str(error))
             except POISON as error:
                 raise_if_ours(error)
-                self.stats.failed += 1
-                log.error("moderation_failed", first=True, error=repr(error))
+                self._fail(error)
             with trio.move_on_after(options.first_poll_s):
                 await self._waiting.wait()
 
@@ -379,10 +377,17 @@ class Moderator:
                 self._said.set()
             await trio.sleep(options.sweep_s)
 
+    def _fail(self, error: BaseException) -> None:
+        self.stats.failed += 1
+        log.error("moderation_failed", error=repr(error))
+
     def _note(self, trouble: str) -> None:
         if bool(trouble) is not self._away:
             self._away = bool(trouble)
-            log.log(30 if trouble else 20, "moderation_lost" if trouble else "moderation_recovered", error=trouble)
+            if trouble:
+                log.warning("moderation_lost", error=trouble)
+            else:
+                log.info("moderation_recovered")
 
 
 class _Lost(Exception):
