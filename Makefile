@@ -71,6 +71,7 @@ prove: install
 	$(BIN)/python -m proofs jobs --seconds 8
 	! $(BIN)/python -m proofs jobs --seconds 4 --unfenced
 	$(BIN)/python -m proofs max_write --runs 5
+	$(BIN)/python -m proofs ml_chaos --short
 	$(BIN)/python -m proofs matrix
 	$(BIN)/python -m proofs faults --short
 	$(BIN)/python -m proofs rehearse --seconds 20 --users 40 --devices 100 --communities 10 --kill gateway,redis,postgres

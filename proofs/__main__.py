@@ -5,7 +5,21 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("autobahn", "faults", "fuzz", "gap", "jobs", "matrix", "max_write", "rehearse", "revocation", "rings", "simulate", "sync_model")
+NAMES = (
+    "autobahn",
+    "faults",
+    "fuzz",
+    "gap",
+    "jobs",
+    "matrix",
+    "max_write",
+    "ml_chaos",
+    "rehearse",
+    "revocation",
+    "rings",
+    "simulate",
+    "sync_model",
+)
 
 
 def main() -> int:

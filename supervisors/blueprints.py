@@ -102,7 +102,8 @@ def dev_tree(gateways: int, runs: Runs, *, demo: bool, ml: bool) -> Supervisor:
             _patient("servers", *servers),
             Worker("prepare", runs["prepare"], restart=Restart.TRANSIENT),
             Worker("jobs", runs["jobs"], backoff=PATIENT, shutdown_s=20.0),
-            *([Worker("ml", runs["ml"], backoff=PATIENT, shutdown_s=20.0)] if ml else []),
+            # Under a supervisor of its own: as a sibling, each fall of it would take the gateways along.
+            *([_patient("models", Worker("ml", runs["ml"], backoff=PATIENT, shutdown_s=20.0))] if ml else []),
             _patient("gateways", *processes),
             *([Worker("demo", runs["demo"], restart=Restart.TEMPORARY)] if demo else []),
         ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import trio
 import trio.testing
 
 from actors.child import Run, walk
-from supervisors.blueprints import blueprint, node_tree
+from supervisors.blueprints import blueprint, dev_tree, node_tree
 from supervisors.tree import running
 from supervisors.tree_state import Phase
 
@@ -19,6 +21,29 @@ def service(start_s: float) -> Run:
         await trio.sleep_forever()
 
     return run
+
+
+async def test_models_that_fall_take_no_gateway_along(autojump_clock: trio.testing.MockClock) -> None:
+    names = [path.rpartition("/")[2] for path, _ in walk(blueprint("dev"))]
+    began: Counter[str] = Counter()
+
+    def counted(name: str) -> Run:
+        async def run(*, task_status: trio.TaskStatus[None]) -> None:
+            began[name] += 1
+            task_status.started()
+            if name == "ml":
+                await trio.sleep(1)
+                raise OSError("killed")
+            await trio.sleep_forever()
+
+        return run
+
+    async with running(dev_tree(2, {name: counted(name) for name in names}, demo=True, ml=True), report=lambda *_: None):
+        await trio.sleep(600)
+    assert began["ml"] > 50
+    assert {name: began[name] for name in ("jobs", "gateway-1", "gateway-2", "demo")} == dict.fromkeys(
+        ("jobs", "gateway-1", "gateway-2", "demo"), 1
+    )
 
 
 @pytest.mark.parametrize("role", ["gateway", "jobs"])
