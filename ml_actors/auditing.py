@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Final, Protocol, cast
@@ -18,7 +19,7 @@ import msgspec
 
 from actors.model_book import Audited
 from ml_actors.kinds import TooFewRows
-from ml_actors.training import TOO_FEW
+from ml_actors.training import NICE, TOO_FEW
 
 AUDITS: Final = {"matching": "ml_actors.matching.auditing", "moderation": "ml_actors.moderation.auditing"}
 """By model, the module that audits it."""
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("rows", type=Path)
     parser.add_argument("out", type=Path)
     parsed = parser.parse_args(argv)
+    os.nice(NICE)
     try:
         report = audit(parsed.name, parsed.rows)
     except TooFewRows as few:

@@ -32,6 +32,7 @@ from persistence.trust_settling import TrustPass, settle_until_done
 from persistence.webhook_deliveries import JOB as DELIVER
 from persistence.webhook_deliveries import Delivery
 from supervisors.messenger import CRONS as NOTICE_CRONS
+from supervisors.ml_audit import Audits, audit_crons
 from supervisors.ml_line import cache_folder
 from supervisors.ml_rows import TRAINING
 from supervisors.ml_training import Trainings
@@ -77,6 +78,11 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         while sealed := await node.multi_factor.reseal():
             total += sealed
             work.report(total, 0, "secrets")
+        after = -1
+        while after:
+            after, sealed = await node.messenger.subscriptions.reseal(max(after, 0))
+            total += sealed
+            work.report(total, 0, "secrets")
 
     async def settle_trust(work: Work[Any]) -> None:
         await settle_until_done(node.bridge, doors)
@@ -109,13 +115,14 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     return (
         JobKind(COVER_RECORD, Cover, cover, timeout_s=60.0),
         *node.messenger.kinds(),
+        *node.analytics.kinds(),
         *Trainings(node.bridge, cache_folder(node.settings), TRAINING).kinds(),
+        *Audits(node.bridge, TRAINING).kinds(),
         JobKind(CARRY_OUT, CarryOut, erase, timeout_s=HOUR_S, way=CHORE),
         JobKind(MAKE, MakeArchive, node.sovereignty.make, attempts_max=3, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind("sovereignty.retention", Nothing, forget, timeout_s=HOUR_S, way=CHORE),
         JobKind("sovereignty.ledger", Nothing, erase_again, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.sweep", Nothing, sweep, timeout_s=HOUR_S / 2, way=CHORE),
-        *node.analytics.kinds(),
         JobKind("housekeeping.complete", Nothing, complete, timeout_s=60.0, way=CHORE),
         JobKind("housekeeping.prepare", Nothing, prepare, timeout_s=60.0, way=CHORE),
         JobKind("webhooks.reseal", Nothing, reseal_webhooks, timeout_s=HOUR_S / 2, way=CHORE),
@@ -135,14 +142,15 @@ def crons() -> tuple[Cron, ...]:
     """All schedules. The row of a name that is here no more is left alone, and forgotten after a month."""
     return (
         *NOTICE_CRONS,
+        *ANALYTICS_CRONS,
         *training_crons(TRAINING),
+        *audit_crons(TRAINING),
         Cron("sweep", "housekeeping.sweep", Nothing(), every_s=HOUR_S),
         Cron("complete", "housekeeping.complete", Nothing(), every_s=HOUR_S),
         Cron("retention", "sovereignty.retention", Nothing(), every_s=HOUR_S),
         Cron("ledger", "sovereignty.ledger", Nothing(), every_s=HOUR_S),
         Cron("prepare", "housekeeping.prepare", Nothing(), every_s=DAY_S),
         Cron("reseal-webhooks", "webhooks.reseal", Nothing(), every_s=HOUR_S),
-        *ANALYTICS_CRONS,
         Cron("reseal", "mfa.reseal", Nothing(), every_s=HOUR_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
         Cron("mentors", "mentoring.settle", Nothing(), every_s=20.0),

@@ -1,15 +1,17 @@
-"""What waits for somebody, on every node: jobs, and reports that nobody has decided; for its metrics, and a word in the log for a pile.
+"""What waits for somebody, on every node: jobs, reports that nobody has decided, alarms of audits; for its metrics, and a word in the log
+for a pile.
 
     every 15 s: PostgresDesk.overview ─▶ figures ──▶ readings           reads a bounded number of rows, of each
                 PostgresDesk.unserved ─▶ unserved ─┤
-                open_reports          ─▶ reports ──╯
+                open_reports          ─▶ reports ──┤
+                count_alarms          ─▶ alarms ───╯
 
 Every process shows the same figures, so an alert takes the largest. Invariant: figures that are old say so (`age_s`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -31,6 +33,7 @@ class JobWatch:
         self,
         desk: Desk,
         review: Callable[[], Awaitable[OpenReports]] | None = None,
+        audits: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
         *,
         waiting_warn: int,
         every_s: float = LOOK_EVERY_S,
@@ -38,7 +41,9 @@ class JobWatch:
         self.figures: Sequence[KindFigures] = ()
         self.unserved: Sequence[RegionFigures] = ()
         self.reports = OpenReports()
+        self.alarms: Mapping[str, int] = {}
         self._review = review
+        self._audits = audits
         self._desk = desk
         self._waiting_warn = waiting_warn
         self._every_s = every_s
@@ -60,6 +65,8 @@ class JobWatch:
                 self.unserved = await self._desk.unserved()
                 if self._review is not None:
                     self.reports = await self._review()
+                if self._audits is not None:
+                    self.alarms = await self._audits()
             except StorageError as error:
                 log.info("jobs_not_looked_at", error=str(error))
             else:

@@ -9,14 +9,10 @@ new version and the end of the job are one transaction.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,31 +22,23 @@ import trio
 from msgspec import Struct
 
 from actors.jobs import Cron, Hopeless, JobKind, Way, Work
-from actors.model_book import PAGE_ROWS_MAX, Card, Mark, Page, State
+from actors.model_book import Card, State
 from ml_actors.kinds import KINDS, Trained, Unusable
 from ml_actors.library import Library
 from ml_actors.registry import open_version
-from ml_actors.training import REPORT, TOO_FEW, write_rows
+from ml_actors.training import REPORT, TOO_FEW
 from persistence.bridge import Bridge
 from persistence.models import PostgresModels, ReadPage, change, offer
-from supervisors.embedded_postgres import SPAWNER, TETHER
+from supervisors.ml_apart import ApartFailed, gather, run_apart
 
 KIND: Final = "ml.train"
-ROWS_MAX: Final = 2_000_000
-"""Beyond it the oldest are enough."""
-READ_S: Final = 30.0
 TRAIN_S: Final = 3600.0
-WORDS_MAX: Final = 2_000
 
 
 class Train(Struct, frozen=True):
     """Asks for a training of a model."""
 
     model: str
-
-
-class TrainingFailed(Exception):
-    """The training's process did not end well. Carries its last words."""
 
 
 class Trainings:
@@ -66,14 +54,14 @@ class Trainings:
         return (JobKind(KIND, Train, self.run, attempts_max=3, timeout_s=TRAIN_S, way=way),)
 
     async def run(self, work: Work[Train]) -> None:
-        """One training. Raises `Hopeless` for a model that is not trained, `TrainingFailed`."""
+        """One training. Raises `Hopeless` for a model that is not trained, `ApartFailed`."""
         name = work.payload.model
         read = self._rows.get(name)
         if read is None or name not in KINDS or not KINDS[name].training:
             raise Hopeless(f"{name!r} is not trained by a job; trained are {', '.join(sorted(self._rows))}")
         with tempfile.TemporaryDirectory(prefix="educonnect-training-") as place:
             folder = Path(place)
-            count = await self._gather(read, folder / "rows", work)
+            count = await gather(self._bridge, read, folder / "rows", lambda done: work.report(done, 0, "rows"))
             parent, active = await self._active(name)
             work.report(count, 0, "rows; training")
             out = folder / "version"
@@ -83,7 +71,7 @@ class Trainings:
             card, files = await trio.to_thread.run_sync(_read_version, out)
             trained = msgspec.json.decode((folder / REPORT).read_bytes(), type=Trained)
         if card.name != name:
-            raise TrainingFailed(f"it made a version of {card.name}")
+            raise ApartFailed(f"it made a version of {card.name}")
         version = datetime.now(UTC).strftime("%Y%m%d.%H%M%S")
         card = msgspec.structs.replace(card, version=version, parent=parent or card.parent)
         beside = "nothing" if trained.before is None else f"{trained.before:.4f} + {trained.margin:.4f}"
@@ -97,19 +85,6 @@ class Trainings:
 
         work.report(count, count, words)
         await work.finish(effect)
-
-    async def _gather(self, read: ReadPage, path: Path, work: Work[Train]) -> int:
-        mark: Mark = ()
-        count = 0
-        with path.open("wb") as file:
-            while count < ROWS_MAX:
-                page = await self._bridge.run(partial(_read_page, read=read, after=mark), deadline_s=READ_S, readonly=True)
-                count += write_rows(file, page.rows)
-                work.report(count, 0, "rows")
-                mark = page.mark
-                if not page.more:
-                    break
-        return count
 
     async def _active(self, name: str) -> tuple[str, Path | None]:
         """The version in use and its folder, to be measured beside; None: there is none, or it cannot be had here."""
@@ -126,21 +101,8 @@ class Trainings:
         command = [sys.executable, "-m", "ml_actors.training", name, str(rows), str(out)]
         if active is not None:
             command += ["--active", str(active)]
-        said = out.parent / "said"
-        with said.open("wb") as stderr:
-            process = _spawn(command, stderr.fileno())
-        try:
-            await _wait_exit(process)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        if process.returncode == TOO_FEW:
-            return False
-        if process.returncode != 0:
-            words = said.read_bytes()[-WORDS_MAX:].decode(errors="replace").strip()
-            raise TrainingFailed(f"exit status {process.returncode}: {words}")
-        return True
+        status = await run_apart(command, out.parent)
+        return status != TOO_FEW
 
 
 def crons(rows: Mapping[str, ReadPage]) -> tuple[Cron, ...]:
@@ -150,33 +112,6 @@ def crons(rows: Mapping[str, ReadPage]) -> tuple[Cron, ...]:
     )
 
 
-async def _read_page(tx: asyncpg.Connection, *, read: ReadPage, after: Mark) -> Page:
-    return await read(tx, after, PAGE_ROWS_MAX)
-
-
 def _read_version(folder: Path) -> tuple[Card, dict[str, bytes]]:
     card = open_version(folder)
     return card, {file.name: (folder / file.name).read_bytes() for file in card.files}
-
-
-def _spawn(command: list[str], stderr: int) -> subprocess.Popen[bytes]:
-    """One thread, and (by itself) a low priority: nobody waits for it, and a gateway may be beside it."""
-    tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(signal.SIGKILL))]
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    null = subprocess.DEVNULL
-
-    def start() -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **one}
-        return subprocess.Popen([*tether, *command], env=environment, stdin=null, stdout=null, stderr=stderr, start_new_session=True)
-
-    return SPAWNER.submit(start).result()
-
-
-async def _wait_exit(process: subprocess.Popen[bytes]) -> None:
-    watch = os.pidfd_open(process.pid)
-    try:
-        while process.poll() is None:
-            await trio.lowlevel.wait_readable(watch)
-    finally:
-        trio.lowlevel.notify_closing(watch)
-        os.close(watch)

@@ -83,6 +83,7 @@ from persistence.journal import Journal, JournalOptions
 from persistence.learning.book import PostgresLearning
 from persistence.mentoring.book import PostgresMatchBook
 from persistence.migrate import find_missing, read_migrations
+from persistence.model_audits import count_alarms
 from persistence.moderation.moderator import Moderator, ModeratorOptions, Overheard
 from persistence.multi_factor import PostgresMultiFactor
 from persistence.operations.proving import proven_within
@@ -232,14 +233,16 @@ class Node:
             horizon_s=settings.sync.horizon_days * DAY_S,
             delivery_days=settings.webhooks.log_days,
             audit_days=settings.audit.keep_days,
-        )
             analytics_days=settings.analytics.keep_days,
-        self.desk = PostgresDesk(self.bridge)
+        )
         self.analytics = AnalyticsJobs(self.bridge, self.exchange, self.models, group=settings.analytics.group_min)
+        self.desk = PostgresDesk(self.bridge)
         self.outside = Outside(self.bridge, self.exchange, self.keys, settings.webhooks)
         self.messenger = Messenger(self.bridge, self.exchange, self.link, near.held, self.keys, settings)
         self.exchange.asked_where = self.messenger.whereabouts.announced
-        self.jobwatch = JobWatch(self.desk, partial(open_reports, self.bridge), waiting_warn=settings.jobs.waiting_warn)
+        self.jobwatch = JobWatch(
+            self.desk, partial(open_reports, self.bridge), partial(count_alarms, self.bridge), waiting_warn=settings.jobs.waiting_warn
+        )
         self.bridge.on_ordered = self.exchange.jobs_ordered
         passwords = settings.passwords
         self.passwords = Passwords(
@@ -412,10 +415,10 @@ class Node:
             desk=self.desk,
             telling=self.messenger.telling,
             learning=PostgresLearning(self.bridge),
+            insights=PostgresInsights(self.bridge, group=self.settings.analytics.group_min),
             registration_open=self.settings.accounts.registration_open,
             http=self.http_counts,
         )
-            insights=PostgresInsights(self.bridge, group=self.settings.analytics.group_min),
 
     async def _ask_database(self) -> Readiness:
         fresh_s = self.control.fresh_s

@@ -125,6 +125,9 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
             for fate, count in (("done", tally.done), ("failed", tally.failed), ("dead", tally.dead), ("cancelled", tally.cancelled))
         }
 
+    def alarms() -> dict[Labels, float]:
+        return {(model,): float(count) for model, count in node.jobwatch.alarms.items()}
+
     kind = ("kind",)
     age_s = "Since the figures of waiting jobs were read; -1 before they first were. All processes show the same figures."
     return (
@@ -147,6 +150,13 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
             "How long the first undecided report has waited.",
             "gauge",
             lambda: node.jobwatch.reports.oldest_s,
+        ),
+        Metric(
+            "educonnect_model_audit_alarms",
+            "Groups that a model treats worse than others, by its last audit.",
+            "gauge",
+            alarms,
+            ("model",),
         ),
         Metric("educonnect_jobs_age_seconds", age_s, "gauge", lambda: -1.0 if node.jobwatch.age_s is None else node.jobwatch.age_s),
         Metric("educonnect_job_runs", "Attempts of this process, by what became of them.", "counter", ended, ("kind", "outcome")),

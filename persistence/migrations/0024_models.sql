@@ -27,3 +27,12 @@ create table model_files (
 );
 alter table model_files alter column content set storage external; -- arrays of floats hardly compress
 comment on table model_files is 'of nobody; a file goes with the last card that names it';
+
+create table model_audits (
+    model  text not null,
+    at     timestamptz not null default clock_timestamp(),
+    report jsonb not null check (pg_column_size(report) <= 262144),      -- actors.model_book.Audited
+    alarms integer not null,
+    primary key (model, at)
+);
+comment on table model_audits is 'of nobody: shares of groups; the last sixty of each model';
