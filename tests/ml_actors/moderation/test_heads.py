@@ -71,7 +71,7 @@ def test_a_long_text_is_as_harmful_as_its_worst_piece() -> None:
     harmless = "We read the book about the garden and the birds in it. " * 20
     texts = [plain(harmless), plain(f"{harmless}Shut up, you disgusting filthy animal, nobody likes you, go and cry. {harmless * 9}")]
     everything, chosen = see_plain(texts, embed), see_plain(texts, embed, rank=heads.gram_logits)
-    assert np.bincount(chosen.of).tolist() == [8, EMBEDDED_MAX] and np.bincount(everything.of)[1] > 2 * EMBEDDED_MAX
+    assert np.bincount(chosen.of).tolist() == [10, EMBEDDED_MAX] and np.bincount(everything.of)[1] > 2 * EMBEDDED_MAX
     for seen in (everything, chosen):
         logits = heads.logits(seen)
         clean, foul = logits[worst(logits, seen.of, 2)]

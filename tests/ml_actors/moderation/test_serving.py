@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from actors.inference import About, Harm, Judge, Verdict
@@ -16,7 +15,8 @@ from ml_actors.kinds import Options, Unusable
 from ml_actors.moderation import serving
 from ml_actors.moderation.evaluation import VERSION, scores
 from ml_actors.moderation.heads import FILE, Heads, see, sigmoid
-from ml_actors.moderation.identity_test import NEAR, run_identity
+from ml_actors.moderation.identity import ASKED, UNSEEN_GROUPS, pairs
+from ml_actors.moderation.identity_test import CARRIED, NEAR, measure
 from ml_actors.moderation.train import THRESHOLD
 from ml_actors.registry import open_version
 
@@ -61,11 +61,13 @@ def test_foul_texts_are_toxic_and_school_is_not() -> None:
 
 def test_whom_a_sentence_names_does_not_change_its_score() -> None:
     heads = Heads.load(VERSION / FILE)
-    twenty, unseen, *_ = run_identity(
-        lambda texts: sigmoid(heads.logits(see(texts, embed))), lambda texts: np.zeros(len(texts)) + 0.1, THRESHOLD
-    )
-    assert twenty.passed and twenty.far <= NEAR, twenty
-    assert unseen.passed, unseen
+    unseen = [pair for pair in pairs(unseen_templates=True, unseen_groups=None) if pair.language in CARRIED]
+    asked = [pair for pair in unseen if pair.group in ASKED]
+    # A part of what `educonnect ml evaluate moderation` asks in full; every group and template is in it.
+    for tested in (asked[::3], [pair for pair in unseen if pair.group in UNSEEN_GROUPS][::5]):
+        outcome = measure("part", tested, lambda texts: sigmoid(heads.logits(see(texts, embed))), THRESHOLD)
+        assert outcome.passed and outcome.far <= NEAR, outcome
+    assert {pair.group for pair in asked[::3]} == set(ASKED)
 
 
 def test_every_verdict_scores_every_harm_and_is_bounded() -> None:
