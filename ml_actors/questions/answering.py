@@ -2,9 +2,9 @@
 
     question ─ words, embeddings ─▶ the sentence that speaks of it ─ the word that asks ─▶ a piece of it ─▶ is it the answer?
 
-It does not know how the question was made: it weighs all pieces of all sentences (phrases, what follows a verb or "because") by how well their
-sentence speaks of the question, by whether they are of the kind that is asked for, and by how little of them the question already says. It shares
-the tagger with what made the question, so an error of the tagger's can fool both; it is a filter, and no judge of sense.
+It does not know how the question was made: it weighs all pieces of all sentences (phrases, what follows a verb or "because") by how well
+their sentence speaks of the question, by whether they are of the kind that is asked for, and by how little of them the question already
+says. It shares the tagger with what made the question, so an error of the tagger's can fool both; it is a filter, and no judge of sense.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ml_actors.questions.sentences import plain, words_of
 
 FOUND: Final = 0.5
 """F1 of words between what was found and the answer, from which it counts as found."""
+BEGINS: Final = 0.6
 LOOKED_AT: Final = 3
 """Sentences whose pieces are weighed."""
 NEAR_WEIGHT: Final = 0.6
@@ -126,11 +127,8 @@ class Answerer:
                     found.append(Piece(words(i, later), "doing", before))
                 if token.tag == "JJ":
                     found.append(Piece(token.text, "quality"))
-            if (
-                token.tag in ("SUB", "TO", "WDT")
-                and stop > i + 1
-                or (token.tag == "IN" and token.low in ("for", "by", "as", "after", "before") and stop > i + 1)
-            ):
+            opens = token.tag in ("SUB", "TO", "WDT") or (token.tag == "IN" and token.low in ("for", "by", "as", "after", "before"))
+            if opens and stop > i + 1:
                 kind = "time" if token.low in ("when", "after", "before", "until", "till", "while") else "reason"
                 found.append(Piece(words(i, stop), kind))
                 later = next((s for s in stops if s > stop), None)
@@ -178,8 +176,13 @@ def asked_for(prompt: str) -> frozenset[str]:
 
 
 def overlap(found: str, answer: str, reading: Reading) -> float:
-    """F1 over the words of both."""
+    """F1 over the words of both; `BEGINS` at least where one begins with all of the other: then both are the same place of the text,
+    cut off sooner or later."""
     first = [word.low for word in words_of(found) if word.wordy]
     second = [word.low for word in words_of(answer) if word.wordy]
     both = sum(min(first.count(word), second.count(word)) for word in set(first))
-    return 2 * both / (len(first) + len(second)) if both else 0.0
+    if not both:
+        return 0.0
+    shorter = min(len(first), len(second))
+    same = first[:shorter] == second[:shorter] and shorter > 1
+    return max(2 * both / (len(first) + len(second)), BEGINS if same else 0.0)

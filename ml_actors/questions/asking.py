@@ -3,13 +3,13 @@
     the lad | climbed | the tree | because he was hungry
         ─▶ Why did the lad climb the tree?  What did the lad climb?  Who climbed the tree?  What did the lad do?
 
-Each rule takes one part of a clause away and asks for it; that part, as it stands in the text, is the answer. Pronouns are replaced by whom they
-stand for where `referents` can tell; where not, `Unclear` is raised and the question is passed over, counted as "unclear".
+Each rule takes one part of a clause away and asks for it; that part, as it stands in the text, is the answer. Pronouns are replaced by
+whom they stand for where `referents` can tell; where not, `Unclear` is raised and the question is passed over, counted as "unclear".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ml_actors.questions import lexicon, nouns
@@ -75,7 +75,8 @@ class Reader:
         return name, sex
 
     def words(self, begin: int, end: int, sex: str) -> str:
-        """The text of some tokens. `sex`: of the subject that the question names before, to whom its pronouns may refer. Raises `Unclear`."""
+        """The text of some tokens. `sex`: of the subject that the question names before, to whom its pronouns may refer. Raises
+        `Unclear`."""
         said: list[str] = []
         for i in range(begin, end):
             token = self.tokens[i]
@@ -91,8 +92,7 @@ class Reader:
             if said and (
                 token.tag == "POS"
                 or word in (",", ".", ";", ":", "!", "?", ")")
-                or self.tokens[i - 1].end == token.begin
-                and word == token.text
+                or (self.tokens[i - 1].end == token.begin and word == token.text)
             ):
                 said[-1] += word
             else:
@@ -118,8 +118,10 @@ class Reader:
         return name
 
     def span(self, begin: int, end: int) -> tuple[int, int]:
-        """The place of some tokens in the text, without signs at their end."""
-        while end > begin + 1 and self.tokens[end - 1].tag in (",", "."):
+        """The place of some tokens in the text, without signs and small words left over at their end."""
+        while end > begin + 1 and (
+            self.tokens[end - 1].tag in (",", ".", "CC", "SUB", "DT", "PRP$") or self.tokens[end - 1].low in ("as", "saying")
+        ):
             end -= 1
         return self.tokens[begin].begin, self.tokens[end - 1].end
 
@@ -128,7 +130,13 @@ def questions(reader: Reader, found: Sequence[Clause], earlier: str = "") -> Ite
     """All that the rules make of a sentence; None for each that would be unclear. `earlier`: what happened just before it (`last_told`)."""
     reader.earlier = earlier
     for place, clause in enumerate(found):
-        for rule in RULES:
+        try:
+            reader.subject(clause)
+            rules: Sequence[Rule] = RULES
+        except Unclear:
+            yield None
+            rules = (_happened,)  # which asks about no subject
+        for rule in rules:
             try:
                 yield from rule(reader, clause, found[place - 1] if place else None)
             except Unclear:
@@ -425,7 +433,8 @@ def _how(reader: Reader, clause: Clause, before: Clause | None) -> Iterator[Aske
             yield Asked("how", _join("how", aux, name, verbs, _rest(reader, clause, sex, (part,))), *reader.span(part.begin, part.end))
 
 
-RULES: Final = (_why, _do, _happened, _is, _object, _where_when, _who, _how)
+Rule = Callable[[Reader, Clause, Clause | None], Iterator[Asked]]
+RULES: Final[tuple[Rule, ...]] = (_why, _do, _happened, _is, _object, _where_when, _who, _how)
 
 
 def _said(reader: Reader) -> Iterator[Asked | None]:

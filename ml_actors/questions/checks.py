@@ -16,6 +16,7 @@ from ml_actors.questions.drafts import Draft
 from ml_actors.questions.gaps import GAP
 from ml_actors.questions.reading import Reading, stems_of
 from ml_actors.questions.sentences import plain, words_of
+from ml_actors.questions.tagging import tag
 
 PROMPT_LETTERS_MAX: Final = 500
 """The same bound that the record of a question has."""
@@ -49,9 +50,37 @@ def wrong_form(draft: Draft, english: bool) -> bool:
         return True
     if LEFT_OVER.search(prompt) or (DOUBLED.search(prompt) and " had had " not in prompt) or TWO_VERBS.search(prompt):
         return True
+    if words[1].lower() in ("did", "does", "do") and _two_pasts(words):
+        return True
     if draft.kind not in ("who", "what") and not any(word.lower() in AUXILIARY for word in words[1 : 4 if draft.kind != "how many" else 9]):
         return True
     return len(words) == 3 and draft.kind not in ("definition", "do", "speech", "feel")
+
+
+def _two_pasts(words: list[str]) -> bool:
+    """Whether a verb in the past stands beside "did", before what tells when: two clauses ran into one."""
+    tags = tag([word.strip(",") for word in words if word.strip(",")])
+    for word, kind in list(zip(words, tags, strict=False))[2:]:
+        if word.lower() in (
+            "after",
+            "when",
+            "before",
+            "while",
+            "until",
+            "that",
+            "who",
+            "which",
+            "as",
+            "because",
+            "where",
+            "what",
+            "how",
+            "if",
+        ):
+            return False
+        if kind == "VBD":
+            return True
+    return False
 
 
 def spans(draft: Draft, reading: Reading) -> bool:

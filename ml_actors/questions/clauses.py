@@ -3,8 +3,8 @@
     As he was eating, the lad climbed the tree because …
     ╰── lead: when ─╯ ╰subject╯ verb  ╰object╯ ╰ reason …
 
-A shallow reading by tags: one verb group after one noun phrase, and what follows in parts up to where the next clause begins. A sentence, or the
-rest of one, whose shape is not among those known here yields nothing, which is the point: half-read clauses make bad questions.
+A shallow reading by tags: one verb group after one noun phrase, and what follows in parts up to where the next clause begins. A sentence,
+or the rest of one, whose shape is not among those known here yields nothing, which is the point: half-read clauses make bad questions.
 
 Invariant: parts lie in the order of the text and never overlap.
 """
@@ -24,6 +24,8 @@ QUOTE: Final = re.compile(r""""[^"]*"?|“[^”]*”?|«[^»]*»?|(?<![\w'’])[
 FINITE: Final = frozenset({"VBD", "VBZ", "AUX", "MD"})
 VERBAL: Final = frozenset({"VBD", "VBZ", "VB", "VBN", "VBG", "AUX", "MD"})
 NOUNY: Final = frozenset({"NN", "NNS", "NNP"})
+ASIDE_MAX: Final = 9
+"""Tokens between two commas that are passed over between a subject and its verb."""
 WHEN: Final = frozenset({"when", "whenever", "while", "as", "after", "before", "until", "till", "once"})
 WHY: Final = frozenset({"because", "since", "for", "lest"})
 
@@ -200,6 +202,9 @@ def clauses(tokens: Sequence[Token]) -> list[Clause]:
             at += 1
         elif token.tag == "SUB" or (token.tag == "IN" and token.low in WHEN and _starts_clause(tokens, at + 1)):
             end = _lead_end(tokens, at)
+            if end is None and token.low == "once":
+                at += 1
+                continue
             if end is None:
                 at, lead, before = _skip(tokens, at), None, None
                 continue
@@ -252,7 +257,7 @@ def _clause(tokens: Sequence[Token], at: int, link: str, lead: Part | None, befo
         end = with_others(tokens, at, subject=True)
         if end == at:
             return None
-        subject, i = (at, end), end
+        subject, i = (at, end), _past_aside(tokens, end)
     begin = at
     group = i
     verb = -1
@@ -266,6 +271,8 @@ def _clause(tokens: Sequence[Token], at: int, link: str, lead: Part | None, befo
         i += 1
     if verb < 0 or tokens[after_adverbs(tokens, group)].tag in ("VBN", "VBG"):
         return None
+    if lexicon.base(tokens[verb].low) == "do" and any(tokens[i].low in ("not", "n't") for i in range(group, verb + 2) if i < len(tokens)):
+        return None  # "did not" and then a verb that was not seen as one
     first = tokens[after_adverbs(tokens, group)].tag
     if first == "VB" and not _many(tokens, *subject):
         return None
@@ -285,6 +292,19 @@ def _clause(tokens: Sequence[Token], at: int, link: str, lead: Part | None, befo
     ):
         i = _skip(tokens, i + 1)
     return Clause(subject, shared, (group, verb + 1), verb, tuple(parts), lead, link, begin, max(i, verb + 1))
+
+
+def _past_aside(tokens: Sequence[Token], at: int) -> int:
+    """Past what stands between a subject and its verb between commas: "the man, full of wonder, dropped"."""
+    if at >= len(tokens) or tokens[at].text != ",":
+        return at
+    for i in range(at + 1, min(at + ASIDE_MAX, len(tokens))):
+        if tokens[i].tag in ("VBD", "VBZ", "MD", "AUX", "CC", "QUOTE", "."):
+            return at
+        if tokens[i].text == ",":
+            then = after_adverbs(tokens, i + 1)
+            return i + 1 if then < len(tokens) and tokens[then].tag in FINITE else at
+    return at
 
 
 def _part(tokens: Sequence[Token], at: int, finite: str, verb: str, parts: Sequence[Part]) -> Part | None:

@@ -1,6 +1,7 @@
 """From a text to the questions that are offered: made by rules, checked, answered again, given options, ranked, thinned.
 
-    Compose ─▶ Reading ─▶ candidates ─▶ checks, round trip ─▶ options ─▶ ranker ─▶ one sentence is not asked about again and again ─▶ Questions
+    Compose ─▶ Reading ─▶ candidates ─▶ checks, round trip ─▶ options ─▶ ranker ─▶ one sentence is not asked about again and again ─▶
+    Questions
 
 Invariant: every candidate is either among the questions or counted in `passed_over`; the same request gets the same answer.
 """
@@ -166,7 +167,8 @@ class Composer:
 
 
 def difficulty(draft: Draft) -> float:
-    """0 to 1: writing is harder than choosing, a reason harder than a name, a rare word harder than a common one. Set by hand; grades correct it."""
+    """0 to 1: writing is harder than choosing, a reason harder than a name, a rare word harder than a common one. Set by hand; grades
+    correct it."""
     value = {Form.CHOICE: 0.25, Form.SEVERAL: 0.45, Form.CLOZE: 0.45, Form.ORDER: 0.5, Form.SHORT: 0.5}[draft.form]
     if draft.kind.startswith("why") or draft.kind in ("how", "happened"):
         value += 0.2

@@ -110,7 +110,7 @@ class Pool:
 
     def _for_gap(self, draft: Draft) -> list[str]:
         if self._reading.english:
-            for kind, words in self.words.items():
+            for words in self.words.values():
                 if draft.answer in words:
                     return words
             return []

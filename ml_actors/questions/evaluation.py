@@ -1,12 +1,12 @@
 """What the questions are worth: `educonnect ml evaluate checkpoints --stories DIR` over FairytaleQA's stories.
 
     each section ─ Compose ─▶ ten questions ─┬▶ checks once more, by code of their own: form, span, round trip
-                                             ├▶ ROUGE-L MAP@10 against what experts asked    beside copying sentences, and beside what others published
+                                             ├▶ ROUGE-L MAP@10 against what experts asked, beside copied sentences and a published model
                                              ╰▶ a sample, printed for a person to read
 
-MAP@N as the works on this set have it: for each of the experts' question-answer pairs the best ROUGE-L F1 (of question and answer as one string)
-among the first N that were generated for its section, averaged over all pairs. A pair of several sections is compared with the first N of those
-sections together, taken in turn.
+MAP@N as the works on this set have it: for each of the experts' question-answer pairs the best ROUGE-L F1 (of question and answer as one
+string) among the first N that were generated for its section, averaged over all pairs. A pair of several sections is compared with the
+first N of those sections together, taken in turn.
 
 Invariant: the held-out half is reported beside the half on which the rules were looked at, always both.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -179,7 +180,7 @@ def asks(question: Composed) -> bool:
         return sorted(question.right) == list(range(len(question.options)))
     if question.form is Form.SEVERAL:
         return "Which of these" in question.prompt
-    return question.prompt.count(GAP) == 1 or bool(ASKS.match(question.prompt)) and 3 <= len(question.prompt.split()) <= 24
+    return question.prompt.count(GAP) == 1 or (bool(ASKS.match(question.prompt)) and 3 <= len(question.prompt.split()) <= 24)
 
 
 def spans(text: str, question: Composed) -> bool:
@@ -230,6 +231,10 @@ def found_again(made: Sequence[tuple[str, str, Composed]]) -> float:
     return found / total if total else 0.0
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
 def print_table(halves: dict[str, Half]) -> None:
     rows: list[tuple[str, Callable[[Half], str], str]] = [
         ("stories / sections / experts' pairs", lambda h: f"{h.stories} / {h.sections} / {h.gold}", ""),
@@ -250,17 +255,17 @@ def print_table(halves: dict[str, Half]) -> None:
         ("… of copied sentences, first answer", lambda h: f"{h.copied_first:.3f}", "trivial baseline"),
         ("ms a section, p50 / p99", lambda h: f"{h.ms_p50:.0f} / {h.ms_p99:.0f}", ""),
     ]
-    print(f"{'':42}{'development':>18}{'held out':>18}   beside")
+    say(f"{'':42}{'development':>18}{'held out':>18}   beside")
     for label, value, beside in rows:
-        print(f"{label:42}" + "".join(f"{value(half):>18}" for half in halves.values()) + f"   {beside}")
+        say(f"{label:42}" + "".join(f"{value(half):>18}" for half in halves.values()) + f"   {beside}")
     for name, half in halves.items():
-        print(f"{name}: forms {half.forms}; passed over {half.passed_over}")
+        say(f"{name}: forms {half.forms}; passed over {half.passed_over}")
 
 
 def print_sample(made: Sequence[tuple[str, str, Composed]], count: int, seed: int) -> None:
     chosen = random.Random(seed).sample(list(made), min(count, len(made)))
-    print(f"\n{len(chosen)} of the held-out half's questions, by chance (seed {seed}), to be read:")
+    say(f"\n{len(chosen)} of the held-out half's questions, by chance (seed {seed}), to be read:")
     for story, _, question in chosen:
         options = f"  [{' | '.join(question.options)}]" if question.options else ""
         answer = question.answer.replace("\n", " / ")
-        print(f"- {question.form.name} {question.quality:.2f} ({story}) {question.prompt} -> {answer}{options}")
+        say(f"- {question.form.name} {question.quality:.2f} ({story}) {question.prompt} -> {answer}{options}")

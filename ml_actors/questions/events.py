@@ -67,5 +67,6 @@ def _plain(reading: Reading) -> list[tuple[int, str]]:
 
 
 SEQUENCE = frozenset(
-    "luego después entonces finalmente puis ensuite alors enfin dann danach schließlich nachdem kisha halafu baadaye hatimaye ثم بعدها أخيرا".split()
+    "luego después entonces finalmente puis ensuite alors enfin dann danach schließlich nachdem kisha halafu baadaye hatimaye"
+    " ثم بعدها أخيرا".split()
 )

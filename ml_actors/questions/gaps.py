@@ -2,8 +2,8 @@
 
     Los volcanes expulsan lava. ─▶ Completa la frase: Los volcanes expulsan ___.  (lava)
 
-The word left out says something (it is no small word), is in its sentence once, and is one that the text comes back to, a name or a number;
-in English it is a noun. A sentence that begins with a word standing for something said before is not used.
+The word left out says something (it is no small word), is in its sentence once, and is one that the text comes back to, a name or a
+number; in English it is a noun. A sentence that begins with a word standing for something said before is not used.
 """
 
 from __future__ import annotations
@@ -29,16 +29,24 @@ BACKWARD = frozenset(
 )
 
 
+JOINING = frozenset("and but so then yet y pero luego et mais puis und aber dann na lakini kisha ثم لكن".split())
+
+
 def gaps(reading: Reading) -> Iterator[Draft]:
     for number, sentence in enumerate(reading.sentences):
         words = [word for word in sentence.words if word.wordy]
-        if not WORDS_MIN <= len(words) <= WORDS_MAX or words[0].low in BACKWARD or QUOTE.search(sentence.text):
+        if not WORDS_MIN <= len(words) <= WORDS_MAX or _points_back(words) or QUOTE.search(sentence.text):
             continue
         found = sorted(((worth, -word.begin, word) for word in words if (worth := _worth(reading, number, word, words)) > 0), reverse=True)
         for _, _, word in found[:A_SENTENCE]:
             before, after = reading.text[sentence.begin : word.begin], reading.text[word.end : sentence.end]
             prompt = f"{reading.tongue.gap} {plain(before + GAP + after)}"
             yield Draft(Form.CLOZE, "gap", prompt, word.text, sentence.begin, sentence.end, number)
+
+
+def _points_back(words: list[Word]) -> bool:
+    """Whether a sentence is about somebody whom only the one before names, "And he …"."""
+    return any(word.low in BACKWARD for word in words[: 1 + (words[0].low in JOINING)])
 
 
 def _worth(reading: Reading, number: int, word: Word, words: list[Word]) -> float:

@@ -2,8 +2,8 @@
 
     "went" ─ kinds ─▶ {VERB}   ─ base ─▶ "go"      past("go") ─▶ "went"
 
-The tables are lemminflect's, made from a public-domain lexicon; this is the only file that knows it. Its models for words that are in no table
-are never loaded (they are pickles): such a word is judged by its ending.
+The tables are lemminflect's, made from a public-domain lexicon; this is the only file that knows it. Its models for words that are in no
+table are never loaded (they are pickles): such a word is judged by its ending.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from typing import Final
 import lemminflect
 
 VERBS: Final = frozenset(
-    """accept achieve act add admit agree allow answer appear apply argue arrive ask attack avoid awake be bear beat become beg begin believe
+    """
+    accept achieve act add admit agree allow answer appear apply argue arrive ask attack avoid awake be bear beat become beg begin believe
     belong bend bind bite bleed blow boil borrow break breathe bring build burn burst bury buy call carry catch cause change chase choose
-    claim climb cling close collect combine come comfort compare complain complete consider consist contain continue convert cook cover crawl
-    create creep cross cry cut dance dare decide declare decrease defeat defend deliver depend describe destroy determine develop die dig
-    dine disappear discover divide do draw dream dress drink drive drop dry dwell earn eat enable end enjoy enter escape evaporate examine
-    exchange exist expand expect explain express face fall fasten fear feed feel fetch fight fill find finish flee float flow fly fold follow
-    forbid force forget forgive form free freeze gain gather give gnaw go grant grasp grind grow guard guess guide hang happen harm hasten
-    hate have heal hear help hide hit hold hope hurry hurt imagine improve include increase inform insist intend invent invite join jump keep
-    kill kiss knock know lack laugh lay lead lean leap learn leave lend let lie lift light listen live lose love make manage marry measure
-    meet melt mix move need notice obey observe obtain occur offer open order owe pass pay perceive perform perish permit pick pity place
-    plant play please pour pray prefer prepare pretend prevent produce promise protect prove provide pull punish push put quarrel raise reach
-    react read receive recognize recover reduce refer reflect refuse regret release remain remember remove repeat reply represent require
-    rescue resolve rest return reveal ride ring rise roar roll rule run rush save say scream seek seem seize sell send separate serve set
-    settle shake share shine shoot shout show shut sing sink sit sleep slip smell smile speak spend spin split spread spring stand start stay
-    steal step stick stop store strike study succeed suffer suggest support suppose surround swallow swear swim swing take talk taste teach
-    tear tell thank think threaten throw tie touch transfer transform travel treat tremble trust try turn understand use vanish visit wait
-    wake walk wander want warn wash watch wear weave weep win wish wonder work worship write yield absorb attach emit orbit rotate erupt
-    erode dissolve react transport pump filter trap attract repel vote elect invade conquer rule sign trade export import compute encode
-    hunt graze hatch migrate breed feed""".split()
+    claim climb cling close collect combine come comfort compare complain complete consider consist contain continue convert cook cover
+    crawl create creep cross cry cut dance dare decide declare decrease defeat defend deliver depend describe destroy determine develop
+    die dig dine disappear discover divide do draw dream dress drink drive drop dry dwell earn eat enable end enjoy enter escape evaporate
+    examine exchange exist expand expect explain express face fall fasten fear feed feel fetch fight fill find finish flee float flow fly
+    fold follow forbid force forget forgive form free freeze gain gather give gnaw go grant grasp grind grow guard guess guide hang happen
+    harm hasten hate have heal hear help hide hit hold hope hurry hurt imagine improve include increase inform insist intend invent invite
+    join jump keep kill kiss knock know lack laugh lay lead lean leap learn leave lend let lie lift light listen live lose love make
+    manage marry measure meet melt mix move need notice obey observe obtain occur offer open order owe pass pay perceive perform perish
+    permit pick pity place plant play please pour pray prefer prepare pretend prevent produce promise protect prove provide pull punish
+    push put quarrel raise reach react read receive recognize recover reduce refer reflect refuse regret release remain remember remove
+    repeat reply represent require rescue resolve rest return reveal ride ring rise roar roll rule run rush save say scream seek seem
+    seize sell send separate serve set settle shake share shine shoot shout show shut sing sink sit sleep slip smell smile speak spend
+    spin split spread spring stand start stay steal step stick stop store strike study succeed suffer suggest support suppose surround
+    swallow swear swim swing take talk taste teach tear tell thank think threaten throw tie touch transfer transform travel treat tremble
+    trust try turn understand use vanish visit wait wake walk wander want warn wash watch wear weave weep win wish wonder work worship
+    write yield absorb attach emit orbit rotate erupt erode dissolve react transport pump filter trap attract repel vote elect invade
+    conquer rule sign trade export import compute encode hunt graze hatch migrate breed feed""".split()
 )
 """Verbs that are mostly verbs where they could be nouns, too: the tables say what a word can be, never how often."""
 

@@ -23,31 +23,39 @@ FEMALE: Final = _words(
     " washerwoman princesses"
 )
 PERSON: Final = _words(
-    "person child baby teacher student learner pupil doctor farmer troll giant dwarf dragon servant soldier cook neighbor neighbour stranger"
+    "person child baby teacher student learner pupil doctor farmer troll giant dwarf dragon servant soldier cook neighbor neighbour"
+    " stranger"
     " traveler traveller beggar thief robber guest friend enemy cousin parent hunter merchant smith driver guard messenger scientist writer"
     " author artist engineer president leader explorer inventor philosopher poet captain sailor judge spirit ghost monster ogre goblin elf"
     " fox wolf bear lion tiger dog cat horse bird mouse rat snake frog ant bee spider rabbit hare sparrow raven crow eagle owl fish cow ox"
-    " goat sheep pig donkey duck goose cock rooster monkey elephant tortoise serpent hound dove swallow seal stag deer creature animal tanuki badger"
-    " beast stoorworm couple family people folk men women children crowd nation tribe army crew citizens scientists mason minstrel magician genie"
-    " courtier nobody somebody everyone everybody who villager elder hero housekeeper waiter baker butcher carpenter landlord lawyer murderer"
+    " goat sheep pig donkey duck goose cock rooster monkey elephant tortoise serpent hound dove swallow seal stag deer creature animal"
+    " tanuki badger"
+    " beast stoorworm couple family people folk men women children crowd nation tribe army crew citizens scientists mason minstrel"
+    " magician genie"
+    " courtier nobody somebody everyone everybody who villager elder hero housekeeper waiter baker butcher carpenter landlord lawyer"
+    " murderer"
 )
 GROUPS: Final = _words("people folk men women children couple family crowd army crew courtiers")
 TIMES: Final = _words(
-    "day days night nights morning evening afternoon noon midnight dawn dusk sunset sunrise hour hours minute minutes week weeks month months"
+    "day days night nights morning evening afternoon noon midnight dawn dusk sunset sunrise hour hours minute minutes week weeks month"
+    " months"
     " year years century centuries decade winter summer spring autumn time moment while today tomorrow yesterday monday tuesday wednesday"
     " thursday friday saturday sunday january february march april may june july august september october november december season"
 )
 PLACES: Final = _words(
-    "house castle palace forest wood woods room garden tree mountain hill valley river sea lake ocean shore island village town city country"
+    "house castle palace forest wood woods room garden tree mountain hill valley river sea lake ocean shore island village town city"
+    " country"
     " land kingdom field meadow road path street church school barn stable kitchen cave hut cottage tower door gate window bed table roof"
     " bridge well pond world earth sky ground home court hall chamber cellar market inn mill ship boat desert jungle farm bank corner floor"
-    " fire hearth grave churchyard yard prison temple harbor harbour coast beach rock stone cliff hole nest bush attic stairs camp continent"
+    " fire hearth grave churchyard yard prison temple harbor harbour coast beach rock stone cliff hole nest bush attic stairs camp"
+    " continent"
     " atmosphere soil leaves roots cell cells body blood stomach lungs heart brain region north south east west library laboratory factory"
     " africa asia europe america australia england france germany china japan india spain egypt rome"
 )
 FEELINGS: Final = _words(
     "happy sad angry glad afraid sorry proud ashamed frightened scared surprised pleased delighted unhappy lonely jealous furious worried"
-    " anxious astonished amazed miserable joyful content contented disappointed grieved troubled tired weary curious excited grateful thankful"
+    " anxious astonished amazed miserable joyful content contented disappointed grieved troubled tired weary curious excited grateful"
+    " thankful"
     " hopeless upset terrified alarmed satisfied embarrassed envious hungry thirsty relieved sorrowful wretched merry cheerful despairing"
     " enraged hurt shocked nervous bored overjoyed"
 )

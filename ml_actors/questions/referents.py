@@ -2,8 +2,8 @@
 
     The king had a daughter. He … ─▶ "the king"      The king saw the miller. He … ─▶ not told: passed over
 
-By sex and number of the nouns before, the subject of the sentence before first. Two who fit equally well are no answer: a question that asks
-about the wrong one is worse than none.
+By sex and number of the nouns before, the subject of the sentence before first. Two who fit equally well are no answer: a question that
+asks about the wrong one is worse than none.
 
 Invariant: only names and noun phrases of the text come out, never a pronoun.
 """
@@ -21,8 +21,8 @@ BACK: Final = 3
 SEXES: Final = {"he": "m", "him": "m", "his": "m", "himself": "m", "she": "f", "her": "f", "hers": "f", "herself": "f",
     "they": "s", "them": "s", "their": "s", "theirs": "s", "themselves": "s"}  # fmt: skip
 UNCLEAR: Final = frozenset(
-    "i me my mine myself we us our ours ourselves you your yours yourself thou thee thy it its itself this these those that one another others"
-    " latter former everything something nothing none there who whom whose which".split()
+    "i me my mine myself we us our ours ourselves you your yours yourself thou thee thy it its itself this these those that one another"
+    " others latter former everything something nothing none there who whom whose which".split()
 )
 """Words that stand for something which the question does not name."""
 

@@ -1,6 +1,6 @@
 """The version that serves: rules of this code, a ranker from its folder, the embeddings that come with the product.
 
-load(folder, options) ─▶ runtime embedded: `Composer`     runtime transformers: `ml_actors.seq2seq_questions`, the same checks and ranker
+load(folder, options) ─▶ runtime embedded: `Composer` runtime transformers: `ml_actors.seq2seq_questions`, the same checks and ranker
 """
 
 from __future__ import annotations

