@@ -3,6 +3,7 @@
     mentors (seeded) ─▶ accounts and records in Postgres ─ settled ─▶ fed to the model, page by page
     a learner ─FindMentors─▶ gateway ─ prepare ─▶ model: exact, over all of them ─▶ names, who may be shown ─▶ MentorsFound
     32 learners at once, each asking again as soon as it is answered
+    the ML process is killed: how soon fixed weights answer, and when the model does again, over all of them
 
 Everything is as people have it: each search asks in other words, of other hours and languages, and each learner is another account. Where
 the model does not answer, the run says nothing about it and fails.
@@ -10,7 +11,9 @@ the model does not answer, the run says nothing about it and fails.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -44,7 +47,7 @@ TOGETHER: Final = 1_600
 QUICK: Final = 64
 STEP: Final = 5_000
 READY_S: Final = 240.0
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.05
 TRUST: Final = 0.6
 GOALS: Final = {"p50": Goal(figure_max=25.0), "p99": Goal(figure_max=60.0)}
 SUBJECTS: Final = (
@@ -83,9 +86,9 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
             learners = [await stack.enter_async_context(connect(url, token_of(person))) for person in ours.people]
             for learner in learners:
                 await learner.online()
-            settled_s = await _fill(ours, mentors, chance)
+            await _fill(ours, mentors, chance)
             pages_s = await _read_pages(ours)
-            fed_s, by = await _wait_until_fed(learners[0], mentors)
+            by = (await _wait_until_fed(learners[0], mentors, [])).by
             await _search(learners[:1], 20, chance)  # warm
             one, _ = await _search(learners[:1], alone, chance)
             cpu_s, began_s = sum(spent_s(ours).values()), trio.current_time()
@@ -93,11 +96,17 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
             cost_ms = (sum(spent_s(ours).values()) - cpu_s) / together * 1000
             per_s = together / (trio.current_time() - began_s)
             model_mib = resident_tree_kib(ours.parts()["models"]) / 1024
+            degraded: list[float] = []
+            began_s = trio.current_time()
+            os.kill(ours.parts()["models"][0], signal.SIGKILL)
+            await _wait_until_fed(learners[0], mentors, degraded)
+            fed_s = trio.current_time() - began_s
     say(
         f"matching: {mentors:,} mentors, by {by}: one at a time p50 {_percentile(one, 50):.1f} ms, p99 {_percentile(one, 99):.1f} ms; "
         f"{LEARNERS} at once p50 {_percentile(many, 50):.1f} ms, p99 {_percentile(many, 99):.1f} ms, {per_s:.0f} a second, "
-        f"{cost_ms:.1f} ms of CPU each; settled in {settled_s:.1f} s, pages of the feed {pages_s:.1f} s, fed {fed_s:.1f} s later; "
-        f"the models take {model_mib:.0f} MiB"
+        f"{cost_ms:.1f} ms of CPU each; pages of the feed {pages_s:.1f} s; killed, the model is back over all of them after {fed_s:.1f} s, "
+        f"and {len(degraded)} searches meanwhile were answered by fixed weights, p50 {_percentile(degraded, 50):.1f} ms, "
+        f"p99 {_percentile(degraded, 99):.1f} ms; the models take {model_mib:.0f} MiB"
     )
     goals = {} if options.quick else GOALS
     of = f"a mentor found among {mentors:,}, over the socket"
@@ -108,23 +117,22 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
         Measured(f"{of}, {LEARNERS} at once, p99", _percentile(many, 99), "ms"),
         Measured(f"searches a second, {LEARNERS} at once", per_s, "/s"),
         Measured("server CPU a search", cost_ms, "ms", note="gateway, Postgres, Valkey, model and jobs"),
-        Measured(f"rows of {mentors:,} mentors made from their records", settled_s, "s"),
-        Measured(f"pages of the first feed of {mentors:,} mentors read", pages_s, "s"),
-        Measured("from then until the model answers over all of them", fed_s, "s"),
+        Measured(f"all of {mentors:,} mentors read from Postgres, as the model is fed", pages_s, "s"),
+        Measured(f"the ML process is killed: until the model answers over all {mentors:,} again", fed_s, "s"),
+        Measured("meanwhile, by fixed weights over 200 at most, one at a time, p50", _percentile(degraded, 50), "ms"),
+        Measured("meanwhile, by fixed weights over 200 at most, one at a time, p99", _percentile(degraded, 99), "ms"),
         Measured("memory of the processes of all models", model_mib, "MiB"),
     ]
 
 
-async def _fill(ours: Ours, mentors: int, chance: random.Random) -> float:
-    """Accounts with records, settled; how long the settling took, in seconds."""
+async def _fill(ours: Ours, mentors: int, chance: random.Random) -> None:
+    """Accounts with records, settled: by the ML process every second, and here."""
     for done in range(0, mentors, STEP):
         count = min(STEP, mentors - done)
         await ours.ask(partial(_make, first=done + 1, count=count, chance=chance))
     await ours.ask(_analyze)
-    began_s = trio.current_time()
     while await ours.ask(partial(settle_some, trust_min=0.45)) == CLAIM_MAX or await ours.ask(_unsettled):
         pass
-    return trio.current_time() - began_s
 
 
 async def _make(tx: asyncpg.Connection, *, first: int, count: int, chance: random.Random) -> None:
@@ -176,14 +184,16 @@ async def _read_pages(ours: Ours) -> float:
     return trio.current_time() - began_s
 
 
-async def _wait_until_fed(learner: Session, mentors: int) -> tuple[float, str]:
-    """How long until the model has looked at all of them; and which version it is."""
-    began_s = trio.current_time()
+async def _wait_until_fed(learner: Session, mentors: int, degraded: list[float]) -> MentorsFound:
+    """Asks until the model has looked at all of them. `degraded`: gets the milliseconds of what was answered without it."""
     with trio.move_on_after(READY_S):
         while True:
+            began_s = trio.current_time()
             found = await learner.find_mentors("algebra")
             if not found.degraded and found.considered >= mentors:
-                return trio.current_time() - began_s, found.by
+                return found
+            if found.degraded:
+                degraded.append((trio.current_time() - began_s) * 1000)
             await trio.sleep(LOOK_S)
     raise GeneratorFailed(f"the model has not heard of all mentors within {READY_S:g} s: {found.considered} of {mentors}, {found.degraded}")
 
@@ -218,4 +228,4 @@ def _asks(chance: random.Random) -> dict[str, Any]:
 
 
 def _percentile(values: list[float], share: int) -> float:
-    return quantiles(values, n=100, method="inclusive")[share - 1] if len(values) > 1 else values[0]
+    return quantiles(values, n=100, method="inclusive")[share - 1] if len(values) > 1 else sum(values)

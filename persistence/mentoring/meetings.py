@@ -26,9 +26,9 @@ AGREED: Final = 1
 _AT, _MINUTES, _WHERE, _NOTES, _STATE = range(1, 6)
 
 _CLAIM: Final = """
-delete from meetings_unsettled u using (
-    select id from meetings_unsettled order by id limit $1 for update skip locked
-) q where u.id = q.id returning u.stream_id, u.key"""
+delete from meetings_unsettled where id = any (
+    array(select id from meetings_unsettled order by id limit $1 for update skip locked)
+) returning stream_id, key"""
 _PLACE: Final = """
 select o.mentor, o.learner, o.state, r.cells, extract(epoch from now())::bigint as now
 from mentorships o left join records r on r.stream_id = $1 and r.entity = $3 and r.key = $2
