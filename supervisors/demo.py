@@ -1,4 +1,4 @@
-"""A community to look at: two people, a few words between them, made through the front door like anybody's.
+"""A community to look at: two people, a few words between them, a small course, made through the front door like anybody's.
 
 Invariant: made once. Whoever starts again finds what is there, and what was said since.
 """
@@ -14,6 +14,7 @@ from msgspec import Struct
 from client import Account, AccountError, connect
 from protocol.operations import CreateChannel, CreateCommunity, Invite, Join, Say
 from protocol.values import Role
+from supervisors.demo_lessons import make_lessons
 
 log = structlog.get_logger("demo")
 
@@ -61,4 +62,5 @@ async def make_demo(url: str) -> None:
                 for figure, text in WORDS:
                     await speakers[figure].do(Say(general, text))
                 await mentor.do(CreateChannel(space, "fractions"))
+                await make_lessons(mentor, learner, space)
     log.info("demo_made", community=COMMUNITY)

@@ -12,6 +12,7 @@ import trio
 from client import connect
 from client.learn import learn
 from protocol.values import Role
+from supervisors.demo import AMINA, JUMA, make_demo
 from tests.system.running import PASSWORD, Dev, community, register
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.xdist_group("system")
 class Device:
     """A store, and who uses it."""
 
-    def __init__(self, store: Path, url: str, name: str) -> None:
-        self._given = ["--store", str(store), "--url", url, "--name", name, "--password", PASSWORD, "--wait", "20"]
+    def __init__(self, store: Path, url: str, name: str, password: str = PASSWORD) -> None:
+        self._given = ["--store", str(store), "--url", url, "--name", name, "--password", password, "--wait", "20"]
 
     async def __call__(self, *words: str, status: int = 0) -> str:
         printed: list[str] = []
@@ -96,3 +97,17 @@ async def test_a_learner_who_is_away_for_days_and_a_mentor_who_revises_meanwhile
     told = await phone.grades_until(lambda told: "corrected since" in told)
     assert "it had been 100 points. Not yet right. 0 points." in told
     assert "Nothing is wrong here." in await desk("check")
+
+
+async def test_the_demonstrations_course_fits_together_and_its_learner_has_begun_it(dev: Dev, tmp_path: Path) -> None:
+    await make_demo(dev.urls[0])
+    await make_demo(dev.urls[0])
+    juma = Device(tmp_path / "juma.db", dev.urls[0], JUMA.name, JUMA.password)
+    amina = Device(tmp_path / "amina.db", dev.urls[0], AMINA.name, AMINA.password)
+    graded = await juma.grades_until(lambda told: told.count("points") == 3 and "as this device" not in told)
+    assert "1 of 2 right. 50 points." in graded
+    outline = await juma("--offline", "outline")
+    assert "Sharing fairly – done; 2 of 2 questions, 100 points" in outline and "How many fit in? – closed: first 112" in outline
+    assert (await juma("--offline", "next")).startswith("112  Pieces of the same size – you are through 50 % of it")
+    assert "an exam" in await juma("--offline", "ask", "113")
+    assert "Nothing is wrong here." in await amina("--fresh", "check")
