@@ -82,14 +82,16 @@ async def goal(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def meet(desk: Desk, options: argparse.Namespace) -> int:
-    """A meeting; `when` is in the clock of this machine."""
-    if options.when:
-        try:
-            at = int(datetime.fromisoformat(options.when).astimezone(UTC).timestamp())
-        except ValueError:
-            raise Mistake(f"“{options.when}” is no time: type 2026-05-01T18:00.") from None
-        options.fields = [f"at={at}", *options.fields]
+    """A meeting; `when` is by the clock of this machine."""
+    options.fields = [f"at={_seconds(field[5:])}" if field.startswith("when=") else field for field in options.fields]
     return await _write(desk, options, Entity.MEETING)
+
+
+def _seconds(when: str) -> int:
+    try:
+        return int(datetime.fromisoformat(when).astimezone(UTC).timestamp())
+    except (ValueError, OverflowError):
+        raise Mistake(f"“{when}” is no time: type when=2026-05-01T18:00.") from None
 
 
 async def _write(desk: Desk, options: argparse.Namespace, entity: Entity) -> int:
@@ -150,10 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, help in (("goal", goal, "write a goal"), ("meet", meet, "propose a meeting, agree to one, move it")):
         written = add(name, REMOTE, command, help)
         written.add_argument("mentorship", type=int)
-        written.add_argument("fields", nargs="*", metavar="name=value")
+        written.add_argument("fields", nargs="+", metavar="name=value", help="of a meeting also when=2026-05-01T18:00")
         written.add_argument("--key", type=int, default=0, help="of one that is there already")
-        if name == "meet":
-            written.add_argument("--when", default="", help="such as 2026-05-01T18:00")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import trio
 from actors.inference import Answer, AnyRequest, Match, Matched, Matches, Unanswered
 from actors.trust_gates import Thresholds
 from client import MutationRefused, RequestFailed, Session, connect
+from client.mentors import mentors
 from client.mentors_view import found_lines, mentorship_lines
 from persistence.mentoring.settling import settle_mentors
 from protocol.codes import Code
@@ -25,7 +27,7 @@ from tests.fixtures_postgres import database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
 from tests.persistence.world import fetch
 from tests.system.inside import Inside, gateways, settings_for
-from tests.system.running import community, register
+from tests.system.running import PASSWORD, community, register
 
 __all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
 
@@ -154,3 +156,43 @@ async def test_what_takes_long_comes_by_itself_to_the_socket_and_by_its_ticket_o
                 assert refused.value.code == Code.BLOCKED
                 await house.node.matchmaker.write_showings()
                 assert [row[0] for row in await fetch(house.node.bridge, "select mentor from match_shown")] == [mentor.user]
+
+
+class Device:
+    """A store at a terminal, and who uses it."""
+
+    def __init__(self, store: Path, url: str, name: str) -> None:
+        self._given = ["--store", str(store), "--url", url, "--name", name, "--password", PASSWORD, "--wait", "20"]
+
+    async def __call__(self, *words: str, status: int = 0) -> str:
+        printed: list[str] = []
+        ended = await mentors([*self._given, *words], printed.append)
+        text = "\n".join([*printed, ""])
+        assert ended == status, f"{words}: {ended}\n{text}"
+        return text
+
+
+async def test_all_of_it_is_done_at_a_terminal(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,):
+        ann, ben = Device(tmp_path / "ann.db", house.url, "annie"), Device(tmp_path / "ben.db", house.url, "benny")
+        await ann("--register", "--fresh", "list")
+        await ann("offer", "open=yes", "subjects=algebra,physics", "capacity=2", "about=Ask me.")
+        await fetch(house.node.bridge, "update accounts set trust = 0.9 where name = 'annie'")
+        await settle_mentors(house.node.bridge, Thresholds())
+        await ben("--register", "--fresh", "list")
+        await ben("offer", "--learning", "subjects=physics")
+        found = await ben("find")
+        assert "teaches physics" in found
+        [mentor] = re.findall(r"@annie, (\d+)\)", found)
+        await ben("ask", mentor, "physics", "please")
+        [mentorship] = re.findall(r"^(\d+)  physics, .* asks you: “please”$", await ann("list"), re.MULTILINE)
+        await ann("answer", mentorship, "yes", "gladly")
+        assert "mentors you, conversation" in await ben("list")
+        assert re.search(r"^goal \d+$", await ben("--fresh", "goal", mentorship, "title=waves"), re.MULTILINE)
+        await ann("--fresh", "meet", mentorship, "when=2031-05-01T18:00", "state=1", "where=library")
+        await ben("end", mentorship, "reached", "5", "thank you")
+        assert "they say it is over" in await ann("list")
+        await ann("end", mentorship, "reached", "4")
+        assert await ann("list") == "There is none.\n" and "ended" in await ann("list", "--over")
+        assert "was refused" in await ben("end", mentorship, "missed", "1", status=1)
