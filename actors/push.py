@@ -109,6 +109,26 @@ class Subscribed(Struct, frozen=True):
     at: int
 
 
+class SubscriptionSeals(Protocol):
+    """Keeps subscriptions from whoever reads the database alone; `gateway.push.sealing`. What is sealed for one account opens for no other."""
+
+    @property
+    def key_name(self) -> str:
+        """Of the key that seals now."""
+        ...
+
+    @property
+    def older_keys(self) -> tuple[str, ...]:
+        """Of the keys that open what they sealed before."""
+        ...
+
+    def seal(self, user: int, subscription: Subscription) -> bytes: ...
+
+    def open(self, user: int, sealed: bytes) -> Subscription | None:
+        """None: its key has gone, or it is not this account's."""
+        ...
+
+
 class Subscriptions(Protocol):
     """Which devices of a person are pushed to; `persistence.push_subscriptions`. All may raise `StorageError`."""
 

@@ -1,11 +1,10 @@
-"""What a person reads and says about their notices: the list, preferences, reminders, the devices that are pushed to.
+"""What a person reads and says about their notices: the list, preferences, reminders.
 
 Invariant: every statement names the person, so nobody sees, changes or learns of what is another's; every list has a bound.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -13,7 +12,6 @@ from typing import Final
 import asyncpg
 
 from actors.notices import REMINDERS_MAX, Listed, Preferences, Reminder, Rule
-from actors.push import SUBSCRIPTIONS_MAX, Subscribed, Subscription
 from actors.quiet import Digest, next_digest
 from actors.storage import Fact, Herald
 from persistence.append import append_events, event
@@ -41,6 +39,7 @@ on conflict (user_id) do update set previews = excluded.previews, digest = exclu
     digest_day = excluded.digest_day, digest_due = excluded.digest_due, unmailed = excluded.unmailed"""
 _UNSUBSCRIBE: Final = """
 insert into notice_settings (user_id, unmailed) select a.id, array[$2::smallint] from accounts a where a.id = $1
+    and not exists (select from erasures e where e.kind = 2 and e.subject = a.id and e.born = a.created_at)
 on conflict (user_id) do update set unmailed =
     case when excluded.unmailed <@ notice_settings.unmailed or cardinality(notice_settings.unmailed) >= 32 then notice_settings.unmailed
          else notice_settings.unmailed || excluded.unmailed end"""
@@ -51,19 +50,10 @@ where (select count(*) from reminders where user_id = $1) < $6 and ($3::bigint =
     select from streams s join members m on m.space_id = s.space_id and m.user_id = $1
     where s.id = $3::bigint and m.role & s.read_roles <> 0
 )) returning id"""
-_SUBSCRIBE: Final = """
-insert into push_subscriptions (user_id, device_id, service, address, hash, p256dh, auth) values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (service, hash) do update set user_id = excluded.user_id, device_id = excluded.device_id, p256dh = excluded.p256dh,
-    auth = excluded.auth, created_at = now()
-returning id"""
-_CROWD: Final = """
-delete from push_subscriptions where user_id = $1 and id in (
-    select id from push_subscriptions where user_id = $1 order by created_at desc, id desc offset $2
-)"""
 
 
 class PostgresNotices:
-    """`actors.notices.NoticeDesk` and `actors.push.Subscriptions`."""
+    """See `actors.notices.NoticeDesk` for what each method means."""
 
     def __init__(self, bridge: Bridge, herald: Herald, wall: Callable[[], float]) -> None:
         self._bridge = bridge
@@ -133,32 +123,6 @@ class PostgresNotices:
 
     async def forget_reminder(self, user: int, id: int) -> bool:
         return await self._delete("delete from reminders where user_id = $1 and id = $2", user, id)
-
-    async def subscribe(self, user: int, device: int, subscription: Subscription) -> int:
-        async def work(tx: asyncpg.Connection) -> int:
-            hash = hashlib.sha256(subscription.address.encode()).digest()
-            id: int = await tx.fetchval(
-                _SUBSCRIBE, user, device, subscription.service, subscription.address, hash, subscription.p256dh, subscription.auth
-            )
-            await tx.execute(_CROWD, user, SUBSCRIPTIONS_MAX)
-            return id
-
-        return await self._bridge.run(work, deadline_s=CALL_S)
-
-    async def subscriptions(self, user: int) -> tuple[Subscribed, ...]:
-        async def work(tx: asyncpg.Connection) -> tuple[Subscribed, ...]:
-            rows = await tx.fetch(
-                "select id, service, device_id, extract(epoch from created_at)::bigint from push_subscriptions"
-                " where user_id = $1 order by id limit $2",
-                user,
-                SUBSCRIPTIONS_MAX,
-            )
-            return tuple(Subscribed(*row) for row in rows)
-
-        return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
-
-    async def unsubscribe(self, user: int, id: int) -> bool:
-        return await self._delete("delete from push_subscriptions where user_id = $1 and id = $2", user, id)
 
     async def refuse_address(self, address: str, status: str) -> None:
         async def work(tx: asyncpg.Connection) -> None:

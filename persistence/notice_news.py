@@ -17,9 +17,10 @@ import asyncpg
 from msgspec import Struct
 
 from actors.notices import NoticeKind
-from actors.push import Push, Service, Subscription
+from actors.push import Push, Subscription, SubscriptionSeals
 from persistence.notice_delivery import READ
 from persistence.notice_reach import read_reachable
+from persistence.push_subscriptions import read_subscription
 from protocol import codec
 from protocol.events import Posted, Said
 
@@ -36,7 +37,7 @@ left join lateral (select m.role from members m where m.space_id = s.space_id an
 where n.user_id = $1 and n.seq = any($2) and not ({READ}) and (s.id is null or m.role & s.read_roles <> 0)
 order by n.seq"""
 _SUBSCRIPTION: Final = """
-select p.service, p.address, p.p256dh, p.auth from push_subscriptions p
+select p.service, p.address, p.p256dh, p.auth, p.sealed, p.sealed_by from push_subscriptions p
 where p.id = $1 and p.user_id = $2 and exists (
     select from sessions s where s.device_id = p.device_id and s.revoked_at is null and s.expires_at > now())"""
 _REFUSE: Final = """
@@ -77,7 +78,7 @@ class News(Struct, frozen=True):
 class PushNews(Struct, frozen=True):
     """What one push says: of `lines` the last is shown. `preview`: the beginning of its message, where that is allowed."""
 
-    to: Subscription
+    to: Subscription | None
     language: str
     lines: Sequence[NewsLine]
     preview: str = ""
@@ -105,8 +106,9 @@ async def read_news(tx: asyncpg.Connection, user: int, seqs: Sequence[int]) -> N
     return News(to, lines) if lines else None
 
 
-async def read_push(tx: asyncpg.Connection, push: Push) -> PushNews | None:
-    """What is to be pushed; None where nothing is unread, the subscription is over, or the session on its device."""
+async def read_push(tx: asyncpg.Connection, push: Push, seals: SubscriptionSeals) -> PushNews | None:
+    """What is to be pushed; None where nothing is unread, the subscription is over, or the session on its device. `PushNews.to` is None
+    where the key that sealed it has left the key file."""
     row = await tx.fetchrow(_SUBSCRIPTION, push.subscription, push.user)
     person = (await read_reachable(tx, [push.user])).get(push.user)
     if row is None or person is None:
@@ -118,8 +120,7 @@ async def read_push(tx: asyncpg.Connection, push: Push) -> PushNews | None:
     preview = ""
     if person.previews and last.kind in (NoticeKind.MENTION, NoticeKind.REPLY):
         preview = await _preview(tx, last.stream, last.seq)
-    subscription = Subscription(Service(row["service"]), row["address"], row["p256dh"], row["auth"])
-    return PushNews(subscription, person.language, lines, preview)
+    return PushNews(read_subscription(row, push.user, seals), person.language, lines, preview)
 
 
 async def refuse_address(tx: asyncpg.Connection, address: str, status: str) -> None:
@@ -145,10 +146,14 @@ async def _preview(tx: asyncpg.Connection, stream: int, seq: int) -> str:
 
 async def sweep_notices(tx: asyncpg.Connection, rows_max: int = 5000) -> int:
     """Deletes rows of notices after 90 days (the inbox keeps its events), and refusals of addresses after 180; how many, at most twice
-    `rows_max`."""
+    `rows_max`. Of people who are told of a community and not in it, it stays noted that they were: their inboxes say what it is called, and
+    nothing else leads from it to them."""
     gone: int = await tx.fetchval(
         "with old as (delete from notices where (user_id, seq) in ("
-        "select user_id, seq from notices where at < now() - interval '90 days' order by at limit $1) returning 1),"
+        "select user_id, seq from notices where at < now() - interval '90 days' order by at limit $1) returning user_id, space_id),"
+        " outside as (insert into told_outside (space_id, user_id) select distinct o.space_id, o.user_id from old o"
+        " join spaces s on s.id = o.space_id where not exists ("
+        "select from members m where m.space_id = o.space_id and m.user_id = o.user_id) on conflict do nothing),"
         " forgotten as (delete from mail_refusals where address in ("
         "select address from mail_refusals where at < now() - interval '180 days' order by at limit $1) returning 1)"
         " select (select count(*) from old) + (select count(*) from forgotten)",

@@ -104,9 +104,9 @@ async def find_platform_role(tx: asyncpg.Connection, *, name: str) -> int | None
     return found
 
 
-async def find_account(tx: asyncpg.Connection, *, name: str) -> int | None:
-    """The account that logs in by this name."""
-    found: int | None = await tx.fetchval("select id from accounts where name = $1::citext and disabled_at is null", name)
+async def find_account(tx: asyncpg.Connection, *, name: str, disabled: bool = False) -> int | None:
+    """The account that logs in by this name; `disabled`: also one that cannot any more."""
+    found: int | None = await tx.fetchval("select id from accounts where name = $1::citext and ($2 or disabled_at is null)", name, disabled)
     return found
 
 

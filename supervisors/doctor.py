@@ -28,6 +28,7 @@ import redis
 import trio
 from msgspec import Struct
 
+from gateway.push.sealing import PURPOSE as PUSH_PURPOSE
 from gateway.seals import DERIVED_BYTES, Seals
 from gateway.tokens import CLOCK_SKEW_S, KeySet, KeysRefused, load_pem
 from gateway.totp import PURPOSE
@@ -36,6 +37,7 @@ from persistence.jobs.desk import HEALTH, Health
 from persistence.mfa_factors import SEALED
 from persistence.migrate import MigrationRefused, pending
 from persistence.outbox import GIVEN_UP
+from persistence.push_subscriptions import SEALED as SEALED_PUSH
 from supervisors.settings import Settings
 from supervisors.settings_source import Fault, missing_for_serving
 
@@ -219,6 +221,22 @@ def judge_seals(sealed: Mapping[str, int], keys: Sequence[str]) -> Finding:
     return Finding("sealed secrets", "ok", "all under the first key")
 
 
+def judge_push_seals(sealed: Mapping[str, int], keys: Sequence[str]) -> Finding:
+    """Whether every device's endpoint is kept sealed, and can be read. As `judge_seals`; '' are those that are not sealed."""
+    lost = sum(count for name, count in sealed.items() if name and name not in keys)
+    plain, waiting = sealed.get("", 0), sum(count for name, count in sealed.items() if name in keys[1:])
+    if lost:
+        advice = "put the missing key back into the key file, behind the first; until then those devices are not pushed to"
+        return Finding("sealed subscriptions", "bad", f"{lost} whose key is gone", advice)
+    if plain:
+        advice = "the hourly job seals them once no process of the version before runs jobs"
+        return Finding("sealed subscriptions", "look", f"{plain} not sealed yet", advice)
+    if waiting:
+        advice = "keep that key in the file until the hourly job has done them"
+        return Finding("sealed subscriptions", "look", f"{waiting} under an older key", advice)
+    return Finding("sealed subscriptions", "ok", "all under the first key")
+
+
 def judge_missing(faults: Iterable[Fault]) -> list[Finding]:
     """What `serve` needs and nobody set."""
     return [Finding(fault.name, "bad", "not set", f"set it: {fault.allowed}") for fault in faults]
@@ -240,6 +258,7 @@ async def examine(settings: Settings) -> list[Finding]:
         probes.append(("jobs", partial(_jobs, settings)))
         if settings.tokens.key_file:
             probes.append(("sealed secrets", partial(_sealed, settings)))
+            probes.append(("sealed subscriptions", partial(_sealed_push, settings)))
     if settings.database.replica_dsn:
         probes.append(("replica", partial(_replica, settings)))
     if settings.redis.url:
@@ -350,21 +369,41 @@ async def _jobs(settings: Settings) -> list[Finding]:
 
 
 async def _sealed(settings: Settings) -> list[Finding]:
+    return await _look_at_seals(settings, "sealed secrets", "mfa_totp.sealed_by", SEALED, PURPOSE, judge_seals)
+
+
+async def _sealed_push(settings: Settings) -> list[Finding]:
+    subject, column = "sealed subscriptions", "push_subscriptions.sealed_by"
+    return await _look_at_seals(settings, subject, column, SEALED_PUSH, PUSH_PURPOSE, judge_push_seals)
+
+
+async def _look_at_seals(
+    settings: Settings,
+    subject: str,
+    column: str,
+    question: str,
+    purpose: bytes,
+    judge: Callable[[Mapping[str, int], Sequence[str]], Finding],
+) -> list[Finding]:
+    table, _, name = column.partition(".")
+
     async def work(connection: asyncpg.Connection) -> dict[str, int] | None:
-        if await connection.fetchval("SELECT to_regclass('mfa_totp') IS NULL"):
+        if not await connection.fetchval(
+            "SELECT exists (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2)", table, name
+        ):
             return None
-        return dict(await connection.fetch(SEALED))
+        return dict(await connection.fetch(question))
 
     try:
-        keys = Seals(KeySet(load_pem(Path(settings.tokens.key_file))).derive(PURPOSE, DERIVED_BYTES)).names
+        keys = Seals(KeySet(load_pem(Path(settings.tokens.key_file))).derive(purpose, DERIVED_BYTES)).names
     except KeysRefused:
-        return [Finding("sealed secrets", "look", "no key to compare with", "see the line about token keys")]
+        return [Finding(subject, "look", "no key to compare with", "see the line about token keys")]
     sealed = await outcome.acapture(_ask, settings.database.dsn.reveal(), settings.database.pooler, work)
     if isinstance(sealed, outcome.Error):
-        return [_unreachable("sealed secrets", sealed.error, "see the line about postgres")]
+        return [_unreachable(subject, sealed.error, "see the line about postgres")]
     if sealed.value is None:
-        return [Finding("sealed secrets", "look", "not there yet", "see the line about migrations")]
-    return [judge_seals(sealed.value, keys)]
+        return [Finding(subject, "look", "not there yet", "see the line about migrations")]
+    return [judge(sealed.value, keys)]
 
 
 async def _migrations(settings: Settings) -> list[Finding]:

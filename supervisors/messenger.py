@@ -42,6 +42,8 @@ from gateway.mail.sealing import MailSeals
 from gateway.mail.smtp import AddressRefused, MailRefused, Smtp, SmtpOptions
 from gateway.push.apns import Apns, ApnsKey
 from gateway.push.fcm import Fcm, read_account
+from gateway.push.sealing import PURPOSE as PUSH_PURPOSE
+from gateway.push.sealing import PushSeals
 from gateway.push.web_push import Vapid, WebPush
 from gateway.push.whereabouts import AskedWhereabouts
 from gateway.seals import DERIVED_BYTES, Seals
@@ -65,6 +67,7 @@ from persistence.notice_news import (
     sweep_notices,
 )
 from persistence.notice_rows import DECIDE, Decide
+from persistence.push_subscriptions import PostgresSubscriptions
 from supervisors.settings import Settings
 
 log = structlog.get_logger("messenger")
@@ -138,12 +141,14 @@ class Messenger:
         if push.apns_key_file:
             offered.add(Service.APNS)
         self.notices = PostgresNotices(bridge, herald, wall)
+        self._push_seals = PushSeals(Seals(keys.derive(PUSH_PURPOSE, DERIVED_BYTES)))
+        self.subscriptions = PostgresSubscriptions(bridge, self._push_seals)
         self.pushed = 0
         self.push_gone = 0
         self.push_failed = 0
         self.telling = Telling(
             self.notices,
-            self.notices,
+            self.subscriptions,
             self.notices,
             self.tokens,
             mail.bounce_secret.reveal(),
@@ -234,9 +239,13 @@ class Messenger:
         push = work.payload
         if self._wall() >= push.until:
             return
-        news = await self._bridge.run(partial(read_push, push=push), deadline_s=READ_S, readonly=True)
-        sender = None if news is None else self.senders.get(news.to.service)
-        if news is None or sender is None:
+        news = await self._bridge.run(partial(read_push, push=push, seals=self._push_seals), deadline_s=READ_S, readonly=True)
+        if news is None:
+            return
+        if news.to is None:
+            raise Hopeless("the key that sealed this subscription has left the key file; its device subscribes again")
+        sender = self.senders.get(news.to.service)
+        if sender is None:
             return
         pushed = await sender.send(news.to, parcel_of(push, news))
         if pushed.taken:

@@ -85,7 +85,9 @@ async def _change(bridge: Bridge, parsed: Any, say: Say, complain: Callable[[obj
     if role is None:
         complain(f"there is no role {parsed.role!r} on the platform; `educonnect roles` names those that there are")
         return REFUSED
-    user = await bridge.run(partial(find_account, name=parsed.name), deadline_s=ASK_S, readonly=True)
+    # Taken also from who cannot log in: what they had would be theirs again with the account.
+    disabled = parsed.change is take_platform_role
+    user = await bridge.run(partial(find_account, name=parsed.name, disabled=disabled), deadline_s=ASK_S, readonly=True)
     if user is None:
         complain(f"there is no account {parsed.name!r}")
         return REFUSED

@@ -88,7 +88,10 @@ class Health(Struct, frozen=True):
 HEALTH: Final = """
 select (select count(*) from job_workers where leased_until > now())::int as workers, j.due_at is not null as ready,
     coalesce(extract(epoch from now() - j.due_at), 0)::float8 as oldest_s, (select count(*) from dead_jobs)::int as dead
-from (select min(due_at) as due_at from (select due_at from jobs where state = 0 order by kind, priority, id limit 10000) r) j"""
+from (select min(due_at) as due_at from (
+    (select due_at from jobs where state = 0 and region = '' order by kind, priority, id limit 10000)
+    union all (select due_at from jobs where state = 0 and region <> '' order by kind, priority, id limit 10000)
+) r) j"""
 
 
 class PostgresDesk:

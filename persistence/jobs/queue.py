@@ -117,8 +117,8 @@ class JobQueue:
 
         async def work(tx: asyncpg.Connection) -> int:
             worker: int = await tx.fetchval(
-                "insert into job_workers (name, leased_until, regions)"
-                " values ($1, clock_timestamp() + make_interval(secs => $2), $3) returning id",
+                "insert into job_workers (name, leased_until, regions, opens_seals)"
+                " values ($1, clock_timestamp() + make_interval(secs => $2), $3, true) returning id",
                 name,
                 lease_s,
                 None if regions is None else list(regions),

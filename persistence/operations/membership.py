@@ -71,7 +71,7 @@ async def leave(tx: asyncpg.Connection, entry: Entry, operation: Leave) -> Effec
     space = await lock_space(tx, operation.space, entry.user)
     if space is None:
         return rules.NOT_FOUND
-    refusal = rules.leave(space.kind, space.role(entry.user), await count_owners(tx, space.id))
+    refusal = rules.leave(space.kind, space.role(entry.user), await count_owners(tx, space.id, entry.user))
     if refusal is not None:
         return refusal
     return await end_membership(tx, space, entry.user, entry.user)
@@ -85,7 +85,7 @@ async def remove(tx: asyncpg.Connection, entry: Entry, operation: Remove) -> Eff
     subject = space.standing(operation.user)
     invited = None if subject.role is not None else await _invited(tx, space.id, operation.user)
     # An invitation to be an owner does not count as one who must stay.
-    owners = await count_owners(tx, space.id) + (invited is not None)
+    owners = await count_owners(tx, space.id, operation.user) + (invited is not None)
     ended = subject if invited is None else rules.Standing(invited)
     refusal = rules.remove(space.kind, space.standing(entry.user), ended, owners, operation.needs)
     if refusal is not None:
@@ -136,7 +136,7 @@ async def set_role(tx: asyncpg.Connection, entry: Entry, operation: SetRole) -> 
     if space is None:
         return rules.NOT_FOUND
     subject, actor = space.role(operation.user), space.standing(entry.user)
-    owners = await count_owners(tx, space.id)
+    owners = await count_owners(tx, space.id, operation.user)
     refusal = rules.set_role(space.kind, actor, subject, operation.role, owners, operation.needs)
     refusal = refusal or unproven(entry, operation.needs, mask(BASE[operation.role]))
     if refusal is not None:

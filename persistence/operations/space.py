@@ -80,9 +80,15 @@ async def find_enrolment(tx: asyncpg.Connection, community: int, user: int) -> t
     return None if row is None else (row["id"], tuple(row["streams"]))
 
 
-async def count_owners(tx: asyncpg.Connection, space: int) -> int:
-    """0, 1, or 2 for more: nobody asks for more than whether one is the last."""
-    count: int = await tx.fetchval("select count(*) from (select from members where space_id = $1 and role = 1 limit 2) o", space)
+async def count_owners(tx: asyncpg.Connection, space: int, subject: int) -> int:
+    """How many owners there are for the question whether `subject` may cease to be one: 1 for them, and 1 more if there is another who can
+    log in. Who is suspended, or came by an archive and is nobody here, looks after nothing."""
+    count: int = await tx.fetchval(
+        "select 1 + count(*) from (select from members m join accounts a on a.id = m.user_id and a.disabled_at is null"
+        " where m.space_id = $1 and m.role = 1 and m.user_id <> $2 limit 1) o",
+        space,
+        subject,
+    )
     return count
 
 

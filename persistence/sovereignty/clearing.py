@@ -41,6 +41,7 @@ select min(u) from (
     select min(l.author) as u from streams s join log l on l.stream_id = s.id and l.kind = $3 and l.author > $2
     where s.space_id = $1 and s.kind = 2
     union all select created_by from spaces where id = $1 and created_by > $2
+    union all select min(user_id) from told_outside where space_id = $1 and user_id > $2
 ) g"""
 _TOLD: Final = """
 select a.inbox, l.seq, l.body from accounts a join log l on l.stream_id = a.inbox and l.kind = any($2) where a.id = $1"""
@@ -92,8 +93,8 @@ async def clear_notices(tx: asyncpg.Connection, spaces: Sequence[int], rows_max:
 
 
 async def clear_inbox_of_next(tx: asyncpg.Connection, space: int, after: int) -> tuple[int | None, int]:
-    """Empties what the inbox of the next person who ever was in a community calls it and what is in it: who that is (None: nobody beyond
-    `after`), and how many events. Its streams are still there."""
+    """Empties what the inbox of the next person who ever was in a community, or was told of it long ago, calls it and what is in it: who that
+    is (None: nobody beyond `after`), and how many events. Its streams are still there."""
     user: int | None = await tx.fetchval(_NEXT_GUEST, space, after, kind_of(Joined))
     if user is None:
         return None, 0

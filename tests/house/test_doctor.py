@@ -22,6 +22,7 @@ from supervisors.doctor import (
     judge_descriptors,
     judge_private_file,
     judge_redis,
+    judge_push_seals,
     judge_seals,
     judge_webhooks,
     render,
@@ -222,3 +223,11 @@ async def test_a_pooler_needs_a_way_around_it_for_migrations() -> None:
 )
 def test_a_key_that_still_seals_something_is_missed_before_it_is_gone(sealed: dict[str, int], verdict: str) -> None:
     assert judge_seals(sealed, ("new", "old")).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("sealed", "verdict"),
+    [({}, "ok"), ({"new": 7}, "ok"), ({"new": 7, "": 1}, "look"), ({"new": 7, "old": 1}, "look"), ({"": 1, "gone": 1}, "bad")],
+)
+def test_endpoints_that_are_not_sealed_or_whose_key_is_gone_are_seen(sealed: dict[str, int], verdict: str) -> None:
+    assert judge_push_seals(sealed, ("new", "old")).verdict == verdict

@@ -6,9 +6,10 @@ from functools import partial
 
 import asyncpg
 import pytest
+import trio
 
 from actors.accounts import Claims, Declined
-from actors.integrations import ActiveKey, KeySession, NewKey, ServiceInfo
+from actors.integrations import KEYS_PER_SERVICE_MAX, ActiveKey, KeySession, NewKey, ServiceInfo
 from actors.storage import CONTROL_STREAM
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
@@ -334,3 +335,50 @@ async def test_an_ended_key_is_forgotten_after_a_while(bridge: Bridge) -> None:
         await query(bridge, "update api_keys set revoked_at = now() - interval '91 days' where id = $1", old.info.id)
         assert await bridge.run(sweep_keys, deadline_s=9) == 1
         assert await scene.column("select id from api_keys") == [new.info.id]
+
+
+async def test_of_two_keys_made_at_once_for_one_place_one_is_too_many(bridge: Bridge) -> None:
+    async with world(bridge) as scene:
+        keys = PostgresKeys(bridge, Herald())
+        ada = await scene.person("ada")
+        space, *_ = await scene.community(ada)
+        service = await made(keys, ada, space)
+        for _ in range(KEYS_PER_SERVICE_MAX - 1):
+            await key_of(keys, ada, space, service.user)
+        answers: list[NewKey | Declined] = []
+
+        async def make() -> None:
+            answers.append(await keys.make_key(claims(ada), space, service.user, "nightly", ALL_OF_A_LEARNER, 30, CALLER))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(make)
+        assert sum(isinstance(answer, NewKey) for answer in answers) == 1
+        assert [answer.code for answer in answers if isinstance(answer, Declined)] == [Code.LIMIT] * 3
+
+
+async def test_who_ends_a_service_takes_the_community_first_as_who_erases_that_does(bridge: Bridge) -> None:
+    async with world(bridge) as scene:
+        keys = PostgresKeys(bridge, Herald())
+        ada = await scene.person("ada")
+        space, *_ = await scene.community(ada)
+        service = await made(keys, ada, space)
+
+        held_by_erasure: list[bool] = []
+
+        async def erase_slowly(tx: asyncpg.Connection) -> None:
+            await tx.execute("select from spaces where id = $1 for update", space)
+            held_by_erasure.append(True)
+            while not await tx.fetchval("select exists (select from pg_locks where not granted)"):
+                pass
+            # Whoever waits for the community holds nothing that its erasure needs.
+            await tx.execute("select from accounts where id = $1 for update nowait", service.user)
+
+        async def end() -> None:
+            while not held_by_erasure:
+                await trio.lowlevel.checkpoint()
+            assert await keys.end_service(claims(ada), space, service.user, CALLER) is None
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end)
+            await bridge.run(erase_slowly, deadline_s=30)

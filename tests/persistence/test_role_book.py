@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+import trio
 
 from actors.accounts import Caller, Claims
 from persistence.bridge import Bridge
@@ -114,3 +115,18 @@ async def test_accounts_and_roles_are_found_by_name_whatever_its_case(bridge: Br
         assert await bridge.run(partial(find_account, name="ADA"), deadline_s=30) == ada.user
         assert await bridge.run(partial(find_account, name="nobody"), deadline_s=30) is None
         assert await bridge.run(partial(find_platform_role, name="emperor"), deadline_s=30) is None
+
+
+async def test_one_role_given_by_two_at_once_is_given_once_and_both_are_told_so(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ada = await w.person("ada")
+        answers: list[Code] = []
+
+        async def give() -> None:
+            answers.append(await at_the_command_line(w, ada, "operator"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(give)
+        assert answers == [Code.OK] * 4
+        assert await w.value("select count(*) from audit_log where action = 'platform_role_given'") == 1

@@ -78,7 +78,7 @@ class Stage:
         if push:
             browser = self.service.browser
             to = Subscription(Service.WEB, f"{self.service.url}/push/1", browser.p256dh, browser.auth)
-            await self.messenger.notices.subscribe(person.user, person.device, to)
+            await self.messenger.subscriptions.subscribe(person.user, person.device, to)
 
     async def tell(self, *notices: Notice) -> None:
         async def work(tx: asyncpg.Connection) -> None:

@@ -58,3 +58,11 @@ def test_a_database_that_is_away_is_said_in_one_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("EDUCONNECT_DATABASE_DSN", "postgresql://nobody@/none?host=/nonexistent")
     assert main(["roles"]) == 1
     assert capsys.readouterr().err.startswith("the database cannot be asked: ")
+
+
+def test_a_role_is_taken_from_an_account_that_is_suspended_and_not_given_to_one(ask: Ask, database: str) -> None:
+    assert ask("grant", "ada", "operator")[0] == 0
+    execute(database, "update accounts set disabled_at = now() where name = 'ada'")
+    assert ask("grant", "ada", "auditor")[0] == 1
+    assert ask("revoke", "ada", "operator") == (0, "ada: operator taken\n", "")
+    assert held_by(ask, "operator") == "0"

@@ -19,6 +19,8 @@ from persistence.identity.forgotten import ask
 from persistence.identity.rules import IdentityRules
 from persistence.jobs.enqueue import enqueue
 from persistence.keys import PostgresKeys
+from persistence.notice_desk import PostgresNotices
+from persistence.notice_news import sweep_notices
 from persistence.outbox import Outbox
 from persistence.sovereignty.archives import PostgresSovereignty
 from persistence.sovereignty.erasure import Subject
@@ -306,3 +308,42 @@ def test_a_line_that_a_crash_cut_short_is_passed_over_and_written_again(tmp_path
         ledger.append(two, now)
         assert {line.of for line in ledger.read()} == {one, two}
         assert sum(line.of == two for line in ledger.read()) == 1
+
+
+async def test_an_unsubscribe_link_that_is_clicked_after_the_erasure_writes_nothing(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ada, ben = await w.person("ada"), await w.person("ben")
+        desk = PostgresNotices(bridge, w.herald, lambda: 0.0)
+        await erase(w, Kind.PERSON, ada.user)
+        await w.rows("update accounts set disabled_at = now() where id = $1", ben.user)
+        for person in (ada, ben):
+            await desk.unsubscribe_mail(person.user, -1)
+        # Who is suspended may say so; who was erased is nobody.
+        assert await w.column("select user_id from notice_settings") == [ben.user]
+
+
+async def test_the_name_goes_from_the_inbox_of_who_was_invited_long_ago_and_never_came_in(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ada, zoe = await w.person("ada"), await w.person("zoe")
+        space, _, _ = await w.community(ada)
+        await w.ok(ada, ChangeSettings(space, "marigold school", True, "{}"))
+        await w.ok(ada, Invite(space, zoe.user, Role.LEARNER))
+        await Outbox(w.bridge, w.herald).drain()
+        await w.rows("update notices set at = now() - interval '91 days'")
+        assert await bridge.run(sweep_notices, deadline_s=9) == 1 and await w.rows("select from notices") == []
+        assert list(await tables_with(w, "marigold")) != []
+        await erase(w, Kind.COMMUNITY, space)
+        assert await tables_with(w, "marigold") == {}
+
+
+async def test_of_who_was_told_from_outside_nothing_is_left_when_they_are_erased(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ada, zoe = await w.person("ada"), await w.person("zoe")
+        space, _, _ = await w.community(ada)
+        await w.ok(ada, Invite(space, zoe.user, Role.LEARNER))
+        await Outbox(w.bridge, w.herald).drain()
+        await w.rows("update notices set at = now() - interval '91 days'")
+        await bridge.run(sweep_notices, deadline_s=9)
+        assert await w.column("select user_id from told_outside") == [zoe.user]
+        await erase(w, Kind.PERSON, zoe.user)
+        assert await w.rows("select from told_outside") == []
