@@ -99,7 +99,7 @@ def test_arrays_that_do_not_fit_are_refused_by_name(broken: str) -> None:
         case "nan":
             arrays["rarity"] = arrays["rarity"] * np.float32("nan")
         case "integers":
-            arrays["rarity"] = arrays["rarity"].astype(np.int32)  # type: ignore[assignment]
+            arrays["rarity"] = arrays["rarity"].astype(np.int32)
         case _:
             arrays["hidden_bias"] = arrays["hidden_bias"][:, :-1]
     with pytest.raises(Unusable, match=r"rarity|layers"):
