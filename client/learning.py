@@ -163,9 +163,11 @@ class Learning:
             limit=len(self.lessons),
         )
         urgent = [step for step in steps if step.why.startswith(("continue", "repeat", "prepare"))]
-        ordered = {step.lesson: step for step in (*urgent, *self._advised(stand), *steps)}
-        first = {step.lesson: step for step in steps}
-        return tuple(first.get(lesson, step) if step.why.startswith("new") else step for lesson, step in ordered.items())[:limit]
+        here = {step.lesson: step for step in steps}
+        ordered: dict[int, Step] = {}
+        for step in (*urgent, *self._advised(stand), *steps):
+            ordered.setdefault(step.lesson, here.get(step.lesson, step) if step.why == "new" else step)
+        return tuple(ordered.values())[:limit]
 
     def _advised(self, stand: Standing) -> list[Step]:
         """What the server thinks comes next, as far as it still fits what stands here."""
@@ -174,7 +176,8 @@ class Learning:
             return []
         words = texts(said.get(3))
         lessons = numbers(said.get(1))
-        reasons = [words[at] if at < len(words) else "new" for at in range(len(lessons))]
+        # What stands behind a semicolon says how the chance was reckoned.
+        reasons = [words[at].partition(";")[0] if at < len(words) else "new" for at in range(len(lessons))]
         return [
             Step(lesson, why) for lesson, why in zip(lessons, reasons, strict=True) if stand.is_open(lesson) and stand.percent(lesson) == 0
         ]

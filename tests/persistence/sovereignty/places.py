@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from protocol.entities import Entity
+from protocol.entities import Entity, Fields
 from protocol.operations import CreateChannel, Delete, Edit, Invite, OpenConversation, Post, React, Rename, Say, SetRole
 from protocol.values import Role, StreamKind
 from tests.persistence.learning.school import grade_all
@@ -57,7 +57,7 @@ async def found_school(w: World, suffix: str = "") -> School:
 async def learn(w: World, space: int, library: int, ada: Person, eve: Person) -> None:
     """Ada teaches; she and Eve have answered, and are graded."""
     studio = await of_space(w, space, StreamKind.STUDIO)
-    for entity, key, fields in (
+    written: tuple[tuple[Entity, int, Fields], ...] = (
         (Entity.SUBJECT, 20, {1: "Nature"}),
         (Entity.COURSE, 21, {1: "Water", 3: 20, 7: 1}),
         (Entity.LESSON, 12, {1: "Wells", 3: 21, 8: 1}),
@@ -65,7 +65,8 @@ async def learn(w: World, space: int, library: int, ada: Person, eve: Person) ->
         (Entity.PATH, 23, {1: "To the sea", 3: 20, 4: (12, 22)}),
         (Entity.QUESTION, 5, {1: 12, 2: 4, 3: "What rises?", 6: ("steam",)}),
         (Entity.QUESTION, 6, {1: 12, 2: 4, 3: "What falls?", 10: True}),
-    ):
+    )
+    for entity, key, fields in written:
         await w.ok(ada, change(library, entity, key, fields))
     await w.ok(ada, change(studio, Entity.ANSWER_KEY, 6, {2: ("rain",)}))
     await w.ok(ada, change(studio, Entity.DRAFT_QUESTION, 24, {1: 12, 3: "Why?", 9: 12, 15: 5}))
