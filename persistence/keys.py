@@ -184,9 +184,6 @@ class PostgresKeys:
 
     async def end_service(self, claims: Claims, space: int | None, service: int, caller: Caller) -> Declined | None:
         async def work(tx: asyncpg.Connection) -> tuple[Declined | None, list[Fact]]:
-            # The community before the account, as whoever erases it takes them: the other way round each would wait for the other.
-            if space is not None:
-                await lock_space(tx, space, claims.user, service)
             if await tx.fetchval(_SERVICE, service, space) is None:
                 return NO_SERVICE, []
             await tx.execute("update accounts set disabled_at = now() where id = $1", service)

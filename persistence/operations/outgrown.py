@@ -37,12 +37,17 @@ async def beyond(tx: asyncpg.Connection, user: int, space: int | None, scopes: i
     return everywhere & ~scopes
 
 
+async def lock_services_of(tx: asyncpg.Connection, space: int) -> list[int]:
+    """Every living service of a community, locked: before the community itself, in whatever transaction needs both."""
+    return [row["id"] for row in await tx.fetch(_LOCK, space)]
+
+
 async def lock_services(tx: asyncpg.Connection, entry: Entry) -> tuple[int, ...]:
     """The services that an operation may let do more, locked before anything else, as `exchange` locks them."""
     operation = entry.operation
     if not isinstance(operation, SetRole | GiveRole | ChangeRole):
         return ()
-    services = [row["id"] for row in await tx.fetch(_LOCK, operation.space)]
+    services = await lock_services_of(tx, operation.space)
     return tuple(services if isinstance(operation, ChangeRole) else (one for one in services if one == operation.user))
 
 

@@ -26,6 +26,7 @@ from actors.webhooks import WebhookState
 from persistence.append import append_events, authority_changed, kind_of, session_revoked
 from persistence.audit import Deed, record
 from persistence.identity.forgotten import RESET, reset_key
+from persistence.operations.outgrown import lock_services_of
 from persistence.sessions import end, lock_account
 from persistence.sovereignty.clearing import ERASED_NAME, clear_inbox_of_next, clear_notices
 from persistence.sovereignty.holdings import HOLDINGS, Holding
@@ -59,6 +60,8 @@ class Condemned(Struct, frozen=True):
 
 async def condemn_community(tx: asyncpg.Connection, space: int, by: int, born: datetime | None = None) -> Condemned | None:
     """Ends a community for everybody. None: there is none, or it is another one than was `born` then."""
+    # Its services before itself, as whoever ends one of them or changes what it may takes them: each would wait for the other.
+    await lock_services_of(tx, space)
     row = await tx.fetchrow("select kind, created_at from spaces where id = $1 for update", space)
     if row is None or row["kind"] != 1 or (born is not None and row["created_at"] != born):
         return None

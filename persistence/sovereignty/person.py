@@ -21,6 +21,7 @@ from persistence.append import Effect, NewEvent, authority_changed, event, finis
 from persistence.audit import Deed, record
 from persistence.mentoring.closing import forget_person
 from persistence.operations.membership import end_membership
+from persistence.operations.outgrown import lock_services_of
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.sessions import announce
 from persistence.sovereignty.clearing import ERASED_NAME, WINDOW, clear, next_stream_of
@@ -48,6 +49,8 @@ async def leave_next(tx: asyncpg.Connection, user: int) -> tuple[bool, list[Fact
         ended, closed = await forget_person(tx, user)
         facts, _ = await finish(tx, None, closed.added_to(Effect()))
         return bool(ended), facts
+    # Where nobody else is left the community goes with them, and its services before it.
+    await lock_services_of(tx, space)
     seen = await lock_space(tx, space, user)
     if seen is None or seen.role(user) is None:
         return True, []

@@ -16,6 +16,8 @@ from persistence.bridge import Bridge
 from persistence.keys import PostgresKeys, sweep_keys
 from persistence.role_book import COMMAND_LINE, give_platform_role
 from persistence.roles import held
+from persistence.sovereignty.erasure import condemn_community
+from persistence.sovereignty.person import leave_next
 from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.events import Joined, SessionRevoked
@@ -357,28 +359,30 @@ async def test_of_two_keys_made_at_once_for_one_place_one_is_too_many(bridge: Br
         assert [answer.code for answer in answers if isinstance(answer, Declined)] == [Code.LIMIT] * 3
 
 
-async def test_who_ends_a_service_takes_the_community_first_as_who_erases_that_does(bridge: Bridge) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_who_erases_a_community_takes_its_services_first_as_who_ends_one_or_changes_what_it_may(bridge: Bridge, whole: bool) -> None:
     async with world(bridge) as scene:
         keys = PostgresKeys(bridge, Herald())
         ada = await scene.person("ada")
         space, *_ = await scene.community(ada)
         service = await made(keys, ada, space)
+        is_held: list[bool] = []
 
-        held_by_erasure: list[bool] = []
-
-        async def erase_slowly(tx: asyncpg.Connection) -> None:
-            await tx.execute("select from spaces where id = $1 for update", space)
-            held_by_erasure.append(True)
+        async def change_slowly(tx: asyncpg.Connection) -> None:
+            await tx.execute("select from accounts where id = $1 for no key update", service.user)
+            is_held.append(True)
             while not await tx.fetchval("select exists (select from pg_locks where not granted)"):
                 pass
-            # Whoever waits for the community holds nothing that its erasure needs.
-            await tx.execute("select from accounts where id = $1 for update nowait", service.user)
+            # Whoever waits for the service holds nothing that this one needs next.
+            await tx.execute("select from spaces where id = $1 for update nowait", space)
 
-        async def end() -> None:
-            while not held_by_erasure:
+        async def erase() -> None:
+            while not is_held:
                 await trio.lowlevel.checkpoint()
-            assert await keys.end_service(claims(ada), space, service.user, CALLER) is None
+            step = partial(condemn_community, space=space, by=0) if whole else partial(leave_next, user=ada.user)
+            await bridge.run(step, deadline_s=30)
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(end)
-            await bridge.run(erase_slowly, deadline_s=30)
+            nursery.start_soon(erase)
+            await bridge.run(change_slowly, deadline_s=30)
+        assert await scene.value("select count(*) from erasures where kind = 1 and subject = $1", space) == 1
