@@ -44,7 +44,7 @@ class Gate(Enum):
     MENTIONS = "mentions"
     COMMUNITIES = "communities"
     MENTORING = "mentoring"
-    """Asked by whoever brings mentors and learners together; no operation of a client's own begins a mentoring."""
+    """Asked of the mentor, where they are shown, proposed to and where they accept (`persistence.mentoring`): not of who asks for it."""
 
 
 class Thresholds(Struct, frozen=True):

@@ -131,8 +131,9 @@ async def _fill(ours: Ours, mentors: int, chance: random.Random) -> None:
         count = min(STEP, mentors - done)
         await ours.ask(partial(_make, first=done + 1, count=count, chance=chance))
     await ours.ask(_analyze)
-    while await ours.ask(partial(settle_some, trust_min=0.45)) == CLAIM_MAX or await ours.ask(_unsettled):
-        pass
+    claimed = CLAIM_MAX
+    while claimed == CLAIM_MAX or await ours.ask(_unsettled):
+        claimed = await ours.ask(partial(settle_some, trust_min=0.45))
 
 
 async def _make(tx: asyncpg.Connection, *, first: int, count: int, chance: random.Random) -> None:

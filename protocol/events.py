@@ -30,7 +30,6 @@ from protocol.values import (
     MaybeStreamId,
     MentorshipId,
     MentorshipState,
-    MentorshipSubject,
     MentorshipWords,
     Name,
     NoticeKind,
@@ -382,14 +381,13 @@ class ModerationSet(Body, frozen=True, tag=79):
 class MentorshipNoted(Body, frozen=True, tag=70):
     """In an inbox: a mentorship of one's own now stands so, by what `by` did (0: by time). `words` are what they said.
 
-    `space`: its own, once it has begun. `community`: in which it was asked for (0: none). All of them are asked for with `Mentorships`.
+    `space`: its own, once it has begun. `community`: in which it was asked for (0: none). What it is about stands in `Mentorships`.
     """
 
     mentorship: MentorshipId
     mentor: UserId
     learner: UserId
     state: MentorshipState
-    subject: MentorshipSubject
     community: MaybeSpaceId = 0
     space: MaybeSpaceId = 0
     by: AuthorId = 0
@@ -402,7 +400,6 @@ class MentorshipBegan(Body, frozen=True, tag=71):
     mentorship: MentorshipId
     mentor: UserId
     learner: UserId
-    subject: MentorshipSubject
     community: MaybeSpaceId = 0
 
 

@@ -52,7 +52,6 @@ async def read_noted(tx: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) 
             row["mentor"],
             row["learner"],
             MentorshipState(row["state"]),
-            row["subject"],
             row["community"],
             row["space_id"],
             row["by_user"],

@@ -92,7 +92,7 @@ async def propose(tx: asyncpg.Connection, entry: Entry, operation: ProposeMentor
         operation.words,
     )
     await tell(tx, mentorship, mentor, user)
-    words = f"asks you to be their mentor: {operation.subject}"
+    words = "asks you to be their mentor"
     await notify(tx, Notice(mentor, NoticeKind.MATCH, actor=user, space=operation.space, subject=mentorship, words=words))
     return Effect(value=mentorship, fills_outbox=True)
 
@@ -113,7 +113,7 @@ async def answer(tx: asyncpg.Connection, entry: Entry, operation: AnswerMentorsh
     learner = row["learner"]
     if not operation.accept:
         await close(tx, row, MentorshipState.DECLINED, entry.user, operation.words)
-        words = f"cannot be your mentor: {row['subject']}"
+        words = "cannot be your mentor"
         await notify(tx, Notice(learner, NoticeKind.MATCH, actor=entry.user, space=row["community"], subject=row["id"], words=words))
         return Effect(fills_outbox=True)
     standing, said = await _read_mentor(tx, learner, entry.user, row["community"])
@@ -161,7 +161,7 @@ async def end(tx: asyncpg.Connection, entry: Entry, operation: EndMentorship) ->
         return closed.added_to(Effect((over,), fills_outbox=True))
     await tx.execute("update mentorships set by_user = $2, said = $3 where id = $1", row["id"], entry.user, operation.words)
     await tell(tx, row["id"], row["mentor"], row["learner"])
-    words = f"says that it is over: {row['subject']}. How was it for you?"
+    words = "says that your mentorship is over. How was it for you?"
     await notify(tx, Notice(row[other], NoticeKind.MATCH, actor=entry.user, subject=row["id"], words=words))
     return Effect((over,), fills_outbox=True)
 
@@ -223,9 +223,9 @@ async def _begin(tx: asyncpg.Connection, row: Any, words: str, names: dict[int, 
     """Makes the space of the two. The mentor is the mentor in it and the other the learner, so that nobody can remove anybody."""
     mentor, learner = row["mentor"], row["learner"]
     space: int = await tx.fetchval(
-        "insert into spaces (kind, name, members, created_by) values ($1, $2, 2, $3) returning id",
+        # Without a name: what it is about are the learner's words, which go with them.
+        "insert into spaces (kind, name, members, created_by) values ($1, '', 2, $2) returning id",
         int(SpaceKind.MENTORSHIP),
-        row["subject"],
         mentor,
     )
     streams = await tx.fetch(
@@ -255,9 +255,9 @@ async def _begin(tx: asyncpg.Connection, row: Any, words: str, names: dict[int, 
         records,
     )
     await tell(tx, row["id"], mentor, learner)
-    said = f"is your mentor now: {row['subject']}"
+    said = "is your mentor now"
     await notify(tx, Notice(learner, NoticeKind.MATCH, actor=mentor, space=space, stream=conversation, subject=row["id"], words=said))
-    began = event(records, mentor, MentorshipBegan(row["id"], mentor, learner, row["subject"], row["community"]))
+    began = event(records, mentor, MentorshipBegan(row["id"], mentor, learner, row["community"]))
     joined = (
         event(conversation, mentor, Joined(mentor, Role.MENTOR, names[mentor])),
         event(conversation, learner, Joined(learner, Role.LEARNER, names[learner])),

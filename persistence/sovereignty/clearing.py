@@ -19,7 +19,20 @@ from msgspec.structs import replace
 from actors.storage import Fact
 from persistence.append import append_events, event, kind_of
 from protocol.codec import TOMBSTONE, decode_body, encode
-from protocol.events import Cleared, Edited, Invited, Joined, Noticed, Posted, Redacted, Renamed, Said, SpaceEntered
+from protocol.events import (
+    Cleared,
+    Edited,
+    Invited,
+    Joined,
+    MentorshipNoted,
+    MentorshipSaidOver,
+    Noticed,
+    Posted,
+    Redacted,
+    Renamed,
+    Said,
+    SpaceEntered,
+)
 
 WINDOW: Final = 5_000
 """Numbers looked at in one transaction: some 30 ms for which the stream's rows, not its counter, are locked."""
@@ -27,6 +40,8 @@ ERASED_NAME: Final = "erased"
 """What somebody is called whose name is gone."""
 _TEXTS: Final = [kind_of(body) for body in (Said, Posted, Edited)]
 _NAMES: Final = [kind_of(body) for body in (Joined, Renamed)]
+_WORDED: Final = [kind_of(body) for body in (MentorshipNoted, MentorshipSaidOver)]
+"""What somebody said of a mentorship, in the other's inbox too: it keeps what it tells, without their words."""
 
 _NOTICED: Final = """
 with gone as (
@@ -67,13 +82,19 @@ async def clear(tx: asyncpg.Connection, stream: int, author: int, after: int, up
 
 async def _clear_names(tx: asyncpg.Connection, stream: int, user: int, after: int, upto: int) -> int:
     rows = await tx.fetch(
-        "select seq, body from log where stream_id = $1 and seq > $2 and seq <= $3 and kind = any($4)", stream, after, upto, _NAMES
+        "select seq, body, author from log where stream_id = $1 and seq > $2 and seq <= $3 and kind = any($4)",
+        stream,
+        after,
+        upto,
+        [*_NAMES, *_WORDED],
     )
     emptied: list[tuple[int, bytes]] = []
-    for seq, raw in rows:
+    for seq, raw, author in rows:
         body = decode_body(raw)
         if isinstance(body, Joined | Renamed) and body.user == user and body.display_name != ERASED_NAME:
             emptied.append((seq, encode(replace(body, display_name=ERASED_NAME))))
+        elif isinstance(body, MentorshipNoted | MentorshipSaidOver) and author == user and body.words:
+            emptied.append((seq, encode(replace(body, words=""))))
     if emptied:
         await tx.execute(
             "update log l set body = e.body from unnest($2::bigint[], $3::bytea[]) as e (seq, body)"
@@ -134,6 +155,6 @@ async def next_stream_of(tx: asyncpg.Connection, author: int, after: int) -> int
         "select l.stream_id from log l where l.stream_id > $2 and l.author = $1 and l.kind = any($3) order by l.stream_id limit 1",
         author,
         after,
-        [*_TEXTS, *_NAMES],
+        [*_TEXTS, *_NAMES, *_WORDED],
     )
     return stream

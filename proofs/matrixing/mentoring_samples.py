@@ -8,6 +8,7 @@ from proofs.matrixing.command_samples import _id
 from proofs.matrixing.operation_samples import NO_ACCOUNT
 from proofs.matrixing.site import Ask, Site, command, operation, route
 from proofs.matrixing.speaking import Request, by_id
+from protocol.entities import Fields
 from protocol.frames import FindMentors, MentorsFound, MentorshipPage, Mentorships
 from protocol.merge import Cell, Record, Stamp, pack_record
 from protocol.operations import AnswerMentorship, AnyOperation, EndMentorship, ProposeMentorship, WithdrawProposal
@@ -33,7 +34,7 @@ _BEGUN: Final = (
 async def mentor(site: Site) -> int:
     """Somebody who mentors everywhere, and whom nobody has asked."""
     login = await site.ground.account()
-    fields = {1: True, 2: ("algebra",), 6: 3}
+    fields: Fields = {1: True, 2: ("algebra",), 6: 3}
     cells = {number: Cell(value, 1, Stamp(1, 0, 1)) for number, value in fields.items()}
     await site.ground.value(_MENTORING, login.user, pack_record(Record(1, cells)))
     return login.user

@@ -6,6 +6,7 @@ from typing import Any
 
 import trio
 
+from actors.sovereignty import Kind
 from actors.storage import ListMentorships, MentorshipList
 from persistence.bridge import Bridge
 from persistence.mentoring import closing
@@ -35,6 +36,8 @@ from protocol.operations import (
 from protocol.values import MentorshipState, NoticeKind, Role, SpaceKind, StreamKind
 from tests.persistence.mentoring import CAPACITY, COMMUNITIES, OPEN, matched, mentor, says, settled, trusted
 from tests.persistence.records import NOW, change, fields_of
+from tests.persistence.sovereignty.places import tables_with
+from tests.persistence.sovereignty.test_erasure import erase
 from tests.persistence.test_operations import bodies, code, inbox
 from tests.persistence.test_reports import reading
 from tests.persistence.world import Person, World, world
@@ -70,7 +73,7 @@ async def test_a_proposal_and_its_answer_make_a_space_of_two_with_a_conversation
             assert (entered.kind, entered.role) == (SpaceKind.MENTORSHIP, role)
             assert {one.kind for one in entered.streams} == {StreamKind.CONVERSATION, StreamKind.MENTORSHIP}
         _, conversation, records = await streams_of(w, mentorship)
-        assert await bodies(w, records) == [MentorshipBegan(mentorship, ann.user, ben.user, "algebra")]
+        assert await bodies(w, records) == [MentorshipBegan(mentorship, ann.user, ben.user)]
         assert await bodies(w, conversation) == [Joined(ann.user, Role.MENTOR, "Ann"), Joined(ben.user, Role.LEARNER, "Ben")]
         for person in (ann, ben):
             await w.ok(person, Say(conversation, "hello"))
@@ -305,3 +308,22 @@ async def test_a_meeting_that_is_agreed_is_remembered_to_both_by_their_own_clock
         await w.ok(ben, EndMentorship(mentorship, True, 5))
         assert await w.rows(reminders) == []
         assert await fields_of(w, records, Entity.MEETING, 5) is not None
+
+
+async def test_of_somebody_who_is_erased_no_word_is_left_and_the_other_is_told(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben, cid = await mentor(w, "ann", {CAPACITY: 9}), await w.person("ben"), await w.person("cid")
+        mentorship = await w.ok(ben, ProposeMentorship(ann.user, 0, "sunflower", "sunflower"))
+        await w.ok(ann, AnswerMentorship(mentorship, True))
+        _, conversation, records = await streams_of(w, mentorship)
+        await w.ok(ben, Say(conversation, "sunflower"))
+        await w.ok(ben, EndMentorship(mentorship, True, 5, "sunflower"))
+        await w.ok(ben, ProposeMentorship((await mentor(w, "dan")).user, 0, "sunflower", "sunflower"))
+        other = await w.ok(cid, ProposeMentorship(ann.user, 0, "algebra"))
+        await inbox(w, ann)
+        assert len(await tables_with(w, "sunflower")) >= 2
+        await erase(w, Kind.PERSON, ben.user)
+        assert await tables_with(w, "sunflower") == {}
+        assert MentorshipClosed(MentorshipState.BROKEN_OFF, 0) in await bodies(w, records)
+        assert await code(w, ann, Say(conversation, "hello?")) is Code.FORBIDDEN
+        assert await w.column("select id from mentorships") == [other]
