@@ -172,8 +172,8 @@ async def _analyze(tx: asyncpg.Connection) -> None:
         await tx.execute(f"analyze {table}")
 
 
-async def _unsettled(tx: asyncpg.Connection) -> int:
-    waiting: int = await tx.fetchval("select count(*) from (select from mentor_unsettled limit 1) u")
+async def _unsettled(tx: asyncpg.Connection) -> bool:
+    waiting: bool = await tx.fetchval("select exists (select from mentor_unsettled)")
     return waiting
 
 
