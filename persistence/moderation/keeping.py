@@ -8,14 +8,12 @@ Invariant: after its time, of what was said and taken back no word is left, in n
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 import asyncpg
-from msgspec import Struct
+import msgspec
 
-from actors.inference import About
-from persistence.bridge import Bridge
+from actors.model_book import PAGE_ROWS_MAX, Mark, Page, Ruled
 from protocol.values import Harm, HeldState
 
 TEXT_DAYS: Final = 30
@@ -24,8 +22,8 @@ ROW_DAYS: Final = 180
 LABEL_DAYS: Final = 365
 LABELS_MAX: Final = 50_000
 """Some 5 MB of short texts; the newest say best how people here decide."""
-READ_S: Final = 30.0
 
+_PACK: Final = msgspec.msgpack.Encoder()
 _SWEEP: Final = """
 with waiting as (
     update held set state = $4, decided_at = now() where id in (
@@ -48,16 +46,6 @@ with old as (
 gone as (delete from moderation_labels l using old where l.id = old.id returning 1) select count(*)::int from gone"""
 
 
-class Label(Struct, frozen=True):
-    """What a person decided about a text: whether it was harmful, where the model had said `harm`."""
-
-    text: str
-    about: About
-    language: str
-    harm: Harm
-    harmful: bool
-
-
 async def sweep(tx: asyncpg.Connection, limit: int = 1000) -> int:
     """Forgets what is over, up to `limit` of each; how many. For a job."""
     swept: int = await tx.fetchval(_SWEEP, TEXT_DAYS, ROW_DAYS, limit, HeldState.LAPSED)
@@ -65,19 +53,13 @@ async def sweep(tx: asyncpg.Connection, limit: int = 1000) -> int:
     return swept + labels
 
 
-async def read_labels(bridge: Bridge, page: int = 1000) -> AsyncIterator[list[Label]]:
-    """All decisions, oldest first, for training: without names, numbers or places. Raises `StorageError`."""
-    after = 0
-    while True:
-
-        async def read(connection: asyncpg.Connection, after: int = after) -> list[asyncpg.Record]:
-            rows: list[asyncpg.Record] = await connection.fetch(
-                "select id, text, about, language, harm, harmful from moderation_labels where id > $1 order by id limit $2", after, page
-            )
-            return rows
-
-        rows = await bridge.run(read, deadline_s=READ_S, readonly=True, isolation="none")
-        if not rows:
-            return
-        after = rows[-1]["id"]
-        yield [Label(row["text"], About(row["about"]), row["language"], Harm(row["harm"]), row["harmful"]) for row in rows]
+async def page(connection: asyncpg.Connection, after: Mark, limit: int = PAGE_ROWS_MAX) -> Page:
+    """Decisions, oldest first: rows of the model's training, without names, numbers or places."""
+    rows = await connection.fetch(
+        "select id, text, harmful, harm, language from moderation_labels where id > $1 order by id limit $2",
+        after[0] if after else 0,
+        limit,
+    )
+    kinds = [(Harm(row["harm"]),) if row["harmful"] else () for row in rows]
+    found = [_PACK.encode(Ruled(row["text"], row["harmful"], some, row["language"])) for row, some in zip(rows, kinds, strict=True)]
+    return Page(found, (rows[-1]["id"],) if rows else after, len(rows) == limit)

@@ -49,9 +49,9 @@ _JUDGED_TAGS: Final = frozenset((1, 2, 6, 10, 14, 15, 16, 17, 30))
 class ModeratorOptions(Struct, frozen=True):
     """Bounds. `answer_s`: how long a model has for what stands already; `first_s`: for what nobody sees until then."""
 
-    workers: int = 2
+    workers: int = 3
     batch_streams: int = 8
-    at_once: int = 8
+    at_once: int = 16
     """Texts that are looked at before anything else of the process has its turn: a few milliseconds."""
     per_s: float = 300.0
     """Texts that stand already and are looked at by this process in a second; more wait behind their cursors. Each costs some 0.2 ms of

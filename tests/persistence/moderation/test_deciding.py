@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from actors.inference import About, Why
+import asyncpg
+import msgspec
+
+from actors.inference import Why
+from actors.model_book import Ruled
 from actors.trust import FactKind
 from persistence.bridge import Bridge
-from persistence.moderation.keeping import Label, read_labels, sweep
+from persistence.moderation.keeping import page, sweep
 from persistence.moderation.records import COVER, carry_out, changes
 from persistence.outbox import Outbox
 from protocol.codes import Code
@@ -37,6 +41,15 @@ async def code(w: World, person: object, operation: object) -> Code:
     return (await w.ask(person, operation)).code  # type: ignore[arg-type]
 
 
+async def trained_on(bridge: Bridge) -> list[Ruled]:
+    """What a training would read."""
+
+    async def work(connection: asyncpg.Connection) -> list[Ruled]:
+        return [msgspec.msgpack.decode(row, type=Ruled) for row in (await page(connection, ())).rows]
+
+    return await bridge.run(work, deadline_s=10, readonly=True)
+
+
 async def test_what_a_person_upheld_counts_and_what_an_appeal_puts_right_counts_no_more(bridge: Bridge) -> None:
     async with moderated(bridge, FakeModels()) as (w, _):
         ann, ben, moe, eve = [await w.person(name) for name in ("ann", "ben", "moe", "eve")]
@@ -55,14 +68,14 @@ async def test_what_a_person_upheld_counts_and_what_an_appeal_puts_right_counts_
         assert await code(w, moe, DecideHeld(held, True)) is Code.CONFLICT
         [fact] = await fetch(bridge, facts, ben.user, FactKind.REPORT_UPHELD)
         assert fact["subject"] == -held
-        assert [label async for page in read_labels(bridge) for label in page] == [Label("hm", About.MESSAGE, "en", Harm.INSULT, True)]
+        assert await trained_on(bridge) == [Ruled("hm", True, (Harm.INSULT,), "en")]
         assert await code(w, eve, Appeal(held)) is Code.NOT_FOUND
         await w.ok(ben, Appeal(held, "it was meant kindly"))
         assert await code(w, moe, DecideAppeal(held, True)) is Code.FORBIDDEN
         again = await w.ok(ann, DecideAppeal(held, True))
         assert (await bodies(bridge, channel))[again - 1] == Said("hm")
         assert await fetch(bridge, facts, ben.user, FactKind.REPORT_UPHELD) == []
-        assert [label.harmful async for page in read_labels(bridge) for label in page] == [False]
+        assert await trained_on(bridge) == [Ruled("hm", False, (), "en")]
         assert await code(w, ann, DecideAppeal(held, False)) is Code.CONFLICT
         deeds = [row["action"] for row in await fetch(bridge, "select action from audit_log where space_id = $1 order by id", space)]
         assert deeds[-2:] == ["held_decided", "appeal_decided"]
