@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cached_property
 from typing import Final, NamedTuple
 
 DIGITS_MAX: Final = 18
 """Of a number, without its sign and separators; what is longer is compared as text."""
+WRITTEN_MAX: Final = 400
+"""Code points: what is longer is no short answer, and never right. It bounds what comparing costs, too."""
 EXACT: Final = "="
 """Before an accepted answer: upper and lower case and marks over letters count."""
 TOLERANCE: Final = re.compile(r"\s*(?:±|\+/-|\+-)\s*")
@@ -71,21 +74,45 @@ def _tidy(text: str) -> str:
 
 def is_right(written: str, accepted: str) -> bool:
     """Whether what was written is this accepted answer, by the words or as a number."""
-    if accepted.startswith(EXACT):
-        exact = normalise(accepted[len(EXACT) :], marks_count=True)
-        return bool(exact) and normalise(written, marks_count=True) == exact
-    number, *more = TOLERANCE.split(accepted, maxsplit=1)
-    wanted = readings(number)
-    tolerance = readings(more[0]) if more else (Number(0, 0),)
-    if wanted and tolerance:
-        return any(_within(one, want, tolerance[0]) for one in readings(written) for want in wanted)
-    plain = normalise(accepted)
-    return bool(plain) and normalise(written) == plain
+    return _Answer(written).is_right(accepted)
 
 
 def is_any_right(written: str, accepted: tuple[str, ...]) -> bool:
     """Whether it is one of them."""
-    return any(is_right(written, one) for one in accepted)
+    answer = _Answer(written)
+    return any(answer.is_right(one) for one in accepted)
+
+
+class _Answer:
+    """What somebody wrote, made ready once, however much it is compared with."""
+
+    def __init__(self, written: str) -> None:
+        self._written = written if len(written) <= WRITTEN_MAX else ""
+
+    @cached_property
+    def _plain(self) -> str:
+        return normalise(self._written)
+
+    @cached_property
+    def _exact(self) -> str:
+        return normalise(self._written, marks_count=True)
+
+    @cached_property
+    def _numbers(self) -> tuple[Number, ...]:
+        return readings(self._written)
+
+    def is_right(self, accepted: str) -> bool:
+        """See the function."""
+        if accepted.startswith(EXACT):
+            exact = normalise(accepted[len(EXACT) :], marks_count=True)
+            return bool(exact) and self._exact == exact
+        number, *more = TOLERANCE.split(accepted, maxsplit=1)
+        wanted = readings(number)
+        tolerance = readings(more[0]) if more else (Number(0, 0),)
+        if wanted and tolerance:
+            return any(_within(one, want, tolerance[0]) for one in self._numbers for want in wanted)
+        plain = normalise(accepted)
+        return bool(plain) and self._plain == plain
 
 
 def readings(text: str) -> tuple[Number, ...]:

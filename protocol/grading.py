@@ -29,6 +29,8 @@ from protocol.declaring import Value
 GAP: Final = re.compile("_{3,}")
 """Where something is missing in a cloze's prompt."""
 
+ALTERNATIVES_MAX: Final = 20
+
 # Fields, as protocol/learning.py declares them.
 LESSON, FORM, PROMPT, OPTIONS, KEY, WORDS, EXPLANATION, DIFFICULTY, ORDER, EXAM = range(1, 11)
 KEY_KEY, KEY_WORDS = 1, 2
@@ -176,8 +178,8 @@ def _written(words: Sequence[str], text: str) -> Graded:
 
 
 def alternatives(word: str) -> tuple[str, ...]:
-    """The accepted answers that one entry names."""
-    return tuple(word.split(ALTERNATIVES))
+    """The accepted answers that one entry names; those beyond `ALTERNATIVES_MAX` are none."""
+    return tuple(word.split(ALTERNATIVES)[:ALTERNATIVES_MAX])
 
 
 # From records

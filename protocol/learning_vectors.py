@@ -67,6 +67,8 @@ _WORDS: Final = (
     ("", "", False),
     ("?", "!", False),
     ("007", "=7", False),
+    ("a" * 400, "a" * 400, True),
+    ("a" * 401, "a" * 401, False),
 )
 """Written; accepted; whether it is right."""
 _GRADES: Final[tuple[tuple[str, dict[str, Json], dict[str, Json], list[Json] | None], ...]] = (

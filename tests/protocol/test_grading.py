@@ -150,3 +150,10 @@ def test_a_clozes_gaps_are_counted_in_its_prompt() -> None:
 )
 def test_a_key_that_cannot_be_used_says_why(asked: Asked, problem: str) -> None:
     assert key_problem(asked) == problem
+
+
+def test_alternatives_beyond_their_bound_are_none() -> None:
+    entry = "|".join(f"w{n}" for n in range(30))
+    for n, right in ((19, True), (20, False)):
+        graded = grade(Asked(Form.SHORT, words=(entry,)), (), f"w{n}")
+        assert graded is not None and graded.right is right
