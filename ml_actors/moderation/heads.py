@@ -166,6 +166,13 @@ class Heads:
         return sigmoid(np.asarray((embeddings * np.float32(SCALE)) @ a["kinds_weights"].T + a["kinds_bias"], dtype=np.float64))
 
 
+def kinds_of(heads: Heads, embeddings: Embeddings, named: NDArray[np.bool_]) -> Chances:
+    """float64[piece, 2]: `Heads.kinds`, with half of the hate where no group is named: contempt without anybody whom it is for is none."""
+    shares = heads.kinds(embeddings)
+    shares[:, 0] *= np.where(named, 1.0, 0.5)
+    return shares
+
+
 class Correction:
     """What a community's decisions add to a version: a small shift of the logit, by the embedding. Zero where nothing was learned."""
 

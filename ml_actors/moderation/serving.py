@@ -14,12 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-import numpy as np
-
 from actors.inference import About, Harm, Judge, Verdict
 from ml_actors.embeddings import Embedder
 from ml_actors.kinds import Options, Unusable
-from ml_actors.moderation.heads import CORRECTION_FILE, FILE, Correction, Embed, Heads, read_arrays, see_plain, sigmoid, worst
+from ml_actors.moderation.heads import CORRECTION_FILE, FILE, Correction, Embed, Heads, kinds_of, read_arrays, see_plain, sigmoid, worst
 from ml_actors.moderation.personal import personal, spans
 from ml_actors.moderation.rules import NOTHING, found_by_phrases, spam
 from ml_actors.moderation.writing import plain
@@ -50,12 +48,10 @@ class Embedded:
             logits = self._correction(logits, seen.embeddings)
         toxic = sigmoid(logits)
         at = worst(toxic, seen.of, len(texts))
-        kinds = self._heads.kinds(seen.embeddings[at])
-        # Contempt without anybody whom it is for is no hate: where no group is named, half of it counts.
-        hate = kinds[:, 0] * np.where(seen.named[at], 1.0, 0.5)
+        kinds = kinds_of(self._heads, seen.embeddings[at], seen.named[at])
         return [
             {Harm.TOXIC: share, Harm.HATE: share * as_hate, Harm.INSULT: share * as_insult}
-            for share, as_hate, as_insult in zip(toxic[at].tolist(), hate.tolist(), kinds[:, 1].tolist(), strict=True)
+            for share, as_hate, as_insult in zip(toxic[at].tolist(), kinds[:, 0].tolist(), kinds[:, 1].tolist(), strict=True)
         ]
 
 

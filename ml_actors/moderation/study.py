@@ -17,9 +17,11 @@ from sklearn.linear_model import LogisticRegression
 
 from ml_actors.moderation.data import Labelled, folds
 from ml_actors.moderation.fitting import Material, additions, calibrate, fair, fit, join, logits_of, material, weights
-from ml_actors.moderation.heads import Array, Embed
+from ml_actors.moderation.heads import Array, Embed, Heads, kinds_of
 from ml_actors.moderation.measuring import Figures, figures, spread
+from ml_actors.moderation.naming import unnamed
 from ml_actors.moderation.train import THRESHOLD
+from ml_actors.moderation.writing import plain
 
 Floats = NDArray[np.float64]
 Recipe = Callable[[NDArray[np.bool_], NDArray[np.bool_]], Floats]
@@ -38,6 +40,8 @@ def cross_validated(collections: Mapping[str, list[Labelled]], embed: Embed, cou
     seen = material(rows, embed)
     extra = additions(embed)
     raw = np.asarray(embed([row.text for row in rows]))
+    named = np.array([unnamed(plain(row.text))[1] > 0 for row in rows])
+    shares = np.zeros((len(rows), 2))
     fold = folds(seen.groups, count, seed=1)
     weight = fair(seen)
     held = {
@@ -49,6 +53,7 @@ def cross_validated(collections: Mapping[str, list[Labelled]], embed: Embed, cou
         arrays = fit(join(seen.at(learn), extra))
         of = seen.at(test)
         held["the shipped recipe"][test] = logits_of(arrays, of)
+        shares[test] = kinds_of(Heads(arrays), of.embeddings, named[test])
         held["  its n-grams alone"][test] = logits_of({**arrays, "stack": _only(1)}, of)
         held["  its networks alone"][test] = logits_of({**arrays, "stack": _only(0)}, of)
         held["  without what was added"][test] = logits_of(fit(seen.at(learn)), of)
@@ -77,6 +82,19 @@ def cross_validated(collections: Mapping[str, list[Labelled]], embed: Embed, cou
         lines.append(
             f"chance said -> share toxic, {language}: " + "  ".join(f"{one.chance:.2f}->{one.toxic:.2f}" for one in of_recipe.reliability)
         )
+    chances = _chances(held["the shipped recipe"], seen, fold, weight)
+    for place, (kind, asked) in enumerate((("HATE", seen.hate), ("INSULT", seen.insult))):
+        for language in np.unique(seen.language):
+            for of, here in (
+                ("all", (seen.language == language) & (asked >= 0)),
+                ("toxic", (seen.language == language) & (asked >= 0) & seen.toxic),
+            ):
+                if 0 < (asked[here] == 1).sum() < here.sum():
+                    one = figures((chances * shares[:, place])[here], asked[here] == 1, THRESHOLD)
+                    lines.append(
+                        f"{kind}, {language}, among {of} texts: AUC {one.auc:.3f}, AP {one.average_precision:.3f} ({one.toxic:.1%} are),"
+                        f" precision {one.precision:.2f} and recall {one.recall:.2f} at {THRESHOLD}"
+                    )
     return Table(found, lines)
 
 
