@@ -71,6 +71,11 @@ class Ours:
         return tuple(int(url.rpartition(":")[2]) for url in self._installation.urls)
 
     @property
+    def installation(self) -> Installation:
+        """What runs it."""
+        return self._installation
+
+    @property
     def front_pid(self) -> int:
         """The first gateway."""
         return self._installation.gateways[0].pid

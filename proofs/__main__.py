@@ -19,6 +19,7 @@ NAMES = (
     "rings",
     "simulate",
     "sync_model",
+    "unreviewed",
 )
 
 
