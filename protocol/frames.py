@@ -442,7 +442,7 @@ class FindMentors(Command, frozen=True, tag=28):
     level: Annotated[int, Meta(ge=0, le=10)] = 0
     styles: Annotated[int, Meta(ge=0, le=255)] = 0
     languages: Annotated[tuple[Annotated[str, Meta(min_length=2, max_length=35)], ...], Meta(max_length=10)] = ()
-    hours: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**24)], ...], Meta(max_length=7)] = ()
+    hours: Annotated[tuple[Annotated[int, Meta(ge=0, le=2**24 - 1)], ...], Meta(max_length=7)] = ()
     space: MaybeSpaceId = 0
     limit: Annotated[int, Meta(ge=1, le=MENTORS_MAX)] = 10
 

@@ -72,6 +72,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "moderation_lost": LogEvent("warning", "what was said is not judged: the database is away"),
     "moderation_recovered": LogEvent("info", "it is judged again"),
     "moderation_failed": LogEvent("error", "something that was said could not be judged or taken back; it is tried again"),
+    # The search for a mentor
+    "match_degraded": LogEvent("info", "no model answered a search; fixed weights did, and its answer says so; `why` is the model's"),
+    "match_delayed": LogEvent("info", "a search could not be carried out: the database is away"),
+    "match_not_promised": LogEvent("warning", "a search takes long and no ticket could be kept: it is answered when it is there"),
+    "match_not_kept": LogEvent("warning", "what was found is told on the socket, and its ticket stays without"),
+    "showings_delayed": LogEvent("info", "who was shown to whom is written down later"),
     # Mail
     "mail_bounced": LogEvent("info", "a report says that a mail could not be delivered for good: its address gets no more"),
     "mail_address_refused": LogEvent("info", "the mail server knows no such mailbox: the address gets no more mail"),

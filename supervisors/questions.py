@@ -40,7 +40,8 @@ CHAPTERS: Final = (
                 "What does a process depend on that is not well?",
                 "educonnect_up == 0",
                 "`database`, `journal`, `store`: look at Postgres and its pooler, `educonnect doctor` says what is wrong. `redis`, `link`:"
-                " Redis; until it is back gateways poll, slower and never wrong. `door`: draining, or out of descriptors",
+                " Redis; until it is back gateways poll, slower and never wrong. `models`: see below; what there is without them is done."
+                " `door`: draining, or out of descriptors",
                 "bool",
                 "{{instance}} {{dependency}}",
             ),
@@ -281,6 +282,68 @@ CHAPTERS: Final = (
                 "Does it fail?",
                 "increase(educonnect_moderation_failed_total[1h]) > 0",
                 "the log says why (`moderation_failed`); the same is tried again",
+            ),
+        ),
+    ),
+    Chapter(
+        "Does everybody find a mentor?",
+        (
+            Question(
+                "How soon?",
+                _P99.format("educonnect_match_seconds"),
+                "above `matching.answer_s` a search is answered by a ticket first (`educonnect_match_later`): the model or Postgres is slow",
+                "s",
+            ),
+            Question(
+                "By a model?",
+                "sum(rate(educonnect_match_degraded_total[5m])) / sum(rate(educonnect_match_asked_total[5m])) > 0",
+                "those searches were answered by fixed weights over few mentors, which their answers say: see whether models answer, below",
+                "percentunit",
+            ),
+            Question(
+                "Does it keep up?",
+                "sum(educonnect_match_waiting)",
+                "grows: more is asked than the model can; beyond the bound searches are refused (`educonnect_match_refused`)",
+            ),
+            Question(
+                "Is the model fed?",
+                "sum(rate(educonnect_match_unshown_total[1h]))",
+                "mentors that the model finds and nobody may be shown: some always are; many mean that what it is fed is old (`feed_awaited`)",
+                "ops",
+            ),
+        ),
+    ),
+    Chapter(
+        "Do models answer?",
+        (
+            Question(
+                "How many questions does no model answer, and why?",
+                "sum by (model, why) (rate(educonnect_model_unanswered_total[5m])) > 0",
+                "`away`: no process of the role `ml`, or its model is being started; `broken`: it raises or crashes, `educonnect tree"
+                " --live` shows the last cause; `late`, `shed`: it is asked more than it can, another process of the role helps; `open`:"
+                " one of these again and again",
+                "ops",
+                "{{model}} {{why}}",
+            ),
+            Question(
+                "Is a breaker open?",
+                "max by (model) (educonnect_model_breaker) > 0",
+                "it closes by itself when the model answers again; `educonnect_model_breaker_opened_total` says how often it opened",
+                legend="{{model}}",
+            ),
+            Question(
+                "How long does an answer take?",
+                "histogram_quantile(0.99, sum by (le, model) (rate(educonnect_model_seconds_bucket[5m])))",
+                "beside what is asked (`educonnect_model_questions_total`): full, or a slower version (`educonnect ml list`): roll back",
+                "s",
+                "{{model}}",
+            ),
+            Question(
+                "Does another version answer than should?",
+                "sum by (model) (rate(educonnect_model_degraded_total[5m])) > 0",
+                "the active version cannot be loaded: `educonnect tree --live` says why; `educonnect ml rollback NAME`",
+                "ops",
+                "{{model}}",
             ),
         ),
     ),
