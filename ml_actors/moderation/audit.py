@@ -42,16 +42,22 @@ ROWS_MIN: Final = 30
 
 Bools = NDArray[np.bool_]
 
-PROXIES: Final[Mapping[str, re.Pattern[str]]] = {
-    # Words that sociolinguists list for African American English online (Blodgett et al. 2016 describe how such lists come about and err).
-    "AAE words": re.compile(r"(?<!\w)(?:finna|ain'?t|gon|tryna|iont|yall|y'all|dat|dis|dem|bruh|aint|wit|nah|imma|ima|ion|lawd|fam)(?!\w)"),
-    "n-word, reclaimed spelling": re.compile(r"(?<!\w)nigg(?:a|as|az|ah)(?!\w)"),
-    "in-law spelling (u, ur, r)": re.compile(r"(?<!\w)(?:u|ur|r|thru|cuz|bc|tho|tmrw|pls)(?!\w)"),
-    "German dialect (i, ned, hoid)": re.compile(
-        r"(?<!\w)(?:ned|net|nix|oida|hoid|a bissl|bissl|mei|ois|gell|moin|dat|wat|isch|nich|ick)(?!\w)"
-    ),
+PROXIES: Final[Mapping[str, Mapping[str, re.Pattern[str]]]] = {
+    "en": {
+        # Words that sociolinguists list for African American English online (Blodgett et al. 2016 say how such lists come about and err).
+        "AAE words": re.compile(
+            r"(?<!\w)(?:finna|ain'?t|gon|tryna|iont|yall|y'all|dat|dis|dem|bruh|aint|wit|nah|imma|ima|ion|lawd|fam)(?!\w)"
+        ),
+        "n-word, reclaimed spelling": re.compile(r"(?<!\w)nigg(?:a|as|az|ah)(?!\w)"),
+        "short spelling (u, ur, r)": re.compile(r"(?<!\w)(?:u|ur|r|thru|cuz|bc|tho|tmrw|pls)(?!\w)"),
+    },
+    "de": {
+        "dialect (ned, oida, moin)": re.compile(
+            r"(?<!\w)(?:ned|net|nix|oida|hoid|a bissl|bissl|mei|ois|gell|moin|dat|wat|isch|nich|ick)(?!\w)"
+        ),
+    },
 }
-"""What hints at how somebody writes, in plain text."""
+"""What hints at how somebody writes, by language, in plain text."""
 
 
 class Line(Struct, frozen=True):
@@ -134,7 +140,7 @@ def on_collections(collections: Mapping[str, list[Labelled]]) -> list[Report]:
         chosen = [text for text, kept in zip(plains, here, strict=True) if kept]
         named = ["names a group" if unnamed(text)[1] else "names none" for text in chosen]
         found.append(report(f"{language}: names of groups", named, seen.toxic[here], said[here]))
-        for name, words in PROXIES.items():
+        for name, words in PROXIES.get(language, {}).items():
             hinted = [name if words.search(text) else "without" for text in chosen]
             if hinted.count(name) >= ROWS_MIN:
                 found.append(report(f"{language}: {name}", hinted, seen.toxic[here], said[here]))
