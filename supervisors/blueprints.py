@@ -85,9 +85,10 @@ def ml_tree(runs: Runs) -> Supervisor:
             Worker("bridge", runs["bridge"]),
             Worker("models", runs["models"], start_s=UNTIL_THERE_S, backoff=PATIENT, shutdown_s=10.0),
             Worker("line", runs["line"], backoff=PATIENT),
+            *([Worker("port", runs["port"], backoff=PATIENT)] if "port" in runs else []),
         ),
         strategy=Strategy.REST_FOR_ONE,
-        intensity=2 * PATIENT.crashes_max(10.0) + 3,
+        intensity=3 * PATIENT.crashes_max(10.0) + 3,
     )
 
 
@@ -139,6 +140,7 @@ def blueprint(role: str) -> Supervisor:
         "jobs",
         "ml",
         "line",
+        "port",
         "gateway-1",
         "gateway-2",
         "demo",

@@ -3,7 +3,8 @@
     Settings ─▶ MlNode ─spec─▶ Supervisor("ml", rest_for_one)
                                  ├ bridge     the book of models and the rows that models are fed; may be away, and everything goes on
                                  ├ models     a runner and a process for each version
-                                 ╰ line       last up: questions come when there is somebody to answer
+                                 ├ line       questions come when there is somebody to answer
+                                 ╰ port       /metrics, /health, /ready, where one is set
 
 It needs the database for versions that were trained here and for what models are fed; what the program ships is served without it.
 """
@@ -26,6 +27,8 @@ import trio
 
 from actors.child import Run, Supervisor
 from actors.trust_gates import Thresholds
+from gateway.metrics import Metrics
+from gateway.plain_port import PlainPort
 from ml_actors.kinds import Options
 from ml_actors.library import Library
 from ml_actors.serving import Serving, ServingOptions
@@ -38,6 +41,7 @@ from supervisors.embedded_postgres import SPAWNER, TETHER
 from supervisors.ml_line import answering_line, cache_folder
 from supervisors.ml_rows import FEEDS
 from supervisors.pulse import Pulse
+from supervisors.readings_models import ml_metrics
 from supervisors.settings import Settings
 from supervisors.tree import Tree
 from supervisors.troubles import Troubles
@@ -67,6 +71,9 @@ class MlNode:
             feeds=PostgresFeeds(self.bridge, FEEDS, before={"matching": self._settle_mentors}),
         )
         self.line = answering_line(settings, self.number)
+        ml = settings.ml
+        metrics = Metrics(ml_metrics(self))
+        self.port = PlainPort(ml.host, ml.port, metrics=metrics.exposition, missing=self._missing) if ml.port else None
         self.pulse = Pulse()
         self.troubles = Troubles(time.time)
         self.tree = Tree(self.spec(), report=self.troubles.in_tree)
@@ -77,7 +84,12 @@ class MlNode:
             "models": self.serving.serve,
             "line": self._answer,
         }
+        if self.port is not None:
+            runs["port"] = self.port.serve
         return ml_tree(runs)
+
+    def _missing(self) -> list[str]:
+        return [f"{name}: no version of it is ready" for name in self.serving.plans if not self.serving.serves(name)]
 
     async def _settle_mentors(self) -> None:
         """What changed of a mentor (their profile, room, trust) is made into what the model knows of them: cheap where nothing changed."""

@@ -2,6 +2,7 @@
 
     readings_traffic   sockets, fan-out, streams, the link, HTTP        who is here, and does it arrive
     readings_storage   journal, store, bridge, outbox                    is it kept, and how fast
+    readings_models     models, as who asks them sees them               do they answer, and how soon
     readings_moderation  what is judged, by whom, and what came of it    does somebody look at it, in time
     readings_matching  searches for a mentor                             are they answered, and by what
     readings_analytics what is reckoned from answers                     does it keep up
@@ -23,6 +24,7 @@ from gateway.metrics import Labels, Metric
 from supervisors.counts import PoolState
 from supervisors.readings_analytics import analytics_metrics
 from supervisors.readings_matching import matching_metrics
+from supervisors.readings_models import model_metrics
 from supervisors.readings_moderation import moderation_metrics
 from supervisors.readings_storage import storage_metrics
 from supervisors.readings_traffic import traffic_metrics
@@ -35,7 +37,16 @@ if TYPE_CHECKING:
 
 def node_metrics(node: Node) -> tuple[Metric, ...]:
     """The metrics of one node, by what an operator asks."""
-    return (*traffic_metrics(node), *storage_metrics(node), *moderation_metrics(node), *matching_metrics(node), *analytics_metrics(node), *_actor_metrics(node), *_process_metrics(node))
+    return (
+        *traffic_metrics(node),
+        *storage_metrics(node),
+        *model_metrics(node),
+        *moderation_metrics(node),
+        *matching_metrics(node),
+        *analytics_metrics(node),
+        *_actor_metrics(node),
+        *_process_metrics(node),
+    )
 
 
 def _actor_metrics(node: Node) -> tuple[Metric, ...]:

@@ -1,6 +1,6 @@
 """How each thing that a node depends on is doing, in a word: what a circuit breaker would show, had it been asked.
 
-    control stream, journal, store, replica, redis, link, door, password hashes ─▶ `up`, or what is wrong
+    control stream, journal, store, replica, redis, link, models, door, password hashes ─▶ `up`, or what is wrong
 
 Invariant: reading asks nobody; it says what this process knows.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import trio
+
+from actors.breaker import State
 
 if TYPE_CHECKING:
     from supervisors.node import Node
@@ -28,6 +30,7 @@ def states_of(node: Node) -> dict[str, str]:
         "replica": _replica(node),
         "redis": SOUND if node.commands.up else "no connection",
         "link": SOUND if node.link.up else "hears nothing: heads are polled",
+        "models": _models(node),
         "door": _door(node),
         "passwords": f"{node.passwords.waiting} wait for a hash" if node.passwords.waiting else SOUND,
     }
@@ -43,6 +46,14 @@ def _database(node: Node) -> str:
 def _replica(node: Node) -> str:
     rests_s = node.bridge.replica_down_until - trio.current_time()
     return SOUND if rests_s <= 0.0 else f"left alone for {rests_s:.0f} s more"
+
+
+def _models(node: Node) -> str:
+    models = node.models
+    if not models.on:
+        return SOUND  # switched off by somebody who knows
+    open_ = [f"{name} fails" for name, breaker in models.breakers.items() if breaker.state is not State.CLOSED]
+    return ", ".join(open_) or (SOUND if models.up else "no way to them")
 
 
 def _door(node: Node) -> str:

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = [(language, text.strip()) for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
 
 
-@pytest.mark.parametrize("arguments", [(), ("--role", "dev")], ids=["gateway", "dev"])
+@pytest.mark.parametrize("arguments", [(), ("--role", "ml"), ("--role", "dev")], ids=["gateway", "ml", "dev"])
 def test_the_page_draws_the_tree_that_the_program_draws(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "supervisors.cli", "tree", *arguments]
     drawn = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
