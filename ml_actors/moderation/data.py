@@ -84,17 +84,24 @@ def read_germeval(path: Path) -> list[Labelled]:
 
 def read_table(path: Path, text: str, label: str, delimiter: str = "") -> tuple[list[str], list[str]]:
     """Two columns of a table with a heading, as CSV or TSV, gz or not. `delimiter`: "" finds it in the heading. Rows without a text or a
-    label are left out. Raises `Unreadable`, with the columns that there are."""
+    label are left out. Two numbers that are no headings are columns, from 1, of a table without a heading. Raises `Unreadable`, with the
+    columns that there are."""
     csv.field_size_limit(min(sys.maxsize, 1 << 24))
     file = _opened(path)
     first = file.readline()
-    file.seek(0)
     if not delimiter:
         delimiter = max("\t,;|", key=first.count)
     if len(delimiter) != 1:
         raise Unreadable(f"a delimiter is one character, not {delimiter!r}")
-    reader = csv.DictReader(file, delimiter=delimiter)
-    columns = [column.strip() for column in reader.fieldnames or ()]
+    file.seek(0)
+    # Tables with tabs are mostly written without quoting: a lone quotation mark in a tweet would swallow the rows up to the next one.
+    bare = delimiter == "\t" and len({line.count("\t") for line in file if line.strip()}) == 1
+    file.seek(0)
+    reader = csv.DictReader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL)
+    columns = [_unquoted(column.strip()) for column in reader.fieldnames or ()]
+    if text.isdecimal() and label.isdecimal() and not {text, label} & set(columns):
+        file.seek(0)
+        columns = [str(place) for place in range(1, len(columns) + 1)]
     reader.fieldnames = columns
     for wanted in (text, label):
         if wanted not in columns:
@@ -106,13 +113,17 @@ def read_table(path: Path, text: str, label: str, delimiter: str = "") -> tuple[
         for row in reader:
             said, called = row[text], row[label]
             if said is not None and called is not None and said.strip() and called.strip():
-                texts.append(said)
-                labels.append(called.strip())
+                texts.append(_unquoted(said) if bare else said)
+                labels.append(_unquoted(called.strip()) if bare else called.strip())
     except csv.Error as error:
         raise Unreadable(f"{path}, line {reader.line_num}: {error}") from error
     if not texts:
         raise Unreadable(f"{path}: no row has both a {text!r} and a {label!r}")
     return texts, labels
+
+
+def _unquoted(field: str) -> str:
+    return field[1:-1].replace('""', '"') if len(field) > 1 and field[0] == field[-1] == '"' else field
 
 
 _TOXIC_WORDS: Final = frozenset(
@@ -168,7 +179,7 @@ def near_duplicates(texts: Sequence[str]) -> NDArray[np.int64]:
         words = re.findall(r"\w+", plain(text))
         shingles = [" ".join(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1))]
         marks = [hashlib.blake2b(shingle.encode("utf-8", "surrogatepass"), digest_size=8).digest() for shingle in shingles]
-        for mark in {min(marks), max(marks)}:
+        for mark in (min(marks), max(marks)):  # in this order: that of a set is another in every process
             if mark in seen:
                 parent[root(place)] = root(seen[mark])
             else:

@@ -46,7 +46,7 @@ ANCHORS: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", type=Path, metavar="TABLE", help="csv or tsv with a heading, gz or not")
-    parser.add_argument("--text", default="text", metavar="COLUMN", help="of --file (default: text)")
+    parser.add_argument("--text", default="text", metavar="COLUMN", help="of --file; a number where it has no heading (default: text)")
     parser.add_argument("--label", default="label", metavar="COLUMN", help="of --file (default: label)")
     parser.add_argument(
         "--positive", default="", metavar="A,B", help="labels that are toxic (default: 1, true, toxic, hate, offensive …; numbers from 0.5)"
@@ -104,6 +104,7 @@ def _file(model: serving.Moderation, arguments: argparse.Namespace) -> dict[str,
         texts, toxic = [texts[at] for at in chosen], toxic[chosen]
         if toxic.all() or not toxic.any():
             raise Unreadable(f"the {arguments.limit} rows that --limit drew are all of one label")
+    model.warm()
     began = time.process_time()
     said = scores(model, texts)
     took = time.process_time() - began

@@ -86,6 +86,22 @@ def test_the_two_collections_are_read_and_strange_ones_refused(tmp_path: Path) -
         read_table(tmp_path / "none.csv", "a", "b")
 
 
+def test_a_lone_quotation_mark_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.tsv"
+    path.write_text('"text"\tlabel\n"one said\t1\n"two ""said"" it"\t0\nthree"\t1\n')
+    assert read_table(path, "text", "label") == (['"one said', 'two "said" it', 'three"'], ["1", "0", "1"])
+    path.write_text('text\tlabel\n"over two\nlines"\t1\nthree\t0\n')
+    assert read_table(path, "text", "label") == (["over two\nlines", "three"], ["1", "0"])
+
+
+def test_a_table_without_a_heading_has_numbered_columns(tmp_path: Path) -> None:
+    path = tmp_path / "bare.txt"
+    path.write_text("sagt nichts\tOTHER\tOTHER\nschimpft\tOFFENSE\tINSULT\n")
+    assert read_table(path, "1", "2") == (["sagt nichts", "schimpft"], ["OTHER", "OFFENSE"])
+    with pytest.raises(Unreadable, match="it has: '1', '2', '3'"):
+        read_table(path, "1", "9")
+
+
 def test_figures_are_those_one_counts_by_hand() -> None:
     chances, toxic = np.array([0.9, 0.8, 0.4, 0.1]), np.array([True, False, True, False])
     found = figures(chances, toxic, 0.5)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -122,6 +125,26 @@ def test_near_duplicates_share_a_fold() -> None:
     assert len(set(groups[:3].tolist())) == 1 and groups[3] != groups[0]
     for seed in range(5):
         assert len(set(folds(groups, 3, seed)[:3].tolist())) == 1
+
+
+def test_near_duplicates_are_numbered_alike_in_every_process() -> None:
+    program = (
+        "from ml_actors.moderation.data import near_duplicates\n"
+        "words = 'one two three four five six seven eight nine ten eleven twelve'.split()\n"
+        "print(near_duplicates([' '.join(words[at % 5 : at % 5 + 6 + at % 3]) + ' again' * (at % 2) for at in range(40)]).tolist())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1 and "[" in next(iter(said))
 
 
 def test_added_rows_weigh_what_they_say() -> None:
