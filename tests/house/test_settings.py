@@ -16,6 +16,7 @@ from actors.trust_gates import Thresholds
 from gateway.admission import Gates
 from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
+from gateway.matchmaker import MatchOptions
 from gateway.rates import Limit
 from gateway.web_services import AuthLimits, SyncLimits
 from persistence.identity.rules import IdentityRules
@@ -251,6 +252,7 @@ CONVERTED: dict[str, type[Any]] = {
     "journal": JournalOptions,
     "http": HttpBounds,
     "trust": Thresholds,
+    "matching": MatchOptions,
     "moderation": ModeratorOptions,
     "tokens": SessionRules,
     "identity": IdentityRules,
