@@ -261,21 +261,21 @@ CHAPTERS: Final = (
             Question(
                 "How many streams wait for it?",
                 "sum(educonnect_moderation_waiting)",
-                "grows: as above; what waits for long is found again by the sweep (`educonnect_moderation_swept`,"
-                " `educonnect_moderation_lost`)",
+                "grows: as above; what waits for long is found again by the sweep (`educonnect_moderation_swept_total`,"
+                " `educonnect_moderation_lost_total`)",
             ),
             Question(
                 "What comes of it?",
                 "sum by (outcome) (rate(educonnect_moderation_outcomes_total[1h]))",
-                "much more than yesterday, with as much posted (`educonnect_moderation_judged`): a wave, or a new version of the model"
-                " (`educonnect ml list`)",
+                "much more than yesterday, with as much posted (`educonnect_moderation_judged_total`): a wave, or a new version of the"
+                " model (`educonnect ml list`)",
                 "ops",
                 "{{outcome}}",
             ),
             Question(
                 "Does what is checked first get through?",
                 "sum(rate(educonnect_moderation_put_off_total[5m])) > 0",
-                "the models do not answer, and nothing is delivered there but what staff release (`educonnect_moderation_released`)",
+                "the models do not answer, and nothing is delivered there but what staff release (`educonnect_moderation_released_total`)",
                 "ops",
             ),
             Question(
@@ -291,7 +291,8 @@ CHAPTERS: Final = (
             Question(
                 "How soon?",
                 _P99.format("educonnect_match_seconds"),
-                "above `matching.answer_s` a search is answered by a ticket first (`educonnect_match_later`): the model or Postgres is slow",
+                "above `matching.answer_s` a search is answered by a ticket first (`educonnect_match_later_total`): the model or"
+                " Postgres is slow",
                 "s",
             ),
             Question(
@@ -303,12 +304,13 @@ CHAPTERS: Final = (
             Question(
                 "Does it keep up?",
                 "sum(educonnect_match_waiting)",
-                "grows: more is asked than the model can; beyond the bound searches are refused (`educonnect_match_refused`)",
+                "grows: more is asked than the model can; beyond the bound searches are refused (`educonnect_match_refused_total`)",
             ),
             Question(
                 "Is the model fed?",
                 "sum(rate(educonnect_match_unshown_total[1h]))",
-                "mentors that the model finds and nobody may be shown: some always are; many mean that what it is fed is old (`feed_awaited`)",
+                "mentors that the model finds and nobody may be shown: some always are; many mean that what it is fed is old"
+                " (`feed_awaited`)",
                 "ops",
             ),
         ),
