@@ -2,9 +2,9 @@
 
     text ─ windows ─▶ prompt template ─▶ AutoModelForSeq2SeqLM.generate (beams) ─▶ "question <sep> answer" ─▶ checks, round trip ─▶ ranker
 
-The model is a folder, or a name that lies in the cache of transformers; nothing is downloaded here. What it was trained on says how it is to be
-asked: the template and what parts question and answer stand in `questions.json` of the version's folder. An answer that does not stand in the
-text, or a question that does not come back to it, is passed over like a rule's.
+The model is a folder, or a name that lies in the cache of transformers; nothing is downloaded here. What it was trained on says how it is
+to be asked: the template and what parts question and answer stand in `questions.json` of the version's folder. An answer that does not
+stand in the text, or a question that does not come back to it, is passed over like a rule's.
 
 Invariant: what a generated question is offered with passed the same checks as any other.
 """

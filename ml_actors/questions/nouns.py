@@ -89,4 +89,10 @@ def gender(head: str) -> str:
         return "f"
     if low in PERSON:
         return "p"
+    if low.endswith(("women", "men")) and low not in ("specimen", "omen", "stamen", "regimen"):
+        return "s"
+    if low.endswith("woman"):
+        return "f"
+    if low.endswith("man") and low not in ("human", "talisman", "caiman"):
+        return "m"
     return ""
