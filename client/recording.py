@@ -15,6 +15,7 @@ from client.keeping import Keeping
 from client.learning import Learning
 from client.pending import Pending
 from client.replica import Replica
+from client.reviews import DueCard, Reviewed, Reviews
 from client.store import Unapplied as Refused
 from client.sync_streams import SyncStream, SyncStreams
 from protocol.entities import TABLE, Fields, Value, read_fields, upcast, write_fields
@@ -31,6 +32,7 @@ from protocol.frames import (
     Versions,
 )
 from protocol.operations import AnyOperation, AskQuestions, Claim, Discard, Held, Hold, Release, Reopen, Resolve, SetBack
+from protocol.reviews import Rating
 from protocol.values import Choice
 
 
@@ -108,6 +110,23 @@ class Recording(Asking):
     def ask_questions(self, stream: int, lesson: int = 0, content: int = 0, language: str = "", limit: int = 10) -> Pending:
         """Asks for drafts of questions about a lesson of a library, or one of its sections: for who writes. See `client.drafts`."""
         return self._record(AskQuestions(stream, lesson, content, language, limit))
+
+    def due_cards(self, now: int = 0, *, community: int = 0) -> list[DueCard]:
+        """Questions whose time has come again, the longest due first; also offline. `now`: Unix seconds; 0: by this device's clock."""
+        return Reviews(self, self._now, community).due(now or int(self._now()))
+
+    def review(
+        self,
+        question: int,
+        rating: Rating | None = None,
+        *,
+        choices: tuple[int, ...] = (),
+        text: str = "",
+        seconds: int = 0,
+        community: int = 0,
+    ) -> Reviewed:
+        """Answers a question, and writes the answer and its card. Raises what `client.reviews.Reviews.review` does."""
+        return Reviews(self, self._now, community).review(question, rating, choices=choices, text=text, seconds=seconds)
 
     def set_back(self, community: int, user: int, lesson: int, percent: int) -> Pending:
         """Sets a learner's progress back, in a new generation: for staff."""

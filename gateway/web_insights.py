@@ -24,10 +24,10 @@ from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
 from gateway.web_input import admit, take
-from gateway.web_needs import needs, require
+from gateway.web_needs import needs
 from gateway.web_services import Services
 from protocol.codes import Code
-from protocol.permissions import OWN, Permission, in_space
+from protocol.permissions import OWN, Needs, Permission, in_space
 from protocol.values import ID_MAX
 
 MENTORING: Final = in_space(Permission.MENTOR)
@@ -57,13 +57,14 @@ class _Insights:
 
     @needs(OWN)
     async def own(self) -> Response:
-        return _json(await self._book.own((await self._person()).user))
+        services = self._services
+        claims = await admit(services.tokens, services.sessions, services.wall())
+        await take(services.rates, "insights", claims.user, ASKED)
+        return _json(await self._book.own(claims.user))
 
     @needs(MENTORING)
     async def learner(self, space: int, user: int) -> Response:
-        # For people alone: a key of another system mentors nobody.
-        claims = await self._person()
-        await require(self._services, claims, MENTORING, space)
+        claims = await self._enter(MENTORING, space)
         found = await self._book.learner(space, user, claims.user)
         if found is None:
             raise Problem(Code.NOT_FOUND, "there is nobody of that number whom you mentor in this community, or nothing is reckoned there")
@@ -71,8 +72,7 @@ class _Insights:
 
     @needs(WRITING)
     async def lessons(self, space: int) -> Response:
-        claims = await enter(self._services, WRITING, space)
-        await take(self._services.rates, "insights", claims.user, ASKED)
+        await self._enter(WRITING, space)
         month = request.args.get("month", "")
         if not MONTH.fullmatch(month):
             raise Problem(Code.INVALID, "month: a year and a month, as in 2026-11")
@@ -85,10 +85,9 @@ class _Insights:
             raise Problem(Code.NOT_FOUND, "this community keeps no analytics")
         return _json(page)
 
-    async def _person(self) -> Claims:
-        services = self._services
-        claims = await admit(services.tokens, services.sessions, services.wall())
-        await take(services.rates, "insights", claims.user, ASKED)
+    async def _enter(self, wanted: Needs, space: int) -> Claims:
+        claims = await enter(self._services, wanted, space)
+        await take(self._services.rates, "insights", claims.user, ASKED)
         return claims
 
 

@@ -102,7 +102,8 @@ select 0, count(*), coalesce(sum(o.answers), 0), coalesce(sum(o.passed), 0), cou
 from of_lesson o left join learners l on l.user_id = o.user_id and l.space_id = $1"""
 _KEEP_SUMS: Final = """
 insert into lesson_sums as s (month, space_id, lesson, question, learners, answers, passed, failing, seconds, stopped)
-select $1, $2, $3, q.* from unnest($4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::integer[], $9::bigint[], $10::integer[]) as q
+select $1, $2, $3, q.*
+from unnest($4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::integer[], $9::bigint[], $10::integer[]) as q
 on conflict (month, space_id, lesson, question) do update set learners = excluded.learners, answers = excluded.answers,
     passed = excluded.passed, failing = excluded.failing, seconds = excluded.seconds, stopped = excluded.stopped, made_at = now()"""
 _DROP_SUMS: Final = "delete from lesson_sums where month = $1 and space_id = $2 and lesson = $3 and question <> all ($4::bigint[])"

@@ -297,5 +297,3 @@ async def _keep(tx: asyncpg.Connection, *, stream: int, reasons: Sequence[Reason
 
 def whole(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-

@@ -36,7 +36,8 @@ ROWS_MAX: Final = 5_000
 _PAGE: Final = """
 select l.*, array(
     select distinct e.at / 86400 from (
-        select g.at from log g where g.stream_id = l.progress_id and g.seq > l.progress_at and g.author = l.user_id order by g.seq desc limit $3
+        select g.at from log g where g.stream_id = l.progress_id and g.seq > l.progress_at and g.author = l.user_id
+        order by g.seq desc limit $3
     ) e order by 1) as days, (select s.head from streams s where s.id = l.progress_id) as head
 from learners l
 where l.looked_day < current_date and l.stream_id > $1
@@ -53,7 +54,9 @@ join learners l on l.stream_id = q.stream_id where l.last_lesson > 0"""
 _OFF: Final = """
 select l.stream_id, l.progress_id from spaces s join learners l on l.space_id = s.id
 where s.kind = 1 and analytics_off(s.settings) order by l.stream_id limit $1 for update of l"""
-_WRITTEN: Final = "select stream_id, entity, key from records where stream_id = any($1) and entity = any($2) order by stream_id, entity, key limit $3"
+_WRITTEN: Final = (
+    "select stream_id, entity, key from records where stream_id = any($1) and entity = any($2) order by stream_id, entity, key limit $3"
+)
 _OFF_ROWS: Final = (
     "delete from {table} where ctid = any(array(select t.ctid from {table} t join spaces s on s.id = t.space_id"
     " where s.kind = 1 and analytics_off(s.settings) limit $1))"
@@ -131,8 +134,11 @@ async def _forget_learners(tx: asyncpg.Connection) -> tuple[int, list[Fact]]:
         for stream, entity, key in written
     ]
     if len(written) < WRITES_MAX:
-        await tx.execute("delete from learning_days d using learners l where l.stream_id = any($1) and d.user_id = l.user_id"
-                         " and d.space_id = l.space_id", [row["stream_id"] for row in rows])
+        await tx.execute(
+            "delete from learning_days d using learners l where l.stream_id = any($1) and d.user_id = l.user_id"
+            " and d.space_id = l.space_id",
+            [row["stream_id"] for row in rows],
+        )
         await tx.execute("delete from learners where stream_id = any($1)", [row["stream_id"] for row in rows])
     return len(rows), await write_records(tx, writes) if writes else []
 

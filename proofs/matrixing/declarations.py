@@ -29,6 +29,7 @@ SAMPLES: Final = (
     "moderation_samples",
     "drafting_samples",
     "mentoring_samples",
+    "insight_samples",
 )
 
 
