@@ -128,8 +128,8 @@ class JobQueue:
         return await self._bridge.run(work, deadline_s=self._call_s)
 
     async def claim(self, worker: int, room: Mapping[str, Room], limit: int) -> list[Held]:
-        """Up to `limit` ready jobs of the kinds with room and of this worker's regions, those of lower priority first, then the oldest. None
-        without a lease."""
+        """Up to `limit` ready jobs of the kinds with room and of this worker's regions, those of lower priority first, then the oldest.
+        None without a lease."""
         kinds = [kind for kind, one in room.items() if one.free > 0]
         if not kinds or limit <= 0:
             return []

@@ -114,8 +114,8 @@ async def clear_notices(tx: asyncpg.Connection, spaces: Sequence[int], rows_max:
 
 
 async def clear_inbox_of_next(tx: asyncpg.Connection, space: int, after: int) -> tuple[int | None, int]:
-    """Empties what the inbox of the next person who ever was in a community, or was told of it long ago, calls it and what is in it: who that
-    is (None: nobody beyond `after`), and how many events. Its streams are still there."""
+    """Empties what the inbox of the next person who ever was in a community, or was told of it long ago, calls it and what is in it: who
+    that is (None: nobody beyond `after`), and how many events. Its streams are still there."""
     user: int | None = await tx.fetchval(_NEXT_GUEST, space, after, kind_of(Joined))
     if user is None:
         return None, 0

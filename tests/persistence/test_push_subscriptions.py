@@ -24,7 +24,8 @@ async def of_the_version_before(w: World, person: Person, subscription: Subscrip
     """As a gateway of the version before writes a subscription."""
     await w.rows(
         "insert into push_subscriptions (user_id, device_id, service, address, hash, p256dh, auth)"
-        " values ($1, $2, $3, $4::text, sha256($4::text::bytea), $5, $6) on conflict (service, hash) do update set user_id = excluded.user_id",
+        " values ($1, $2, $3, $4::text, sha256($4::text::bytea), $5, $6)"
+        " on conflict (service, hash) do update set user_id = excluded.user_id",
         person.user,
         person.device,
         int(subscription.service),

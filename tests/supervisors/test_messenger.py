@@ -262,7 +262,7 @@ async def test_no_push_goes_into_a_network_that_the_operator_keeps_out(bridge: B
         await s.tell(Notice(bob.user, NoticeKind.MATCH, ann.user))
         await s.settle()
         assert s.service.taken == [] and await s.left() == [] and await s.dead() == []
-        assert await s.messenger.notices.subscriptions(bob.user) == ()
+        assert await s.messenger.subscriptions.subscriptions(bob.user) == ()
 
 
 async def test_quiet_hours_hold_back_what_can_wait_and_nothing_that_is_about_security(bridge: Bridge, tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ async def test_a_subscription_that_is_gone_is_forgotten_and_one_that_is_told_to_
         s.service.answers = [(410, {}, b"")]
         await s.tell(Notice(bob.user, NoticeKind.MATCH, ann.user))
         await s.settle()
-        assert await s.messenger.notices.subscriptions(bob.user) == () and await s.left() == [] and await s.dead() == []
+        assert await s.messenger.subscriptions.subscriptions(bob.user) == () and await s.left() == [] and await s.dead() == []
 
 
 async def test_a_device_whose_session_ended_and_an_account_that_is_suspended_hear_nothing(bridge: Bridge, tmp_path: Path) -> None:
