@@ -13,9 +13,9 @@ from client import SessionEnded, connect
 from client.chat import Chat
 from client.session import World
 from protocol.codes import Code
-from protocol.events import Invited, Mentioned, Posted, ReadUpTo, Renamed, Said
+from protocol.events import Deleted, Invited, Mentioned, Noticed, Posted, ReadUpTo, Renamed, Said, TakenBack
 from protocol.frames import AnyCommand, AnyFrame, Failed, Follow, Goodbye, Members, Refused
-from protocol.values import Role, SpaceKind
+from protocol.values import Harm, NoticeKind, Role, SpaceKind
 from tests.client.conftest import CALM, FakeGrant
 from tests.client.fake_server import FakeServer
 from tests.client.fake_web import FakeWeb
@@ -416,3 +416,21 @@ async def test_the_program_says_where_no_server_answers() -> None:
 async def test_the_program_says_why_it_could_not_log_in(web: FakeWeb) -> None:
     done = await run_program(["-m", "client.chat", "--url", web.url, "--name", "nobody"], "")
     assert done.returncode == 1 and done.stdout == b"* Unknown name or wrong password.\n" and done.stderr == b""
+
+
+async def test_what_moderation_takes_back_goes_with_its_reason_and_its_author_is_told(
+    server: FakeServer, physics: int, autojump_clock: MockClock
+) -> None:
+    def take_back() -> None:
+        server.append(physics, 2, Said("you are worth nothing"))
+        server.append(physics, 0, Deleted(1))
+        server.append(physics, 0, TakenBack(1, Harm.INSULT))
+
+    def tell() -> None:
+        server.append(1001, 0, Noticed(NoticeKind.MODERATION, subject=7, words="We took back a message of yours."))
+
+    screen = await chat(server, "/open general", take_back, tell, "/appeal x")
+    assert "* [1] was taken back." in screen.printed
+    assert "* [1] is gone because it can hurt somebody." in screen.printed
+    assert "* We took back a message of yours. (/held has it as 7)" in screen.printed
+    assert "* /appeal H WORDS; /held shows the number." in screen.printed

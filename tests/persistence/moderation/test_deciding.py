@@ -13,7 +13,7 @@ from persistence.moderation.keeping import page, sweep
 from persistence.moderation.records import COVER, carry_out, changes
 from persistence.outbox import Outbox
 from protocol.codes import Code
-from protocol.entities import Entity, read_fields, write_fields
+from protocol.entities import Entity, Fields, read_fields, write_fields
 from protocol.events import Changed, Edited, ModerationSet, Posted, Redacted, Said
 from protocol.operations import (
     Appeal,
@@ -169,7 +169,7 @@ async def test_words_of_a_record_are_covered_when_it_is_hidden_and_come_back_whe
 
 
 def test_what_somebody_has_written_since_is_left_alone() -> None:
-    judged = {1: "bad", 2: "worse", 3: 5, 4: ("bad", "words")}
+    judged: Fields = {1: "bad", 2: "worse", 3: 5, 4: ("bad", "words")}
     assert changes(judged, {1: "bad", 2: "better", 3: 5, 4: ("bad", "words")}, cover=True) == {1: COVER, 4: (COVER, COVER)}
     assert changes(judged, {1: COVER, 2: "better", 3: 5, 4: (COVER, COVER)}, cover=False) == {1: "bad", 4: ("bad", "words")}
 
