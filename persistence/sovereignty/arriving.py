@@ -198,7 +198,7 @@ class _Arrival:
             maker = self._user(int(row["created_by"])) if row["created_by"] else 0
         except (KeyError, TypeError, ValueError) as error:
             raise ArchiveRefused(f"roles.ndjson: {error!r}") from error
-        # As whoever makes a role here is asked: an archive gives nobody what the platform alone gives, nor what a later version may mean by it.
+        # As whoever makes a role here is asked: an archive gives nobody what the platform alone gives, nor what a later version may mean.
         if permissions < 0 or permissions & ~_OF_A_SPACE:
             raise ArchiveRefused(f"roles.ndjson: {name!r} has permissions that are none of a community's")
         try:

@@ -15,15 +15,19 @@ import hashlib
 import itertools
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
 from argon2 import PasswordHasher
 from msgspec import Struct
 
-from actors.integrations import KEY_PREFIX
+from actors.accounts import Caller
+from actors.integrations import KEY_PREFIX, KeySession
+from actors.storage import Fact
 from gateway.tokens import KeySet
 from persistence.bridge import Bridge
+from persistence.keys import PostgresKeys
 from proofs.matrixing.standing import Manner, Standing
 from protocol.codec import encode
 from protocol.entities import Entity, write_fields
@@ -86,6 +90,13 @@ class Place(Struct, frozen=True):
     """Somebody who is no member."""
 
 
+class _Deaf:
+    """A herald: what is opened here is no news to anybody."""
+
+    def committed(self, facts: Sequence[Fact]) -> None:
+        return None
+
+
 class Ground:
     """The database under the server."""
 
@@ -138,7 +149,7 @@ class Ground:
         """Somebody of this standing, to `home`. Who is to be removed is a member yet."""
         if standing.manner is Manner.NOBODY:
             return Actor(standing, self.nobody.user, "nobody", self.nobody)
-        if standing.manner is Manner.KEY:
+        if standing.manner in (Manner.KEY, Manner.KEY_SESSION):
             return await self._system(standing, home)
         name = self.word()
         login = await self.account(name)
@@ -158,6 +169,8 @@ class Ground:
             return self.nobody
         if actor.standing.manner is Manner.KEY:
             return await self._keyed(actor.user, actor.standing)
+        if actor.standing.manner is Manner.KEY_SESSION:
+            return await self._exchanged(actor.user, actor.standing)
         login = await self.log_in(actor.user, proven=actor.standing.manner is not Manner.STALE)
         if actor.standing.manner is Manner.REVOKED:
             await self.revoke(login)
@@ -170,7 +183,8 @@ class Ground:
         await self.admit(home.space, user, standing.role)
         await self.give(home.space, user, mask(standing.custom))
         await self.rows("insert into devices (user_id, name) values ($1, 'matrix')", user)
-        return Actor(standing, user, name, await self._keyed(user, standing))
+        opened = await (self._keyed if standing.manner is Manner.KEY else self._exchanged)(user, standing)
+        return Actor(standing, user, name, opened)
 
     async def _keyed(self, user: int, standing: Standing) -> Login:
         """One more key of a service; each has a rate of its own."""
@@ -178,6 +192,13 @@ class Ground:
         await self.rows(_SYSTEM_KEY, prefix, hashlib.sha256(secret.encode()).digest(), user, mask(standing.scopes))
         device = await self.value("select min(id) from devices where user_id = $1", user)
         return Login(user, device, 0, f"{KEY_PREFIX}{prefix}_{secret}")
+
+    async def _exchanged(self, user: int, standing: Standing) -> Login:
+        """One more session of a service, as the server gives it for a key."""
+        key = await self._keyed(user, standing)
+        opened = await PostgresKeys(self.bridge, _Deaf()).exchange(key.token, 0, "matrix", Caller("127.0.0.1", "matrix"))
+        assert isinstance(opened, KeySession), opened
+        return Login(user, opened.device, opened.session, self._keys.issue(user, opened.device, opened.session, time.time())[0])
 
     async def admit(self, space: int, user: int, role: Role) -> None:
         """Makes somebody a member, if they are none."""

@@ -29,7 +29,7 @@ from proofs.matrixing.ground import MEMORY_KIB, ROUNDS, Actor, Ground
 from proofs.matrixing.scene import Keeping, settle
 from proofs.matrixing.site import COMMANDS, OPERATIONS, ROUTES, Ask, Run, Sample, Site
 from proofs.matrixing.speaking import Caller, Ended, Request, Talker, converse, intrude, talk
-from proofs.matrixing.standing import STANDINGS, Manner, Standing, Where, expected
+from proofs.matrixing.standing import NO_SERVICES, STANDINGS, Manner, Standing, Where, expected
 from proofs.rehearsal.run import unreported
 from protocol.codec import decode_frame, encode, join, split
 from protocol.codes import Code
@@ -129,8 +129,8 @@ class Matrix:
                 for command, samples in COMMANDS.items():
                     for sample in samples:
                         await self._cell(site, sample, command.needs, self._command)
-            # Some of them end every session of the account, and so the socket.
-            for site in sites:
+            # Some of them end every session of the account, and so the socket. A key comes to them as itself.
+            for site in sites if standing.manner is not Manner.KEY_SESSION else ():
                 for endpoint, samples in ROUTES.items():
                     needs = route_needs().get(endpoint)
                     for sample in samples:
@@ -157,6 +157,8 @@ class Matrix:
         if (site.where is Where.FOREIGN and not sample.foreign) or manner in sample.without:
             return
         right = expected(sample.needs or needs, site.actor.standing, site.where, own=sample.mine)
+        if manner is Manner.KEY_SESSION and sample.subject in NO_SERVICES:
+            right = frozenset({Code.FORBIDDEN, Code.NOT_FOUND})
         if sample.ended_too and manner is Manner.REVOKED:
             right = frozenset({Code.OK})
         detail = ""
@@ -165,7 +167,7 @@ class Matrix:
         except Ended as ended:
             code = Code(ended.code)
         except asyncpg.IntegrityConstraintViolationError:
-            if manner is not Manner.KEY:
+            if manner not in (Manner.KEY, Manner.KEY_SESSION):
                 raise
             return  # of a service there can be no such thing: a password, a device that is pushed to
         except (AssertionError, ConnectionError) as error:

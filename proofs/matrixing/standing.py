@@ -35,7 +35,9 @@ class Manner(Enum):
     STALE = "stale"
     """An owner with every permission, who has not proven who they are for a long time."""
     KEY = "key"
-    """Another system, which comes to the routes with its API key. On a socket a key is its service: a member, in all that its role may."""
+    """Another system, which comes to the routes with its API key."""
+    KEY_SESSION = "key session"
+    """Another system on a socket, by a session that it was given for its key: a member, within the key's scopes."""
 
 
 class Where(Enum):
@@ -59,7 +61,7 @@ class Standing(Struct, frozen=True):
     @property
     def is_member(self) -> bool:
         """Of the community that is their own."""
-        return self.manner in (Manner.MEMBER, Manner.STALE, Manner.KEY)
+        return self.manner in (Manner.MEMBER, Manner.STALE, Manner.KEY, Manner.KEY_SESSION)
 
     @property
     def has_session(self) -> bool:
@@ -83,9 +85,15 @@ def _standings() -> Iterator[Standing]:
     yield Standing("api key with everything", Manner.KEY, Role.MODERATOR, custom=of_spaces, scopes=of_spaces)
     yield Standing("api key that only reads", Manner.KEY, Role.MODERATOR, custom=of_spaces, scopes=frozenset((Permission.READ,)))
     yield Standing("api key of a service that may less", Manner.KEY, Role.LEARNER, scopes=of_spaces)
+    for role in (Role.LEARNER, Role.MENTOR, Role.MODERATOR):
+        yield Standing(f"socket of a {role.name.lower()}'s api key", Manner.KEY_SESSION, role, scopes=BASE[role])
+    most = BASE[Role.LEARNER] | frozenset((Permission.MODERATE, Permission.MANAGE_ROLES))
+    yield Standing("socket of an api key with a custom role", Manner.KEY_SESSION, custom=most - BASE[Role.LEARNER], scopes=most)
     yield Standing("stale proof", Manner.STALE, Role.OWNER, platform=everything)
 
 
+NO_SERVICES: Final = frozenset({"Join", "ProposeMentorship"})
+"""What no service does, though everybody may do it about themselves: it stays in its own community, and learns nothing."""
 STANDINGS: Final = tuple(_standings())
 _UNSEEN: Final = frozenset({Code.NOT_FOUND})
 _ANOTHERS: Final = frozenset({Code.NOT_FOUND, Code.FORBIDDEN, Code.UNAUTHENTICATED})
@@ -101,6 +109,8 @@ def expected(needs: Needs, standing: Standing, where: Where, *, own: bool = Fals
         return frozenset({Code.UNAUTHENTICATED})
     if standing.manner is Manner.KEY:
         return _judge_key(needs, standing, where)
+    if standing.manner is Manner.KEY_SESSION:
+        return _judge_key_session(needs, standing, where, own)
     another = needs.scope is Scope.SELF and where is Where.FOREIGN
     if standing.manner is Manner.REVOKED:
         return frozenset({Code.REVOKED, Code.UNAUTHENTICATED}) if another else frozenset({Code.REVOKED})
@@ -122,6 +132,20 @@ def _judge_key(needs: Needs, standing: Standing, where: Where) -> frozenset[Code
     assert needs.permission is not None
     allowed = needs.permission in standing.scopes & (BASE[standing.role] | standing.custom)
     return _ALLOWED if allowed else frozenset({Code.FORBIDDEN})
+
+
+def _judge_key_session(needs: Needs, standing: Standing, where: Where, own: bool) -> frozenset[Code]:
+    """A key's session: in its own community within its scopes, about itself, and nothing on the platform; it never proves who it is."""
+    if needs.scope is Scope.PLATFORM:
+        return frozenset({Code.FORBIDDEN, Code.NOT_FOUND})
+    if needs.scope is Scope.SELF:
+        return _ALLOWED if where is Where.OWN else _ANOTHERS
+    if where is Where.FOREIGN:
+        return _UNSEEN
+    allowed = needs.permission in standing.scopes & (BASE[standing.role] | standing.custom) or (needs.or_own and own)
+    if not allowed:
+        return frozenset({Code.FORBIDDEN, Code.NOT_FOUND})
+    return frozenset({Code.STEP_UP}) if needs.step_up else _ALLOWED
 
 
 def _judge(needs: Needs, standing: Standing, where: Where, own: bool) -> frozenset[Code]:
