@@ -125,7 +125,7 @@ class Matchmaker:
         return await self._book.find(ticket, user)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs until cancelled; then what is unanswered is refused as `UNAVAILABLE`. What was promised is lost: its ticket stays without."""
+        """Runs until cancelled; then what is unanswered is refused as `UNAVAILABLE`. A ticket that was promised stays without."""
         self._serving = True
         try:
             async with trio.open_nursery() as nursery:

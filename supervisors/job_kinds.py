@@ -87,14 +87,16 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     async def settle_trust(work: Work[Any]) -> None:
         await settle_until_done(node.bridge, doors)
 
-    async def settle_mentors_and_sweep(work: Work[Any]) -> None:
-        work.report(await settle_mentors(node.bridge, doors), 0, "mentors")
-        while True:
+    async def settle_mentoring(work: Work[Any]) -> None:
+        work.report(await settle_mentors(node.bridge, doors, sets_gate=True), 0, "mentors")
+
+    async def sweep_mentoring(work: Work[Any]) -> None:
+        total, closed = 0, 1
+        while closed:
             closed, facts = await node.bridge.run(sweep_mentorships, deadline_s=CHORE_S)
             if facts:
                 node.exchange.committed(facts)
-            if not closed:
-                break
+            work.report(total := total + closed, 0, "mentorships")
 
     async def pass_trust(work: Work[Any]) -> None:
         counted = await TrustPass(node.bridge, doors).run(int(time.time()) // int(DAY_S))
@@ -129,7 +131,8 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("mfa.reseal", Nothing, reseal, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind(GRADE, GradeStream, Grader(node.bridge, node.exchange).run, timeout_s=600.0),
         JobKind(SETTLE, Settle, settle_trust, timeout_s=600.0, way=CHORE),
-        JobKind("mentoring.settle", Nothing, settle_mentors_and_sweep, timeout_s=HOUR_S / 2, way=CHORE),
+        JobKind("mentoring.settle", Nothing, settle_mentoring, timeout_s=HOUR_S / 2, way=CHORE),
+        JobKind("mentoring.sweep", Nothing, sweep_mentoring, timeout_s=HOUR_S / 2, way=CHORE),
         JobKind(DRAFT, DraftQuestions, drafter.run, attempts_max=6, timeout_s=600.0, way=Way(first_s=5.0, most_s=300.0, at_once_max=2)),
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         # What fails is due again by its subscription's own clock: the watch orders another.
@@ -154,5 +157,6 @@ def crons() -> tuple[Cron, ...]:
         Cron("reseal", "mfa.reseal", Nothing(), every_s=HOUR_S),
         Cron("trust", "trust.pass", Nothing(), at="17 2 * * *"),
         Cron("mentors", "mentoring.settle", Nothing(), every_s=20.0),
+        Cron("mentorships", "mentoring.sweep", Nothing(), every_s=HOUR_S),
         Cron("settle", SETTLE, Settle(), every_s=30.0),
     )

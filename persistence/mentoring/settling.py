@@ -49,12 +49,14 @@ delete from mentor_unsettled where id = any (
 ) returning user_id"""
 _PEOPLE: Final = "select * from mentor_people($1, $2, $3, $4)"
 _WRITE: Final = """
-insert into mentors as m (user_id, changed, gone, candidate, keys, languages, spaces, everywhere, free, zone, week, bucket, gone_at)
-select u, $12 + n, g, c, array(select jsonb_array_elements_text(k)), array(select jsonb_array_elements_text(l)),
+insert into mentors as m (user_id, changed, gone, dormant, candidate, keys, languages, spaces, everywhere, free, zone, week, bucket,
+    gone_at)
+select u, $13 + n, g, d, c, array(select jsonb_array_elements_text(k)), array(select jsonb_array_elements_text(l)),
     array(select jsonb_array_elements_text(s)::bigint), e, f, z, w, b, case when g then now() end
 from unnest($1::bigint[], $2::boolean[], $3::bytea[], $4::jsonb[], $5::jsonb[], $6::jsonb[], $7::boolean[], $8::integer[], $9::text[],
-    $10::text[], $11::smallint[]) with ordinality as x (u, g, c, k, l, s, e, f, z, w, b, n)
-on conflict (user_id) do update set changed = excluded.changed, gone = excluded.gone, candidate = excluded.candidate, keys = excluded.keys,
+    $10::text[], $11::smallint[], $12::boolean[]) with ordinality as x (u, g, c, k, l, s, e, f, z, w, b, d, n)
+on conflict (user_id) do update set changed = excluded.changed, gone = excluded.gone, dormant = excluded.dormant,
+    candidate = excluded.candidate, keys = excluded.keys,
     languages = excluded.languages, spaces = excluded.spaces, everywhere = excluded.everywhere, free = excluded.free, zone = excluded.zone,
     week = excluded.week, bucket = excluded.bucket,
     gone_at = case when excluded.gone then coalesce(m.gone_at, excluded.gone_at) end"""
@@ -74,42 +76,50 @@ class _Row(msgspec.Struct, frozen=True):
     zone: str = ""
     week: str = ""
     bucket: int = 0
+    dormant: bool = False
 
 
-async def settle_mentors(bridge: Bridge, thresholds: Thresholds, *, rounds_max: int = 1_000) -> int:
-    """Makes anew what is unsettled, some at a time; how many were claimed. Raises `StorageError`."""
+async def settle_mentors(bridge: Bridge, thresholds: Thresholds, *, sets_gate: bool = False, rounds_max: int = 1_000) -> int:
+    """Makes anew what is unsettled, some at a time; how many were claimed. Raises `StorageError`.
+
+    `sets_gate`: these thresholds hold from now on, for everybody. Only the job says so: two processes of other settings, while one is
+    being replaced, would else make all mentors anew in turns.
+    """
     total = 0
     for _ in range(rounds_max):
-        claimed = await bridge.run(partial(settle_some, trust_min=thresholds.mentoring), deadline_s=SETTLE_S)
+        work = partial(settle_some, trust_min=thresholds.mentoring if sets_gate else None)
+        claimed = await bridge.run(work, deadline_s=SETTLE_S)
         total += claimed
         if claimed < CLAIM_MAX:
             break
     return total
 
 
-async def settle_some(tx: asyncpg.Connection, trust_min: float, limit: int = CLAIM_MAX) -> int:
-    """One transaction of it; below `limit`: nothing is left, and the meetings' reminders are settled, too."""
-    claimed = {row[0] for row in await tx.fetch(_CLAIM, limit)}
-    changed_gate = await _read_clock(tx, trust_min)
-    if claimed:
-        await _settle(tx, sorted(claimed), trust_min)
-    if changed_gate:
-        await tx.execute("insert into mentor_unsettled (user_id) select user_id from mentors")
+async def settle_some(tx: asyncpg.Connection, trust_min: float | None = None, limit: int = CLAIM_MAX) -> int:
+    """One transaction of it; below `limit`: nothing is left, and the meetings' reminders are settled, too. `trust_min`: what mentoring asks
+    for from now on; None: what it asked for before."""
+    claimed = await tx.fetch(_CLAIM, limit)
+    gate = await _read_clock(tx, trust_min)
+    users = sorted({row["user_id"] for row in claimed})
+    if users:
+        await _settle(tx, users, gate)
     if len(claimed) < limit:
         await settle_meetings(tx)
     return len(claimed)
 
 
-async def _read_clock(tx: asyncpg.Connection, trust_min: float) -> bool:
-    """Whether the gate has another threshold than when it was settled last; and, once a day, whose week is another one now."""
+async def _read_clock(tx: asyncpg.Connection, trust_min: float | None) -> float:
+    """The trust that mentoring asks for; where that is another one now all mentors are made anew. Once a day, those whose week is."""
     row = await tx.fetchrow("select trust_min, day, (now() at time zone 'UTC')::date as today from mentor_clock")
     assert row is not None
     if row["day"] != row["today"]:
         await _begin_day(tx, row["today"])
-    if row["trust_min"] == trust_min:
-        return False
-    changed: str = await tx.execute("update mentor_clock set trust_min = $1 where trust_min <> $1", trust_min)
-    return not changed.endswith(" 0")
+    if trust_min is None or row["trust_min"] == trust_min:
+        gate: float = row["trust_min"]
+        return gate
+    await tx.execute("update mentor_clock set trust_min = $1", trust_min)
+    await tx.execute("insert into mentor_unsettled (user_id) select user_id from mentors")
+    return trust_min
 
 
 async def _begin_day(tx: asyncpg.Connection, today: date) -> None:
@@ -125,7 +135,7 @@ async def _begin_day(tx: asyncpg.Connection, today: date) -> None:
         [zone for zone, _ in other],
         [week for _, week in other],
     )
-    await tx.execute("delete from mentors where gone and gone_at < now() - interval '" + GONE_KEPT + "'")
+    await tx.execute("delete from mentors where gone and not dormant and gone_at < now() - interval '" + GONE_KEPT + "'")
     faded = f"shown * power(2, -extract(epoch from now() - at) / 86400 / {FADE_DAYS})"
     await tx.execute(f"delete from mentor_exposure where {faded} < {FADED}")
     await tx.execute(
@@ -161,6 +171,7 @@ async def _settle(tx: asyncpg.Connection, users: Sequence[int], trust_min: float
         [row.zone for row in rows],
         [row.week for row in rows],
         [row.bucket for row in rows],
+        [row.dormant for row in rows],
         head,
     )
 
@@ -168,10 +179,11 @@ async def _settle(tx: asyncpg.Connection, users: Sequence[int], trust_min: float
 def _row(user: int, person: Mapping[str, Any], mentoring: Any, profile: Any, trust_min: float, today: date) -> _Row:
     mentor = mentor_of(mentoring)
     if not mentor.open or not mentor.capacity or person["kind"] != 0 or person["trust"] < trust_min:
-        return _Row(user)
+        # Whoever would mentor is remembered by their number: what keeps them from it may change without their doing anything.
+        return _Row(user, dormant=mentor.open)
     spaces = tuple(space for space in person["spaces"] if mentor.everywhere or space in mentor.communities)
     if not (mentor.everywhere or spaces):
-        return _Row(user)
+        return _Row(user, dormant=True)
     free = max(0, mentor.capacity - person["active"])
     made, week = candidate(
         user,

@@ -66,6 +66,7 @@ create table mentors (
     user_id    bigint primary key,
     changed    bigint not null,                        -- of mentor_clock
     gone       boolean not null default false,         -- mentors nobody now: closed, below the gate, disabled
+    dormant    boolean not null default false,         -- gone, but would mentor again if trust, a role or the account allowed it
     candidate  bytea not null default '',              -- actors.inference.Candidate, msgpack; empty where gone
     keys       text[] not null default '{}',           -- subjects in lower case
     languages  text[] not null default '{}',
@@ -82,7 +83,7 @@ create index mentors_by_key on mentors using gin (keys) where not gone;
 create index mentors_by_space on mentors using gin (spaces) where not gone;
 create index mentors_by_language on mentors using gin (languages) where not gone;
 create index mentors_by_zone on mentors (zone, week) where not gone;
-comment on table mentors is 'owner: user_id; emptied when they mentor no more, deleted a day later, when every model has heard of it';
+comment on table mentors is 'owner: user_id; emptied when they mentor no more, deleted a day later, when every model has heard of it, unless they would (dormant)';
 
 create table mentor_unsettled (
     id      bigint generated always as identity primary key,

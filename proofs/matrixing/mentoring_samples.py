@@ -24,10 +24,10 @@ _ASKED: Final = "insert into mentorships (mentor, learner, subject, state) value
 _BEGUN: Final = (
     "with made as (insert into spaces (kind, name, members, created_by) values ($2, 'algebra', 2, 0) returning id),"
     " streams as (insert into streams (space_id, kind, write_roles, placement)"
-    " select m.id, k, w, m.id from made m, unnest(array[$3, $4]::smallint[], array[12, 0]::smallint[]) as q (k, w)"
+    " select m.id, k, w, m.id from made m, unnest(array[$3::smallint, $4::smallint], array[12, 0]::smallint[]) as q (k, w)"
     " returning id, space_id, kind)"
-    " update mentorships set space_id = (select id from made), conversation = (select id from streams where kind = $3),"
-    " records = (select id from streams where kind = $4), answered_at = now() where id = $1 returning id"
+    " update mentorships set space_id = (select id from made), conversation = (select id from streams where kind = $3::smallint),"
+    " records = (select id from streams where kind = $4::smallint), answered_at = now() where id = $1 returning id"
 )
 
 

@@ -39,8 +39,8 @@ async def matched(w: World, one: Person, learner: Person, space: int = 0) -> tup
     return mentorship, await w.ok(one, AnswerMentorship(mentorship, True, "gladly"))
 
 
-async def settled(w: World) -> int:
+async def settled(w: World, gate: float | None = GATE) -> int:
     async def work(tx: Any) -> int:
-        return await settle_some(tx, GATE)
+        return await settle_some(tx, gate)
 
     return await w.bridge.run(work, deadline_s=30)

@@ -16,6 +16,7 @@ from actors.storage import Denied, FindMatches, MatchList
 from persistence.bridge import Bridge
 from persistence.mentoring import feed
 from persistence.mentoring.book import PostgresMatchBook
+from persistence.mentoring.settling import settle_some
 from protocol.codes import Code
 from protocol.entities import Entity
 from protocol.operations import AnswerMentorship, Block, EndMentorship, Leave, ProposeMentorship, SetRole
@@ -186,6 +187,7 @@ async def test_an_erased_mentor_is_emptied_and_gone_a_day_later(bridge: Bridge) 
         ann = await mentor(w, "ann")
         await settled(w)
         await w.rows("update accounts set disabled_at = now() where id = $1", ann.user)
+        await w.rows("delete from records where entity = 21")
         await settled(w)
         [row] = await w.rows("select gone, candidate, keys, languages from mentors")
         assert tuple(row) == (True, b"", [], [])
@@ -193,6 +195,26 @@ async def test_an_erased_mentor_is_emptied_and_gone_a_day_later(bridge: Bridge) 
         await w.rows("update mentor_clock set day = day - 1")
         await settled(w)
         assert await w.rows("select from mentors") == []
+
+
+async def test_who_was_away_for_long_is_back_when_what_kept_them_from_mentoring_is_over(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await mentor(w, "ann", trust=0.2)
+        await settled(w)
+        await w.rows("update mentors set gone_at = now() - interval '9 days'")
+        await w.rows("update mentor_clock set day = day - 1")
+        await settled(w)
+        _, mark = await fed(w)
+        await trusted(w, ann, 0.5)
+        await settled(w)
+        known, mark = await fed(w, mark)
+        assert known[ann.user] is not None
+        await w.bridge.run(partial(settle_some, trust_min=0.6), deadline_s=30)
+        await settled(w, None)
+        known, mark = await fed(w, mark)
+        assert known == {ann.user: None}, "the gate is another one now"
+        await w.bridge.run(partial(settle_some), deadline_s=30)
+        assert await w.value("select trust_min from mentor_clock") == 0.6, "who sets no gate finds the one that holds"
 
 
 async def test_fixed_weights_compare_few_mentors_and_say_that_they_do(bridge: Bridge) -> None:
