@@ -115,6 +115,9 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
     def kinds(figure: Callable[[KindFigures], float]) -> Callable[[], dict[Labels, float]]:
         return lambda: {(one.kind,): float(figure(one)) for one in node.jobwatch.figures}
 
+    def unserved() -> dict[Labels, float]:
+        return {(one.region,): float(one.waiting) for one in node.jobwatch.unserved}
+
     def runs() -> dict[Labels, Histogram]:
         return {(kind,): run_s for kind, run_s in node.foreman.run_s.items()}
 
@@ -141,7 +144,7 @@ def _jobs(node: Node) -> tuple[Metric, ...]:
             "educonnect_jobs_unserved",
             "Jobs that wait for a process in their community's region, of which none lives.",
             "gauge",
-            lambda: {(one.region,): float(one.waiting) for one in node.jobwatch.unserved},
+            unserved,
             ("region",),
         ),
         Metric("educonnect_reports_open", "Reports that nobody has decided.", "gauge", lambda: float(node.jobwatch.reports.count)),
