@@ -85,14 +85,12 @@ def cross_validated(collections: Mapping[str, list[Labelled]], embed: Embed, cou
     chances = _chances(held["the shipped recipe"], seen, fold, weight)
     for place, (kind, asked) in enumerate((("HATE", seen.hate), ("INSULT", seen.insult))):
         for language in np.unique(seen.language):
-            for of, here in (
-                ("all", (seen.language == language) & (asked >= 0)),
-                ("toxic", (seen.language == language) & (asked >= 0) & seen.toxic),
-            ):
+            labelled = (seen.language == language) & (asked >= 0)
+            for among, here in (("all", labelled), ("toxic", labelled & seen.toxic)):
                 if 0 < (asked[here] == 1).sum() < here.sum():
                     one = figures((chances * shares[:, place])[here], asked[here] == 1, THRESHOLD)
                     lines.append(
-                        f"{kind}, {language}, among {of} texts: AUC {one.auc:.3f}, AP {one.average_precision:.3f} ({one.toxic:.1%} are),"
+                        f"{kind}, {language}, among {among} texts: AUC {one.auc:.3f}, AP {one.average_precision:.3f} ({one.toxic:.1%} are),"
                         f" precision {one.precision:.2f} and recall {one.recall:.2f} at {THRESHOLD}"
                     )
     return Table(found, lines)
