@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from protocol.declaring import Fields, Value
 
-WEIGHTS: Final = (
+WEIGHTS: Final[tuple[float, ...]] = (
     *(0.212, 1.2931, 2.3065, 8.2956, 6.4133, 0.8334, 3.0194, 0.001, 1.8722, 0.1666, 0.796),
     *(1.4835, 0.0614, 0.2629, 1.6483, 0.6014, 1.8729, 0.5425, 0.0912, 0.0658, 0.1542),
 )
@@ -42,7 +42,7 @@ DAY_S: Final = 86_400
 PASS_POINTS: Final = 60
 COUNT_MAX: Final = 2**20
 _DECAY: Final = -WEIGHTS[20]
-_FACTOR: Final = RETENTION ** (1 / _DECAY) - 1
+_FACTOR: Final = math.pow(RETENTION, 1 / _DECAY) - 1
 
 # Fields of a CARD, as protocol/learning.py declares them.
 LESSON, DUE, STABILITY, DIFFICULTY, REPS, LAPSES, STATE, LAST = range(1, 9)
@@ -136,12 +136,12 @@ def recall(card: Card, now: int) -> float:
     if not card.stability:
         return 0.0
     days = max(0, now - card.last) // DAY_S
-    return float((1 + _FACTOR * days / (card.stability / 1000)) ** _DECAY)
+    return math.pow(1 + _FACTOR * days / (card.stability / 1000), _DECAY)
 
 
 def interval_days(stability: int) -> int:
     """Whole days until it is known with `RETENTION` only; `stability` in thousandths of a day."""
-    return min(DAYS_MAX, max(1, round(stability / 1000 / _FACTOR * (RETENTION ** (1 / _DECAY) - 1))))
+    return min(DAYS_MAX, max(1, round(stability / 1000 / _FACTOR * (math.pow(RETENTION, 1 / _DECAY) - 1))))
 
 
 def _first_difficulty(rating: int) -> float:
@@ -159,17 +159,18 @@ def _next_difficulty(difficulty: float, rating: int) -> float:
 
 def _soon(stability: float, rating: Rating) -> float:
     """On the same day."""
-    grows = math.exp(WEIGHTS[17] * (rating - 3 + WEIGHTS[18])) * stability ** -WEIGHTS[19]
+    grows = math.exp(WEIGHTS[17] * (rating - 3 + WEIGHTS[18])) * math.pow(stability, -WEIGHTS[19])
     return stability * (grows if rating is Rating.WRONG else max(1.0, grows))
 
 
 def _later(stability: float, difficulty: float, recalled: float, rating: Rating) -> float:
     """After a day or more; `recalled`: how likely it was still known."""
     if rating is Rating.WRONG:
-        forgotten = WEIGHTS[11] * difficulty ** -WEIGHTS[12] * ((stability + 1) ** WEIGHTS[13] - 1) * math.exp((1 - recalled) * WEIGHTS[14])
+        forgotten = WEIGHTS[11] * math.pow(difficulty, -WEIGHTS[12]) * (math.pow(stability + 1, WEIGHTS[13]) - 1)
+        forgotten *= math.exp((1 - recalled) * WEIGHTS[14])
         return min(forgotten, stability / math.exp(WEIGHTS[17] * WEIGHTS[18]))
     weight = {Rating.HARD: WEIGHTS[15], Rating.EASY: WEIGHTS[16]}.get(rating, 1.0)
-    grows = math.exp(WEIGHTS[8]) * (11 - difficulty) * stability ** -WEIGHTS[9] * (math.exp((1 - recalled) * WEIGHTS[10]) - 1)
+    grows = math.exp(WEIGHTS[8]) * (11 - difficulty) * math.pow(stability, -WEIGHTS[9]) * (math.exp((1 - recalled) * WEIGHTS[10]) - 1)
     return stability * (1 + grows * weight)
 
 

@@ -316,6 +316,30 @@ CHAPTERS: Final = (
         ),
     ),
     Chapter(
+        "Are learners told what comes next?",
+        (
+            Question(
+                "Does folding keep up?",
+                "max(educonnect_analytics_oldest_seconds)",
+                "grows beyond minutes: the role `jobs` has too little time, or `educonnect jobs` shows `analytics.fold` failing; grading"
+                " does not wait for it",
+                "s",
+            ),
+            Question(
+                "How much waits?",
+                "sum by (what) (educonnect_analytics_waiting)",
+                "after an import it may be much for some minutes",
+                legend="{{what}}",
+            ),
+            Question(
+                "By a model?",
+                'sum(rate(educonnect_analytics_foretold_total{by="rule"}[1h])) / sum(rate(educonnect_analytics_foretold_total[1h])) > 0',
+                "those were told by a rule, which NEXT says: see whether models answer, below",
+                "percentunit",
+            ),
+        ),
+    ),
+    Chapter(
         "Do models answer?",
         (
             Question(
