@@ -97,6 +97,17 @@ async def test_what_staff_wrote_and_what_is_said_in_private_is_the_platforms_to_
         assert await code(w, ann, DecideHeld(rows[0]["id"], True)) is Code.NOT_FOUND
 
 
+async def test_nobody_decides_about_themselves_also_when_they_become_staff_later(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels()) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        await w.ok(ben, Say(channel, "hm"))
+        [row] = await until(bridge, HELD, ben.user)
+        await w.ok(ann, SetRole(space, ben.user, Role.MODERATOR))
+        assert await code(w, ben, DecideHeld(row["id"], True)) is Code.NOT_FOUND
+        await w.ok(ann, DecideHeld(row["id"], True))
+
+
 async def test_a_message_of_who_has_left_lapses_when_it_is_released(bridge: Bridge) -> None:
     async with moderated(bridge, FakeModels()) as (w, _):
         ann, ben = await w.person("ann"), await w.person("ben")
