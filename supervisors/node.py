@@ -481,6 +481,7 @@ def account_quotas(settings: Settings) -> Quotas:
         renames=Rate(quotas.renames_per_minute / 60, quotas.renames_burst),
         matches=Rate(quotas.matches_per_minute / 60, quotas.matches_burst),
         proposals=Rate(quotas.proposals_per_minute / 60, quotas.proposals_burst),
+        drafts=Rate(quotas.drafts_per_minute / 60, quotas.drafts_burst),
     )
 
 

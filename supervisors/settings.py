@@ -557,6 +557,10 @@ class Quotas(Section, frozen=True):
     proposals_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
         60 * _QUOTAS.proposals.per_s
     )
+    drafts_burst: Annotated[int, Meta(ge=1, le=100_000, description="lessons that a model is to draft questions about, at once")] = int(
+        _QUOTAS.drafts.burst
+    )
+    drafts_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = 60 * _QUOTAS.drafts.per_s
 
 
 class Matching(Section, frozen=True):
