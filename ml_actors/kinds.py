@@ -85,6 +85,8 @@ class Kind(Struct, frozen=True):
     start_s: Annotated[float, Meta(gt=0)] = 60.0
     """Loading, feeding and warming; then it is killed."""
     fed: bool = False
+    embeds: bool = False
+    """It uses `ml_actors.embeddings`: its process is forked from one that has them."""
 
     def load(self, folder: Path, options: Options) -> Model[Any, Any]:
         """Imports the kind's module and loads a version. Raises `Unusable`, or what the module raises."""
@@ -125,6 +127,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             batch_wait_s=0.002,
             batch_timeout_s=10.0,
             memory_mib_max=400,
+            embeds=True,
         ),
         Kind(
             "matching",
@@ -137,6 +140,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             memory_mib_max=1024,
             start_s=180.0,
             fed=True,
+            embeds=True,
         ),
         Kind(
             "questions",
@@ -147,6 +151,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             batch_max=1,
             batch_timeout_s=60.0,
             memory_mib_max=512,
+            embeds=True,
         ),
         Kind(
             "tracing",

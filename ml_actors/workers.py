@@ -14,7 +14,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
@@ -63,9 +63,15 @@ class Process(Protocol):
 
     def kill(self) -> None: ...
 
+    def wait(self, timeout: float) -> int: ...
+
 
 Spawn = Callable[[Sequence[str], int], Process]
 """Starts `python -m …` with one inherited descriptor, so that it dies with this process, whatever kills that one."""
+
+
+Fork = Callable[[str, int, int], Awaitable[Process]]
+"""The same from a template (`template.py`): kind, fence in MiB, descriptor. Raises `WorkerGone`."""
 
 
 class Worker(Protocol):
@@ -96,8 +102,10 @@ class Worker(Protocol):
 class ProcessWorker:
     """`Worker`, as a process."""
 
-    def __init__(self, spawn: Spawn, kind: Kind, folder: Path, options: Options, memory_mib_max: int) -> None:
+    def __init__(self, spawn: Spawn, kind: Kind, folder: Path, options: Options, memory_mib_max: int, *, fork: Fork | None = None) -> None:
+        """`fork`: in the place of `spawn`, for kinds that embed texts with what every process has in common."""
         self._spawn = spawn
+        self._fork = fork if kind.embeds and options.runtime == "embedded" else None
         self._kind = kind
         self._load = Load(kind.name, str(folder), options)
         self._fence_mib = 0 if options.device == "cuda" else max(FENCE_MIB_MIN, FENCE_TIMES * memory_mib_max)
@@ -112,8 +120,11 @@ class ProcessWorker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-            command = [sys.executable, "-m", "ml_actors.worker_process", str(theirs.fileno()), self._kind.name]
-            self._process = self._spawn([*command, str(self._fence_mib)] if self._fence_mib else command, theirs.fileno())
+            if self._fork is not None:
+                self._process = await self._fork(self._kind.name, self._fence_mib, theirs.fileno())
+            else:
+                command = [sys.executable, "-m", "ml_actors.worker_process", str(theirs.fileno()), self._kind.name]
+                self._process = self._spawn([*command, str(self._fence_mib)] if self._fence_mib else command, theirs.fileno())
         self.pid = self._process.pid
         loaded: Loaded = await self._ask(self._load, Loaded)
         return loaded.title
@@ -197,7 +208,10 @@ async def _read_frame(stream: trio.SocketStream) -> bytes:
 
 
 async def _wait_exit(process: Process) -> None:
-    watch = os.pidfd_open(process.pid)
+    try:
+        watch = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return  # gone, and reaped by who forked it
     try:
         while process.poll() is None:
             await trio.lowlevel.wait_readable(watch)

@@ -32,7 +32,8 @@ from gateway.plain_port import PlainPort
 from ml_actors.kinds import Options
 from ml_actors.library import Library
 from ml_actors.serving import Serving, ServingOptions
-from ml_actors.workers import Process
+from ml_actors.template import Template
+from ml_actors.workers import Process, ProcessWorker
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.mentoring.settling import settle_mentors
 from persistence.models import PostgresFeeds, PostgresModels
@@ -68,6 +69,7 @@ class MlNode:
             serving_options(settings),
             spawn=spawn,
             random=random.random,
+            make_worker=partial(ProcessWorker, spawn, fork=Template(spawn).fork),
             feeds=PostgresFeeds(self.bridge, FEEDS, before={"matching": self._settle_mentors}),
         )
         self.line = answering_line(settings, self.number)

@@ -18,6 +18,7 @@ import trio
 from actors.inference import Echo, Echoed
 from ml_actors.kinds import KINDS, Options, Unusable
 from ml_actors.registry import SHIPPED
+from ml_actors.template import Template
 from ml_actors.workers import ProcessWorker, WorkerGone
 from supervisors.ml_node import spawn
 
@@ -97,6 +98,34 @@ async def test_a_file_that_is_not_what_its_card_says_and_a_device_that_is_not_th
     async with living(options=Options(device="cuda")) as worker:
         with pytest.raises(Unusable, match="cuda"):
             await worker.begin()
+
+
+async def test_one_that_is_forked_answers_dies_when_it_is_ended_and_dies_with_its_template() -> None:
+    template = Template(spawn)
+    kind = msgspec.structs.replace(KINDS["echo"], embeds=True)
+
+    def forked() -> ProcessWorker:
+        return ProcessWorker(spawn, kind, ECHO, Options(), 600, fork=template.fork)
+
+    one, other, again = forked(), forked(), forked()
+    try:
+        with trio.fail_after(60):
+            assert await one.begin() == "echo@1" and await other.begin() == "echo@1"
+            assert [read(answer) for answer in await one.answer(asks("", "raise"))] == ["w0", "RuntimeError: as it was told"]
+            with trio.move_on_after(0.2):
+                await one.answer(asks("spin"))
+            pid = one.pid
+            await one.end()
+            assert _is_gone(pid)
+            assert [read(answer) for answer in await other.answer(asks(""))] == ["w0"], "the other one noticed nothing"
+            os.kill(template.pid, signal.SIGKILL)
+            with pytest.raises(WorkerGone):
+                await other.watch()
+            assert await again.begin() == "echo@1", "another template is begun"
+    finally:
+        for worker in (one, other, again):
+            await worker.end()
+        template.end()
 
 
 def test_it_dies_with_its_parent_even_in_the_middle_of_an_endless_loop(tmp_path: Path) -> None:
