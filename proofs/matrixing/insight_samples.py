@@ -9,7 +9,7 @@ from proofs.matrixing.speaking import Request
 
 V1 = "/api/v1"
 _LEARNER: Final = (
-    "insert into learners (stream_id, progress_id, space_id, user_id) values (-$2, -$2, $1, $2)"
+    "insert into learners (stream_id, progress_id, space_id, user_id) values (-($1::bigint * 1000000 + $2::bigint), 0, $1, $2)"
     " on conflict (user_id, space_id) do update set risk = 0 returning user_id"
 )
 _MENTORED: Final = (
