@@ -79,9 +79,10 @@ create table mentors (
     gone_at    timestamptz
 ) with (fillfactor = 80);
 create unique index mentors_by_change on mentors (changed);
-create index mentors_by_key on mentors using gin (keys) where not gone;
-create index mentors_by_space on mentors using gin (spaces) where not gone;
-create index mentors_by_language on mentors using gin (languages) where not gone;
+-- Without a list of what is new: a search would walk through it, 20 ms with 100,000 mentors that no vacuum has seen yet.
+create index mentors_by_key on mentors using gin (keys) with (fastupdate = off) where not gone;
+create index mentors_by_space on mentors using gin (spaces) with (fastupdate = off) where not gone;
+create index mentors_by_language on mentors using gin (languages) with (fastupdate = off) where not gone;
 create index mentors_by_zone on mentors (zone, week) where not gone;
 comment on table mentors is 'owner: user_id; emptied when they mentor no more, deleted a day later, when every model has heard of it, unless they would (dormant)';
 
