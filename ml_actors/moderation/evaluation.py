@@ -10,7 +10,8 @@ given
 from __future__ import annotations
 
 import argparse
-import resource
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -81,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
             if not arguments.model:
                 found["identity"] = _identity(arguments.version)
             found["speed"] = _speed(model)
+            if not arguments.model:
+                found["process"] = _process(arguments.version)
     except (Unreadable, Unusable) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -167,11 +170,40 @@ def _speed(model: serving.Moderation) -> dict[str, float]:
         for at in range(0, len(texts), batch):
             model.answer([Judge(text) for text in texts[at : at + batch]])
         found[f"batch_{batch}"] = len(texts) / (time.process_time() - began)
-    found["resident_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     speeds = "  ".join(f"in batches of {batch}: {found[f'batch_{batch}']:.0f}" for batch in (1, 8, 32))
     _say(f"messages per second of CPU, {np.mean([len(text) for text in texts]):.0f} characters each: {speeds}")
     return found
 
+
+def _process(version: Path) -> dict[str, float]:
+    """Of a fresh process that serves this version and nothing else: CPU until it is ready, and memory, at once and after the largest batch."""
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(version.resolve())], capture_output=True, text=True, check=True, timeout=300, env=alone
+    )
+    ready_s, idle_mib, loading_mib, after_mib, largest_s = map(float, done.stdout.split())
+    _say(
+        f"a process of its own: ready after {ready_s:.1f} s of CPU, {idle_mib:.0f} MiB resident ({loading_mib:.0f} at most while it loads);"
+        f" 32 texts of 20,000 code points take {largest_s:.1f} s and leave {after_mib:.0f} MiB"
+    )
+    return {"ready_cpu_s": ready_s, "resident_mib": idle_mib, "loading_mib": loading_mib, "largest_s": largest_s, "after_mib": after_mib}
+
+
+_PROGRAM: Final = """
+import resource, sys, time
+from pathlib import Path
+from actors.inference import Judge
+from ml_actors.kinds import KINDS, Options
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+model = KINDS["moderation"].load(Path(sys.argv[1]), Options())
+model.warm()
+print(time.process_time(), resident(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+began = time.process_time()
+model.answer([Judge(("We read a book, you know, about birds and a garden. " * 400)[:20_000])] * 32)
+took = time.process_time() - began
+print(resident(), took)
+"""
 
 _SPOKEN: Final = (
     "Can anybody explain how I get from the second line of this proof to the third? I have been staring at it for an hour.",
