@@ -154,7 +154,9 @@ class Moderator:
         while True:
             streams = [stream for stream in self._news if stream not in self._mine][: self._options.batch_streams]
             if not streams:
-                self._said = trio.Event()
+                # Only one that was set is replaced, or who waits for it would sleep for ever.
+                if self._said.is_set():
+                    self._said = trio.Event()
                 await self._said.wait()
                 continue
             heard = {stream: self._news.pop(stream) for stream in streams}
