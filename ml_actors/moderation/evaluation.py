@@ -176,7 +176,8 @@ def _speed(model: serving.Moderation) -> dict[str, float]:
 
 
 def _process(version: Path) -> dict[str, float]:
-    """Of a fresh process that serves this version and nothing else: CPU until it is ready, and memory, at once and after the largest batch."""
+    """Of a fresh process that serves this version and nothing else: CPU until it is ready, and memory, at once and after the largest
+    batch."""
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, str(version.resolve())], capture_output=True, text=True, check=True, timeout=300, env=alone
