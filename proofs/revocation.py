@@ -1,7 +1,7 @@
 """`python -m proofs revocation`: from the call that ends a session to its closed socket, over two gateways, with Redis and without it.
 
     two gateways, a Postgres and a Valkey of its own ─▶ a live socket for everybody, at one gateway or the other
-    call (log out │ end one from another session │ end all) at the same gateway or the other one ─▶ the socket is closed: how long?
+    call (log out │ end one from another session │ end all │ revoke an API key) at either gateway ─▶ the socket is closed: how long?
     then at both gateways: is the token refused, and a new socket?
     with Redis ─▶ SIGKILL to Valkey: without it, from that moment on ─▶ with Redis again
 
@@ -45,6 +45,9 @@ P99_S_MAX: Final = 1.0
 PATIENCE_S: Final = 15.0
 CONNECT_AT_ONCE: Final = 50
 WAYS: Final = ("log out", "end one", "end all")
+BY_KEY: Final = "revoke the key"
+KEYED: Final = 4
+"""Every so manieth is a service, whose session was opened with an API key that an operator revokes."""
 SHORT: Final = ("--sockets", "24", "--calls", "8", "--per-s", "20")
 
 
@@ -60,13 +63,15 @@ DEFAULTS: Final = Options()
 
 
 class Person(Struct, frozen=True):
-    """Somebody with two sessions: `token` is of the one whose socket is watched, `other_token` of the one that ends it."""
+    """Somebody with two sessions: `token` is of the one whose socket is watched, `other_token` of the one that ends it. `key`: of a
+    service, whose other token is an operator's."""
 
     user: int
     device: int
     session: int
     token: str
     other_token: str
+    key: int = 0
 
 
 class Ended(Struct, frozen=True):
@@ -164,6 +169,8 @@ def _groups(part: Part) -> Iterator[tuple[str, list[Ended]]]:
     for across, where in ((False, "at the same gateway"), (True, "at the other one")):
         if some := [one for one in part.ended if one.across is across]:
             yield f"  called {where}", some
+    if some := [one for one in part.ended if one.way == BY_KEY]:
+        yield "  of them: an API key was revoked", some
 
 
 async def run(options: Options, folder: Path) -> list[Part]:
@@ -199,7 +206,8 @@ async def _part(name: str, left: Iterator[tuple[Person, Socket]], ports: Sequenc
             person, socket = next(left)
             across = number % 2 == 1
             port = next(other for other in ports if (other != socket.port) is across)
-            nursery.start_soon(_end, person, socket, WAYS[number // 2 % len(WAYS)], port, across, ports, ended)
+            way = BY_KEY if person.key else WAYS[number // 2 % len(WAYS)]
+            nursery.start_soon(_end, person, socket, way, port, across, ports, ended)
             await trio.sleep(1.0 / options.per_s)
     return Part(name, tuple(ended))
 
@@ -211,6 +219,8 @@ async def _end(person: Person, socket: Socket, way: str, port: int, across: bool
             answer = await knock(port, "POST", "/api/v1/auth/logout", token=person.token)
         case "end one":
             answer = await knock(port, "DELETE", f"/api/v1/auth/sessions/{person.session}", token=person.other_token)
+        case "revoke the key":
+            answer = await knock(port, "DELETE", f"/api/v1/platform/keys/{person.key}", token=person.other_token)
         case _:
             answer = await knock(port, "POST", "/api/v1/auth/logout-everywhere", token=person.other_token)
     if answer.status != 204:
@@ -277,20 +287,35 @@ async def _first(socket: trio_websocket.WebSocketConnection) -> object:
 
 
 async def _populate(installation: Installation, count: int) -> list[Person]:
-    async def work(tx: asyncpg.Connection) -> list[asyncpg.Record]:
-        return list(await tx.fetch(_PEOPLE, count))
+    async def work(tx: asyncpg.Connection) -> tuple[list[asyncpg.Record], list[asyncpg.Record], dict[int, int]]:
+        rows = list(await tx.fetch(_PEOPLE, count))
+        services = rows[::KEYED]
+        keys = await tx.fetch(_KEYS, [row["user_id"] for row in services], [row["sessions"][0] for row in services])
+        return rows, list(await tx.fetch(_OPERATORS, len(services))), {key["user_id"]: key["id"] for key in keys}
 
     bridge = Bridge(BridgeOptions(installation.dsn))
     async with trio.open_nursery() as nursery:
         await nursery.start(bridge.serve)
-        rows = await bridge.run(work, deadline_s=60)
+        rows, operators, keyed = await bridge.run(work, deadline_s=60)
         nursery.cancel_scope.cancel()
     keys, now = KeySet(load_pem(installation.key_file)), time.time()
 
     def token(row: asyncpg.Record, which: int) -> str:
         return keys.issue(row["user_id"], row["devices"][which], row["sessions"][which], now)[0]
 
-    people = [Person(row["user_id"], row["devices"][0], row["sessions"][0], token(row, 0), token(row, 1)) for row in rows]
+    # One operator a key: how often one person may change keys is bounded, too.
+    operator = {row["user_id"]: one for row, one in zip(rows[::KEYED], operators, strict=True)}
+    people = [
+        Person(
+            row["user_id"],
+            row["devices"][0],
+            row["sessions"][0],
+            token(row, 0),
+            token(operator[row["user_id"]], 0) if row["user_id"] in keyed else token(row, 1),
+            keyed.get(row["user_id"], 0),
+        )
+        for row in rows
+    ]
     secrets.SystemRandom().shuffle(people)
     return people
 
@@ -306,6 +331,33 @@ opened as (
     select user_id, id, now() + interval '1 day' from device returning id, user_id, device_id
 )
 select user_id, array_agg(device_id order by id) as devices, array_agg(id order by id) as sessions from opened group by user_id"""
+
+_OPERATORS: Final = """
+with made as materialized (
+    select a.user_id from generate_series(1, $1::integer) n
+    cross join lateral create_account(('operator-' || n)::citext, 'Operator ' || n, 'none: nobody logs in with it') a
+),
+device as (insert into devices (user_id, name) select user_id, 'proof' from made returning id, user_id),
+given as (
+    insert into user_roles (user_id, role_id, given_by)
+    select m.user_id, r.id, 0 from made m, roles r where r.space_id is null and r.name = 'account manager'
+)
+insert into sessions (user_id, device_id, expires_at, proven_at)
+select user_id, id, now() + interval '1 day', now() from device
+returning user_id, array[device_id] as devices, array[id] as sessions"""
+
+_KEYS: Final = """
+with keyed as (
+    insert into api_keys (prefix, hash, user_id, name, scopes, created_by, expires_at)
+    select 'proof-' || u, sha256(u::text::bytea), u, 'proof', 1, u, now() + interval '1 day' from unnest($1::bigint[]) u
+    returning id, user_id
+),
+opened as (
+    update sessions s set api_key = k.id from keyed k join unnest($1::bigint[], $2::bigint[]) q (user_id, session) using (user_id)
+    where s.id = q.session
+),
+service as (update accounts a set kind = 1, password_hash = '', email = null from keyed k where a.id = k.user_id)
+select id, user_id from keyed"""
 
 
 if __name__ == "__main__":
