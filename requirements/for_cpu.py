@@ -1,9 +1,9 @@
 """Makes the lock for torch's CPU build from the one that uv resolved for the extra `transformers`.
 
-    transformers.lock (public index: on Linux a build for CUDA, with two gigabytes beside it) ─▶ transformers-cpu.lock (the same without them)
+    transformers.lock (public index: on Linux a build for CUDA, gigabytes with it) ─▶ transformers-cpu.lock (the same without them)
 
-Both builds have one version, and one lock with both hashes does not do: pip then takes the build of the index, whose links carry hashes, over
-the one that lies in a folder (`--find-links`), whose links carry none. So the CPU build is asked for by its full name.
+Both builds have one version, and one lock with both hashes does not do: pip then takes the build of the index, whose links carry hashes,
+over the one that lies in a folder (`--find-links`), whose links carry none. So the CPU build is asked for by its full name.
 """
 
 from __future__ import annotations
