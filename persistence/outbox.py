@@ -27,9 +27,9 @@ from actors.storage_port import StorageError
 from persistence.append import NewEvent, append_events, event, kind_of
 from persistence.blocks import parted
 from persistence.bridge import Bridge
+from persistence.journal import POISON, raise_if_ours
 from persistence.mentoring.closing import NOTED as _MENTORSHIP_NOTED
 from persistence.mentoring.listing import read_noted
-from persistence.journal import POISON, raise_if_ours
 from persistence.notice_rows import BLOCKABLE, Row, find_answered, find_unwanted, keep, kind_told
 from persistence.notices import NOTICED
 from protocol import codec
