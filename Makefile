@@ -87,6 +87,7 @@ lock:
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --group dev pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --extra traces pyproject.toml -o requirements/traces.lock
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --extra transformers pyproject.toml -o requirements/transformers.lock
+	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --extra aif360 pyproject.toml -o requirements/aif360.lock
 	$(PYTHON) requirements/for_cpu.py requirements/transformers.lock requirements/transformers-cpu.lock
 
 clean:

@@ -110,7 +110,7 @@ class Subscribed(Struct, frozen=True):
 
 
 class SubscriptionSeals(Protocol):
-    """Keeps subscriptions from whoever reads the database alone; `gateway.push.sealing`. What is sealed for one account opens for no other."""
+    """Keeps subscriptions from whoever reads the database alone; `gateway.push.sealing`. Sealed for one account, it opens for no other."""
 
     @property
     def key_name(self) -> str:

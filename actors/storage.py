@@ -495,8 +495,8 @@ class MentorshipList(Struct, frozen=True):
 
 
 class MatchList(Struct, frozen=True):
-    """Answers `FindMatches`, best first. `degraded`: what is less than it should be, in plain words; `by`: who judged. `ticket`: of one that
-    was answered by `MatchLater` before; else 0."""
+    """Answers `FindMatches`, best first. `degraded`: what is less than it should be, in plain words; `by`: who judged. `ticket`: of
+    one that was answered by `MatchLater` before; else 0."""
 
     mentors: tuple[MentorFound, ...]
     considered: int

@@ -165,7 +165,8 @@ async def remaining(place: Place, kind: str) -> bool:
     """Whether any of the kind is there. By the indexes: counting rows would read all that wait beside, and be charged to the work."""
     (found,) = await ask(
         place,
-        "select exists (select from jobs where kind = $1 and state = 0 and region = '') or exists (select from jobs where kind = $1 and state = 2)"
+        "select exists (select from jobs where kind = $1 and state = 0 and region = '')"
+        " or exists (select from jobs where kind = $1 and state = 2)"
         " or exists (select from jobs where kind = $1 and state = 1)",
         kind,
     )

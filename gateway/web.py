@@ -36,8 +36,8 @@ from gateway.web_audit import create_audit
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
 from gateway.web_devices import create_devices
-from gateway.web_keys import create_keys
 from gateway.web_insights import create_insights
+from gateway.web_keys import create_keys
 from gateway.web_learning import create_learning
 from gateway.web_mail import create_mail
 from gateway.web_match import create_match

@@ -3,8 +3,8 @@
     AskQuestions ─ may they, is there such a text? ─▶ job `questions.draft` ─▶ sections ─ Compose each ─▶ Models
                                                              ╰─▶ DRAFT_QUESTION records, which were not there ─▶ a notice to who asked
 
-A draft's key follows from its section, its form and its words, so a job that is run again writes nothing twice, and what was once offered and
-rejected is not offered again. What becomes of a draft is decided by people, on their devices: see docs/checkpoints.md.
+A draft's key follows from its section, its form and its words, so a job that is run again writes nothing twice, and what was once offered
+and rejected is not offered again. What becomes of a draft is decided by people, on their devices: see docs/checkpoints.md.
 
 Invariant: a draft that somebody has decided about is never written again by the server.
 """
@@ -73,7 +73,8 @@ _RECORD: Final = "select cells from records where stream_id = $1 and entity = $2
 _CONTENTS: Final = "select key, cells from records where stream_id = $1 and entity = $2 and key > $3 order by key limit $4"
 _THERE: Final = "select key from records where stream_id = $1 and entity = $2 and key = any($3::bigint[])"
 _DRAFTS: Final = """
-select r.stream_id, r.key, r.cells, (select t.id from streams t where t.space_id = s.space_id and t.kind = $5 order by t.id limit 1) as library
+select r.stream_id, r.key, r.cells,
+    (select t.id from streams t where t.space_id = s.space_id and t.kind = $5 order by t.id limit 1) as library
 from streams s join records r on r.stream_id = s.id and r.entity = $2
 where s.kind = $1 and (r.stream_id, r.key) > ($3::bigint, $4::bigint) order by r.stream_id, r.key limit $6"""
 _PAGE: Final = 500

@@ -348,8 +348,8 @@ class TakenBack(Body, frozen=True, tag=76):
 
 
 class HeldForReview(Body, frozen=True, tag=77):
-    """In a review stream: moderation holds something of `user`, of message `seq` in `stream` (0: of none). What it says, and why it is held,
-    is asked for with `HeldItems`."""
+    """In a review stream: moderation holds something of `user`, of message `seq` in `stream` (0: of none). What it says, and why it is
+    held, is asked for with `HeldItems`."""
 
     held: HeldId
     form: HeldForm

@@ -78,8 +78,8 @@ class Housekeeping:
         await self._bridge.run(order_what_waits, deadline_s=SWEEP_S)
 
     async def prepare_partitions(self) -> int:
-        """Makes the partitions of the audit and of analytics for the next months, and lets go of those whose time is over; how many were missing. May raise
-        `StorageError`."""
+        """Makes the partitions of the audit and of analytics for the next months, and lets go of those whose time is over; how many were
+        missing. May raise `StorageError`."""
         made = await self._bridge.run(prepare, deadline_s=SWEEP_S)
         await self._bridge.run(partial(forget_months, keep_days=self._audit_days), deadline_s=SWEEP_S)
         made += await self._bridge.run(prepare_learning, deadline_s=SWEEP_S)

@@ -67,6 +67,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "model_fell": LogEvent("warning", "a version's process crashed, was killed or cannot be loaded; it is started again"),
     "model_replaced": LogEvent("info", "another version answers from now on: a promotion, a rollback or an upgrade"),
     "model_refused": LogEvent("warning", "the book names a version of a kind that this program does not know"),
+    "model_audit_alarmed": LogEvent("warning", "a model treats a group of people worse than others, by its audit; `alarm` says which"),
     "model_book_awaited": LogEvent("warning", "the database cannot be asked which versions are in use; what runs goes on"),
     "feed_awaited": LogEvent("warning", "the database cannot be asked for what a model must know; it goes on with what it has"),
     "moderation_lost": LogEvent("warning", "what was said is not judged: the database is away"),

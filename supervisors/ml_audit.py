@@ -64,7 +64,7 @@ class Audits:
                 return
             report = msgspec.json.decode(out.read_bytes(), type=Audited)
         for alarm in report.alarms:
-            log.warning("model_treats_groups_unlike", model=name, alarm=alarm)
+            log.warning("model_audit_alarmed", model=name, alarm=alarm)
 
         async def effect(tx: asyncpg.Connection) -> None:
             await keep(tx, report)

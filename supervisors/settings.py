@@ -572,13 +572,11 @@ class Matching(Section, frozen=True):
     give_up_s: Annotated[
         float, Meta(gt=0, le=60, description="how long the model may take at all; then fixed weights compare a few mentors, and say so")
     ] = _MATCH.give_up_s
-    waiting_max: Annotated[
-        int, Meta(ge=1, le=10_000, description="searches that wait in one process; more are refused as BUSY")
-    ] = _MATCH.waiting_max
+    waiting_max: Annotated[int, Meta(ge=1, le=10_000, description="searches that wait in one process; more are refused as BUSY")] = (
+        _MATCH.waiting_max
+    )
     at_once_max: Annotated[int, Meta(ge=1, le=256, description="searches under way in one process")] = _MATCH.at_once_max
-    write_every_s: Annotated[
-        float, Meta(gt=0, le=600, description="how often it is written who was shown to whom")
-    ] = _MATCH.write_every_s
+    write_every_s: Annotated[float, Meta(gt=0, le=600, description="how often it is written who was shown to whom")] = _MATCH.write_every_s
 
 
 class Log(Section, frozen=True):

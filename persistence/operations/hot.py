@@ -127,7 +127,6 @@ class Columns:
         """Whether somebody may have been mentioned."""
         return bool(self.mention_at)
 
-
     def holds_back(self, rows: Sequence[asyncpg.Record]) -> bool:
         """Whether something was said where it is judged first, as `read` found."""
         return self._held_back

@@ -75,7 +75,9 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("learning_days", _SPACES, _USER, key=("day", "space_id", "user_id", "lesson", "question")),
     Holding("learners", _SPACES, _USER),
     Holding("lessons_waiting", _SPACES, stays="names lessons"),
-    Holding("lesson_sums", _SPACES, "", "sums of many, told in groups; made anew with each answer", ("month", "space_id", "lesson", "question")),
+    Holding(
+        "lesson_sums", _SPACES, "", "sums of many, told in groups; made anew with each answer", ("month", "space_id", "lesson", "question")
+    ),
     Holding("passkeys", "", _USER, _WITH_ACCOUNT),
     Holding("mfa_totp", "", _USER, _WITH_ACCOUNT),
     Holding("mfa_recovery_codes", "", _USER, _WITH_ACCOUNT),
