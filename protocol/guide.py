@@ -220,8 +220,8 @@ PEOPLE: Final = """\
   reported is shown as it was although its author took it back. Author and reporter are told by a notice.
 * **Moderation.** What is said may be taken back a moment later: `Deleted` by author 0, then `TakenBack` with why; show both kindly. Where
   a community checks first (`ModerationSet`), the outcome of `Say`, `Post` and `Edit` is 0 until it was judged: show it as waiting; it comes
-  as a message of its author's, with a number, or a notice says why not. `HeldItems` lists what is held of oneself, `Appeal` has another person
-  look at it. Staff follow `HeldForReview` and `HeldDecided` in their review stream and decide by `DecideHeld` and `DecideAppeal`.
+  as a message of its author's, with a number, or a notice says why not. `HeldItems` lists what is held of oneself, `Appeal` has another
+  person look at it. Staff follow `HeldForReview` and `HeldDecided` in their review stream and decide by `DecideHeld` and `DecideAppeal`.
 * **Slow mode.** `Spaces.slow` and `SlowModeSet` say how many seconds lie at least between two messages of one learner in a channel.
   Do not let people send before; a message that comes too soon is refused with `SLOWED` and `wait_ms`, and consumed its number.
 * **How much one account may ask for** of some things (searches, pages, reports, invitations, conversations, communities, reactions) is
