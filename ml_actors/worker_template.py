@@ -24,7 +24,6 @@ from typing import Final, NoReturn
 import msgspec
 
 from ml_actors import worker_process
-from ml_actors.embeddings import embed
 
 PID: Final = struct.Struct(">I")
 WANTED_BYTES_MAX: Final = 1024
@@ -46,6 +45,8 @@ def main(arguments: list[str]) -> int:
     ear = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for them: whoever asked watches them by descriptor
+    from ml_actors.embeddings import embed  # here: the ML process names this module, too, and needs no numpy
+
     embed(["warm"])
     gc.collect()
     gc.freeze()  # or the collector would write to every object of the children, and so copy its page

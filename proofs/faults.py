@@ -21,7 +21,7 @@ import trio
 from proofs.faulting.catalogue import BY_NAME, KINDS
 from proofs.faulting.run import Options, Result, run_all
 from proofs.numbers import at_least_one, some_time
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 SHORT = (
     "--rounds",

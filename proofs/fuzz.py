@@ -27,7 +27,7 @@ from proofs.fuzzing.siege import GROWTH_MAX_MIB, Outcome, besiege
 from proofs.fuzzing.sieges import GOOD, besiege_all
 from proofs.fuzzing.verdict import Report
 from proofs.numbers import at_least_one
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 INPUTS: Final = 1_000_000
 FRAMES: Final = 100_000

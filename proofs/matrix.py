@@ -19,7 +19,7 @@ import trio
 
 from proofs.matrixing.run import describe, run_all
 from proofs.matrixing.standing import STANDINGS
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 
 def main(argv: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ import trio
 
 from proofs.maxwrite.run import Options, describe, run_all
 from proofs.numbers import at_least_one, some_time
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 
 def main(argv: Sequence[str]) -> int:

@@ -42,7 +42,7 @@ from proofs.numbers import at_least_one, some_time
 from supervisors.dev import Installation
 from supervisors.embedded_valkey import Valkey, ValkeyOptions, start_valkey, stop_valkey
 from supervisors.ml_line import PIPE
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 WITHIN_S: Final = 0.4
 GRACE_S: Final = 0.05

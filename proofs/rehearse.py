@@ -23,7 +23,7 @@ from proofs.numbers import at_least_one, some_time
 from proofs.rehearsal.figures import Figures, table
 from proofs.rehearsal.killing import KINDS
 from proofs.rehearsal.run import Options, rehearse, unreported
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 from supervisors.tree import Report
 
 TEXT = Path(__file__).with_name("text.txt")

@@ -37,7 +37,7 @@ from protocol.codes import Code
 from protocol.frames import VERSION, Goodbye, Hello, Welcome
 from supervisors.dev import Installation
 from supervisors.embedded_valkey import ValkeyOptions, start_valkey, stop_valkey
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 from supervisors.tree import running
 
 GATEWAYS: Final = 2

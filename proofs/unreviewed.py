@@ -35,7 +35,7 @@ from proofs.numbers import at_least_one, some_time
 from protocol.operations import Say
 from protocol.values import HeldState
 from supervisors.dev import Installation
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 ROOMS: Final = 4
 EVERY_S: Final = 2.0

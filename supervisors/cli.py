@@ -167,7 +167,7 @@ def _config_file(named: Path | None) -> Path | None:
 
 def _dev(parsed: argparse.Namespace) -> int:
     from supervisors.dev import Installation, run_dev
-    from supervisors.serving import set_up_log
+    from supervisors.process import set_up_log
 
     last_port = parsed.port + parsed.gateways - 1 if parsed.port else 0
     if not 0 <= parsed.port <= last_port <= PORT_MAX:
@@ -222,7 +222,7 @@ def _serve(parsed: argparse.Namespace) -> int:
 
     from gateway.tokens import KeysRefused
     from supervisors.porthole import default_folder
-    from supervisors.serving import serve, set_up_log
+    from supervisors.process import set_up_log
 
     settings = _settings(parsed, role=parsed.role)
     set_up_log(settings.log.level, settings.log.format)
@@ -232,6 +232,8 @@ def _serve(parsed: argparse.Namespace) -> int:
             from supervisors.ml_serving import serve_models
 
             return trio.run(partial(serve_models, settings, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
+        from supervisors.serving import serve
+
         return trio.run(partial(serve, settings, parsed.role, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
     except KeysRefused as refused:
         _complain(f"tokens.key_file: {refused}")

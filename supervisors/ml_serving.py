@@ -12,7 +12,7 @@ import trio
 from supervisors.ml_looking import look_at_models
 from supervisors.ml_node import MlNode
 from supervisors.porthole import serve_view
-from supervisors.serving import calm_collector, return_large_blocks, stop_on_signal
+from supervisors.process import calm_collector, return_large_blocks, stop_on_signal
 from supervisors.settings import Settings
 from supervisors.told import Told
 from supervisors.tree import SupervisorGaveUp, Tree

@@ -24,7 +24,7 @@ from proofs.faulting.light import LightDevice
 from proofs.faulting.real import RealDevice
 from proofs.faulting.steering import serve
 from proofs.rehearsal.device import Badge
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 
 SHOWN_MAX = 10
 LONG_TEXT = "the answer is on the next page " * 120

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from proofs.rehearsal.run import unreported
 from supervisors.dev import Installation
-from supervisors.serving import set_up_log
+from supervisors.process import set_up_log
 from supervisors.tree import Tree
 
 

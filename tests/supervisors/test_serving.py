@@ -12,7 +12,7 @@ import pytest
 HASHING = """
 import threading, psutil
 from argon2.low_level import Type, hash_secret
-from supervisors.serving import return_large_blocks
+from supervisors.process import return_large_blocks
 
 def hash():
     for _ in range(3):
