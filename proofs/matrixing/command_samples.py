@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from proofs.matrixing.operation_samples import AT, make_conflict
 from proofs.matrixing.site import Ask, Run, Site, command
-from proofs.matrixing.speaking import ANSWER_S, Caller, Ended, Judge, Request, by_id, converse, intrude, talk
+from proofs.matrixing.speaking import ANSWER_S, Caller, Ended, Judge, Request, Talker, by_id, converse, intrude, talk
 from proofs.matrixing.standing import Manner
 from protocol.codec import decode_frame, encode, join, split
 from protocol.codes import Code
@@ -204,6 +204,24 @@ async def history(site: Site) -> Ask:
     return Ask(History(id, site.place.channel, before=2), by_id(id, Page))
 
 
+async def _follow_live(site: Site, talker: Talker) -> Code:
+    """Follows the channel to its end, page by page: a follower is told and heard from then on."""
+    upto, live = 0, False
+    code = Code.OK
+    while code is Code.OK and not live:
+        asked = _id(site)
+        judged = by_id(asked, Followed)
+
+        def judge(frame: AnyFrame, asked: int = asked, judged: Judge = judged) -> Code | None:
+            nonlocal upto, live
+            if isinstance(frame, Followed) and frame.id == asked:
+                upto, live = frame.upto, frame.live
+            return judged(frame)
+
+        code = await talker.ask(Follow(asked, site.place.channel, upto), judge)
+    return code
+
+
 @command(Typing)
 async def typing(site: Site) -> Run:
     """Followed or not, one says that one types; whoever follows hears it before what is said after it, or never."""
@@ -211,8 +229,7 @@ async def typing(site: Site) -> Run:
     async def run() -> Code:
         if site.talker is None:
             return await intrude(site.port, site.source, site.actor.login, encode(Typing(site.place.channel)))
-        id = _id(site)
-        code = await site.talker.ask(Follow(id, site.place.channel, 0), by_id(id, Followed))
+        code = await _follow_live(site, site.talker)
         await site.talker.send(encode(Typing(site.place.channel)))
         id = _id(site)
         await site.talker.ask(Ping(id), by_id(id, Pong))
