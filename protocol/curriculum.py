@@ -16,7 +16,7 @@ and a cycle begins where the lesson comes first by its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -206,38 +206,57 @@ def next_lessons(
         failed = (checkpoints or {})[key]
         add(key, f"repeat:{failed.points // failed.graded}")
     followed = False
-    for path, keys in sorted((paths or {}).items()):
-        for key in keys:
-            if key in lessons and not stand.done(key) and stand.percent(key) < 100:
-                followed |= _offer(stand, key, f"path:{path}", add)
-    for course in sorted(courses):
-        for key in stand.sorted(key for key, lesson in lessons.items() if lesson.course == course):
-            if not stand.done(key) and stand.percent(key) < 100 and lessons[key].state == PUBLISHED:
-                followed |= _offer(stand, key, f"course:{course}", add)
-    if not followed:
+    seen: set[int] = set()
+    for key, why in _followed(lessons, paths or {}, courses, stand):
+        if len(steps) >= limit:
+            break
+        if stand.percent(key) < 100:
+            followed |= _offer(stand, key, why, seen, add)
+    if not followed and len(steps) < limit:
         rest = [key for key in stand.sorted(lessons) if stand.percent(key) == 0 and stand.is_open(key)]
         for key in sorted(rest, key=lambda key: abs(lessons[key].level - level)):
             add(key, "new")
     return tuple(steps.values())[:limit]
 
 
-def _offer(stand: Standing, key: int, why: str, add: Callable[[int, str], None]) -> bool:
-    """The lesson if it is open; else what it lacks and what that lacks, as far as that is open. Whether there was anything."""
+def _followed(
+    lessons: Mapping[int, Lesson], paths: Mapping[int, Sequence[int]], courses: Collection[int], stand: Standing
+) -> Iterator[tuple[int, str]]:
+    """The lessons of paths, then of courses, with why: each as often as it comes."""
+    for path, keys in sorted(paths.items()):
+        yield from ((key, f"path:{path}") for key in keys if key in lessons)
+    taught: dict[int, list[int]] = {course: [] for course in courses}
+    for key in stand.sorted(lessons) if courses else ():
+        if lessons[key].course in taught and lessons[key].state == PUBLISHED:
+            taught[lessons[key].course].append(key)
+    for course, keys in sorted(taught.items()):
+        yield from ((key, f"course:{course}") for key in keys)
+
+
+def _offer(stand: Standing, key: int, why: str, seen: set[int], add: Callable[[int, str], None]) -> bool:
+    """The lesson if it is open; else what it lacks and what that lacks, as far as that is open. Whether there was anything.
+
+    `seen`: what was looked through already. It gave what it had, so however long a course is, each lesson is looked through once.
+    """
     if stand.is_open(key):
         add(key, why)
         return True
     found = False
-    waiting, seen = stand.lacks(key), {key}
+    if key in seen:
+        return found
+    seen.add(key)
+    # The last one is the next: what comes first stands behind the others.
+    waiting = stand.lacks(key)[::-1]
     while waiting:
-        one = waiting.pop(0)
+        one = waiting.pop()
         if one in seen:
             continue
         seen.add(one)
-        if stand.is_open(one) and stand.percent(one) < 100:
+        if not stand.is_open(one):
+            waiting += stand.lacks(one)[::-1]
+        elif stand.percent(one) < 100:
             add(one, f"prepare:{key}")
             found = True
-        elif not stand.is_open(one):
-            waiting = stand.lacks(one) + waiting
     return found
 
 

@@ -132,6 +132,36 @@ def test_a_path_leads_first_through_what_its_steps_require_and_a_finished_one_le
     assert next_lessons(lessons, progress={1: 100, 2: 100, 3: 100}, paths={5: [3]}) == (Step(7, "new"),)
 
 
+class Counted(dict[int, Lesson]):
+    """Lessons; how often one was looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: int) -> Lesson:
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+def test_a_course_of_twice_as_many_lessons_costs_twice_as_much_and_not_four_times() -> None:
+    looks = []
+    for size in (100, 200):
+        lessons = Counted(chain(*range(1, size + 1)))
+        assert next_lessons(lessons, progress={}, paths={5: range(size, 0, -1)}, courses={1}) == (Step(1, f"prepare:{size}"),)
+        looks.append(lessons.looks)
+    assert looks[1] < 2.2 * looks[0]
+
+
+def test_what_is_beyond_the_limit_is_not_looked_for() -> None:
+    lessons = Counted({key: Lesson(key, 1, key) for key in range(1, 101)})
+    steps = next_lessons(lessons, progress=dict.fromkeys(range(1, 9), 50), courses={1})
+    assert [step.why for step in steps] == ["continue:50"] * 8
+    assert next_lessons(lessons, progress={1: 50}, courses={1}, limit=3) == (
+        Step(1, "continue:50"),
+        Step(2, "course:1"),
+        Step(3, "course:1"),
+    )
+
+
 def test_a_lesson_that_was_begun_stays_open_whatever_is_required_of_it_later() -> None:
     revised = {1: Lesson(1, 1, 0), 2: Lesson(2, 1, 1, requires=(1,), state=RETIRED)}
     assert next_lessons(revised, progress={2: 40})[0] == Step(2, "continue:40")
