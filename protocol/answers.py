@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 DIGITS_MAX: Final = 18
 """Of a number, without its sign and separators; what is longer is compared as text."""
 WRITTEN_MAX: Final = 400
 """Code points: what is longer is no short answer, and never right. It bounds what comparing costs, too."""
+READY_MAX: Final = 256
+"""Accepted answers that are kept ready: all of one question, whose attempts are compared one after the other."""
 EXACT: Final = "="
 """Before an accepted answer: upper and lower case and marks over letters count."""
 TOLERANCE: Final = re.compile(r"\s*(?:±|\+/-|\+-)\s*")
@@ -83,6 +85,27 @@ def is_any_right(written: str, accepted: tuple[str, ...]) -> bool:
     return any(answer.is_right(one) for one in accepted)
 
 
+class _Wanted(NamedTuple):
+    """An accepted answer, made ready: `numbers` it may mean, none: `words`."""
+
+    words: str
+    exact: bool = False
+    numbers: tuple[Number, ...] = ()
+    tolerance: Number = Number(0, 0)
+
+
+@lru_cache(maxsize=READY_MAX)
+def _wanted(accepted: str) -> _Wanted:
+    if accepted.startswith(EXACT):
+        return _Wanted(normalise(accepted[len(EXACT) :], marks_count=True), True)
+    number, *more = TOLERANCE.split(accepted, maxsplit=1)
+    wanted = readings(number)
+    tolerance = readings(more[0]) if more else (Number(0, 0),)
+    if wanted and tolerance:
+        return _Wanted("", False, wanted, tolerance[0])
+    return _Wanted(normalise(accepted))
+
+
 class _Answer:
     """What somebody wrote, made ready once, however much it is compared with."""
 
@@ -103,16 +126,10 @@ class _Answer:
 
     def is_right(self, accepted: str) -> bool:
         """See the function."""
-        if accepted.startswith(EXACT):
-            exact = normalise(accepted[len(EXACT) :], marks_count=True)
-            return bool(exact) and self._exact == exact
-        number, *more = TOLERANCE.split(accepted, maxsplit=1)
-        wanted = readings(number)
-        tolerance = readings(more[0]) if more else (Number(0, 0),)
-        if wanted and tolerance:
-            return any(_within(one, want, tolerance[0]) for one in self._numbers for want in wanted)
-        plain = normalise(accepted)
-        return bool(plain) and self._plain == plain
+        wanted = _wanted(accepted)
+        if wanted.numbers:
+            return any(_within(one, number, wanted.tolerance) for one in self._numbers for number in wanted.numbers)
+        return bool(wanted.words) and wanted.words == (self._exact if wanted.exact else self._plain)
 
 
 def readings(text: str) -> tuple[Number, ...]:
