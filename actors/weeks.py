@@ -52,14 +52,20 @@ def to_utc(hours: Sequence[int], zone: tzinfo, today: date) -> Hours:
 
 def offset_min(zone: tzinfo, today: date) -> int:
     """How far the zone's clock is ahead of UTC at noon of the day, in minutes."""
-    offset = datetime(today.year, today.month, today.day, 12, tzinfo=UTC).astimezone(zone).utcoffset()
+    return _minutes(datetime(today.year, today.month, today.day, 12, tzinfo=UTC), zone)
+
+
+def _minutes(at: datetime, zone: tzinfo) -> int:
+    offset = at.astimezone(zone).utcoffset()
     return 0 if offset is None else round(offset.total_seconds() / 60)
 
 
 def signature(zone: tzinfo, today: date) -> str:
     """What hours of this zone depend on in the week from `today` on: where it is another one, `to_utc` may say something else.
 
-    The offsets at its beginning and end, and where they differ also the first day, since it matters then which days have which.
+    The offsets of its first hour and of its last, and where they differ also the first day, since it matters then which days have which.
+    Not of noon: clocks change in the morning, and a week that begins on that day has hours from before it.
     """
-    first, last = offset_min(zone, today), offset_min(zone, today + timedelta(days=DAYS))
+    begin = datetime(today.year, today.month, today.day, tzinfo=UTC) + _HALF
+    first, last = _minutes(begin, zone), _minutes(begin + timedelta(hours=DAYS * HOURS - 1), zone)
     return str(first) if first == last else f"{first}>{last}@{today.isoformat()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ ZONES = [
     "UTC",
     "Europe/Berlin",
     "America/New_York",
+    "America/Los_Angeles",
     "Asia/Kolkata",
     "Asia/Kathmandu",
     "Australia/Lord_Howe",
@@ -59,6 +61,15 @@ def test_where_the_signature_is_the_same_the_hours_are(hours: tuple[int, ...], z
     zone, other = ZoneInfo(zone_name), today + timedelta(days=later)
     if signature(zone, today) == signature(zone, other):
         assert to_utc(hours, zone, today) == to_utc(hours, zone, other)
+
+
+@pytest.mark.parametrize("zone_name", ["America/Los_Angeles", "Europe/Berlin", "Australia/Lord_Howe"])
+def test_from_one_day_to_the_next_hours_change_only_with_the_signature(zone_name: str) -> None:
+    """Every day of a year, so also the Sundays on which clocks change, in the hours before."""
+    zone, week = ZoneInfo(zone_name), tuple(1 << 3 * n | 1 << n + 2 for n in range(DAYS))
+    made = [(signature(zone, day), to_utc(week, zone, day)) for day in (date(2026, 1, 1) + timedelta(days=n) for n in range(365))]
+    assert len({sign for sign, _ in made}) == len(dict.fromkeys(made)), "one week of hours for each signature"
+    assert len({sign for sign, _ in made}) > 10
 
 
 def test_any_time_stays_any_time_and_an_offset_is_in_minutes() -> None:
