@@ -6,7 +6,8 @@
 Addresses, user names and marks of forwarding say nothing about harm but much about which collection a text came from: a model that sees
 them learns the collection. Letters that were repeated, spaced out or replaced by digits are how people get past a list of words.
 
-Invariant: normalising twice changes nothing more (`plain(plain(x)) == plain(x)`), and the result is never longer than its bound.
+Invariant: what is judged of a text is all of it. It is cut once, to what a question holds, before anything makes it longer; what may grow
+is bounded by how much a code point grows, never by a second cut.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ import re
 import unicodedata
 from typing import Final
 
-LENGTH_MAX: Final = 20_000
+from actors.inference import TEXT_MAX
+
+LENGTH_MAX: Final = TEXT_MAX
+GROWTH_MAX: Final = 4
+"""Code points that one may become: "ﬃ" is three letters, "ﷲ" four. The few that become more ("ﷺ": eighteen) are taken as a space: no insult
+is spelled with them, but twenty thousand of them would cost as much as half a million letters, and hide what comes after them."""
+PLAIN_MAX: Final = 2 * GROWTH_MAX * LENGTH_MAX
+"""Of a plain text: joined words that are parted ("#aBcD") grow by less than the half again."""
 WHOLE_MAX: Final = 320
 """Code points of a text that is judged as one: what models here have learned from is no longer."""
 PIECE_MAX: Final = 160
 """Of a piece of a longer one: a vile sentence in a long lesson must not drown in the rest."""
-PIECES_MAX: Final = 2 * LENGTH_MAX // PIECE_MAX
+PIECES_MAX: Final = 2 * PLAIN_MAX // PIECE_MAX
 """Of one text: two pieces in a row have more than `PIECE_MAX` together, or they would be one."""
 
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+")
@@ -60,11 +68,20 @@ def _unmasked(found: re.Match[str]) -> str:
     return word.translate(_LETTER_OF)
 
 
+def _composed(text: str) -> str:
+    """One way of writing for each letter, at most `GROWTH_MAX` times as long."""
+    if not text.isascii():
+        overlong = {ord(one): " " for one in set(text) if len(unicodedata.normalize("NFKC", one)) > GROWTH_MAX}
+        text = unicodedata.normalize("NFKC", text.translate(overlong) if overlong else text)
+    return text
+
+
 def plain(text: str) -> str:
-    """`text` as it is judged: lower case, without addresses, user names and disguise. At most `LENGTH_MAX` code points."""
+    """`text` as it is judged: lower case, without addresses, user names and disguise. At most `PLAIN_MAX` code points, of the first
+    `LENGTH_MAX` of `text`: more a question does not hold."""
     # Halves of characters that a broken client sends alone are none.
     text = text[:LENGTH_MAX].encode("utf-8", "ignore").decode("utf-8")
-    text = unicodedata.normalize("NFKC", html.unescape(html.unescape(text)))
+    text = _composed(html.unescape(html.unescape(text)))
     text = _INVISIBLE.sub("", text)
     text = _ADDRESS.sub(" ", text)
     text = _NAMED.sub(" ", text)
@@ -74,7 +91,7 @@ def plain(text: str) -> str:
     text = _SPACED.sub(_joined, text)
     text = _MIXED.sub(_unmasked, text)
     text = _MARKS.sub(r"\1", text)
-    return _WHITE.sub(" ", text).strip()[:LENGTH_MAX]
+    return _WHITE.sub(" ", text).strip()
 
 
 def folded(text: str) -> str:

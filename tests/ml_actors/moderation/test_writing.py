@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_actors.moderation.writing import LENGTH_MAX, PIECES_MAX, WHOLE_MAX, folded, pieces, plain
+from actors.inference import Harm
+from ml_actors.moderation.rules import found_by_phrases
+from ml_actors.moderation.writing import GROWTH_MAX, LENGTH_MAX, PIECES_MAX, PLAIN_MAX, WHOLE_MAX, folded, pieces, plain
 
 DISGUISED = [
     ("RT @who: you are DUMB!!!! http://x.example/a", "you are dumb!"),
@@ -36,7 +40,22 @@ def test_numbers_and_double_letters_are_left_alone(text: str) -> None:
 @given(st.text(max_size=300))
 def test_a_plain_text_holds_no_address_and_is_bounded(text: str) -> None:
     assert "http" not in plain(f"{text} https://example.org/{'a' * 9}")
-    assert len(plain(text * 90)) <= LENGTH_MAX
+    assert len(plain(text * 90)) <= PLAIN_MAX
+
+
+@pytest.mark.parametrize(
+    "before", ["\ufdfa" * 1112, "\ufdfa" * 19_000, "\ufdf2" * 19_000, "\ufb03" * 19_000, "\u3300" * 19_000, "#aBcD" * 3800]
+)
+def test_what_grows_when_it_is_normalised_hides_nothing_that_comes_after_it(before: str) -> None:
+    said = plain(f"{before} i will kill you")
+    assert said.endswith("i will kill you") and len(said) <= PLAIN_MAX
+    assert found_by_phrases(said)[Harm.THREAT] >= 0.9
+
+
+def test_no_code_point_of_a_text_grows_beyond_its_bound() -> None:
+    everything = map(chr, [*range(0xD800), *range(0xE000, 0x11_0000)])
+    grown = [one for one in everything if len(unicodedata.normalize("NFKC", one)) > GROWTH_MAX]
+    assert grown and not plain("".join(grown))
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=2000))
@@ -49,8 +68,8 @@ def test_pieces_lose_no_word_and_are_bounded(text: str) -> None:
 
 def test_the_longest_text_is_cut_into_no_more_pieces_than_the_bound() -> None:
     assert len(pieces(plain("wordy " * 4000))) <= PIECES_MAX
-    assert len(pieces("x" * LENGTH_MAX)) <= PIECES_MAX
-    assert len(pieces(("y" * 81 + ". ") * 240)) <= PIECES_MAX
+    assert len(pieces("x" * PLAIN_MAX)) <= PIECES_MAX
+    assert len(pieces(("y" * 81 + ". ") * (LENGTH_MAX // 83))) <= PIECES_MAX
 
 
 def test_diacritics_do_not_tell_words_apart() -> None:
