@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Final
 
+import msgspec
 import structlog
 import trio
 
 from actors.child import Backoff
 from actors.histogram import ITEMS, SECONDS, Histogram
-from actors.inference import Why
+from actors.inference import AnyResult, Why
 from actors.model_book import Feeds, Mark
 from actors.model_line import Asked
 from actors.storage_port import StorageError
@@ -28,6 +29,7 @@ from ml_actors.kinds import Kind, Unusable
 from ml_actors.workers import Worker, WorkerGone
 
 log = structlog.get_logger("models")
+_RESULT: Final[msgspec.msgpack.Decoder[AnyResult]] = msgspec.msgpack.Decoder(AnyResult)
 
 QUEUE_MAX: Final = 256
 """Questions that wait here for one version, where nobody else could take them."""
@@ -37,8 +39,14 @@ FEED_EVERY_S: Final = 1.0
 LATE_LOOP_S: Final = 0.25
 """A time-out that this process itself came too late for (it was stopped) is given once more: the worker may have answered long ago."""
 WAYS: Final = Backoff(first_s=0.1, max_s=5.0, stable_s=30.0)
+FEED_WAYS: Final = Backoff(first_s=1.0, max_s=60.0)
+"""Of a feed that raises what no database that is away does: it would raise the same a second later."""
 UNUSABLE_S: Final = 30.0
 """Before a version that cannot be loaded is tried again: its folder does not mend itself."""
+
+
+class FeedBroken(Exception):
+    """What a model must know cannot be read, though the database is there."""
 
 
 class Phase(Enum):
@@ -53,7 +61,7 @@ class Phase(Enum):
 class RunnerCounts:
     """What a version did since it was made."""
 
-    __slots__ = ("answered", "batch_items", "batch_s", "broken", "crashes", "fed", "late", "shed", "start_s")
+    __slots__ = ("answered", "batch_items", "batch_s", "broken", "crashes", "fed", "feed_failed", "late", "shed", "start_s")
 
     def __init__(self) -> None:
         self.answered = 0
@@ -63,6 +71,8 @@ class RunnerCounts:
         self.crashes = 0
         self.fed = 0
         """Rows."""
+        self.feed_failed = 0
+        """Times that they could not be read, though the database was there."""
         self.start_s = 0.0
         """What the last start took, until it was ready."""
         self.batch_items = Histogram(ITEMS)
@@ -169,7 +179,7 @@ class Runner:
             return UNUSABLE_S
         except trio.TooSlowError:
             self._cause = f"not ready within {self.kind.start_s} s"
-        except (WorkerGone, StorageError) as error:
+        except (WorkerGone, StorageError, FeedBroken) as error:
             self._cause = str(error)
         finally:
             self.worker = None
@@ -232,6 +242,13 @@ class Runner:
         self._in_hand = batch
         began = trio.current_time()
         results = await self._within(worker, [asked.request for asked in batch])
+        for result in results:
+            # Read here, where it costs this version its life, and never in a reply, where it would cost whoever routes all models theirs.
+            if not isinstance(result, str):
+                try:
+                    _RESULT.decode(result)
+                except msgspec.MsgspecError as error:
+                    raise WorkerGone(f"it gave a result that nobody may read: {error}") from error
         seconds = trio.current_time() - began
         self._in_hand = []
         self._batcher.done(seconds)
@@ -275,17 +292,34 @@ class Runner:
 
     async def _keep_fed(self, worker: Worker) -> None:
         assert self._feeds is not None
+        failed = 0
         while True:
+            rest_s = FEED_EVERY_S
             try:
                 more = await self._feed_page(worker, self._feeds)
+                failed = 0
             except StorageError as error:
                 log.warning("feed_awaited", version=self.title, error=str(error))
                 more = False
+            except FeedBroken:
+                failed, more = failed + 1, False
+                rest_s = FEED_WAYS.delay_s(failed, self._random())
             if not more:
-                await trio.sleep(FEED_EVERY_S)
+                await trio.sleep(rest_s)
 
     async def _feed_page(self, worker: Worker, feeds: Feeds) -> bool:
-        page = await feeds.page(self.kind.name, self._mark)
+        """Raises `StorageError`, `FeedBroken`, and `WorkerGone` also where what it knows is of another history."""
+        try:
+            page = await feeds.page(self.kind.name, self._mark)
+        except StorageError:
+            raise
+        except Exception as error:
+            # A supervisor: whatever one model's rows do to their query, the models beside it are none the worse.
+            self.counts.feed_failed += 1
+            log.exception("feed_failed", version=self.title)
+            raise FeedBroken(f"{type(error).__name__}: {error}") from error
+        if self._mark and not page.mark:
+            raise WorkerGone("what it was fed is of another history: it begins again")
         if page.rows:
             await worker.feed(page.rows)
             self.counts.fed += len(page.rows)

@@ -30,7 +30,7 @@ from ml_actors.kinds import KINDS, Kind, Options
 from ml_actors.library import Library
 from ml_actors.runner import Phase, Runner
 from ml_actors.versions import Plan, apart, choose, plans
-from ml_actors.workers import ProcessWorker, Spawn, Worker
+from ml_actors.workers import ProcessWorker, Spawn, Worker, WorkerGone
 
 log = structlog.get_logger("models")
 
@@ -221,7 +221,11 @@ class Serving:
         memory_mib_max = self.options.memory_mib_max.get(card.name, 0) or kind.memory_mib_max
 
         async def make() -> Worker:
-            return self._make_worker(kind, await self._library.folder(entry), options, memory_mib_max)
+            try:
+                return self._make_worker(kind, await self._library.folder(entry), options, memory_mib_max)
+            except OSError as error:
+                # A full disk, no descriptor left: of this version alone, which is tried again, and not of those that answer.
+                raise WorkerGone(f"its folder could not be made: {error}") from error
 
         runner = Runner(card.title, kind, make, random=self._random, feeds=self._feeds, on_change=self._note_change)
         place = self.places[card.title] = Place(runner, trio.CancelScope(), entry)

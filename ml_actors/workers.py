@@ -117,17 +117,24 @@ class ProcessWorker:
         self.memory_mib = 0.0
 
     async def begin(self) -> str:
+        try:
+            self._process = await self._begin_process()
+        except OSError as error:
+            # No descriptor, no memory, no process left: a fault of this life, and of none beside it.
+            raise WorkerGone(f"it could not be started: {error}") from error
+        self.pid = self._process.pid
+        loaded: Loaded = await self._ask(self._load, Loaded)
+        return loaded.title
+
+    async def _begin_process(self) -> Process:
+        """Raises OSError, `WorkerGone`."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
             if self._fork is not None:
-                self._process = await self._fork(self._kind.name, self._fence_mib, theirs.fileno())
-            else:
-                command = [sys.executable, "-m", "ml_actors.worker_process", str(theirs.fileno()), self._kind.name]
-                self._process = self._spawn([*command, str(self._fence_mib)] if self._fence_mib else command, theirs.fileno())
-        self.pid = self._process.pid
-        loaded: Loaded = await self._ask(self._load, Loaded)
-        return loaded.title
+                return await self._fork(self._kind.name, self._fence_mib, theirs.fileno())
+            command = [sys.executable, "-m", "ml_actors.worker_process", str(theirs.fileno()), self._kind.name]
+            return self._spawn([*command, str(self._fence_mib)] if self._fence_mib else command, theirs.fileno())
 
     async def feed(self, rows: Sequence[bytes]) -> None:
         await self._ask(Feed(list(rows)), Fed)

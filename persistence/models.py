@@ -11,6 +11,7 @@ changed, so that two promotions follow each other.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -18,10 +19,13 @@ from typing import Final
 
 import asyncpg
 import msgspec
+import structlog
 
 from actors.model_book import FILE_BYTES_MAX, PAGE_ROWS_MAX, Card, Entry, Mark, Page, State, UnknownVersion
 from persistence.audit import Deed, record
 from persistence.bridge import Bridge
+
+log = structlog.get_logger("models")
 
 READ_S: Final = 10.0
 FILE_S: Final = 60.0
@@ -103,22 +107,30 @@ async def rollback(tx: asyncpg.Connection, name: str, *, actor: int = 0, address
 
 
 async def entries(tx: asyncpg.Connection, *, retired: bool = False) -> list[Entry]:
-    """All versions but the retired; with them, the last `RETIRED_MAX` of each name. By name, the active one first."""
+    """All versions but the retired; with them, the last `RETIRED_MAX` of each name. By name, the active one first.
+
+    Without those whose card this program cannot read: while a newer release begins beside it, it goes on with what it knows.
+    """
     rows = await tx.fetch(
-        "select card::text as card, state, percent, shipped, extract(epoch from changed_at)::float8 as changed_at from models"
-        " where state <> 4 or $1 order by name, state = 3 desc, changed_at desc",
+        "select name, version, card::text as card, state, percent, shipped, extract(epoch from changed_at)::float8 as changed_at"
+        " from models where state <> 4 or $1 order by name, state = 3 desc, changed_at desc",
         retired,
     )
-    return [
-        Entry(
-            msgspec.json.decode(row["card"], type=Card),
-            State(row["state"]),
-            percent=row["percent"],
-            shipped=row["shipped"],
-            changed_at=row["changed_at"],
-        )
-        for row in rows
-    ]
+    found: list[Entry] = []
+    for row in rows:
+        try:
+            card, state = msgspec.json.decode(row["card"], type=Card), State(row["state"])
+        except ValueError as error:  # what msgspec raises is one, too
+            _say_unread(f"{row['name']}@{row['version']}", str(error))
+            continue
+        found.append(Entry(card, state, percent=row["percent"], shipped=row["shipped"], changed_at=row["changed_at"]))
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _say_unread(version: str, error: str) -> None:
+    """Once each: the book is read every other second."""
+    log.warning("model_card_unread", version=version, error=error)
 
 
 async def file(tx: asyncpg.Connection, sha256: str) -> bytes | None:

@@ -30,6 +30,9 @@ class World:
         self.fed: list[bytes] = []
         self.says = ""
         """In the place of the question's words."""
+        self.result = b""
+        """In the place of any result."""
+        self.cannot_begin: OSError | None = None
         self.batches: list[int] = []
 
     async def make(self) -> FakeWorker:
@@ -80,7 +83,7 @@ class FakeWorker:
                 raise WorkerGone("it crashed")
             case "raise":
                 return "it raised"
-        return _pack(Echoed(self._world.says or echo.words))
+        return self._world.result or _pack(Echoed(self._world.says or echo.words))
 
     async def watch(self) -> NoReturn:
         await self._gone.wait()

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
-from actors.inference import Why
+from actors.inference import Harm, Verdict, Why
 from actors.model_book import Card, Entry, State
 from actors.storage_port import Unavailable
 from ml_actors.kinds import Kind, Options
@@ -63,6 +64,8 @@ class Stage:
 
     def _make(self, kind: Kind, folder: Path, options: Options, memory_mib_max: int) -> Worker:
         title = f"echo@{folder.name}"
+        if (error := self.world(title).cannot_begin) is not None:
+            raise error
         return FakeWorker(self.world(title), title)
 
     def world(self, title: str) -> World:
@@ -165,6 +168,37 @@ async def test_what_a_shadow_says_is_compared_and_never_used(stage: Stage, autoj
         stage.serving.ask(stage.replies.question("raise"))
         await trio.sleep(1)
         assert shadow.failed == 1
+
+
+@pytest.mark.parametrize("score", [1.01, float("nan")])
+async def test_a_shadow_that_says_what_nobody_may_read_falls_alone(
+    stage: Stage, score: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    stage.book.set(v1=(State.ACTIVE, 0), v2=(State.SHADOW, 0))
+    stage.world("echo@2").result = msgspec.msgpack.encode(Verdict({Harm.TOXIC: score}))
+    async with served(stage):
+        await trio.sleep(1)
+        assert await stage.ask() == ["echo@1"]
+        assert stage.serving.places["echo@2"].runner.counts.crashes == 1
+        stage.world("echo@2").result = b""
+        await trio.sleep(1)
+        assert await stage.ask() == ["echo@1"]
+        assert stage.serving.shadows["echo@2"].compared == 1
+
+
+async def test_a_version_whose_process_cannot_be_made_is_tried_again_and_the_others_answer(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    stage.book.set(v1=(State.ACTIVE, 0), v2=(State.SHADOW, 0))
+    stage.world("echo@2").cannot_begin = OSError(28, "No space left on device")
+    async with served(stage):
+        await trio.sleep(1)
+        assert await stage.ask() == ["echo@1"]
+        runner = stage.serving.places["echo@2"].runner
+        assert runner.counts.crashes > 1 and "No space left" in runner.last_cause
+        stage.world("echo@2").cannot_begin = None
+        await trio.sleep(10)
+        assert runner.ready
 
 
 async def test_a_model_without_a_version_that_is_ready_says_so_at_once(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -52,6 +53,16 @@ def _is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+async def test_a_process_that_cannot_be_begun_is_a_life_that_is_over() -> None:
+    def refused(command: object, descriptor: int) -> NoReturn:
+        raise OSError(24, "Too many open files")
+
+    worker = ProcessWorker(refused, KINDS["echo"], ECHO, Options(), MEMORY_MIB)
+    with pytest.raises(WorkerGone, match="Too many open files"):
+        await worker.begin()
+    await worker.end()
 
 
 async def test_it_loads_warms_and_answers_and_what_raises_costs_itself_alone() -> None:

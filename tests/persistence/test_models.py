@@ -144,3 +144,16 @@ async def test_a_newer_program_brings_its_version_into_use_unless_somebody_chose
             "moderation@3": "CANDIDATE",
             "moderation@20261123.0100": "ACTIVE",
         }
+
+
+async def test_a_card_of_a_newer_release_is_passed_over_and_the_rest_of_the_book_stays_readable(database: str) -> None:
+    async with opened(database) as book:
+        for version in ("1", "2"):
+            await book.offered(version, version.encode())
+        await book.do(change, "moderation", "1", State.ACTIVE)
+
+        async def write_newer(tx: asyncpg.Connection) -> None:
+            await tx.execute("update models set card = card || '{\"of_tomorrow\": 1}' where version = '2'")
+
+        await book.do(write_newer)
+        assert await book.states() == {"moderation@1": "ACTIVE"}
