@@ -220,6 +220,10 @@ class Merging:
         """As it stands now, in the middle of the batch."""
         return self.written.get(place) or self._records.get(place, NOTHING)
 
+    def found(self, place: Place) -> Record:
+        """As it stood before the batch."""
+        return self._records.get(place, NOTHING)
+
     def apply(self, place: Place, change: Written, author: int, stamp: Stamp) -> Decision:
         """Merges by the entity's rule; whether `author` may is not asked here. Raises `BadFields`, having done nothing."""
         declaration = _declaration(place)

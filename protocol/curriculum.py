@@ -224,7 +224,7 @@ def _followed(
 ) -> Iterator[tuple[int, str]]:
     """The lessons of paths, then of courses, with why: each as often as it comes."""
     for path, keys in sorted(paths.items()):
-        yield from ((key, f"path:{path}") for key in keys if key in lessons)
+        yield from ((key, f"path:{path}") for key in keys if key in lessons and lessons[key].state != DRAFT)
     taught: dict[int, list[int]] = {course: [] for course in courses}
     for key in stand.sorted(lessons) if courses else ():
         if lessons[key].course in taught and lessons[key].state == PUBLISHED:

@@ -9,6 +9,7 @@ Invariant: nothing here knows any entity but by its number.
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,6 +18,9 @@ from protocol.values import Roles, StreamKind
 
 Value = int | str | bool | tuple[int | str, ...]
 Fields = dict[int, Value]
+
+COVER: Final = "▒▒▒"
+"""What stands for words that were hidden, until they come back or somebody writes others."""
 
 
 class Entity(IntEnum):
@@ -104,7 +108,8 @@ class Refers(Enum):
 class Field(Struct, frozen=True):
     """One field. `since` and `until` are the first and last schema that use it (0: the present one).
 
-    `housekeeping`: silently the latest, never a conflict, never kept when it loses. `refers`: what its value names.
+    `housekeeping`: silently the latest, never a conflict, never kept when it loses. `refers`: what its value names. `compared`: words that
+    something goes by, such as accepted answers or a language's tag; they are never covered.
     """
 
     number: int
@@ -115,6 +120,7 @@ class Field(Struct, frozen=True):
     since: int = 1
     until: int = 0
     refers: Refers = Refers.NOTHING
+    compared: bool = False
 
 
 class Declaration(Struct, frozen=True):

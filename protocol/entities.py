@@ -19,6 +19,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from protocol.declaring import COVER as COVER
 from protocol.declaring import Declaration as Declaration
 from protocol.declaring import Entity as Entity
 from protocol.declaring import Field as Field
@@ -119,9 +120,9 @@ TABLE: Final[Mapping[int, Declaration]] = {
             "always 1",
             (
                 Field(1, "about", Words(500), "in their own words"),
-                Field(2, "languages_text", Words(200), "languages, separated by commas", until=2),
-                Field(3, "languages", Several(Words(35), 10), "language tags, best first", since=3),
-                Field(4, "time_zone", Words(64), "an IANA time zone"),
+                Field(2, "languages_text", Words(200), "languages, separated by commas", until=2, compared=True),
+                Field(3, "languages", Several(Words(35), 10), "language tags, best first", since=3, compared=True),
+                Field(4, "time_zone", Words(64), "an IANA time zone", compared=True),
                 Field(5, "interests", Several(Words(40), 20), "what they like to learn"),
             ),
             single=True,
@@ -134,8 +135,8 @@ TABLE: Final[Mapping[int, Declaration]] = {
             "always 1",
             (
                 Field(1, "text_only", YesNo(), "no images, ever"),
-                Field(2, "language", Words(35), "the language of the app"),
-                Field(3, "quiet_text", Words(5), 'quiet hours, such as "22-07"; "": none', until=3),
+                Field(2, "language", Words(35), "the language of the app", compared=True),
+                Field(3, "quiet_text", Words(5), 'quiet hours, such as "22-07"; "": none', until=3, compared=True),
                 Field(4, "quiet_from", Whole(0, 1439), "quiet hours begin, in minutes after midnight", since=4),
                 Field(5, "quiet_to", Whole(0, 1439), "quiet hours end, in minutes after midnight; when they begin: none", since=4),
                 Field(6, "data_saver", YesNo(), "as few bytes as possible"),

@@ -10,7 +10,7 @@
 
 Only whole numbers are reckoned with, so every language comes to the same points.
 
-Invariant: all points if and only if it is right; a question without a usable key grades nothing.
+Invariant: all points if and only if it is right; a question without a usable key, or with words that are hidden, grades nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Final
 from msgspec import Struct
 
 from protocol.answers import ALTERNATIVES, is_any_right
-from protocol.declaring import Value
+from protocol.declaring import COVER, Value
 
 GAP: Final = re.compile("_{3,}")
 """Where something is missing in a cloze's prompt."""
@@ -200,9 +200,26 @@ def asked_of(question: Mapping[int, Value], key: Mapping[int, Value] | None = No
 
 
 def grade_answer(question: Mapping[int, Value], answer: Mapping[int, Value], key: Mapping[int, Value] | None = None) -> Graded | None:
-    """`grade`, of records' fields."""
+    """`grade`, of records' fields. None also while what is asked is hidden."""
+    if is_covered(question):
+        return None
     text = answer.get(TEXT, "")
     return grade(asked_of(question, key), numbers(answer.get(CHOICES)), text if isinstance(text, str) else "")
+
+
+def is_covered(question: Mapping[int, Value]) -> bool:
+    """Whether what is asked, or what is to choose from, was hidden: nobody can answer it until it comes back."""
+    return question.get(PROMPT) == COVER or COVER in texts(question.get(OPTIONS))
+
+
+def grades_alike(before: Mapping[int, Value], after: Mapping[int, Value]) -> bool:
+    """Whether a question that changed gives every answer the grade that it has, in the same lesson."""
+    return (asked_of(before), before.get(LESSON, 0), before.get(EXAM) is True, is_covered(before)) == (
+        asked_of(after),
+        after.get(LESSON, 0),
+        after.get(EXAM) is True,
+        is_covered(after),
+    )
 
 
 def numbers(value: Value | None) -> tuple[int, ...]:

@@ -63,8 +63,10 @@ def _keys(number: int, name: str, most: int, about: str) -> Field:
     return Field(number, name, Several(_KEY, most), about, since=5, refers=Refers.KEY)
 
 
-def _field(number: int, name: str, kind: Whole | Words | YesNo | Several, about: str, *, housekeeping: bool = False) -> Field:
-    return Field(number, name, kind, about, housekeeping, since=5)
+def _field(
+    number: int, name: str, kind: Whole | Words | YesNo | Several, about: str, *, housekeeping: bool = False, compared: bool = False
+) -> Field:
+    return Field(number, name, kind, about, housekeeping, since=5, compared=compared)
 
 
 def _library(entity: Entity, about: str, *fields: Field) -> Declaration:
@@ -109,7 +111,13 @@ _ASKED = (
     _field(3, "prompt", Words(500), "what is asked; a cloze's gaps are written ___"),
     _field(4, "options", Several(Words(200), OPTIONS_MAX), "what is to choose from, or to put into order"),
     _field(5, "key", Several(Whole(0, OPTIONS_MAX - 1), OPTIONS_MAX), "places of the right options, from 0; of an order, all of them"),
-    _field(6, "words", Several(Words(200), OPTIONS_MAX), "right answers in words; of a cloze one entry a gap (see docs/learning.md)"),
+    _field(
+        6,
+        "words",
+        Several(Words(200), OPTIONS_MAX),
+        "right answers in words; of a cloze one entry a gap (see docs/learning.md)",
+        compared=True,
+    ),
     _field(7, "explanation", Words(1000), "why, shown with the grade"),
     _field(8, "difficulty", _PERCENT, "how hard, from 0 to 100"),
 )
@@ -120,7 +128,7 @@ LEARNING: Final = (
         "What a course is about. Subjects may lie in one another.",
         _field(1, "title", _TITLE, "its name"),
         _key(2, "parent", "the subject it is part of, or 0"),
-        _field(3, "language", _LANGUAGE, "the language of its name"),
+        _field(3, "language", _LANGUAGE, "the language of its name", compared=True),
     ),
     _library(
         Entity.COURSE,
@@ -128,7 +136,7 @@ LEARNING: Final = (
         _field(1, "title", _TITLE, "its name"),
         _field(2, "summary", Words(1000), "what one learns in it"),
         _key(3, "subject", "what it is about, or 0"),
-        _field(4, "language", _LANGUAGE, "the language that it is taught in"),
+        _field(4, "language", _LANGUAGE, "the language that it is taught in", compared=True),
         _field(5, "level", _LEVEL, "0 for beginners, 10 for experts"),
         _field(6, "order", _ORDER, "its place in lists", housekeeping=True),
         _field(7, "state", Whole(0, 2), "0 draft, 1 open, 2 closed: nobody new begins it"),
@@ -144,7 +152,7 @@ LEARNING: Final = (
         _field(6, "level", _LEVEL, "0 for beginners, 10 for experts"),
         _keys(7, "requires", REQUIRES_MAX, "lessons that come before it"),
         _field(8, "state", Whole(0, 2), "0 draft, 1 published, 2 retired: who began it may finish it"),
-        _field(9, "language", _LANGUAGE, "the language that it is written in"),
+        _field(9, "language", _LANGUAGE, "the language that it is written in", compared=True),
     ),
     _library(
         Entity.PATH,
@@ -153,7 +161,7 @@ LEARNING: Final = (
         _field(2, "summary", Words(1000), "where it leads"),
         _key(3, "subject", "what it is about, or 0"),
         _keys(4, "steps", STEPS_MAX, "lessons, in their order"),
-        _field(5, "language", _LANGUAGE, "the language of its name"),
+        _field(5, "language", _LANGUAGE, "the language of its name", compared=True),
         _field(6, "level", _LEVEL, "0 for beginners, 10 for experts"),
     ),
     _library(
@@ -172,7 +180,7 @@ LEARNING: Final = (
         _field(10, "begin", Whole(0, 20_000), "where in its text, in code points"),
         _field(11, "end", Whole(0, 20_000), "up to where"),
         _field(12, "quality", _PERCENT, "how likely somebody takes it, from 0 to 100"),
-        _field(13, "by", Words(60), "the version of the model that made it"),
+        _field(13, "by", Words(60), "the version of the model that made it", compared=True),
         _field(14, "state", Whole(0, 3), "0 offered, 1 accepted, 2 edited, 3 rejected"),
         _key(15, "question", "the question that it became, or 0"),
     ),
@@ -181,7 +189,7 @@ LEARNING: Final = (
         "The right answer to a question of an exam.",
         _QUESTIONS,
         _field(1, "key", Several(Whole(0, OPTIONS_MAX - 1), OPTIONS_MAX), "as a question's"),
-        _field(2, "words", Several(Words(200), OPTIONS_MAX), "as a question's"),
+        _field(2, "words", Several(Words(200), OPTIONS_MAX), "as a question's", compared=True),
     ),
     Declaration(
         Entity.ENROLMENT,
@@ -224,7 +232,7 @@ LEARNING: Final = (
         "always 1",
         _keys(1, "lessons", NEXT_MAX, "lessons, best first"),
         _field(2, "chances", Several(_PERCENT, NEXT_MAX), "for each: how likely they manage it, in percent"),
-        _field(3, "why", Several(Words(80), NEXT_MAX), "for each: a sentence's key and what fills it"),
+        _field(3, "why", Several(Words(80), NEXT_MAX), "for each: a sentence's key and what fills it", compared=True),
         _field(4, "made", _SECONDS, "Unix time in seconds"),
         single=True,
     ),
@@ -237,7 +245,7 @@ LEARNING: Final = (
         _key(2, "subject", "about which subject, or 0"),
         _key(3, "lesson", "about which lesson, or 0"),
         _field(4, "value", Whole(-1_000_000, 1_000_000), "how much, in the kind's unit"),
-        _field(5, "words", Words(200), "a sentence's key and what fills it"),
+        _field(5, "words", Words(200), "a sentence's key and what fills it", compared=True),
         _field(6, "made", _SECONDS, "Unix time in seconds"),
     ),
     _server(
@@ -248,7 +256,7 @@ LEARNING: Final = (
         _field(1, "points", _PERCENT, "from 0 to 100"),
         _field(2, "right", YesNo(), "whether these are all points"),
         _field(3, "attempts", Whole(0, 2**31 - 1), "how many there were"),
-        _field(4, "words", Words(200), "a sentence's key and what fills it"),
+        _field(4, "words", Words(200), "a sentence's key and what fills it", compared=True),
         _field(5, "attempt", _MAYBE_KEY, "the answer's version that was graded"),
         _field(6, "at", _SECONDS, "Unix time in seconds"),
     ),

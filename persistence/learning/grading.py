@@ -40,6 +40,7 @@ from protocol.grading import (
     SECONDS,
     Graded,
     grade_answer,
+    is_covered,
 )
 from protocol.merge import unpack_record
 from protocol.values import KeptAs, StreamKind
@@ -89,8 +90,11 @@ from unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::integer[
     as w (question, place, lesson, at, seconds, points)
 on conflict (stream_id, question, place) do update set lesson = excluded.lesson, points = excluded.points
     where (a.lesson, a.points) is distinct from (excluded.lesson, excluded.points)"""
-_ANSWERED: Final = """
-select distinct a.stream_id from attempts a where a.space_id = $1 and a.question = $2 and a.stream_id > $3 order by a.stream_id limit $4"""
+_ANSWERED: Final = f"""
+select r.stream_id from records r join streams s on s.id = r.stream_id join spaces p on p.id = s.space_id
+where r.entity = {int(Entity.ANSWER)} and r.key = $2 and r.stream_id > $3 and p.kind = 4 and p.parent = $1 order by r.stream_id limit $4"""
+"""By the answers, not by what was graded of them: an answer is committed before anybody grades it, so none is overlooked that was graded by
+what was there before, or not at all."""
 _WAIT_AGAIN: Final = """
 insert into ungraded as u (stream_id, question) select s, $2 from unnest($1::bigint[]) as s order by s
 on conflict (stream_id, question) do update set times = least(u.times + 1, 1000000)"""
@@ -188,6 +192,10 @@ async def grade_some(tx: asyncpg.Connection, stream: int, place: Place | None) -
         if asked is None or answer is None:
             # What was asked is gone: the grade that there is stays.
             continue
+        present = held.get((Entity.GRADE, question), (0, {}))[1]
+        if is_covered(asked[1]) and present.get(FEEDBACK, NO_KEY) != NO_KEY:
+            # What is asked was hidden: what was graded before stays, and all of it waits again once it is shown.
+            continue
         key = held.get((Entity.ANSWER_KEY, question), (0, {}))[1]
         # Comparing words can cost a millisecond an attempt: others of the loop have their turn.
         await asyncio.sleep(0)
@@ -197,7 +205,6 @@ async def grade_some(tx: asyncpg.Connection, stream: int, place: Place | None) -
             graded = grade_answer(asked[1], fields, key)
             seconds = fields.get(SECONDS, 0)
             rows.append((question, at, _whole(lesson), said, _whole(seconds), None if graded is None else graded.points))
-        present = held.get((Entity.GRADE, question), (0, {}))[1]
         fields = grade_fields(grade_answer(asked[1], answer[1], key), answer[0], attempts, present)
         if fields:
             writes.append(Write(stream, Entity.GRADE, question, {**fields, AT: now}))

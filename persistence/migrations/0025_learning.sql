@@ -46,6 +46,9 @@ create table attempts (
     points    smallint,                             -- 0 to 100; null: there is no key
     primary key (stream_id, question, place)
 );
+-- Who answered a question, wherever: a key is chosen at random, so these are few more than those of its community.
+create index records_answered on records (key, stream_id) where entity = 2;
+
 create index attempts_by_question on attempts (space_id, question);
 create index attempts_by_user on attempts (user_id, space_id, at);
 create index attempts_by_age on attempts (at);

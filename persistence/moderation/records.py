@@ -2,7 +2,7 @@
 
     hidden, upheld ─▶ each word that was judged and still stands: ▒▒▒          released ─▶ each that is covered: as it was
 
-Invariant: what somebody has written since is left alone, either way.
+Invariant: what somebody has written since is left alone, either way; so is what no person reads but something goes by.
 """
 
 from __future__ import annotations
@@ -14,24 +14,20 @@ import asyncpg
 from msgspec import Struct
 
 from actors.jobs import Order, pack
+from actors.merging import Place
 from actors.storage import Fact, Herald
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
+from persistence.operations.kept import IS_THERE, lock_record
 from persistence.records import write_record
-from protocol.entities import BadFields, Fields, Value, read_fields
-from protocol.merge import unpack_record
+from protocol.entities import COVER, TABLE, BadFields, Declaration, Fields, Value, read_fields
 from protocol.values import HeldForm, HeldState
 
 JOB: Final = "moderation.records"
-COVER: Final = "▒▒▒"
 DEADLINE_S: Final = 10.0
 COVERED: Final = (HeldState.HIDDEN, HeldState.UPHELD)
 
-_FIND: Final = (
-    "select h.stream_id, h.entity, h.key, h.state, h.body, r.cells from held h"
-    " join records r on r.stream_id = h.stream_id and r.entity = h.entity and r.key = h.key"
-    " where h.id = $1 and h.form = $2 and h.body is not null"
-)
+_FIND: Final = "select h.stream_id, h.entity, h.key, h.state, h.body from held h where h.id = $1 and h.form = $2 and h.body is not null"
 
 
 class Cover(Struct, frozen=True):
@@ -54,22 +50,31 @@ async def carry_out(bridge: Bridge, herald: Herald, held: int) -> None:
 
 async def _write(tx: asyncpg.Connection, held: int) -> list[Fact]:
     row = await tx.fetchrow(_FIND, held, HeldForm.RECORD)
-    if row is None:
+    if row is None or row["entity"] not in TABLE:
+        return []
+    place = Place(row["stream_id"], row["entity"], row["key"])
+    # Before it is read, so that nobody writes in between; and what was decided is read again behind it.
+    present, stood = await lock_record(tx, place)
+    row = await tx.fetchrow(_FIND, held, HeldForm.RECORD)
+    if row is None or stood.was != IS_THERE:
         return []
     try:
         judged = read_fields(bytes(row["body"]))
     except BadFields:
         return []
-    present = unpack_record(row["cells"], row["entity"]).fields
-    fields = changes(judged, present, cover=row["state"] in COVERED)
-    return await write_record(tx, row["stream_id"], row["entity"], row["key"], fields) if fields else []
+    fields = changes(TABLE[place.entity], judged, present.fields, cover=row["state"] in COVERED)
+    return await write_record(tx, *place, fields) if fields else []
 
 
-def changes(judged: Fields, present: Fields, *, cover: bool) -> Fields:
-    """What is to be written: words that stand as they were judged, covered; or, where they are to come back, those that are covered."""
+def changes(declaration: Declaration, judged: Fields, present: Fields, *, cover: bool) -> Fields:
+    """What is to be written: words that stand as they were judged, covered; or, where they are to come back, those that are covered.
+
+    Only words that are shown: what something goes by, such as accepted answers, would be forged by a cover.
+    """
     changed: dict[int, Value] = {}
     for number, value in judged.items():
-        covered = _covered(value)
+        field = declaration.field(number)
+        covered = None if field is None or field.compared else _covered(value)
         if covered is not None and present.get(number) == (value if cover else covered):
             changed[number] = covered if cover else value
     return changed

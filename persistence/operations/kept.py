@@ -42,6 +42,7 @@ class Stood(Struct, frozen=True):
 
 
 NOTHING_STOOD: Final = Stood()
+IS_THERE: Final = 1
 
 
 async def lock_record(tx: asyncpg.Connection, place: Place) -> tuple[Record, Stood]:

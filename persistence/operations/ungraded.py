@@ -14,6 +14,8 @@ from msgspec import Struct
 from actors.jobs import ORDERED, pack
 from actors.merging import Merging
 from protocol.entities import Entity
+from protocol.grading import grades_alike, is_covered
+from protocol.merge import Record
 from protocol.values import KeptAs, StreamId
 
 GRADE: Final = "learning.grade"
@@ -30,10 +32,18 @@ def find_ungraded(merging: Merging) -> list[tuple[int, int]]:
     """Streams with questions, sorted."""
     found = {(one.place.stream, one.place.key) for one in merging.kept if one.kept is KeptAs.ATTEMPT and one.place.entity == Entity.ANSWER}
     for place, record in merging.written.items():
-        # Nobody can have answered a question that was not there.
-        if place.entity == Entity.ANSWER_KEY or (place.entity == Entity.QUESTION and record.version > 1):
+        if place.entity == Entity.ANSWER_KEY or (place.entity == Entity.QUESTION and _regrades(merging.found(place), record)):
             found.add((place.stream, place.key))
     return sorted(found)
+
+
+def _regrades(before: Record, after: Record) -> bool:
+    """Whether answers to a question are to be looked at again. A new one may have been answered before: the server was restored, or its
+    author's device came later than the learner's."""
+    if after.is_gone or is_covered(after.fields):
+        # Grades stay as they are, until it is there again.
+        return False
+    return before.is_gone or not before.cells or not grades_alike(before.fields, after.fields)
 
 
 def order_arguments(ungraded: list[tuple[int, int]]) -> tuple[list[Any], ...]:

@@ -132,6 +132,10 @@ def test_a_path_leads_first_through_what_its_steps_require_and_a_finished_one_le
     assert next_lessons(lessons, progress={1: 100, 2: 100, 3: 100}, paths={5: [3]}) == (Step(7, "new"),)
 
 
+def test_a_lesson_that_is_a_draft_again_is_offered_by_no_path_to_whoever_began_it() -> None:
+    assert next_lessons({2: Lesson(2, state=DRAFT), 3: Lesson(3)}, progress={2: 1}, paths={5: [2]}) == (Step(3, "new"),)
+
+
 class Counted(dict[int, Lesson]):
     """Lessons; how often one was looked at."""
 

@@ -50,4 +50,5 @@ async def school(w: World, ann: Person, *learners: Person) -> Place:
     space, _, _ = await w.community(ann, *learners)
     library, studio = await of_space(w, space, StreamKind.LIBRARY), await of_space(w, space, StreamKind.STUDIO)
     await w.ok(ann, change(library, Entity.QUESTION, Q, ASKED))
+    assert await grade_all(w) == 1, "somebody may have answered it before it came"
     return Place(space, library, studio, await enrolled(w, space, learners[0] if learners else ann, StreamKind.ANSWERS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 import pytest
@@ -10,8 +11,10 @@ import trio
 from actors.jobs import Work
 from persistence.bridge import Bridge
 from persistence.learning.grading import Grader, grade_fields, order_what_waits, sweep_attempts
+from persistence.moderation.records import changes
 from persistence.operations.ungraded import GRADE, GradeStream
-from protocol.entities import Entity, Fields
+from persistence.records import write_record
+from protocol.entities import COVER, TABLE, Entity, Fields
 from protocol.grading import Graded
 from protocol.operations import Leave, Release
 from protocol.values import Role, StreamKind
@@ -48,6 +51,8 @@ async def test_a_week_of_answers_of_two_devices_is_one_job_and_each_has_its_grad
         tablet = await another_device(w, bob)
         for question in range(1, 8):
             await w.ok(ann, change(place.library, Entity.QUESTION, question, {**ASKED, 5: (question % 4,)}))
+        await grade_all(w)
+        for question in range(1, 8):
             for device, choice in ((bob, 0), (tablet, 1)):
                 await w.ok(device, change(place.answers, Entity.ANSWER, question, {2: (choice,)}, at=NOW - 10 * choice))
         assert await grade_all(w) == 1
@@ -75,9 +80,11 @@ async def test_a_key_that_changes_later_regrades_everybody_and_says_so(bridge: B
         fields = await fields_of(w, others, Entity.GRADE, Q)
         assert fields is not None and (fields[1], fields[4]) == (0, "changed:100:wrong")
         assert await w.column("select points from attempts order by user_id") == [100, 0]
-        await w.ok(ann, change(place.library, Entity.QUESTION, Q, {7: "because"}, base=2))
-        await grade_all(w)
+        await w.ok(ann, change(place.library, Entity.QUESTION, Q, {1: 4}, base=2))
+        assert await grade_all(w) == 3
         assert (await grade_of(w, place) or {})[4] == "changed:50:right", "what did not change the points is not told again"
+        await w.ok(ann, change(place.library, Entity.QUESTION, Q, {3: "Which one?", 7: "because", 8: 3, 9: 4}, base=3))
+        assert await grade_all(w) == 0, "what changes no grade is nobody's work"
         await w.ok(bob, change(place.answers, Entity.ANSWER, Q, {2: (0,)}, base=1))
         await grade_all(w)
         assert await grade_of(w, place) == {1: 0, 2: False, 3: 2, 4: "wrong", 5: 2}
@@ -110,6 +117,68 @@ async def test_a_question_that_is_gone_leaves_the_grade_that_there_is(bridge: Br
         await grade_all(w)
         assert (await grade_of(w, place) or {})[1] == 100
         assert await grade_of(w, place, 999) is None and await w.rows("select from ungraded") == []
+
+
+async def test_an_answer_that_comes_before_its_question_is_graded_once_that_comes(bridge: Bridge) -> None:
+    """As after a restore, when the learner's device is the first to bring again what it knows."""
+    async with world(bridge) as w:
+        ann, bob = await w.person("ann"), await w.person("bob")
+        place = await school(w, ann, bob)
+        await w.ok(bob, change(place.answers, Entity.ANSWER, 71, {2: (1, 3)}))
+        await grade_all(w)
+        assert await grade_of(w, place, 71) is None
+        await w.ok(ann, change(place.library, Entity.QUESTION, 71, ASKED))
+        await grade_all(w)
+        assert await grade_of(w, place, 71) == {1: 100, 2: True, 3: 1, 4: "right", 5: 1}
+        await w.ok(ann, gone(place.library, Entity.QUESTION, Q, base=1))
+        await w.ok(bob, change(place.answers, Entity.ANSWER, Q, {2: (1, 3)}))
+        await grade_all(w)
+        await w.ok(ann, change(place.library, Entity.QUESTION, Q, ASKED, base=2))
+        await grade_all(w)
+        assert (await grade_of(w, place) or {})[1] == 100, "deleted when it was answered, and restored"
+
+
+async def test_a_key_that_changes_while_somebody_is_graded_for_the_first_time_grades_them_too(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, bob = await w.person("ann"), await w.person("bob")
+        place = await school(w, ann, bob)
+        await w.ok(bob, change(place.answers, Entity.ANSWER, Q, {2: (1,)}))
+        await grade_all(w)
+        # As the other transaction sees it whose grader has read the key before it changed, and has not committed yet.
+        await w.rows("delete from attempts")
+        await w.ok(ann, change(place.library, Entity.QUESTION, Q, {5: (1,)}, base=1))
+        await grade_all(w)
+        assert (await grade_of(w, place) or {})[1] == 100
+
+
+async def test_a_question_that_is_hidden_changes_no_grade_and_is_graded_once_it_is_shown(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, bob, cid = [await w.person(name) for name in ("ann", "bob", "cid")]
+        place = await school(w, ann, bob, cid)
+        others = await enrolled(w, place.space, cid, StreamKind.ANSWERS)
+        asked: Fields = {1: 3, 2: 4, 3: "Where, you fool?", 6: ("here",)}
+        await w.ok(ann, change(place.library, Entity.QUESTION, 71, asked))
+        await w.ok(bob, change(place.answers, Entity.ANSWER, 71, {3: "here"}))
+        await grade_all(w)
+        right = {1: 100, 2: True, 3: 1, 4: "right", 5: 1}
+        assert await grade_of(w, place, 71) == right
+
+        async def cover(covered: bool) -> None:
+            present = await fields_of(w, place.library, Entity.QUESTION, 71) or {}
+            fields = changes(TABLE[Entity.QUESTION], asked, present, cover=covered)
+            write = partial(write_record, stream=place.library, entity=Entity.QUESTION, key=71, fields=fields)
+            await w.bridge.run(write, deadline_s=30)
+
+        await cover(True)
+        await w.ok(cid, change(others, Entity.ANSWER, 71, {3: COVER}))
+        await grade_all(w)
+        assert await grade_of(w, place, 71) == right
+        fields = await fields_of(w, others, Entity.GRADE, 71) or {}
+        assert (fields[1], fields[4]) == (0, "ungraded")
+        await cover(False)
+        await grade_all(w)
+        assert await grade_of(w, place, 71) == right
+        assert (await fields_of(w, others, Entity.GRADE, 71) or {})[4] == "wrong"
 
 
 async def test_a_duplicate_is_an_attempt_that_waits_and_what_is_refused_is_not(bridge: Bridge) -> None:

@@ -10,10 +10,10 @@ from actors.model_book import Ruled
 from actors.trust import FactKind
 from persistence.bridge import Bridge
 from persistence.moderation.keeping import page, sweep
-from persistence.moderation.records import COVER, carry_out, changes
+from persistence.moderation.records import carry_out, changes
 from persistence.outbox import Outbox
 from protocol.codes import Code
-from protocol.entities import Entity, Fields, read_fields, write_fields
+from protocol.entities import COVER, TABLE, Entity, Fields, Several, Words, read_fields, write_fields
 from protocol.events import Changed, Edited, ModerationSet, Posted, Redacted, Said
 from protocol.operations import (
     Appeal,
@@ -180,9 +180,34 @@ async def test_words_of_a_record_are_covered_when_it_is_hidden_and_come_back_whe
 
 
 def test_what_somebody_has_written_since_is_left_alone() -> None:
-    judged: Fields = {1: "bad", 2: "worse", 3: 5, 4: ("bad", "words")}
-    assert changes(judged, {1: "bad", 2: "better", 3: 5, 4: ("bad", "words")}, cover=True) == {1: COVER, 4: (COVER, COVER)}
-    assert changes(judged, {1: COVER, 2: "better", 3: 5, 4: (COVER, COVER)}, cover=False) == {1: "bad", 4: ("bad", "words")}
+    judged: Fields = {3: "bad", 7: "worse", 8: 5, 4: ("bad", "words")}
+    question = TABLE[Entity.QUESTION]
+    present: Fields = {3: "bad", 7: "better", 8: 5, 4: ("bad", "words")}
+    assert changes(question, judged, present, cover=True) == {3: COVER, 4: (COVER, COVER)}
+    assert changes(question, judged, {**present, 3: COVER, 4: (COVER, COVER)}, cover=False) == {3: "bad", 4: ("bad", "words")}
+
+
+def test_accepted_answers_and_tags_are_never_covered() -> None:
+    kept = set()
+    for declaration in TABLE.values():
+        words: Fields = {}
+        for field in declaration.fields:
+            if isinstance(field.kind, Words):
+                words[field.number] = "bad"
+            elif isinstance(field.kind, Several) and isinstance(field.kind.of, Words):
+                words[field.number] = ("bad", "worse")
+        covered = changes(declaration, words, words, cover=True)
+        kept |= {(declaration.entity, field.name) for field in declaration.fields if field.number in words.keys() - covered.keys()}
+    tagged = (Entity.PREFERENCES, Entity.SUBJECT, Entity.COURSE, Entity.LESSON, Entity.PATH)
+    keys = (Entity.QUESTION, Entity.DRAFT_QUESTION, Entity.ANSWER_KEY)
+    assert kept == {
+        *((entity, "language") for entity in tagged),
+        *((entity, "words") for entity in (*keys, Entity.INSIGHT, Entity.GRADE)),
+        *((Entity.PROFILE, name) for name in ("languages_text", "languages", "time_zone")),
+        (Entity.PREFERENCES, "quiet_text"),
+        (Entity.DRAFT_QUESTION, "by"),
+        (Entity.NEXT, "why"),
+    }
 
 
 async def test_a_hidden_name_of_a_person_is_replaced_and_that_of_a_community_waits(bridge: Bridge) -> None:
