@@ -315,7 +315,8 @@ begin
 end $$;
 
 -- Claims streams whose judging nobody else is at, and reads what was said in them since: at most p_events of each, for p_lease_s.
-create function claim_moderation(p_streams bigint[], p_lease_s double precision, p_events integer)
+-- Of a stream whose kind is none of p_kinds nothing is read and nothing written: it comes back with claim 0.
+create function claim_moderation(p_streams bigint[], p_kinds smallint[], p_lease_s double precision, p_events integer)
 returns table (
     claim bigint, stream bigint, upto bigint, head bigint, seq bigint, kind smallint, author bigint, target bigint, body bytea,
     space bigint, space_kind smallint, stream_kind smallint, role smallint, joined_s bigint, trust double precision, standing boolean,
@@ -330,7 +331,7 @@ declare
     v_claimed bigint[];
 begin
     insert into moderation_cursors (stream_id)
-        select s.id from streams s where s.id = any (p_streams) order by s.id on conflict do nothing;
+        select s.id from streams s where s.id = any (p_streams) and s.kind = any (p_kinds) order by s.id on conflict do nothing;
     with free as materialized (
         select c.stream_id from moderation_cursors c where c.stream_id = any (p_streams) and c.claimed_until < clock_timestamp()
         for update skip locked
@@ -361,8 +362,12 @@ begin
     left join lateral (
         select a.trust, a.kind = 0 as standing from accounts a where a.id = l.author limit 1
     ) a on true
-    where c.stream_id = any (v_claimed)
+    where c.stream_id = any (v_claimed) and s.kind = any (p_kinds)
     order by c.stream_id, l.seq;
+    return query
+    select 0::bigint, s.id, s.head, s.head, null::bigint, null::smallint, null::bigint, null::bigint, null::bytea,
+        s.space_id, null::smallint, s.kind, null::smallint, null::bigint, null::double precision, null::boolean, null::text, null::boolean
+    from streams s where s.id = any (p_streams) and s.kind <> all (p_kinds);
 end $$;
 
 -- What is checked first and waits for it: claimed for p_lease_s, oldest first.

@@ -15,6 +15,8 @@ checked first leaves `held` by a verdict of a model or the decision of a person,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from math import ceil
 from typing import Final, TypeVar
 
 import asyncpg
@@ -27,20 +29,25 @@ from actors import lexicon
 from actors.flooding import Flooding
 from actors.histogram import SECONDS, Histogram
 from actors.inference import About, Answer, Judge, Models, Unanswered, Verdict, Why
-from actors.moderation import Action, Outcome, decide, unjudged
+from actors.moderation import Action, Outcome, Reason, decide, unjudged
 from actors.storage import Fact, Herald
-from actors.storage_port import StorageError
-from persistence.append import AUTHORITY_MOVED, append_events
+from actors.storage_port import OutcomeUnknown, StorageError, Unavailable
+from persistence.append import AUTHORITY_MOVED, NewEvent, append_events, recall_heads
 from persistence.bridge import Bridge
 from persistence.journal import POISON, raise_if_ours
 from persistence.moderation.rulings import Done, Ruling, put_off, rule, rule_first
-from persistence.moderation.spoken import LEASE_S, Claimed, Spoken, advance, claim, claim_held, find_behind
-from protocol.values import Harm, SpaceKind
+from persistence.moderation.spoken import EVENTS_MAX, LEASE_S, Claimed, Spoken, advance, claim, claim_held, find_behind, set_aside
+from protocol.values import Harm, HeldForm, SpaceKind
 
 T = TypeVar("T")
 
 log = structlog.get_logger("moderation")
 
+TURN_CALLS: Final = 4
+"""Calls that a lease has time for beside the model: the claim, one that does something, and twice that for its repetition."""
+ATTEMPTS_MAX: Final = 5
+PASSING: Final = frozenset({"conflict", "timeout"})
+"""Why the database could not do one thing and can do the next: somebody else held what it needs."""
 STREAMS_MAX: Final = 10_000
 """Streams with news that are remembered; beyond them the sweep finds what is left."""
 _JUDGED_TAGS: Final = frozenset((1, 2, 6, 10, 14, 15, 16, 17, 30))
@@ -69,10 +76,21 @@ class ModeratorOptions(Struct, frozen=True):
     away_s: float = 1.0
     put_off_s: float = 2.0
     put_off_max_s: float = 30.0
-    lease_s: float = LEASE_S
+    lease_min_s: float = LEASE_S
     call_s: float = 5.0
     lexicon: bool = True
     """Whether what stands already is judged by the lexicon where no model answers."""
+
+    @property
+    def lease_s(self) -> float:
+        """Of a claim of streams: as long as a turn may take at the most, its questions, its pace and its calls."""
+        texts = self.batch_streams * EVENTS_MAX
+        return max(self.lease_min_s, ceil(texts / self.at_once) * self.answer_s + texts / self.per_s + TURN_CALLS * self.call_s)
+
+    @property
+    def first_lease_s(self) -> float:
+        """Of a claim of what nobody has seen: all its questions, and calls. What is not done when it ends is left to the next claim."""
+        return max(self.lease_min_s, ceil(self.first_batch / self.at_once) * self.first_s + TURN_CALLS * self.call_s)
 
 
 class ModeratorStats(Struct):
@@ -195,7 +213,7 @@ class Moderator:
         for ruling in rulings:
             if ruling.outcome.action is not Action.ALLOW or ruling.outcome.note:
                 by_stream.setdefault(ruling.spoken.stream, []).append(ruling)
-        quiet = [part for part in parts if part.stream not in by_stream]
+        quiet = [part for part in parts if part.claim and part.stream not in by_stream]
         if quiet:
             moved = [(part.stream, part.upto) for part in quiet]
 
@@ -214,24 +232,39 @@ class Moderator:
         return {stream: at for stream, at in heard.items() if stream not in claimed or claimed[stream].more}
 
     async def _act(self, part: Claimed, rulings: Sequence[Ruling]) -> None:
-        """Does what follows for one stream and moves its cursor, in one transaction."""
+        """Does what follows for one stream and moves its cursor, in one transaction. Where that is not possible, each for itself: staff
+        hear of what cannot be done, and the cursor moves on."""
+        try:
+            await self._carry_out(part, rulings, moves=True)
+        except POISON as error:
+            raise_if_ours(error)
+            self._fail(error)
+        else:
+            return
+        for ruling in rulings:
+            for tried in (ruling, _for_a_person(ruling.spoken, "what was decided could not be done", first=False)):
+                try:
+                    await self._carry_out(part, (tried,), moves=False)
+                    break
+                except POISON as error:
+                    raise_if_ours(error)
+                    self._fail(error)
+        await self._carry_out(part, (), moves=True)
 
-        async def work(tx: asyncpg.Connection) -> tuple[bool, list[Fact]]:
+    async def _carry_out(self, part: Claimed, rulings: Sequence[Ruling], *, moves: bool) -> None:
+        async def work(tx: asyncpg.Connection) -> tuple[None, list[NewEvent]]:
             done = [await rule(tx, ruling) for ruling in rulings]
-            if not await advance(tx, part.claim, [(part.stream, part.upto)]):
+            if moves and not await advance(tx, part.claim, [(part.stream, part.upto)]):
                 raise _Lost
-            events = [event for one in done for event in one.events]
-            return any(one.told for one in done), await append_events(tx, events) if events else []
+            return None, [event for one in done for event in one.events]
 
         try:
-            _, facts = await self._again(work)
+            await self._commit(work)
         except _Lost:
             self.stats.lost += 1
             return
         for ruling in rulings:
             self._count(ruling.outcome)
-        if facts:
-            self._herald.committed(facts)
 
     # -- what nobody has seen yet -------------------------------------------------------------------------------------
 
@@ -255,30 +288,57 @@ class Moderator:
         options = self._options
 
         async def take(connection: asyncpg.Connection) -> list[Spoken]:
-            return await claim_held(connection, options.first_batch, options.lease_s)
+            return await claim_held(connection, options.first_batch, options.first_lease_s)
 
+        until_s = trio.current_time() + options.first_lease_s
         spoken: list[Spoken] = await self._bridge.run(take, deadline_s=options.call_s, isolation="none")
         for ruling in await self._judge(spoken, options.first_s, first=True):
-            await self._act_first(ruling)
+            if trio.current_time() + 2 * options.call_s > until_s:
+                # Somebody else may have it next; whoever it is judges it once more.
+                self.stats.lost += 1
+                break
+            try:
+                await self._act_first(ruling)
+            except Unavailable as error:
+                if error.reason not in PASSING:
+                    raise
+                # It comes again when its lease ends; those behind it do not wait for that.
+                self.stats.lost += 1
         return len(spoken) >= options.first_batch
 
     async def _act_first(self, ruling: Ruling) -> None:
+        """Does what follows for one. What cannot be done waits for a person, and for nobody else."""
+        spoken = ruling.spoken
+        why = spoken.fault or "what was decided could not be done"
+        for tried in (ruling, _for_a_person(spoken, why, first=True)):
+            try:
+                await self._carry_out_first(tried)
+                return
+            except POISON as error:
+                raise_if_ours(error)
+                self._fail(error)
+
+        async def work(tx: asyncpg.Connection) -> tuple[None, list[NewEvent]]:
+            await set_aside(tx, spoken.held, why)
+            return None, []
+
+        await self._commit(work)
+
+    async def _carry_out_first(self, ruling: Ruling) -> None:
         spoken, options = ruling.spoken, self._options
-        nobody = ruling.outcome.reasons[:1] and ruling.outcome.why is Harm.OTHER
+        nobody = not spoken.fault and bool(ruling.outcome.reasons[:1]) and ruling.outcome.why is Harm.OTHER
         wait_s = min(options.put_off_s * 2 ** min(spoken.attempts, 10), options.put_off_max_s)
 
-        async def work(tx: asyncpg.Connection) -> tuple[Done, list[Fact]]:
+        async def work(tx: asyncpg.Connection) -> tuple[Done, list[NewEvent]]:
             done = await put_off(tx, ruling, wait_s) if nobody else await rule_first(tx, ruling)
-            return done, await append_events(tx, done.events) if done.events else []
+            return done, list(done.events)
 
-        done, facts = await self._again(work)
+        done = await self._commit(work)
         if nobody:
             self.stats.put_off += 1
         else:
             self._count(ruling.outcome)
             self.stats.released += done.became is not None
-        if facts:
-            self._herald.committed(facts)
 
     # -- both ---------------------------------------------------------------------------------------------------------
 
@@ -290,7 +350,12 @@ class Moderator:
             judged: dict[int, Ruling] = {}
 
             async def one(at: int, it: Spoken, into: dict[int, Ruling] = judged) -> None:
-                into[at] = await self._judge_one(it, within_s, first)
+                try:
+                    into[at] = await self._judge_one(it, within_s, first)
+                except POISON as error:
+                    # Of this text alone: those beside it are judged, and a person looks at it.
+                    self._fail(error)
+                    into[at] = _for_a_person(it, f"judging it failed ({type(error).__name__})", first=first)
 
             async with trio.open_nursery() as nursery:
                 for at, it in enumerate(some):
@@ -309,6 +374,8 @@ class Moderator:
             await trio.sleep_until(self._paid_until_s)
 
     async def _judge_one(self, spoken: Spoken, within_s: float, first: bool) -> Ruling:
+        if spoken.fault:
+            return _for_a_person(spoken, spoken.fault, first=first)
         began_s = trio.current_time()
         question = Judge(spoken.text, spoken.context.about, minors=spoken.space_kind is not SpaceKind.CONVERSATION)
         try:
@@ -337,22 +404,49 @@ class Moderator:
         return Ruling(spoken, outcome, lexicon.NAME, degraded)
 
     def _flooded(self, spoken: Spoken, verdict: Verdict) -> Verdict:
-        if spoken.context.about is not About.MESSAGE or not self._options.flooding:
+        # Who mends a message says nearly the same again, and only once for those who read it.
+        if spoken.context.about is not About.MESSAGE or spoken.form is HeldForm.EDIT or not self._options.flooding:
             return verdict
         score = self._flooding.seen(spoken.author, spoken.text, trio.current_time())
         if score <= verdict.scores.get(Harm.SPAM, 0.0):
             return verdict
         return msgspec.structs.replace(verdict, scores={**verdict.scores, Harm.SPAM: score})
 
-    async def _again(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """Runs a transaction, once more where another stood in its way."""
-        for attempt in range(5):
+    async def _commit(self, work: Callable[[asyncpg.Connection], Awaitable[tuple[T, list[NewEvent]]]]) -> T:
+        """Runs a transaction, appends what it gives at last, and tells of it. Again where another stood in its way, or where nobody knows
+        whether it was committed: whatever is done here is done once. Raises `StorageError`, or what `work` raised."""
+        touched: set[int] = set()
+
+        async def whole(tx: asyncpg.Connection) -> tuple[T, list[Fact]]:
+            done, events = await work(tx)
+            touched.update(event.stream for event in events)
+            return done, await append_events(tx, events) if events else []
+
+        unknown = False
+        for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return await self._bridge.run(work, deadline_s=self._options.call_s)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate not in (AUTHORITY_MOVED, "40P01", "40001") or attempt == 4:
+                done, facts = await self._bridge.run(whole, deadline_s=self._options.call_s)
+            except OutcomeUnknown:
+                unknown = True
+                if attempt == ATTEMPTS_MAX:
                     raise
-        raise AssertionError("unreachable")
+            except Unavailable as error:
+                # Deadlocks and failed serialisations, in the bridge's words.
+                if error.reason != "conflict" or attempt == ATTEMPTS_MAX:
+                    raise
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != AUTHORITY_MOVED or attempt == ATTEMPTS_MAX:
+                    raise
+            else:
+                break
+            await trio.sleep(self._options.busy_s)
+        if unknown and touched and not facts:
+            # It had been committed: followers are told of the last of each stream, and fetch what they miss before it.
+            find = partial(recall_heads, streams=sorted(touched))
+            facts = await self._bridge.run(find, deadline_s=self._options.call_s, readonly=True, isolation="none")
+        if facts:
+            self._herald.committed(facts)
+        return done
 
     def _count(self, outcome: Outcome) -> None:
         name = outcome.action.name.lower() if outcome.action or not outcome.note else "noted"
@@ -390,6 +484,12 @@ class Moderator:
                 log.warning("moderation_lost", error=trouble)
             else:
                 log.info("moderation_recovered")
+
+
+def _for_a_person(spoken: Spoken, why: str, *, first: bool) -> Ruling:
+    """Of what no model and no lexicon can judge: it waits where it is checked first, and else stands and is shown to staff."""
+    outcome = unjudged(why) if first else Outcome(Action.ALLOW, (Reason(Harm.OTHER, 100),), note=True)
+    return Ruling(msgspec.structs.replace(spoken, fault=why), outcome, "", why)
 
 
 class _Lost(Exception):

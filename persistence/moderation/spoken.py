@@ -8,11 +8,13 @@ Invariant: of one stream, one claim is valid at a time; a cursor moves only by w
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import asyncpg
 import msgspec
+import structlog
 from msgspec import Struct
 
 from actors.inference import TEXT_MAX, About
@@ -32,23 +34,37 @@ from protocol.events import (
     Said,
     SettingsChanged,
 )
-from protocol.values import HeldForm, SpaceKind, StreamKind
+from protocol.values import HeldForm, HeldState, SpaceKind, StreamKind
+
+log = structlog.get_logger("moderation")
 
 LEASE_S: Final = 10.0
+"""At the least; whoever claims derives theirs from how long a turn may take."""
 EVENTS_MAX: Final = 16
 """Of one stream, in one claim: reading them takes a millisecond of everybody's time."""
-OWN_JUDGED: Final = frozenset({Entity.PROFILE})
+JUDGED_KINDS: Final = (
+    StreamKind.COMMUNITY,
+    StreamKind.CHANNEL,
+    StreamKind.CONVERSATION,
+    StreamKind.OWN,
+    StreamKind.BOARD,
+    StreamKind.LIBRARY,
+    StreamKind.MENTORSHIP,
+)
+"""Streams in which people write for others. Answers, progress and what is only drafted are looked at by no model."""
+OWN_JUDGED: Final = frozenset({Entity.PROFILE, Entity.MENTORING})
 """Of what is in one's own stream, what others are shown. The rest is nobody's business."""
 
-_CLAIM: Final = "select * from claim_moderation($1, $2, $3)"
+_CLAIM: Final = "select * from claim_moderation($1, $2, $3, $4)"
 _CLAIM_HELD: Final = "select * from claim_held($1, $2)"
+_SET_ASIDE: Final = "update held set state = $2, degraded = $3 where id = $1 and state = $4"
 _ADVANCE: Final = (
     "update moderation_cursors c set upto = greatest(c.upto, q.upto), claimed_until = '-infinity'"
     " from unnest($1::bigint[], $2::bigint[]) as q (stream, upto)"
     " where c.stream_id = q.stream and c.stream_id = any($1) and c.claimed_by = $3 returning c.stream_id"
 )
 _BEHIND: Final = (
-    "select q.id, q.kind in (2, 3, 4, 8, 11, 12) and q.head > coalesce(c.upto, 0) and coalesce(c.claimed_until, '-infinity') < now()"
+    "select q.id, q.kind = any($3) and q.head > coalesce(c.upto, 0) and coalesce(c.claimed_until, '-infinity') < now()"
     " as behind from (select s.id, s.head, s.kind from streams s where s.id > $1 order by s.id limit $2) q"
     " left join moderation_cursors c on c.stream_id = q.id order by q.id"
 )
@@ -73,10 +89,13 @@ class Spoken(Struct, frozen=True):
     key: int = 0
     held: int = 0
     attempts: int = 0
+    fault: str = ""
+    """Why nobody but a person can judge it: it cannot be read, or judging it raised."""
 
 
 class Claimed(Struct, frozen=True):
-    """A stream's part: `claim` is the right to it, `upto` how far it reaches; `more`: there is more behind it."""
+    """A stream's part: `claim` is the right to it, 0 where nothing is judged in such a stream; `upto` how far it reaches; `more`: there is
+    more behind it."""
 
     claim: int
     stream: int
@@ -87,7 +106,7 @@ class Claimed(Struct, frozen=True):
 
 async def claim(connection: asyncpg.Connection, streams: Sequence[int], lease_s: float = LEASE_S) -> list[Claimed]:
     """Claims of these streams those that nobody else is at. One statement, outside any transaction."""
-    rows = await connection.fetch(_CLAIM, list(streams), lease_s, EVENTS_MAX)
+    rows = await connection.fetch(_CLAIM, list(streams), JUDGED_KINDS, lease_s, EVENTS_MAX)
     claimed: dict[int, list[asyncpg.Record]] = {}
     for row in rows:
         claimed.setdefault(row["stream"], []).append(row)
@@ -100,6 +119,12 @@ async def claim_held(connection: asyncpg.Connection, limit: int, lease_s: float 
     return [_waiting(row) for row in rows]
 
 
+async def set_aside(tx: asyncpg.Connection, held: int, why: str) -> None:
+    """What is checked first and can neither be released nor kept in the usual way waits for a person, undelivered, and stands in nobody's
+    way."""
+    await tx.execute(_SET_ASIDE, held, HeldState.WAITING, why[:200], HeldState.CHECKING)
+
+
 async def advance(connection: asyncpg.Connection, claim: int, parts: Sequence[tuple[int, int]]) -> set[int]:
     """Moves the cursors of these (stream, up to) and gives them back. Those whose claim is still valid; of the others nothing is moved."""
     rows = await connection.fetch(_ADVANCE, [stream for stream, _ in parts], [upto for _, upto in parts], claim)
@@ -109,7 +134,7 @@ async def advance(connection: asyncpg.Connection, claim: int, parts: Sequence[tu
 async def find_behind(connection: asyncpg.Connection, after: int, limit: int) -> tuple[list[int], int]:
     """Streams, of the next `limit` by their numbers, in which something was said that nobody looked at; and the last that was looked
     through, 0 at the end."""
-    rows = await connection.fetch(_BEHIND, after, limit)
+    rows = await connection.fetch(_BEHIND, after, limit, JUDGED_KINDS)
     last = rows[-1]["id"] if len(rows) >= limit else 0
     return [row["id"] for row in rows if row["behind"]], last
 
@@ -117,8 +142,32 @@ async def find_behind(connection: asyncpg.Connection, after: int, limit: int) ->
 def _part(stream: int, rows: Sequence[asyncpg.Record]) -> Claimed:
     more = len(rows) >= EVENTS_MAX
     upto = rows[-1]["seq"] if more else rows[0]["head"]
-    spoken = tuple(one for row in rows if row["seq"] is not None and row["author"] for one in _read(row))
+    spoken = tuple(one for row in rows if row["seq"] is not None and row["author"] for one in _legible(row))
     return Claimed(rows[0]["claim"], stream, upto, more, spoken)
+
+
+def _legible(row: asyncpg.Record) -> tuple[Spoken, ...]:
+    """What an event says; nothing where it cannot be read: then no client shows it either, and what was said beside it is judged."""
+    try:
+        return tuple(_read(row))
+    except (codec.BadFrame, msgspec.MsgspecError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        log.error("spoken_unread", stream=row["stream"], seq=row["seq"], error=type(error).__name__)
+        return ()
+
+
+def _policy(row: asyncpg.Record) -> Policy:
+    """A community's; one that cannot be read is as usual: it costs nobody else their turn."""
+    try:
+        return read_policy(row["levels"], row["mask"])
+    except ValueError:
+        _say_unread_policy(row["space"])
+        return Policy(mask=row["mask"])
+
+
+@functools.lru_cache(maxsize=1024)
+def _say_unread_policy(space: int) -> None:
+    """Once each: it is read with everything that is said there."""
+    log.error("policy_unread", space=space)
 
 
 def _read(row: asyncpg.Record) -> Iterator[Spoken]:
@@ -166,7 +215,7 @@ def _spoken(
         row["space"],
         SpaceKind(row["space_kind"]),
         _context(row, about, text),
-        read_policy(row["levels"], row["mask"]),
+        _policy(row),
         target,
         entity,
         key,
@@ -179,6 +228,7 @@ def _waiting(row: asyncpg.Record) -> Spoken:
         said = codec.decode_body(body)
     except (codec.BadFrame, msgspec.MsgspecError):
         said = None
+    known = isinstance(said, (Said, Posted))
     text = said.text if isinstance(said, (Said, Posted)) else ""
     return Spoken(
         row["stream"],
@@ -190,10 +240,12 @@ def _waiting(row: asyncpg.Record) -> Spoken:
         row["space"],
         SpaceKind(row["space_kind"]),
         _context(row, About.MESSAGE, text),
-        read_policy(row["levels"], row["mask"]),
+        _policy(row),
         row["target"],
         held=row["id"],
         attempts=row["attempts"],
+        # Never judged as if nothing had been said.
+        fault="" if known else "what was said cannot be read",
     )
 
 
