@@ -133,7 +133,7 @@ def decide(verdict: Verdict, policy: Policy, context: Context, text: str = "") -
             note = note or percent >= hold
         elif harm is Harm.PERSONAL:
             if percent >= hold and not context.private:
-                covered = policy.mask and bool(_covered(verdict)) and context.about in (About.MESSAGE, About.CONTENT)
+                covered = policy.mask and bool(_covered(verdict)) and context.about is About.MESSAGE
                 found.append((Action.MASK if covered else Action.HOLD, Reason(harm, percent)))
         elif percent >= hold:
             # In a language that it hardly knows, what the model is sure of is for a person to look at.

@@ -3,7 +3,10 @@
     Ruling ─keep─▶ row in held, once for an event ─▶ withdraw: redacted, `Deleted`, `TakenBack` ─▶ review stream, a notice in kind words
     release ─▶ an ordinary message of its author's, if they may still write there ─▶ or it has lapsed
 
+Locks, in this order: the space, the message's row of the log, the row of `held`, the stream.
+
 Invariant: a message leaves the log in the transaction that puts its text into `held`; the one that marks it released brings it back, once.
+What its author or staff deleted comes back by nothing.
 """
 
 from __future__ import annotations
@@ -19,18 +22,19 @@ from persistence.append import NewEvent, event, kind_of
 from persistence.moderation import records
 from persistence.moderation.spoken import Spoken
 from persistence.notices import notify
-from persistence.operations.messages import redact, rewrite
+from persistence.operations.messages import message_text, redact, rewrite
 from persistence.operations.people import RENAMED
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.review import find_review
 from protocol import codec
-from protocol.events import Deleted, Edited, HeldDecided, HeldForReview, Mentioned, Posted, Renamed, Said, TakenBack
+from protocol.events import Deleted, Edited, HeldDecided, HeldForReview, Mentioned, Posted, Redacted, Renamed, Said, TakenBack
 from protocol.permissions import Permission
 from protocol.values import Harm, HeldForm, HeldState, NoticeKind, SpaceKind
 
 _MENTIONED: Final = kind_of(Mentioned)
 _SAID: Final = kind_of(Said)
 _POSTED: Final = kind_of(Posted)
+_REDACTED: Final = kind_of(Redacted)
 _KEEP: Final = (
     "insert into held (space_id, review_id, stream_id, event_seq, target, entity, key, author, form, state, body, reasons, judged_by,"
     " degraded, language, told, decided_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::smallint, $11, $12, $13, $14, $15, true,"
@@ -80,9 +84,12 @@ class Done(Struct, frozen=True):
 
 
 async def rule(tx: asyncpg.Connection, ruling: Ruling) -> Done:
-    """Does what was decided about something that stands: an event of the log. Does nothing where it was done before."""
+    """Does what was decided about something that stands: an event of the log. Does nothing where it was done before, nor where what was
+    said is gone by now: deleted, or erased with its author, while it was judged."""
     spoken, outcome = ruling.spoken, ruling.outcome
     space = await lock_space(tx, spoken.space, spoken.author)
+    if not await _stands(tx, spoken):
+        return Done()
     review = _review_of(space, spoken.author)
     state = _STATES[outcome.action]
     held: int | None = await tx.fetchval(
@@ -107,7 +114,7 @@ async def rule(tx: asyncpg.Connection, ruling: Ruling) -> Done:
         return Done()
     events: tuple[NewEvent, ...] = ()
     if outcome.action is not Action.ALLOW:
-        events = await _withdraw(tx, spoken, outcome)
+        events = await _withdraw(tx, spoken, outcome, held)
         if spoken.form is HeldForm.RECORD and outcome.action is Action.HIDE:
             await records.order(tx, held)
         await notify(tx, _notice(ruling, held, spoken.space))
@@ -121,16 +128,20 @@ async def rule_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
     """Does what was decided about something that nobody has seen yet: lets it through, or keeps it."""
     spoken, outcome = ruling.spoken, ruling.outcome
     space = await lock_space(tx, spoken.space, spoken.author)
+    await lock_message(tx, spoken.stream, spoken.form, spoken.target)
+    # Before anything is done: a person may have decided while the model thought, or another gateway that took the claim over.
+    if await tx.fetchval("select id from held where id = $1 and state = $2 for update", spoken.held, HeldState.CHECKING) is None:
+        return Done()
     if outcome.action <= Action.MASK:
         body = spoken.body if outcome.action is Action.ALLOW else _covered(spoken.body, outcome.text)
-        events = await release(tx, spoken.held, spoken.stream, spoken.author, spoken.form, spoken.target, body)
+        events = await release(tx, spoken.held, spoken.stream, spoken.author, spoken.form, spoken.target, body, unseen=True)
         state = HeldState.RELEASED if events else HeldState.LAPSED
         done = Done(events, told=bool(events), became=0 if events else None)
     else:
         state = _STATES[outcome.action]
         done = Done()
     review = _review_of(space, spoken.author)
-    changed: str = await tx.execute(
+    await tx.execute(
         _FOUND,
         spoken.held,
         state,
@@ -140,8 +151,6 @@ async def rule_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
         (ruling.degraded or outcome.uncertain)[:200],
         ruling.language,
     )
-    if changed.endswith(" 0"):
-        return Done()
     if outcome.action > Action.MASK or outcome.note:
         stream, _ = await find_review(tx, review)
         opened = event(stream, 0, HeldForReview(spoken.held, spoken.form, state, spoken.author, outcome.why, spoken.stream, spoken.target))
@@ -173,31 +182,45 @@ async def put_off(tx: asyncpg.Connection, ruling: Ruling, wait_s: float) -> Done
     return Done((event(stream, 0, opened),), told=True)
 
 
+async def lock_message(tx: asyncpg.Connection, stream: int, form: HeldForm, target: int) -> None:
+    """Locks the message that something is about, before its row of `held`: whoever edits or deletes it locks in the same order."""
+    if target and form in (HeldForm.MESSAGE, HeldForm.EDIT):
+        await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, target)
+
+
 async def release(
-    tx: asyncpg.Connection, held: int, stream: int, author: int, form: HeldForm, target: int, body: bytes
+    tx: asyncpg.Connection, held: int, stream: int, author: int, form: HeldForm, target: int, body: bytes, *, unseen: bool
 ) -> tuple[NewEvent, ...]:
     """The event by which something comes back, or comes at all; its number is written down as what the row became. None: it has lapsed.
 
-    Locks the stream, so that the number is known. What its author could not say now, they cannot have said for them either.
+    `unseen`: it was checked first, and is no event yet. The message is locked (`lock_message`), and so is the row of `held`. Locks the
+    stream, so that the number is known. What its author could not say now, they cannot have said for them either.
     """
+    standing: asyncpg.Record | None = None
+    if target and form in (HeldForm.MESSAGE, HeldForm.EDIT):
+        standing = await tx.fetchrow(
+            "select body from log where stream_id = $1 and seq = $2 and kind = any($3)", stream, target, (_SAID, _POSTED)
+        )
+        if standing is None and unseen:
+            # An edit of what was deleted meanwhile.
+            return ()
+        if standing is not None and not unseen and not _is_covered(message_text(body) or "", message_text(standing["body"]) or ""):
+            # A part of it was covered, and its author has written something else since.
+            return ()
     # The lock in a statement of its own: what is read after it is how it stands now.
     head: int | None = await tx.fetchval("select head from streams where id = $1 for update", stream)
     if head is None or not await tx.fetchval(_PLACE, stream, author):
         return ()
-    if form is HeldForm.EDIT:
-        text = codec.decode_body(body)
-        assert isinstance(text, (Said, Posted)), text
-        stands: int | None = await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, target)
-        if stands in (_SAID, _POSTED):
-            await rewrite(tx, stream, target, text.text, author)
-            back = event(stream, author, Edited(target, text.text), target)
-        else:
-            back = NewEvent(stream, author, body[1], body)
+    if not await tx.fetchval("update held set became = $2 where id = $1 and became = 0 returning id", held, head + 1):
+        return ()
+    said = codec.decode_body(body)
+    if standing is not None:
+        assert isinstance(said, (Said, Posted)), said
+        await rewrite(tx, stream, target, said.text, author)
+        back = event(stream, author, Edited(target, said.text), target)
     else:
         # The tag is the second byte of every body: an array of fewer than sixteen, and tags below 128.
         back = NewEvent(stream, author, body[1], body)
-    await tx.execute("update held set became = $2 where id = $1", held, head + 1)
-    said = codec.decode_body(body)
     if isinstance(said, Posted) and back.kind == _POSTED and (said.mentions or said.reply_to):
         mentioned = [user for user in dict.fromkeys(said.mentions) if user != author] + ([0] if said.reply_to else [])
         await tx.execute(
@@ -211,16 +234,29 @@ async def release(
     return (back,)
 
 
-async def _withdraw(tx: asyncpg.Connection, spoken: Spoken, outcome: Outcome) -> tuple[NewEvent, ...]:
+async def _stands(tx: asyncpg.Connection, spoken: Spoken) -> bool:
+    """Locks what was said, and tells whether it is there still."""
+    spoken_in = spoken.target if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT) else spoken.seq
+    kind: int | None = await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", spoken.stream, spoken_in)
+    if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT):
+        return kind in (_SAID, _POSTED)
+    return kind is not None and kind != _REDACTED
+
+
+def _is_covered(text: str, shown: str) -> bool:
+    """Whether what is shown is this text with a part of it covered, or all of it."""
+    return len(text) == len(shown) and all(there in (letter, "▒") for letter, there in zip(text, shown, strict=True))
+
+
+async def _withdraw(tx: asyncpg.Connection, spoken: Spoken, outcome: Outcome, held: int) -> tuple[NewEvent, ...]:
     """Takes it away, or covers a part of it. A record or a name that is only held stands until a person has decided."""
     stream, target = spoken.stream, spoken.target
     if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT):
         if outcome.action is Action.MASK:
-            await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, target)
             if not await rewrite(tx, stream, target, outcome.text, 0, forget=True):
                 return ()
             return (event(stream, 0, Edited(target, outcome.text), target),)
-        if not await redact(tx, stream, target):
+        if not await redact(tx, stream, target, held):
             return ()
         return (event(stream, 0, Deleted(target), target), event(stream, 0, TakenBack(target, outcome.why)))
     if spoken.form is HeldForm.NAME and outcome.action is Action.HIDE and target:
@@ -260,6 +296,8 @@ def _notice(ruling: Ruling, held: int, space: int) -> Notice:
         words = f"A part of {what} was covered: {why}. If that is wrong, appeal, and a person looks at it."
     elif action is Action.HIDE:
         words = f"We took back {what}: {why}. Nothing else changes for you. If we are wrong, appeal, and a person looks at it."
+    elif ruling.spoken.form in (HeldForm.RECORD, HeldForm.NAME):
+        words = f"A person is going to look at {what}, and until then it stands: {why}. You need not do anything."
     else:
         words = f"A person looks at {what} before others see it: {why}. You need not do anything."
     return Notice(ruling.spoken.author, NoticeKind.MODERATION, space=space, subject=held, words=words)

@@ -59,8 +59,10 @@ async def edit(tx: asyncpg.Connection, entry: Entry, operation: Edit) -> Effect 
     if refusal is not None:
         return refusal
     versions = await _versions(tx, operation.stream, operation.target)
-    if versions >= rules.EDITS_PER_MESSAGE_MAX:
+    if versions + await _never_came(tx, operation.stream, operation.target) >= rules.EDITS_PER_MESSAGE_MAX:
         return Refuse(Code.LIMIT, f"a message is edited at most {rules.EDITS_PER_MESSAGE_MAX} times")
+    # Or an older edit, released later, would undo this one.
+    await lapse(tx, operation.stream, operation.target, edits=True)
     if found.check_first:
         # Kept until it was judged; until then the message reads as it did. The outcome is 0, which is no event's number.
         await tx.execute(
@@ -112,6 +114,35 @@ async def rewrite(tx: asyncpg.Connection, stream: int, target: int, text: str, b
     return True
 
 
+async def lapse(tx: asyncpg.Connection, stream: int, target: int, *, kept: int = 0, edits: bool = False) -> None:
+    """Ends what is held of a message, whose row is locked: nothing of it comes back. `kept`: the row of `held` that goes on; `edits`: only
+    edits that were never seen."""
+    await tx.execute(
+        "update held set state = case when state = $5 then state else $6::smallint end, body = null,"
+        " decided_at = coalesce(decided_at, now()) where stream_id = $1 and target = $2 and target > 0 and form = any($3)"
+        " and state = any($4) and id <> $7 and (event_seq = 0 or not $8)",
+        stream,
+        target,
+        (HeldForm.EDIT,) if edits else (HeldForm.MESSAGE, HeldForm.EDIT),
+        (HeldState.CHECKING, HeldState.WAITING, HeldState.HIDDEN, HeldState.UPHELD),
+        HeldState.UPHELD,
+        HeldState.LAPSED,
+        kept,
+        edits,
+    )
+
+
+async def _never_came(tx: asyncpg.Connection, stream: int, target: int) -> int:
+    """Edits that were checked first and are no version of the message: those that wait, and those that nobody ever saw."""
+    count: int = await tx.fetchval(
+        "select count(*) from held where stream_id = $1 and target = $2 and target > 0 and form = $3 and event_seq = 0 and became = 0",
+        stream,
+        target,
+        HeldForm.EDIT,
+    )
+    return count
+
+
 async def _versions(tx: asyncpg.Connection, stream: int, target: int) -> int:
     versions: int = await tx.fetchval(
         "select coalesce(max(version), 0) from message_versions where stream_id = $1 and seq = $2", stream, target
@@ -150,8 +181,9 @@ async def delete(tx: asyncpg.Connection, entry: Entry, operation: Delete) -> Eff
     return Effect((deleted,), guards=(guard,), value_at=1, deeds=(deed,))
 
 
-async def redact(tx: asyncpg.Connection, stream: int, seq: int) -> bool:
-    """Makes a message, its edits and its kept versions say nothing any more. False: it is none, or says nothing already."""
+async def redact(tx: asyncpg.Connection, stream: int, seq: int, held: int = 0) -> bool:
+    """Makes a message, its edits, its kept versions and what is held of it say nothing any more. `held`: the row that keeps what it said,
+    where that may come back. False: it is none, or says nothing already."""
     kind: int | None = await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", stream, seq)
     if kind not in _MESSAGE_KINDS:
         return False
@@ -164,6 +196,7 @@ async def redact(tx: asyncpg.Connection, stream: int, seq: int) -> bool:
         _TOMBSTONE,
         _REDACTED,
     )
+    await lapse(tx, stream, seq, kept=held)
     return True
 
 

@@ -25,7 +25,7 @@ from actors.trust import FactKind, TrustEvent
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event
 from persistence.audit import Deed
 from persistence.moderation import records
-from persistence.moderation.rulings import WHY, decided, release, rename
+from persistence.moderation.rulings import WHY, decided, lock_message, release, rename
 from persistence.notices import notify
 from persistence.operations import rules
 from persistence.operations.messages import message_text
@@ -58,6 +58,7 @@ class _Case(Struct, frozen=True):
     id: int
     space_id: int
     stream: int
+    seq: int
     target: int
     author: int
     form: HeldForm
@@ -155,6 +156,7 @@ async def _find(tx: asyncpg.Connection, held: int, user: int) -> _Case | Refuse:
     if row is None:
         return rules.NOT_FOUND
     space = await lock_space(tx, row["review_id"], user, row["author"]) if row["review_id"] else None
+    await lock_message(tx, row["stream_id"], HeldForm(row["form"]), row["target"])
     row = await tx.fetchrow(f"{_FIND} for update", held)
     if row is None or row["author"] == user or (row["review_id"] and space is None):
         return rules.NOT_FOUND
@@ -169,6 +171,7 @@ async def _find(tx: asyncpg.Connection, held: int, user: int) -> _Case | Refuse:
         row["id"],
         row["space_id"],
         row["stream_id"],
+        row["event_seq"],
         row["target"],
         row["author"],
         HeldForm(row["form"]),
@@ -191,7 +194,7 @@ async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_
     if release_it and spoken:
         if case.body is None:
             return Refuse(Code.GONE, "what was said is kept no longer")
-        events = await release(tx, case.id, case.stream, case.author, case.form, case.target, case.body)
+        events = await release(tx, case.id, case.stream, case.author, case.form, case.target, case.body, unseen=not case.seq)
         state = HeldState.RELEASED if events else HeldState.LAPSED
     elif not release_it and case.form is HeldForm.NAME and case.target:
         await rename(tx, case.target, f"member {case.target}")

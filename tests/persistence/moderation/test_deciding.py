@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import asyncpg
 import msgspec
+import pytest
+import trio
 
 from actors.inference import Why
 from actors.model_book import Ruled
+from actors.moderation import Action, Outcome, Reason
 from actors.trust import FactKind
+from persistence.append import append_events
 from persistence.bridge import Bridge
 from persistence.moderation.keeping import page, sweep
 from persistence.moderation.records import carry_out, changes
+from persistence.moderation.rulings import Done, Ruling, rule, rule_first
+from persistence.moderation.spoken import advance, claim, claim_held
+from persistence.operations import rules
 from persistence.outbox import Outbox
 from protocol.codes import Code
 from protocol.entities import COVER, TABLE, Entity, Fields, Several, Words, read_fields, write_fields
-from protocol.events import Changed, Edited, ModerationSet, Posted, Redacted, Said
+from protocol.events import Changed, Deleted, Edited, ModerationSet, Posted, Redacted, Said
 from protocol.operations import (
     Appeal,
     Change,
@@ -22,17 +31,20 @@ from protocol.operations import (
     CreateChannel,
     DecideAppeal,
     DecideHeld,
+    Delete,
     Edit,
     Level,
     OpenConversation,
+    Post,
     Rename,
     Say,
     SetModeration,
     SetRole,
 )
-from protocol.values import Harm, HeldForm, HeldState, Role
-from tests.persistence.moderation.scene import FakeModels, bodies, come, moderated, until
-from tests.persistence.world import World, fetch
+from protocol.values import Harm, HeldForm, HeldState, Role, StreamKind
+from tests.persistence.moderation.scene import NEVER_SWEEPS, FakeModels, bodies, come, moderated, until
+from tests.persistence.records import change, enrolled, own
+from tests.persistence.world import World, fetch, world
 
 HELD = "select id, state, form, target, review_id from held where author = $1 order by id"
 
@@ -149,12 +161,181 @@ async def test_an_edit_that_is_checked_first_reads_as_before_until_it_was_judged
         ann, ben = await w.person("ann"), await w.person("ben")
         space, _, channel = await w.community(ann, ben)
         said = await w.ok(ben, Say(channel, "before"))
+        other = await w.ok(ben, Say(channel, "as it was"))
         await w.ok(ann, SetModeration(space, True))
         await w.ok(ben, Edit(channel, said, "after"))
-        await w.ok(ben, Edit(channel, said, "bad"))
+        await w.ok(ben, Edit(channel, other, "bad"))
+        assert await bodies(bridge, channel) == [Said("before"), Said("as it was")]
         models.why = None
         await until(bridge, "select from held where state <> 1", count=2)
-        assert await bodies(bridge, channel) == [Posted("after", edited=True), Edited(said, "after")]
+        assert await bodies(bridge, channel) == [Posted("after", edited=True), Said("as it was"), Edited(said, "after")]
+
+
+async def test_an_older_edit_that_waited_longer_does_not_undo_a_newer_one(bridge: Bridge) -> None:
+    models = FakeModels(Why.AWAY)
+    async with moderated(bridge, models) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "before"))
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Edit(channel, said, "what nobody can judge"))
+        await w.ok(ben, Edit(channel, said, "thank you!"))
+        await until(bridge, "select from held where state = 4")
+        models.why = None
+        rows = await until(bridge, HELD, ben.user, count=2)
+        assert [row["state"] for row in rows] == [HeldState.LAPSED, HeldState.RELEASED]
+        assert await code(w, ann, DecideHeld(rows[0]["id"], True)) is Code.CONFLICT
+        assert (await bodies(bridge, channel))[0] == Posted("thank you!", edited=True)
+
+
+async def test_edits_that_wait_count_for_how_often_a_message_is_edited(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "EDITS_PER_MESSAGE_MAX", 2)
+    async with moderated(bridge, FakeModels(Why.AWAY)) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "before"))
+        await w.ok(ann, SetModeration(space, True))
+        for turn in range(2):
+            await w.ok(ben, Edit(channel, said, f"what nobody can judge {turn}"))
+        assert await code(w, ben, Edit(channel, said, "once more")) is Code.LIMIT
+
+
+async def test_an_edit_that_a_person_turned_down_while_the_model_thought_stays_away(bridge: Bridge) -> None:
+    models = FakeModels()
+    models.gate = trio.Event()
+    async with moderated(bridge, models, NEVER_SWEEPS) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "before"))
+        models.gate.set()
+        await come(lambda: "before" in models.asked)
+        models.gate = trio.Event()
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Edit(channel, said, "a fine edit"))
+        await come(lambda: "a fine edit" in models.asked)
+        # As where it was put off before: staff have heard of it.
+        [row] = await fetch(bridge, "update held set review_id = $1 returning id", space)
+        await w.ok(ann, DecideHeld(row["id"], False))
+        models.gate.set()
+        await w.ok(ben, Edit(channel, said, "a later edit"))
+        await until(bridge, "select from held where state = 4")
+        assert await bodies(bridge, channel) == [Posted("a later edit", edited=True), Edited(said, "a later edit")]
+
+
+async def first_ruling(bridge: Bridge) -> Ruling:
+    """What a gateway would do that has judged what waits: it is allowed."""
+
+    async def take(connection: asyncpg.Connection) -> Ruling:
+        [spoken] = await claim_held(connection, 10, lease_s=0.0)
+        return Ruling(spoken, Outcome(Action.ALLOW), "fake@1")
+
+    return await bridge.run(take, deadline_s=10, isolation="none")
+
+
+async def do(bridge: Bridge, rule_it: Callable[[asyncpg.Connection, Ruling], Awaitable[Done]], ruling: Ruling) -> Done:
+    async def work(tx: asyncpg.Connection) -> Done:
+        done = await rule_it(tx, ruling)
+        if done.events:
+            await append_events(tx, done.events)
+        return done
+
+    return await bridge.run(work, deadline_s=10)
+
+
+async def test_of_two_gateways_that_have_judged_the_same_the_second_does_nothing(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben, cid = [await w.person(name) for name in ("ann", "ben", "cid")]
+        space, _, channel = await w.community(ann, ben, cid)
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Post(channel, "fine", mentions=(cid.user,)))
+        one, other = await first_ruling(bridge), await first_ruling(bridge)
+        assert (await do(bridge, rule_first, one)).became == 0
+        assert await do(bridge, rule_first, other) == Done()
+        assert await w.column("select became from held") == [1]
+        assert len(await fetch(bridge, "select from outbox where kind = 22")) == 1
+
+
+async def test_an_edit_of_a_message_that_was_deleted_meanwhile_lapses_and_its_words_go(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "before"))
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Edit(channel, said, "after"))
+        ruling = await first_ruling(bridge)
+        await w.ok(ben, Delete(channel, said))
+        [row] = await fetch(bridge, "update held set review_id = $1 returning id, state, body", space)
+        assert (row["state"], row["body"]) == (HeldState.LAPSED, None)
+        assert await do(bridge, rule_first, ruling) == Done()
+        assert await code(w, ann, DecideHeld(row["id"], True)) is Code.CONFLICT
+        # Also where the row was not ended with it.
+        await fetch(bridge, "update held set state = 1, body = $1", ruling.spoken.body)
+        assert (await do(bridge, rule_first, ruling)).became is None
+        assert await bodies(bridge, channel) == [Redacted(), Deleted(said)]
+
+
+async def test_what_its_author_deleted_while_it_was_judged_is_not_kept(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        _, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "bad"))
+
+        async def take(connection: asyncpg.Connection) -> Ruling:
+            [part] = await claim(connection, [channel])
+            return Ruling(part.spoken[0], Outcome(Action.HIDE, (Reason(Harm.INSULT, 97),)), "fake@1")
+
+        ruling = await bridge.run(take, deadline_s=10, isolation="none")
+        await w.ok(ben, Delete(channel, said))
+        assert await do(bridge, rule, ruling) == Done()
+        assert await fetch(bridge, "select from held") == []
+
+
+async def test_what_is_covered_in_a_message_reads_as_it_did_when_it_is_released_and_only_if_it_is_still_there(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        _, _, channel = await w.community(ann, ben)
+
+        async def cover(text: str, covered: str) -> tuple[int, int]:
+            said = await w.ok(ben, Say(channel, text))
+
+            async def take(connection: asyncpg.Connection) -> Ruling:
+                [part] = await claim(connection, [channel])
+                await advance(connection, part.claim, [(channel, part.upto)])
+                return Ruling(part.spoken[-1], Outcome(Action.MASK, (Reason(Harm.PERSONAL, 90),), text=covered), "fake@1")
+
+            await do(bridge, rule, await bridge.run(take, deadline_s=10, isolation="none"))
+            assert (await bodies(bridge, channel))[said - 1] == Posted(covered, edited=True)
+            [row] = await fetch(bridge, "select id from held where target = $1", said)
+            return said, row["id"]
+
+        said, held = await cover("call me on 123", "call me on ▒▒▒")
+        await w.ok(ann, DecideHeld(held, True))
+        assert (await bodies(bridge, channel))[said - 1] == Posted("call me on 123", edited=True)
+        assert not [one for one in await bodies(bridge, channel) if isinstance(one, Said)], "it is not said twice"
+        since, held = await cover("call me on 456", "call me on ▒▒▒")
+        await w.ok(ben, Edit(channel, since, "write to me"))
+        assert await w.ok(ann, DecideHeld(held, True)) == 0
+        assert (await bodies(bridge, channel))[since - 1] == Posted("write to me", edited=True)
+        gone, held = await cover("call me on 789", "call me on ▒▒▒")
+        await w.ok(ben, Delete(channel, gone))
+        assert await code(w, ann, DecideHeld(held, True)) is Code.CONFLICT
+        assert (await bodies(bridge, channel))[-1] == Deleted(gone)
+
+
+async def test_no_model_looks_at_answers_and_what_others_read_is_looked_at(bridge: Bridge) -> None:
+    models = FakeModels()
+    async with moderated(bridge, models) as (w, moderator):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        answers = await enrolled(w, space, ben, StreamKind.ANSWERS)
+        await w.ok(ben, change(answers, Entity.ANSWER, 5, {3: "a bad answer"}))
+        await w.ok(ben, change(await own(w, ben), Entity.MENTORING, 1, {1: True, 7: "a bad mentor"}))
+        await w.ok(ben, Say(channel, "bad"))
+        await until(bridge, HELD, ben.user, count=2)
+        await come(lambda: moderator.streams_waiting == 0)
+        assert "a bad answer" not in models.asked
+        assert await fetch(bridge, "select from held where stream_id = $1", answers) == []
+        assert await fetch(bridge, "select from moderation_cursors where stream_id = $1", answers) == [], "and nothing is written for it"
 
 
 async def test_words_of_a_record_are_covered_when_it_is_hidden_and_come_back_when_it_is_released(bridge: Bridge) -> None:
