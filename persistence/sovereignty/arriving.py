@@ -1,6 +1,6 @@
 """Import: a community out of an archive, under new numbers, in one transaction: it is there whole or not at all.
 
-    verify ─▶ people: known ones by the caller's list, the others as accounts nobody can log in to ─▶ spaces, streams, members
+    verify ─▶ people: known ones by the caller's list, the others as accounts nobody can log in to ─▶ spaces, policies, streams, members
            ─▶ every row under its new names ─▶ what must hold of any log is checked ─▶ owner in, inboxes told
 
 An archive may be anybody's. Its numbers never become ours, its people never anybody of ours but by the caller's word, and its rows are
@@ -19,18 +19,21 @@ import msgspec
 from msgspec import Struct
 
 from actors.accounts import DISPLAY_NAME_LENGTH_MAX, NAME_LENGTH_MAX, NameRefused, normalise_label, normalise_name
+from actors.moderation import check_levels, write_levels
 from actors.storage import Fact
 from persistence.append import append_events, event
 from persistence.audit import Deed, record
 from persistence.learning.grading import grade_all_again
+from persistence.moderation.spoken import JUDGED_KINDS
 from persistence.operations.communities import RECORD_STREAMS
 from persistence.operations.membership import SPACE_ENTERED
 from persistence.sovereignty.archive import ArchiveRefused, Reader
 from persistence.sovereignty.erasure import NO_PASSWORD
 from persistence.sovereignty.packed import Unreadable, rename_packed
-from persistence.sovereignty.tables import MEMBERS, ROWS, SPACES, STREAMS, Kept
+from persistence.sovereignty.tables import MEMBERS, POLICIES, ROWS, SPACES, STREAMS, Kept
 from protocol.events import Joined
 from protocol.identifiers import Names
+from protocol.operations import Level
 from protocol.permissions import Permission, of_platform
 from protocol.values import Role, SpaceKind, StreamKind
 
@@ -152,6 +155,7 @@ class _Arrival:
             raise ArchiveRefused(f"{SPACES.file} has to hold one community, and enrolments in it")
         for row in sorted(rows, key=lambda row: row.get("kind") != SpaceKind.COMMUNITY):
             await self._bring_space(row)
+        await self._bring_policies()
         kinds = {_number(row, "id", SPACES.file): SpaceKind(row["kind"]) for row in rows}
         for group in self._archive.rows(STREAMS.file):
             for row in group:
@@ -161,6 +165,12 @@ class _Arrival:
                 id = _number(row, "id", STREAMS.file)
                 self._streams[id] = await self._tx.fetchval("select nextval(pg_get_serial_sequence('streams', 'id'))")
                 await self._insert(STREAMS, [self._renamed(STREAMS, row)])
+        # What was said elsewhere was judged there, or was to be: nothing of it is taken back here.
+        await self._tx.execute(
+            "insert into moderation_cursors (stream_id, upto) select s.id, s.head from streams s where s.id = any($1) and s.kind = any($2)",
+            list(self._streams.values()),
+            JUDGED_KINDS,
+        )
         # A member's enrolment is there already when the trigger looks for it.
         for group in self._archive.rows(MEMBERS.file):
             await self._insert(MEMBERS, [self._renamed(MEMBERS, row) for row in group], "on conflict do nothing")
@@ -176,10 +186,21 @@ class _Arrival:
             renamed["pair_key"] = f"enrolment:{renamed['parent']}:{renamed['created_by']}"
         await self._insert(SPACES, [renamed])
 
+    async def _bring_policies(self) -> None:
+        for group in self._archive.rows(POLICIES.file):
+            for row in group:
+                levels = _levels(row.get("levels"))
+                wrong = check_levels(levels)
+                if wrong:
+                    raise ArchiveRefused(f"{POLICIES.file}: {wrong}")
+                await self._insert(POLICIES, [{**self._renamed(POLICIES, row), "levels": write_levels(levels)}])
+
     async def bring_rows(self) -> int:
         """Everything that lies in the streams; how many rows."""
         count = 0
         for kept in ROWS:
+            if kept is POLICIES:
+                continue
             for group in self._archive.rows(kept.file):
                 rows = [self._renamed(kept, row) for row in group]
                 count += len(rows)
@@ -281,6 +302,16 @@ class _Arrival:
             [column for column in kept.own if column != "pair_key"],
         )
         return [row[0] for row in rows]
+
+
+def _levels(stored: object) -> list[Level]:
+    """Levels as `actors.moderation.write_levels` stores them."""
+    if not isinstance(stored, str):
+        raise ArchiveRefused(f"{POLICIES.file}: levels is {stored!r}; expected: a text")
+    try:
+        return [msgspec.convert([int(number) for number in part.split(":")], Level) for part in filter(None, stored.split(","))]
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ArchiveRefused(f"{POLICIES.file}: levels is {stored!r}; expected: harm:hold:hide by comma") from error
 
 
 def _find(known: Mapping[int, int], id: int, what: str) -> int:

@@ -52,6 +52,8 @@ SPACES: Final = Kept(
 )
 STREAMS: Final = Kept("streams.ndjson", "streams", "t.id = any($2)", "t.id", {"id": _STREAM, "space_id": _SPACE, "placement": _SPACE})
 MEMBERS: Final = Kept("members.ndjson", "members", "t.space_id = any($1)", "t.space_id, t.user_id", {"space_id": _SPACE, "user_id": _USER})
+POLICIES: Final = Kept("moderation.ndjson", "moderation_policies", "t.space_id = any($1)", "t.space_id", {"space_id": _SPACE})
+"""Brought in before the streams: by it the database knows where what is said is checked first."""
 ROWS: Final[tuple[Kept, ...]] = (
     Kept(
         "invitations.ndjson",
@@ -60,7 +62,7 @@ ROWS: Final[tuple[Kept, ...]] = (
         "t.space_id, t.user_id",
         {"space_id": _SPACE, "user_id": _USER, "invited_by": _USER},
     ),
-    Kept("moderation.ndjson", "moderation_policies", "t.space_id = any($1)", "t.space_id", {"space_id": _SPACE}),
+    POLICIES,
     Kept("log.ndjson", "log", _OF_STREAMS, "t.stream_id, t.seq", {"stream_id": _STREAM, "author": _USER}, {"body": Packed.BODY}),
     Kept(
         "message_versions.ndjson",

@@ -18,9 +18,10 @@ from persistence.sovereignty.archive import MANIFEST, ArchiveRefused, Manifest, 
 from persistence.sovereignty.arriving import Imported, import_space
 from persistence.sovereignty.leaving import export_space
 from persistence.sovereignty.packed import rename_packed
-from persistence.sovereignty.tables import MEMBERS, ROWS, SPACES, STREAMS
+from persistence.sovereignty.tables import MEMBERS, POLICIES, ROWS, SPACES, STREAMS
 from protocol.identifiers import Names
-from protocol.operations import Say
+from protocol.operations import Level, Say, SetModeration
+from protocol.values import Harm
 from tests.persistence.sovereignty.places import found_school
 from tests.persistence.world import Person, World, world
 
@@ -140,6 +141,25 @@ async def test_whoever_brings_it_in_may_give_it_another_label_that_is_kept_here(
                 await bring(w, archive, school.ada, regions=("eu", "x" * 41), region=wanted)
         imported = await bring(w, archive, school.ada, regions=("eu",), region="eu")
         assert await w.value("select region from spaces where id = $1", imported.space) == "eu"
+
+
+async def test_a_community_that_checks_first_does_so_where_it_came_and_what_was_said_before_is_not_judged_again(
+    bridge: Bridge, tmp_path: Path
+) -> None:
+    async with world(bridge) as w:
+        school = await found_school(w)
+        await w.ok(school.ada, SetModeration(school.space, True, (Level(Harm.INSULT, 50, 101),)))
+        archive = await export(w, school.space, tmp_path / "school.zip")
+        imported = await bring(w, archive, school.ada, {school.ada.user: school.ada.user})
+        channels = await w.rows("select check_first, id, head from streams where space_id = $1 and kind = 3", imported.space)
+        assert len(channels) == 2 and all(row["check_first"] for row in channels)
+        cursors = dict(await w.rows("select stream_id, upto from moderation_cursors"))
+        assert [cursors[row["id"]] for row in channels] == [row["head"] for row in channels]
+        for levels in ("4:30:10", "4:50", "x", "99:50:60", None):
+            lied = {POLICIES.file: lambda rows, levels=levels: [{**row, "levels": levels} for row in rows]}
+            for other in rewritten(tmp_path / "school.zip", lied, honest=True):
+                with pytest.raises(ArchiveRefused, match="levels"):
+                    await bring(w, other, school.ada)
 
 
 # Archives that are not to be believed
