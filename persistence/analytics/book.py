@@ -22,6 +22,8 @@ from actors.insight_book import (
     QuestionSum,
     Said,
     Told,
+    edge_percent,
+    inside,
 )
 from actors.insights import Activity, Kind
 from persistence.analytics.folding import GROUP
@@ -36,12 +38,13 @@ _OWN: Final = """
 select l.* from learners l join members m on m.space_id = l.space_id and m.user_id = l.user_id
 join spaces s on s.id = l.space_id and not analytics_off(s.settings)
 where l.user_id = $1 order by l.space_id limit $2"""
-# Of whom one is a mentor in this community, now; somebody who blocked the mentor has left it in all but name.
+# Of whom one is a mentor in this community, now; who has said that it is over, or blocked the mentor, has left it in all but name.
 _MENTORED: Final = """
 select l.* from learners l join members m on m.space_id = l.space_id and m.user_id = l.user_id
 join spaces s on s.id = l.space_id and not analytics_off(s.settings)
 where l.space_id = $1 and l.user_id = $2
-    and exists (select from mentorships o where o.mentor = $3 and o.learner = $2 and o.state = 2 and o.community = $1)
+    and exists (select from mentorships o where o.mentor = $3 and o.learner = $2 and o.state = 2 and o.community = $1
+        and o.learner_over_at is null)
     and not exists (select from blocks b where b.user_id = $2 and b.blocked = $3)"""
 _INSIGHTS: Final = "select cells from records where stream_id = $1 and entity = $2 order by key limit $3"
 _LESSONS: Final = """
@@ -50,7 +53,7 @@ order by t.lesson limit $4"""
 _SUMS: Final = """
 select lesson, question, shown_of, shown_passed, shown_failing, shown_stopped, shown_seconds from lesson_sums
 where month = $1 and space_id = $2 and lesson = any($3::bigint[]) and shown_of > 0
-order by lesson, question > 0, shown_failing desc, question"""
+order by lesson, question"""
 _ON: Final = "select not analytics_off(settings) from spaces where id = $1 and kind = 1"
 
 
@@ -115,9 +118,14 @@ async def _lessons(tx: asyncpg.Connection, *, space: int, month: str, after: int
 
 
 def _lesson(lesson: int, rows: Sequence[asyncpg.Record], group: int) -> LessonSum:
-    sums = [
-        # How many there are is rounded down: a group's worth is what two counts can differ by.
-        QuestionSum(question, of - of % group, passed, failing, stopped, seconds)
-        for _, question, of, passed, failing, stopped, seconds in rows
-    ]
-    return LessonSum(lesson, sums[0], tuple(sums[1:]))
+    sums = [_question(row, group) for row in rows]
+    # By what is told of them: by what is so, the order would say what lies beyond the edge.
+    return LessonSum(lesson, sums[0], tuple(sorted(sums[1:], key=lambda one: (-one.failing_percent, one.question))))
+
+
+def _question(row: asyncpg.Record, group: int) -> QuestionSum:
+    _, question, of, passed, failing, stopped, seconds = row
+    # How many there are is rounded down: a group's worth is what two counts can differ by.
+    learners = max(1, of - of % group)
+    edge = edge_percent(learners)
+    return QuestionSum(question, learners, inside(passed, edge), inside(failing, edge), inside(stopped, edge), seconds, edge)

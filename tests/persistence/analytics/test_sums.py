@@ -14,10 +14,11 @@ from persistence.analytics.folding import fold, fold_days, read_waiting
 from persistence.analytics.passing import forget_months, forget_what_is_off, pass_day, prepare_months
 from persistence.analytics.rows import page
 from persistence.bridge import Bridge
+from protocol.entities import Entity
 from protocol.operations import ChangeSettings
 from protocol.values import StreamKind
 from tests.persistence.analytics.school import DAY_S, School, found
-from tests.persistence.records import NOW
+from tests.persistence.records import NOW, change
 from tests.persistence.world import Person, World, world
 
 GROUP = 3
@@ -65,7 +66,7 @@ async def test_nothing_is_told_of_fewer_than_a_group_and_what_is_told_is_round(b
             await school.answer(person, 101, True)
         await school.settle(group=GROUP)
         [lesson] = (await told(w, school)).lessons
-        assert lesson.questions == (QuestionSum(101, 3, 50, 50, 0, 10),), "of four learners: at least three"
+        assert lesson.questions == (QuestionSum(101, 3, 50, 50, 35, 10, 35),), "of four learners: at least three"
 
 
 async def test_two_tellings_never_differ_by_fewer_than_a_group(bridge: Bridge) -> None:
@@ -81,7 +82,7 @@ async def test_two_tellings_never_differ_by_fewer_than_a_group(bridge: Bridge) -
             assert await told(w, school) == before, "whoever looks twice learns nothing of who came in between"
         await school.answer(learners[5], 101, False)
         await school.settle(group=GROUP)
-        assert (await told(w, school)).lessons[0].questions == (QuestionSum(101, 6, 50, 50, 0, 10),)
+        assert (await told(w, school)).lessons[0].questions == (QuestionSum(101, 6, 50, 50, 20, 10, 20),)
 
 
 async def test_what_is_hidden_cannot_be_found_by_subtracting_what_is_told(bridge: Bridge) -> None:
@@ -93,7 +94,39 @@ async def test_what_is_hidden_cannot_be_found_by_subtracting_what_is_told(bridge
         await school.settle(group=GROUP)
         [lesson] = (await told(w, school)).lessons
         assert [one.question for one in lesson.questions] == [101]
-        assert lesson.whole.passed_percent == 100, "the one wrong answer of one learner is in no sum that is told"
+        assert lesson.whole.passed_percent == 65, "the one wrong answer of one learner is in no sum that is told"
+
+
+async def test_a_question_that_is_moved_to_another_lesson_is_not_told_anew(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school, learners = await classroom(w, 4)
+        await school.lesson(2, 0)
+        for person in learners[:3]:
+            await school.answer(person, 101, True)
+        await school.settle(group=GROUP)
+        before = await told(w, school)
+        await school.answer(learners[3], 101, False)
+        await w.ok(school.teacher, change(school.library, Entity.QUESTION, 101, {1: 2}, base=1))
+        for _ in range(3):
+            await school.settle(group=GROUP)
+        assert await w.column("select distinct lesson from attempts") == [2]
+        assert before.lessons and await told(w, school) == before, "five before and six after were the sixth"
+
+
+async def test_that_all_of_a_group_failed_is_not_told_apart_from_all_but_one(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        school, learners = await classroom(w, 3)
+        for person in learners:
+            await school.answer(person, 101, False)
+            await school.answer(person, 102, person is learners[0])
+        await school.settle(group=GROUP)
+        [lesson] = (await told(w, school)).lessons
+        assert [(one.question, one.passed_percent, one.failing_percent) for one in lesson.questions] == [(101, 35, 65), (102, 35, 65)]
+        await w.rows("update lesson_sums set seconds = 3 * 14, shown_of = 0")
+        await w.rows("insert into lessons_waiting (space_id, lesson, month) select space_id, lesson, month from lesson_sums")
+        await w.rows("update learning_days set seconds = 17")
+        await school.settle(group=GROUP)
+        assert {one.seconds for one in (await told(w, school)).lessons[0].questions} == {20}, "in steps of ten"
 
 
 async def test_when_people_go_what_is_told_of_too_few_goes(bridge: Bridge) -> None:
@@ -164,6 +197,10 @@ async def test_one_who_mentors_somebody_hears_of_them_and_nobody_else_does(bridg
         assert await book.learner(school.space, bob.user, school.teacher.user) == own
         assert await book.learner(school.space, bob.user, eve.user) is None, "a proposal is no mentorship"
         assert await book.learner(school.space + 1, bob.user, school.teacher.user) is None
+        await w.rows("update mentorships set learner_over_at = now() where mentor = $1", school.teacher.user)
+        assert await book.learner(school.space, bob.user, school.teacher.user) is None, "the learner has said that it is over"
+        await w.rows("update mentorships set learner_over_at = null, mentor_over_at = now() where mentor = $1", school.teacher.user)
+        assert await book.learner(school.space, bob.user, school.teacher.user) == own
         await w.rows("insert into blocks (user_id, blocked) values ($1, $2)", bob.user, school.teacher.user)
         assert await book.learner(school.space, bob.user, school.teacher.user) is None
 
