@@ -233,5 +233,8 @@ class Feeds(Protocol):
     """What models must know beside their files. May raise `StorageError`."""
 
     async def page(self, model: str, after: Mark) -> Page:
-        """What came or changed after the mark; from () on, everything. A row may come again."""
+        """What came or changed after the mark; from () on, everything. A row may come again.
+
+        No row and the mark (), after another one: that mark is of a history that is no more. Whoever was fed until then forgets all.
+        """
         ...

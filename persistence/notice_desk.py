@@ -46,7 +46,7 @@ on conflict (user_id) do update set unmailed =
 _REMIND: Final = """
 insert into reminders (user_id, at, stream_id, seq, words)
 select $1, to_timestamp($2), $3::bigint, $4, $5
-where (select count(*) from reminders where user_id = $1) < $6 and ($3::bigint = 0 or exists (
+where (select count(*) from reminders where user_id = $1 and record_key = 0) < $6 and ($3::bigint = 0 or exists (
     select from streams s join members m on m.space_id = s.space_id and m.user_id = $1
     where s.id = $3::bigint and m.role & s.read_roles <> 0
 )) returning id"""
@@ -112,8 +112,14 @@ class PostgresNotices:
     async def reminders(self, user: int) -> tuple[Reminder, ...]:
         async def work(tx: asyncpg.Connection) -> tuple[Reminder, ...]:
             rows = await tx.fetch(
-                "select id, extract(epoch from at)::bigint, stream_id, seq, words from reminders"
-                " where user_id = $1 order by at, id limit $2",
+                # Of both kinds the next: meetings have a bound of their own, and must not hide what somebody asked for.
+                "select n.* from ("
+                " (select id, extract(epoch from at)::bigint as at, stream_id, seq, words from reminders"
+                "  where user_id = $1 and record_key = 0 order by at, id limit $2)"
+                " union all"
+                " (select id, extract(epoch from at)::bigint as at, stream_id, seq, words from reminders"
+                "  where user_id = $1 and record_key > 0 order by at, id limit $2)"
+                ") n order by n.at, n.id",
                 user,
                 REMINDERS_MAX,
             )

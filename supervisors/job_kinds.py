@@ -19,6 +19,7 @@ from persistence.drafting import DRAFT, Drafter, DraftQuestions
 from persistence.identity import forgotten
 from persistence.learning.grading import Grader
 from persistence.mentoring.closing import sweep as sweep_mentorships
+from persistence.mentoring.meetings import settle_meetings
 from persistence.mentoring.settling import settle_mentors
 from persistence.moderation.records import JOB as COVER_RECORD
 from persistence.moderation.records import Cover
@@ -88,6 +89,8 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         await settle_until_done(node.bridge, doors)
 
     async def settle_mentoring(work: Work[Any]) -> None:
+        # Before the mentors, and in transactions of their own: neither keeps the other waiting for ever.
+        work.report(await settle_meetings(node.bridge), 0, "meetings")
         work.report(await settle_mentors(node.bridge, doors, sets_gate=True), 0, "mentors")
 
     async def sweep_mentoring(work: Work[Any]) -> None:

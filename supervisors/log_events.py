@@ -73,7 +73,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "moderation_lost": LogEvent("warning", "what was said is not judged: the database is away"),
     "moderation_recovered": LogEvent("info", "it is judged again"),
     "moderation_failed": LogEvent("error", "something that was said could not be judged or taken back; it is tried again"),
+    "feed_failed": LogEvent("error", "what a model must know cannot be read, whatever the database; that model alone waits, ever longer"),
     # The search for a mentor
+    "meeting_failed": LogEvent("error", "of a meeting no reminder can be made; the others of its round were"),
     "match_degraded": LogEvent("info", "no model answered a search; fixed weights did, and its answer says so; `why` is the model's"),
     "match_delayed": LogEvent("info", "a search could not be carried out: the database is away"),
     "match_not_promised": LogEvent("warning", "a search takes long and no ticket could be kept: it is answered when it is there"),

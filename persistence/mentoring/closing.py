@@ -166,35 +166,41 @@ async def forget_person(tx: asyncpg.Connection, user: int) -> tuple[int, Closed]
 
 
 _DUE: Final = f"""
-select id, 1 as why from mentorships where state = 1 and proposed_at < now() - interval '{ANSWER_WITHIN}'
+select o.id, 1 as why from mentorships o where o.state = 1 and o.proposed_at < now() - interval '{ANSWER_WITHIN}'%s
 union all
-select id, 2 from mentorships where state = 2 and least(mentor_over_at, learner_over_at) < now() - interval '{SAY_WITHIN}'
+select o.id, 2 from mentorships o where o.state = 2 and least(o.mentor_over_at, o.learner_over_at) < now() - interval '{SAY_WITHIN}'%s
 union all
 select o.id, 3 from mentorships o where o.state in (1, 2) and o.community > 0 and (
     not exists (select from members m where m.space_id = o.community and m.user_id = o.mentor)
-    or not exists (select from members m where m.space_id = o.community and m.user_id = o.learner))
+    or not exists (select from members m where m.space_id = o.community and m.user_id = o.learner))%s
 union all
 select o.id, 3 from mentorships o where o.state in (1, 2) and exists (
-    select from accounts a where a.id in (o.mentor, o.learner) and a.disabled_at is not null)
+    select from accounts a where a.id in (o.mentor, o.learner) and a.disabled_at is not null)%s
 limit $1"""
+_FIND_DUE: Final = _DUE % (("",) * 4)
+_STILL_DUE: Final = _DUE % ((" and o.id = any($2)",) * 4)
 
 
 async def sweep(tx: asyncpg.Connection) -> tuple[int, list[Fact]]:
-    """Closes some whose time is over, or whose community or one of whose people is gone; how many, and the facts to be told. 0: none is
-    left, and what was never begun and is a year old is deleted."""
-    due = {row["id"]: row["why"] for row in await tx.fetch(_DUE, SWEEP_MAX)}
+    """Closes some whose time is over, or whose community or one of whose people is gone; how many were found, and the facts to be told. 0:
+    none is left, and what was never begun and is a year old is deleted."""
+    found = sorted({row["id"] for row in await tx.fetch(_FIND_DUE, SWEEP_MAX)})
+    rows = await lock_open(tx, found)
+    # Whoever held a row until we had it may have accepted it, or said the second word: why it was found is asked again of what we hold.
+    due = {row["id"]: row["why"] for row in await tx.fetch(_STILL_DUE, 4 * SWEEP_MAX, found)} if found else {}
     done = NOTHING
-    for row in await lock_open(tx, sorted(due)):
-        if due[row["id"]] == 3:
+    for row in rows:
+        why = due.get(row["id"])
+        if why == 3:
             done = done.then(await break_off(tx, [row], 0))
-        else:
-            state = MentorshipState.LAPSED if row["state"] == MentorshipState.PROPOSED else MentorshipState.ENDED
+        elif why is not None:
+            state = MentorshipState.LAPSED if why == 1 else MentorshipState.ENDED
             done = done.then(await close(tx, row, state, 0))
-    if not due:
+    if not found:
         await tx.execute(f"delete from mentorships where state in (3, 4, 5) and closed_at < now() - interval '{KEPT_UNBEGUN}'")
         await tx.execute("delete from match_shown where at < now() - interval '90 days'")
         await tx.execute("delete from match_tickets where at < now() - interval '10 minutes'")
-    return len(due), await append_events(tx, done.events, done.bump) if done.events else []
+    return len(found), await append_events(tx, done.events, done.bump) if done.events else []
 
 
 async def _note_deed(tx: asyncpg.Connection, row: Any, good: float | None) -> None:

@@ -8,7 +8,7 @@ Whatever a proposal needs is asked again when it is accepted: between the two li
 community's space, the mentorship's row.
 
 Invariant: a mentor has at most as many active mentorships as they said, at most `WAITING_MAX` proposals wait for them, and of two people at
-most one proposal or mentorship is open in each direction.
+most one proposal or mentorship is open in each direction. Taking a proposal back makes no room for another one that day.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ ACTIVE_MAX: Final = 20
 """Mentorships of one learner that go on."""
 ASK_AGAIN: Final = "30 days"
 """After somebody said no, or did not answer, they are not asked again by the same person for so long."""
+TAKEN_BACK: Final = "1 day"
+"""A proposal that was taken back counts for so long as if it waited: each is a notice for somebody."""
+TAKEN_BACK_MAX: Final = 3
+"""Of one person to one other, within `ASK_AGAIN`."""
 WRITERS: Final = int(Roles.MENTOR | Roles.LEARNER)
 """Who writes in the conversation of a mentorship: when it is over, both are something else."""
 
@@ -51,8 +55,11 @@ FULL: Final = Refuse(Code.LIMIT, "this mentor takes no more learners at the mome
 _LOCK_MENTOR: Final = "select pg_advisory_xact_lock(hashtextextended('mentor:' || $1::bigint, 0))"
 _STANDING: Final = "select s.*, (select trust_min from mentor_clock) as trust_min from mentor_standing($1, array[$2::bigint], $3) s"
 _LEARNER: Final = """
-select count(*) filter (where state = 1) as asked, count(*) filter (where state = 2) as active,
-    bool_or(mentor = $2 and state in (3, 5) and closed_at > now() - interval '{again}') as lately
+select count(*) filter (where state = 1 or (state = 4 and closed_at > now() - interval '{back}')) as asked,
+    count(*) filter (where state = 2) as active,
+    bool_or(mentor = $2 and state in (3, 5) and closed_at > now() - interval '{again}') as lately,
+    bool_or(mentor = $2 and state = 4 and closed_at > now() - interval '{back}') as just_taken_back,
+    count(*) filter (where mentor = $2 and state = 4 and closed_at > now() - interval '{again}') as taken_back
 from mentorships where learner = $1 and (state in (1, 2) or closed_at > now() - interval '{again}')"""
 
 
@@ -70,16 +77,20 @@ async def propose(tx: asyncpg.Connection, entry: Entry, operation: ProposeMentor
     refusal = _judge(standing, said, space, user, operation.space)
     if refusal is not None:
         return refusal
-    own = await tx.fetchrow(_LEARNER.format(again=ASK_AGAIN), user, mentor)
+    own = await tx.fetchrow(_LEARNER.format(again=ASK_AGAIN, back=TAKEN_BACK), user, mentor)
     assert own is not None and standing is not None and said is not None
     if standing["is_open"]:
         return Refuse(Code.CONFLICT, "you have asked them already")
     if own["lately"]:
         return Refuse(Code.CONFLICT, "they have answered you, or let it pass, within the last month")
+    if own["just_taken_back"]:
+        return Refuse(Code.CONFLICT, "you took it back within the last day; ask them again tomorrow")
+    if own["taken_back"] >= TAKEN_BACK_MAX:
+        return Refuse(Code.LIMIT, f"you asked them and took it back {TAKEN_BACK_MAX} times within the last month")
     if standing["active"] >= said.capacity or standing["waiting"] >= WAITING_MAX:
         return FULL
     if own["asked"] >= ASKED_MAX or own["active"] >= ACTIVE_MAX:
-        return Refuse(Code.LIMIT, f"one asks at most {ASKED_MAX} mentors at a time, and has at most {ACTIVE_MAX}")
+        return Refuse(Code.LIMIT, f"one asks at most {ASKED_MAX} mentors at a time, those of today included, and has at most {ACTIVE_MAX}")
     mentorship: int = await tx.fetchval(
         "insert into mentorships (mentor, learner, community, subject, words, by_user, said, factors, score, fitted_by, place)"
         " select $1::bigint, $2::bigint, $3::bigint, $4::text, $5::text, $2, $5, coalesce(s.factors, '{}'), coalesce(s.score, 0),"

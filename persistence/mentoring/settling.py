@@ -26,7 +26,6 @@ from actors.quiet import zone_of
 from actors.trust_gates import Thresholds
 from actors.weeks import signature
 from persistence.bridge import Bridge
-from persistence.mentoring.meetings import settle_meetings
 from persistence.mentoring.people import candidate, key_of, languages_of, mentor_of, read_told, zone_name_of
 from protocol.entities import Entity
 from protocol.permissions import Permission, base_roles
@@ -96,15 +95,13 @@ async def settle_mentors(bridge: Bridge, thresholds: Thresholds, *, sets_gate: b
 
 
 async def settle_some(tx: asyncpg.Connection, trust_min: float | None = None, limit: int = CLAIM_MAX) -> int:
-    """One transaction of it; below `limit`: nothing is left, and the meetings' reminders are settled, too. `trust_min`: what mentoring asks
-    for from now on; None: what it asked for before."""
+    """One transaction of it; below `limit`: nothing is left. `trust_min`: what mentoring asks for from now on; None: what it asked for
+    before."""
     claimed = await tx.fetch(_CLAIM, limit)
     gate = await _read_clock(tx, trust_min)
     users = sorted({row["user_id"] for row in claimed})
     if users:
         await _settle(tx, users, gate)
-    if len(claimed) < limit:
-        await settle_meetings(tx)
     return len(claimed)
 
 

@@ -48,6 +48,7 @@ create unique index mentorships_open on mentorships (mentor, learner) where stat
 create index mentorships_by_mentor on mentorships (mentor, id);
 create index mentorships_by_learner on mentorships (learner, id);
 create index mentorships_by_space on mentorships (space_id) where space_id > 0;
+create index mentorships_by_records on mentorships (records) where records > 0;
 create index mentorships_waiting on mentorships (proposed_at) where state = 1;
 create index mentorships_active on mentorships (community, id) where state = 2;
 create index mentorships_by_end on mentorships (closed_at) where closed_at is not null;
@@ -133,7 +134,7 @@ create table meetings_unsettled (
 comment on table meetings_unsettled is 'owner: whoever settles, who deletes what they have worked out; seconds old';
 -- Of a meeting: its stream and key, so that it can be moved. What people asked for themselves has 0.
 alter table reminders add column record_key bigint not null default 0;
-create index reminders_by_record on reminders (stream_id, record_key) where record_key > 0;
+create unique index reminders_by_record on reminders (stream_id, record_key, user_id) where record_key > 0;
 
 -- Whoever has a row here, or says how they mentor, is made anew. One look by a key where it is nobody's concern.
 create function mentor_touched(p_user bigint) returns void

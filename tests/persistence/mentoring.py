@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from persistence.mentoring.meetings import settle_meetings
 from persistence.mentoring.settling import settle_some
 from protocol.entities import Entity, Fields
 from protocol.operations import AnswerMentorship, ProposeMentorship
@@ -43,4 +44,5 @@ async def settled(w: World, gate: float | None = GATE) -> int:
     async def work(tx: Any) -> int:
         return await settle_some(tx, gate)
 
+    await settle_meetings(w.bridge)
     return await w.bridge.run(work, deadline_s=30)

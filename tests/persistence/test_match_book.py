@@ -217,6 +217,22 @@ async def test_who_was_away_for_long_is_back_when_what_kept_them_from_mentoring_
         assert await w.value("select trust_min from mentor_clock") == 0.6, "who sets no gate finds the one that holds"
 
 
+async def test_a_mark_of_another_history_is_none(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await mentor(w, "ann")
+        await settled(w)
+        _, mark = await fed(w)
+
+        async def after(mark: Mark) -> Mark:
+            return (await w.bridge.run(partial(feed.page, after=mark), deadline_s=30, readonly=True)).mark
+
+        assert await after(mark) == mark, "nothing is new"
+        assert await after((mark[0], mark[1] ^ 1)) == (), "another epoch"
+        await w.rows("update mentor_clock set head = head - 1")
+        assert await after(mark) == (), "a head that fell"
+        assert set((await fed(w))[0]) == {ann.user}
+
+
 async def test_fixed_weights_compare_few_mentors_and_say_that_they_do(bridge: Bridge) -> None:
     async with world(bridge) as w:
         book, ben = PostgresMatchBook(bridge), await w.person("ben")

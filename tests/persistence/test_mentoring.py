@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 
+from actors.notices import Reminder
 from actors.sovereignty import Kind
 from actors.storage import ListMentorships, MentorshipList
 from persistence.bridge import Bridge
-from persistence.mentoring import closing
+from persistence.mentoring import closing, meetings, operations
+from persistence.notice_desk import PostgresNotices
 from protocol.codes import Code
 from protocol.entities import Entity
 from protocol.events import (
@@ -174,12 +177,35 @@ async def test_nobody_is_asked_twice_nor_again_soon_after_a_no(bridge: Bridge) -
         assert await code(w, ben, proposal) is Code.CONFLICT
         await w.ok(ben, WithdrawProposal(first))
         assert await code(w, ann, AnswerMentorship(first, True)) is Code.CONFLICT, "it was taken back"
+        await w.rows("update mentorships set closed_at = now() - interval '25 hours' where id = $1", first)
         second = await w.ok(ben, proposal)
         await w.ok(ann, AnswerMentorship(second, False, "no time"))
         assert (await noted(w, ben))[-1] is MentorshipState.DECLINED
         assert await code(w, ben, proposal) is Code.CONFLICT
         await w.rows("update mentorships set closed_at = now() - interval '31 days' where id = $1", second)
         await w.ok(ben, proposal)
+
+
+async def test_asking_and_taking_it_back_is_no_way_to_send_notice_after_notice(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await mentor(w, "ann"), await w.person("ben")
+        proposal = ProposeMentorship(ann.user, 0, "algebra")
+        for turn in range(operations.TAKEN_BACK_MAX):
+            await w.ok(ben, WithdrawProposal(await w.ok(ben, proposal)))
+            assert await code(w, ben, proposal) is Code.CONFLICT, "not again within a day"
+            await w.rows("update mentorships set closed_at = closed_at - interval '25 hours'")
+            assert len([body for body in await inbox(w, ann) if isinstance(body, Noticed)]) == turn + 1
+        assert await code(w, ben, proposal) is Code.LIMIT, "nor on every day"
+        await w.rows("update mentorships set closed_at = closed_at - interval '31 days'")
+        await w.ok(ben, WithdrawProposal(await w.ok(ben, proposal)))
+        await w.rows(
+            "insert into mentorships (mentor, learner, subject, state, closed_at) select 1000000 + n, $1, 'x', 4, now()"
+            " from generate_series(2, $2) n",
+            ben.user,
+            operations.ASKED_MAX,
+        )
+        other = await mentor(w, "other")
+        assert await code(w, ben, ProposeMentorship(other.user, 0, "algebra")) is Code.LIMIT, "nor from one to the next"
 
 
 async def test_what_was_true_when_it_was_asked_is_asked_again_when_it_is_accepted(bridge: Bridge) -> None:
@@ -265,6 +291,25 @@ async def test_time_ends_what_nobody_answers_and_what_only_one_has_ended(bridge:
         assert await w.value("select good from mentorships where id = $1", mentorship) == 0.125
 
 
+async def test_a_proposal_that_is_accepted_while_the_sweep_waits_for_it_goes_on(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(bridge) as w:
+        ann, ben = await mentor(w, "ann"), await w.person("ben")
+        mentorship = await w.ok(ben, ProposeMentorship(ann.user, 0, "algebra"))
+        await w.rows("update mentorships set proposed_at = now() - interval '15 days'")
+        lock = closing.lock_open
+
+        async def accepted_meanwhile(tx: Any, ids: Any) -> list[Any]:
+            """As a lock that was waited for hands the row over: as whoever held it left it."""
+            await tx.execute("update mentorships set state = 2, answered_at = now() where id = any($1)", ids)
+            return await lock(tx, ids)
+
+        monkeypatch.setattr(closing, "lock_open", accepted_meanwhile)
+        assert await sweep(w) == 1
+        monkeypatch.undo()
+        assert await w.value("select state from mentorships where id = $1", mentorship) == MentorshipState.ACTIVE
+        assert await sweep(w) == 0
+
+
 async def test_leaving_removal_and_blocks_break_it_off(bridge: Bridge) -> None:
     async with world(bridge) as w:
         ann, owner = await mentor(w, "ann", {CAPACITY: 9}), await w.person("owner")
@@ -314,6 +359,72 @@ async def test_a_meeting_that_is_agreed_is_remembered_to_both_by_their_own_clock
         await w.ok(ben, EndMentorship(mentorship, True, 5))
         assert await w.rows(reminders) == []
         assert await fields_of(w, records, Entity.MEETING, 5) is not None
+
+
+async def test_a_meeting_of_which_nothing_can_be_made_costs_no_other_meeting_and_no_mentor(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await mentor(w, "ann"), await w.person("ben")
+        await says(w, ann, Entity.PROFILE, {4: "Pacific/Kiritimati"})
+        mentorship, _ = await matched(w, ann, ben)
+        _, _, records = await streams_of(w, mentorship)
+        for key, at in ((1, 2**40), (2, 253_402_300_799), (3, NOW + 3 * 365 * 86_400), (4, 0), (5, NOW - 1)):
+            await w.ok(ben, change(records, Entity.MEETING, key, {1: at, 5: 1}))
+        await w.ok(ben, change(records, Entity.MEETING, 6, {1: NOW + 86_400, 3: "x" * 200, 5: 1}))
+        assert await settled(w) == 1
+        assert set(await w.column("select record_key from reminders")) == {6}
+        await w.rows("update records set cells = '\\x00' where stream_id = $1 and key = 1", records)
+        await w.ok(ben, change(records, Entity.MEETING, 6, {1: NOW + 90_000}, base=1))
+        await settled(w)
+        assert set(await w.column("select extract(epoch from at)::bigint from reminders")) == {NOW + 90_000 - 1800}
+        assert await w.rows("select from meetings_unsettled") == []
+
+
+async def test_however_many_settle_a_meeting_has_one_reminder_a_person_and_none_after_the_end(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await mentor(w, "ann"), await w.person("ben")
+        mentorship, _ = await matched(w, ann, ben)
+        _, _, records = await streams_of(w, mentorship)
+        at = NOW + 86_400
+        await w.ok(ben, change(records, Entity.MEETING, 1, {1: at, 5: 1}))
+
+        async def one(tx: Any) -> int:
+            return await meetings.settle_some_meetings(tx, 1)
+
+        async def settle() -> None:
+            await w.bridge.run(one, deadline_s=30)
+
+        for turn in range(1, 9):
+            await w.ok(ben, change(records, Entity.MEETING, 1, {1: at + turn}, base=turn))
+            await w.rows("insert into meetings_unsettled (stream_id, key) select $1, 1 from generate_series(1, 3)", records)
+            async with trio.open_nursery() as nursery:
+                for _ in range(4):
+                    nursery.start_soon(settle)
+            found = await w.rows("select user_id, extract(epoch from at)::bigint from reminders order by user_id")
+            assert [tuple(row) for row in found] == sorted((person.user, at + turn - 1800) for person in (ann, ben))
+        await w.ok(ben, change(records, Entity.MEETING, 1, {1: at}, base=9))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(w.ok, ann, Block(ben.user))
+            nursery.start_soon(settle)
+        assert await w.rows("select from reminders") == []
+
+
+async def test_meetings_fill_nobodys_own_reminders(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await mentor(w, "ann"), await w.person("ben")
+        mentorship, _ = await matched(w, ann, ben)
+        _, _, records = await streams_of(w, mentorship)
+        for key in range(1, meetings.MEETINGS_MAX + 3):
+            await w.ok(ben, change(records, Entity.MEETING, key, {1: NOW + 86_400 + key, 5: 1}))
+        await settled(w)
+        counts = "select count(*) from reminders where record_key > 0 group by user_id"
+        assert await w.column(counts) == [meetings.MEETINGS_MAX] * 2
+        desk = PostgresNotices(w.bridge, w.herald, lambda: float(NOW))
+        assert await desk.remind(ann.user, Reminder(0, NOW, 0, 0, "own")) > 0
+        assert "own" in {one.words for one in await desk.reminders(ann.user)}
+        await w.rows("insert into reminders (user_id, at, words) select $1, now(), 'own' from generate_series(1, 100)", ben.user)
+        await w.ok(ben, change(records, Entity.MEETING, 1, {1: NOW + 99_999}, base=1))
+        await settled(w)
+        assert await w.column(counts) == [meetings.MEETINGS_MAX] * 2
 
 
 async def test_of_somebody_who_is_erased_no_word_is_left_and_the_other_is_told(bridge: Bridge) -> None:
