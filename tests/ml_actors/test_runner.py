@@ -26,13 +26,21 @@ class Book:
     def __init__(self, rows: int) -> None:
         self.rows = [str(n).encode() for n in range(rows)]
         self.away = False
+        self.poison = False
+        self.asked = 0
+        self.history = 1
 
     async def page(self, model: str, after: Mark) -> Page:
+        self.asked += 1
         if self.away:
             raise Unavailable("refused", "as it was told")
+        if self.poison:
+            raise ValueError("year 34000 is out of range")
+        if after and (after[1] != self.history or after[0] > len(self.rows)):
+            return Page([], (), False)
         begin = after[0] if after else 0
         rows = self.rows[begin : begin + 10]
-        return Page(rows, (begin + len(rows),), begin + len(rows) < len(self.rows))
+        return Page(rows, (begin + len(rows), self.history), begin + len(rows) < len(self.rows))
 
 
 @asynccontextmanager
@@ -147,6 +155,43 @@ async def test_a_fed_model_knows_everything_before_it_answers_and_what_changes_a
         book.away = True
         await trio.sleep(5)
         assert runner.ready, "it goes on with what it knows"
+
+
+async def test_a_feed_that_raises_rests_its_own_model_alone_ever_longer(autojump_clock: trio.testing.MockClock) -> None:
+    world, book, replies = World(), Book(5), Replies()
+    kind = msgspec.structs.replace(KIND, fed=True)
+    async with at_work(world, kind, book) as runner:
+        book.poison = True
+        asked = book.asked
+        await trio.sleep(200)
+        assert 3 < book.asked - asked == runner.counts.feed_failed < 12
+        runner.ask(replies.question())
+        await trio.sleep(1)
+        assert replies.whys == [None] and runner.counts.crashes == 0, "it goes on with what it knows"
+        book.poison = False
+        book.rows.append(b"new")
+        await trio.sleep(61)
+        assert world.fed == book.rows
+
+
+async def test_a_feed_that_raises_at_the_start_is_tried_again(autojump_clock: trio.testing.MockClock) -> None:
+    world, book = World(), Book(5)
+    book.poison = True
+    async with at_work(world, msgspec.structs.replace(KIND, fed=True), book) as runner:
+        await trio.sleep(20)
+        assert not runner.ready and "year 34000" in runner.last_cause and 2 < world.made < 20
+        book.poison = False
+        await trio.sleep(10)
+        assert runner.phase is Phase.READY and world.fed == book.rows
+
+
+async def test_a_model_that_was_fed_from_another_history_begins_again(autojump_clock: trio.testing.MockClock) -> None:
+    world, book = World(), Book(35)
+    async with at_work(world, msgspec.structs.replace(KIND, fed=True), book) as runner:
+        world.fed.clear()
+        book.rows, book.history = [b"restored %d" % n for n in range(40)], 2
+        await trio.sleep(10)
+        assert runner.ready and world.made == 2 and world.fed == book.rows
 
 
 async def test_a_version_that_is_closed_answers_what_it_has_and_ends(autojump_clock: trio.testing.MockClock) -> None:
