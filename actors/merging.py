@@ -36,6 +36,7 @@ from protocol.merge import (
     merge,
     outcome_value,
     prepare,
+    seal,
     set_back,
     write_over,
 )
@@ -241,7 +242,7 @@ class Merging:
                 self._keep(place, KeptAs.OVERWRITTEN, before, verdict.theirs)
             if verdict.mine:
                 self.kept.append(Kept(place, KeptAs.LOST, 0, author, stamp, verdict.mine))
-        self._write(place, verdict, author)
+        self._write(place, self._sealed(place, before, verdict, author, stamp), author)
         return Decision(outcome=verdict.outcome, version=verdict.record.version, draft=draft)
 
     def write_over(self, place: Place, change: Written, author: int, stamp: Stamp) -> Decision:
@@ -255,7 +256,7 @@ class Merging:
             self._keep(place, KeptAs.OVERWRITTEN, before, verdict.theirs)
         if declaration.rule is Rule.ATTEMPTS and verdict.told is not None:
             self.kept.append(Kept(place, KeptAs.ATTEMPT, verdict.record.version, author, stamp, change.fields))
-        self._write(place, verdict, author)
+        self._write(place, self._sealed(place, before, verdict, author, stamp), author)
         return Decision(outcome=verdict.outcome, version=verdict.record.version)
 
     def set_back(self, place: Place, percent: int, author: int, stamp: Stamp) -> Decision:
@@ -290,6 +291,15 @@ class Merging:
             written.setdefault((cell.version, cell.stamp), {})[number] = value
         for (version, stamp), values in written.items():
             self.kept.append(Kept(place, kept, version, 0, stamp, values))
+
+    def _sealed(self, place: Place, before: Record, verdict: Verdict, author: int, stamp: Stamp) -> Verdict:
+        """An exam's question without its answer. What is taken out is kept, where those who write the library find it."""
+        sealed, taken = seal(place.entity, verdict)
+        stood = {number: value for number, value in taken.items() if number in before.cells and before.cells[number].value == value}
+        self._keep(place, KeptAs.OVERWRITTEN, before, stood)
+        if brought := {number: value for number, value in taken.items() if number not in stood}:
+            self.kept.append(Kept(place, KeptAs.LOST, 0, author, stamp, brought))
+        return sealed
 
     def _keep_edited(self, place: Place, declaration: Declaration, before: Record, after: Record) -> None:
         """Of content every earlier value is kept, seen or not; of what is deleted all of it, beyond the tombstone's horizon."""

@@ -84,7 +84,8 @@ class Drafts:
     def take(self, draft: int, changes: Mapping[int, Value] | None = None, *, exam: bool = False, order: int = 0) -> tuple[Pending, ...]:
         """Makes a draft a question of its lesson, as it is or with `changes` to its fields. The last of the pendings is the draft's own.
 
-        `exam`: the key goes to the studio. Raises `NoDraft`, and `ValueError` for what could not be graded.
+        `exam`: the key goes to the studio, and the explanation stays in the draft. Raises `NoDraft`, and `ValueError` for what could not be
+        graded.
         """
         view = self._waiting(draft)
         fields: Fields = {number: view.fields[number] for number in ASKED if number in view.fields}
@@ -98,6 +99,8 @@ class Drafts:
         if exam:
             key: Fields = {KEY_KEY: fields.pop(KEY, ()), KEY_WORDS: fields.pop(WORDS, ())}
             pendings.append(self._session.put(self._stream(Entity.ANSWER_KEY), Entity.ANSWER_KEY, draft, key))
+            # Said, not left out: another device may have taken the same draft for practice.
+            fields |= {KEY: (), WORDS: (), EXPLANATION: ""}
         question: Fields = {**fields, ORDER: order, EXAM: exam}
         pendings.append(self._session.put(self._stream(Entity.QUESTION), Entity.QUESTION, draft, question))
         # The draft keeps what was offered: what was changed stands in the question.

@@ -188,7 +188,9 @@ class Learning:
         found = []
         for key in sorted(self.all(Entity.ANSWER)):
             answer, server = self.one(Entity.ANSWER, key), given.get(key, {})
-            if server and not answer.pending and server.get(ATTEMPT) == answer.version:
+            is_exam = questions.get(key, {}).get(grading.EXAM) is True
+            # Of an exam the first answer counts: its grade is about that one, whatever was answered since.
+            if server and (is_exam or (not answer.pending and server.get(ATTEMPT) == answer.version)):
                 words = str(server.get(FEEDBACK, ""))
                 points = _whole(server.get(POINTS))
                 graded = None if words == NO_KEY else Graded(points, points == 100, words)
@@ -261,8 +263,8 @@ class Learning:
                 missing = [one for one in numbers(fields.get(_STEPS)) if one not in lessons]
                 return f"steps: there is no lesson {missing[0]}" if missing else ""
             case Entity.QUESTION:
-                if fields.get(grading.EXAM) is True and (fields.get(grading.KEY) or fields.get(grading.WORDS)):
-                    return "exam: its key belongs in the studio, where learners do not see it"
+                if fields.get(grading.EXAM) is True and any(fields.get(number) for number in grading.ANSWERING):
+                    return "exam: its key belongs in the studio, where learners do not see it, and an explanation is a key"
                 asked = asked_of(fields, self.all(Entity.ANSWER_KEY).get(key))
                 wrong = "" if fields.get(grading.EXAM) is True and not (asked.key or asked.words) else key_problem(asked)
                 return wrong or self._missing("lesson", Entity.LESSON, _whole(fields.get(grading.LESSON)))

@@ -33,9 +33,10 @@ from actors.storage import (
     VersionList,
 )
 from protocol.codes import Code
-from protocol.entities import NO_FIELDS, RECORD_KINDS, SHARED_KINDS, TABLE, Fields, read_fields, upcast, write_fields
+from protocol.entities import NO_FIELDS, RECORD_KINDS, SHARED_KINDS, TABLE, Entity, Fields, read_fields, upcast, write_fields
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, UnappliedItem
+from protocol.grading import ANSWERING
 from protocol.merge import unpack_record
 from protocol.operations import Held
 from protocol.permissions import Permission, base_roles, mask
@@ -147,7 +148,7 @@ left join lateral (
 order by q.pos, u.id"""
 
 _VERSIONS: Final = f"""
-select q.pos, v.seen, c.code, v.place, v.version, v.kept, v.author, v.at, v.fields
+select q.pos, v.seen, c.code, coalesce(m.role & $9 <> 0, false), v.place, v.version, v.kept, v.author, v.at, v.fields
 from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::integer[])
     with ordinality as q (stream, user_id, entity, key, before, page, pos)
 {_MEMBER}{_CODE.format(kinds="$7::smallint[]")}
@@ -276,7 +277,8 @@ async def list_unapplied(connection: asyncpg.Connection, queries: Sequence[ListU
 
 
 async def read_versions(connection: asyncpg.Connection, queries: Sequence[ReadVersions]) -> list[Result]:
-    """Kept values of records, newest first, also of records that are deleted."""
+    """Kept values of records, newest first, also of records that are deleted; a question's without its answer, but to who reads the
+    studio."""
     rows = await connection.fetch(
         _VERSIONS,
         [q.stream for q in queries],
@@ -287,17 +289,22 @@ async def read_versions(connection: asyncpg.Connection, queries: Sequence[ReadVe
         [q.limit for q in queries],
         _KINDS,
         PAGE_BYTES_MAX,
+        int(TABLE[Entity.QUESTION].writers),
     )
     found: dict[int, list[KeptVersion]] = {}
     seen: dict[int, int] = {}
     denied: dict[int, Denied] = {}
-    for pos, count, refused, place, version, kept, author, at, fields in rows:
+    for pos, count, refused, sees_keys, place, version, kept, author, at, fields in rows:
         if refused:
             denied[pos] = _denied(refused)
         elif place is not None:
             seen[pos] = count
             entity = queries[pos - 1].entity
-            told = told_fields(entity, read_fields(fields))
+            stored = read_fields(fields)
+            if entity == Entity.QUESTION and not sees_keys:
+                # What a question was before it was an exam's, and what of it was never written.
+                stored = {number: value for number, value in stored.items() if number not in ANSWERING}
+            told = told_fields(entity, stored)
             found.setdefault(pos, []).append(KeptVersion(place, version, KeptAs(kept), author, at, told))
     results: list[Result] = []
     for pos, query in enumerate(queries, 1):

@@ -38,6 +38,10 @@ CHOICES, TEXT, SECONDS = 2, 3, 4
 POINTS, RIGHT, ATTEMPTS, FEEDBACK, ATTEMPT, AT = range(1, 7)
 
 
+ANSWERING: Final = (KEY, WORDS, EXPLANATION)
+"""Fields of a question that say its answer. Of an exam they are empty in the library, which learners read."""
+
+
 class Form(IntEnum):
     """How a question is asked."""
 

@@ -23,7 +23,22 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from protocol.entities import CASTS, MADE_TOGETHER, TABLE, BadFields, Cast, Declaration, Fields, Rule, Value, bring_up, check, with_siblings
+from protocol.entities import (
+    CASTS,
+    MADE_TOGETHER,
+    TABLE,
+    BadFields,
+    Cast,
+    Declaration,
+    Entity,
+    Fields,
+    Rule,
+    Value,
+    bring_up,
+    check,
+    with_siblings,
+)
+from protocol.grading import ANSWERING, EXAM
 
 GONE: Final = 0
 """Stands among a record's cells for its being deleted; no field has this number."""
@@ -307,6 +322,25 @@ def write_over(declaration: Declaration, record: Record, change: Written, stamp:
     if not values:
         return Verdict(Outcome.DUPLICATE, record)
     return msgspec.structs.replace(_write(declaration, record, stamp, values, Outcome.APPLIED), theirs=theirs)
+
+
+def seal(entity: int, verdict: Verdict) -> tuple[Verdict, Fields]:
+    """An exam's question without what says its answer, whoever wrote which half of it; and what was taken out of it.
+
+    Fields are merged one by one: the key of who made it practice and the `exam` of who made it one would stand beside each other, where
+    learners read. A cell that is emptied keeps its stamp, so that a later `exam` finds the same record in whatever order both came.
+    """
+    cells = verdict.record.cells
+    if entity != Entity.QUESTION or verdict.told is None or EXAM not in cells or cells[EXAM].value is not True:
+        return verdict, {}
+    taken: Fields = {number: cells[number].value for number in ANSWERING if number in cells and cells[number].value}
+    if not taken:
+        return verdict, {}
+    version = verdict.record.version
+    empty: Fields = {number: "" if isinstance(value, str) else () for number, value in taken.items()}
+    sealed = {**cells, **{number: Cell(value, version, cells[number].stamp) for number, value in empty.items()}}
+    told = verdict.told if verdict.record.is_gone else {**verdict.told, **empty}
+    return msgspec.structs.replace(verdict, record=Record(version, sealed), told=told), taken
 
 
 def _write(declaration: Declaration, record: Record, stamp: Stamp, values: Mapping[int, Value], outcome: Outcome) -> Verdict:

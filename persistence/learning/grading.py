@@ -5,8 +5,8 @@
 
 A merge that comes meanwhile waits at the row that is being deleted, or is seen: reading begins after the deletion.
 
-Invariant: once nothing waits, every grade is what `protocol.grading` makes of the present answer and the present key; points that changed
-because the key did say so.
+Invariant: once nothing waits, every grade is what `protocol.grading` makes of the present answer (of an exam: of the first that came) and
+of the present key; points that changed because the key did say so.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from protocol.grading import (
     AT,
     ATTEMPT,
     ATTEMPTS,
+    EXAM,
     FEEDBACK,
     LESSON,
     NO_KEY,
@@ -76,12 +77,15 @@ _RECORDS: Final = """
 select r.entity, r.key, r.cells from unnest($1::bigint[], $2::smallint[]) as q (stream, entity)
 join records r on r.stream_id = q.stream and r.entity = q.entity and r.key = any($3::bigint[])"""
 _ATTEMPTS: Final = """
-select q.key, v.place, v.at, v.fields,
+select q.key, v.place, v.at, v.version, v.fields,
     (select count(*) from entity_versions c where c.stream_id = $1 and c.entity = $2 and c.key = q.key and c.kept = $4) as attempts
 from unnest($3::bigint[]) as q (key)
 cross join lateral (
-    select o.place, o.at, o.fields from entity_versions o
-    where o.stream_id = $1 and o.entity = $2 and o.key = q.key and o.kept = $4 order by o.place desc limit $5
+    (select o.place, o.at, o.version, o.fields from entity_versions o
+    where o.stream_id = $1 and o.entity = $2 and o.key = q.key and o.kept = $4 order by o.place desc limit $5)
+    union
+    (select o.place, o.at, o.version, o.fields from entity_versions o
+    where o.stream_id = $1 and o.entity = $2 and o.key = q.key and o.kept = $4 order by o.place limit 1)
 ) v order by q.key, v.place"""
 _KEEP: Final = """
 insert into attempts as a (stream_id, question, place, space_id, user_id, lesson, at, seconds, points)
@@ -201,11 +205,15 @@ async def grade_some(tx: asyncpg.Connection, stream: int, place: Place | None) -
         await asyncio.sleep(0)
         attempts, tried = held.attempts.get(question, (0, []))
         lesson = asked[1].get(LESSON, 0)
-        for at, said, fields in tried:
+        for at, said, _, fields in tried:
             graded = grade_answer(asked[1], fields, key)
             seconds = fields.get(SECONDS, 0)
             rows.append((question, at, _whole(lesson), said, _whole(seconds), None if graded is None else graded.points))
-        fields = grade_fields(grade_answer(asked[1], answer[1], key), answer[0], attempts, present)
+        version, counts = answer
+        if asked[1].get(EXAM) is True and tried:
+            # The first to come: whoever might answer again until it is right were told the key by their grade.
+            _, _, version, counts = tried[0]
+        fields = grade_fields(grade_answer(asked[1], counts, key), version, attempts, present)
         if fields:
             writes.append(Write(stream, Entity.GRADE, question, {**fields, AT: now}))
     if rows:
@@ -228,11 +236,12 @@ def grade_fields(graded: Graded | None, version: int, attempts: int, present: Fi
 
 
 class _Held(dict[tuple[int, int], tuple[int, Fields]]):
-    """Records by entity and key: version and fields. `attempts`: by question how many, and the newest: place, time, fields."""
+    """Records by entity and key: version and fields. `attempts`: by question how many, and the first and the newest: place, time, version,
+    fields."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.attempts: dict[int, tuple[int, list[tuple[int, int, Fields]]]] = {}
+        self.attempts: dict[int, tuple[int, list[tuple[int, int, int, Fields]]]] = {}
 
 
 async def _read(tx: asyncpg.Connection, stream: int, place: Place, questions: Sequence[int]) -> _Held:
@@ -244,7 +253,7 @@ async def _read(tx: asyncpg.Connection, stream: int, place: Place, questions: Se
         held[entity, key] = (record.version, record.fields)
     for row in await tx.fetch(_ATTEMPTS, stream, Entity.ANSWER, questions, KeptAs.ATTEMPT, ATTEMPTS_MAX):
         _, tried = held.attempts.setdefault(row["key"], (row["attempts"], []))
-        tried.append((row["place"], row["at"], upcast(Entity.ANSWER, read_fields(row["fields"]))))
+        tried.append((row["place"], row["at"], row["version"], upcast(Entity.ANSWER, read_fields(row["fields"]))))
     return held
 
 

@@ -159,6 +159,7 @@ def test_who_is_enrolled_is_led_through_their_course(place: Place) -> None:
         (Entity.QUESTION, 71, {5: (2,)}, "key: place 2 is beyond the 2 options"),
         (Entity.QUESTION, 71, {1: 19}, "lesson: there is no lesson 19"),
         (Entity.QUESTION, 71, {10: True}, "exam: its key belongs in the studio"),
+        (Entity.QUESTION, 72, {7: "Because."}, "an explanation is a key"),
         (Entity.ANSWER_KEY, 72, {2: (" ",)}, "words: no accepted answer"),
         (Entity.ANSWER_KEY, 73, {2: ("x",)}, "there is no question 73"),
     ],
