@@ -18,6 +18,9 @@ LESSONS_MAX: Final = 2_000
 """Of a library: more are not looked at here; devices take them all by sync."""
 GRADES_PAGE: Final = 100
 LEARNERS_PAGE: Final = 20
+BAND_POINTS: Final = 10
+ANSWERS_MIN: Final = 8
+"""Of fewer graded answers no mean is told: of one it were the grade."""
 
 
 class LessonInfo(Struct, frozen=True):
@@ -71,8 +74,8 @@ class GradePage(Struct, frozen=True):
 
 
 class LearnerInfo(Struct, frozen=True):
-    """How somebody comes along. `points`: the mean over their graded attempts of the last 90 days, or none; `last_at`: their last answer,
-    0: never."""
+    """How somebody comes along. `points`: about the mean over their graded attempts of the last 90 days, in steps of `BAND_POINTS`; none of
+    fewer than `ANSWERS_MIN`. `last_at`: their last answer, 0: never."""
 
     user: int
     name: str
@@ -97,4 +100,6 @@ class LearningBook(Protocol):
 
     async def grades(self, space: int, user: int, after: int) -> GradePage: ...
 
-    async def learners(self, space: int, after: int) -> LearnerPage: ...
+    async def learners(self, space: int, mentor: int, after: int) -> LearnerPage:
+        """Without those who blocked `mentor`."""
+        ...

@@ -61,8 +61,8 @@ class _Learning:
 
     @needs(MENTORING)
     async def learners(self, space: int) -> Response:
-        await self._enter(MENTORING, space)
-        return _json(await self._book.learners(space, _after()))
+        claims = await self._enter(MENTORING, space)
+        return _json(await self._book.learners(space, claims.user, _after()))
 
     async def _enter(self, wanted: Needs, space: int) -> Claims:
         claims = await enter(self._services, wanted, space)

@@ -8,6 +8,8 @@ from typing import Final
 import asyncpg
 
 from actors.learning_book import (
+    ANSWERS_MIN,
+    BAND_POINTS,
     COURSES_PAGE,
     GRADES_PAGE,
     LEARNERS_PAGE,
@@ -40,7 +42,11 @@ join records r on r.stream_id = t.id and r.entity = $4 and r.key > $5
 where e.pair_key = 'enrolment:' || $1::bigint || ':' || $2::bigint order by r.key limit $6"""
 _LEARNERS: Final = """
 select m.user_id, a.display_name, p.cells, w.answered, w.points, w.last_at
-from (select n.user_id from members n where n.space_id = $1 and n.role = $2 and n.user_id > $3 order by n.user_id limit $4) m
+from (
+    select n.user_id from members n where n.space_id = $1 and n.role = $2 and n.user_id > $3
+        and not exists (select from blocks b where b.user_id = n.user_id and b.blocked = $9)
+    order by n.user_id limit $4
+) m
 join accounts a on a.id = m.user_id
 cross join lateral (
     select array_agg(l.cells) as cells from (
@@ -51,8 +57,11 @@ cross join lateral (
 ) p
 cross join lateral (
     select count(distinct q.question) as answered, max(q.at) as last_at,
-        round(avg(q.points) filter (where q.at > extract(epoch from now())::bigint - $8 * 86400::bigint))::integer as points
-    from attempts q where q.user_id = m.user_id and q.space_id = $1
+        case when count(*) filter (where r.is_recent) >= $10::integer
+            then (round(avg(q.points) filter (where r.is_recent) / $11::integer) * $11::integer)::integer end as points
+    from attempts q
+    cross join lateral (select q.points is not null and q.at > extract(epoch from now())::bigint - $8 * 86400::bigint as is_recent) r
+    where q.user_id = m.user_id and q.space_id = $1
 ) w
 order by m.user_id"""
 
@@ -70,8 +79,9 @@ class PostgresLearning:
     async def grades(self, space: int, user: int, after: int) -> GradePage:
         return await self._bridge.run(partial(_grades, space=space, user=user, after=after), deadline_s=DEADLINE_S, readonly=True)
 
-    async def learners(self, space: int, after: int) -> LearnerPage:
-        return await self._bridge.run(partial(_learners, space=space, after=after), deadline_s=DEADLINE_S, readonly=True)
+    async def learners(self, space: int, mentor: int, after: int) -> LearnerPage:
+        work = partial(_learners, space=space, mentor=mentor, after=after)
+        return await self._bridge.run(work, deadline_s=DEADLINE_S, readonly=True)
 
 
 async def _courses(tx: asyncpg.Connection, space: int, after: int) -> CoursePage:
@@ -119,7 +129,7 @@ async def _grades(tx: asyncpg.Connection, space: int, user: int, after: int) -> 
     return GradePage(tuple(grades), grades[-1].question if len(rows) > GRADES_PAGE else 0)
 
 
-async def _learners(tx: asyncpg.Connection, space: int, after: int) -> LearnerPage:
+async def _learners(tx: asyncpg.Connection, space: int, mentor: int, after: int) -> LearnerPage:
     rows = await tx.fetch(
         _LEARNERS,
         space,
@@ -130,6 +140,9 @@ async def _learners(tx: asyncpg.Connection, space: int, after: int) -> LearnerPa
         Entity.PROGRESS,
         PROGRESS_MAX,
         RECENT_DAYS,
+        mentor,
+        ANSWERS_MIN,
+        BAND_POINTS,
     )
     learners = []
     for user, name, cells, answered, points, last_at in rows[:LEARNERS_PAGE]:

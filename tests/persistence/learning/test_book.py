@@ -39,12 +39,28 @@ async def test_one_reads_ones_own_grades_and_mentors_how_somebody_comes_along(br
         [grade] = (await book.grades(place.space, bob.user, 0)).grades
         assert grade == GradeInfo(Q, 50, False, 1, "partly:1:2", grade.at) and grade.at > 0
         assert (await book.grades(place.space, cid.user, 0)).grades == ()
-        page = await book.learners(place.space, 0)
+        page = await book.learners(place.space, ann.user, 0)
         assert [(one.user, one.name, one.begun, one.done, one.answered, one.points) for one in page.learners] == [
-            (bob.user, "Bob", 1, 1, 1, 50),
+            (bob.user, "Bob", 1, 1, 1, None),
             (cid.user, "Cid", 0, 0, 0, None),
         ]
         assert page.learners[1] == LearnerInfo(cid.user, "Cid", 0, 0, 0, None, 0)
+
+
+async def test_a_mean_is_told_in_bands_of_eight_answers_or_more_and_not_of_who_blocks_whoever_asks(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, bob, cid = [await w.person(name) for name in ("ann", "bob", "cid")]
+        place = await school(w, ann, bob, cid)
+        book = PostgresLearning(bridge)
+        for turn in range(8):
+            [told, _] = (await book.learners(place.space, ann.user, 0)).learners
+            assert told.points is None, "of a few answers the mean were the grades"
+            await w.ok(bob, change(place.answers, Entity.ANSWER, Q, {2: (1, 3) if turn % 4 else (1,)}, base=turn))
+            await grade_all(w)
+        [told, _] = (await book.learners(place.space, ann.user, 0)).learners
+        assert told.points == 90, "the mean is 87.5"
+        await w.rows("insert into blocks (user_id, blocked) values ($1, $2)", bob.user, ann.user)
+        assert [one.user for one in (await book.learners(place.space, ann.user, 0)).learners] == [cid.user]
 
 
 async def test_learners_come_in_pages_by_number(bridge: Bridge) -> None:
@@ -52,8 +68,8 @@ async def test_learners_come_in_pages_by_number(bridge: Bridge) -> None:
         ann = await w.person("ann")
         space, _, _ = await w.community(ann, *[await w.person(f"learner{n}") for n in range(21)])
         book = PostgresLearning(bridge)
-        first = await book.learners(space, 0)
-        rest = await book.learners(space, first.after)
+        first = await book.learners(space, ann.user, 0)
+        rest = await book.learners(space, ann.user, first.after)
         assert (len(first.learners), len(rest.learners), rest.after) == (20, 1, 0)
         users = [one.user for one in (*first.learners, *rest.learners)]
         assert users == sorted(users) and ann.user not in users
