@@ -11,6 +11,7 @@ from msgspec import Struct
 
 LESSONS_PAGE: Final = 100
 COMMUNITIES_MAX: Final = 50
+EDGE_PERCENT: Final = 10
 
 
 class Told(Struct, frozen=True):
@@ -49,8 +50,20 @@ class OwnInsights(Struct, frozen=True):
     communities: tuple[LearnerInsights, ...]
 
 
+def edge_percent(learners: int) -> int:
+    """The share, in steps of five, beyond which nothing is told but that it lies beyond: at least ten, and at least one learner's of
+    `learners`. So all of them are never told apart from all but one, nor none from one."""
+    return max(EDGE_PERCENT, -(-20 // learners) * 5)
+
+
+def inside(percent: int, edge: int) -> int:
+    """A share, or the edge that it lies beyond."""
+    return min(max(percent, edge), 100 - edge)
+
+
 class QuestionSum(Struct, frozen=True):
-    """A question, or (0) the lesson as a whole. `learners`: at least so many; percents in steps of five; `seconds`: for an answer."""
+    """A question, or (0) the lesson as a whole. `learners`: at least so many; percents in steps of five; `seconds`: for an answer, in steps
+    of ten. A percent that is `edge_percent` says: so much or less; one that is 100 - `edge_percent`: so much or more."""
 
     question: int
     learners: int
@@ -58,6 +71,7 @@ class QuestionSum(Struct, frozen=True):
     failing_percent: int
     stopped_percent: int
     seconds: int
+    edge_percent: int
 
 
 class LessonSum(Struct, frozen=True):

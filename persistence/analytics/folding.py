@@ -58,15 +58,22 @@ _LOCK: Final = "select * from learners where stream_id = any($1) order by stream
 _OLD: Final = """
 delete from learning_days d using unnest($1::bigint[], $2::bigint[], $3::date[]) as q (space_id, user_id, day)
 where d.day = q.day and d.space_id = q.space_id and d.user_id = q.user_id returning d.space_id, d.lesson, d.day"""
+# Of a question that is told in a month, all of the month is counted in the lesson where it is told: else whoever moves it to another
+# lesson has it told anew, of one learner more than before.
 _NEW: Final = f"""
 insert into learning_days (day, space_id, user_id, lesson, question, answers, rights, passed, seconds)
-select q.day, q.space_id, q.user_id, a.lesson, a.question, count(*), count(*) filter (where a.points = 100),
+select q.day, q.space_id, q.user_id, coalesce(t.lesson, a.lesson), a.question, count(*), count(*) filter (where a.points = 100),
     count(*) filter (where a.points >= {PASS_POINTS}), sum(a.seconds)
 from unnest($1::bigint[], $2::bigint[], $3::date[]) as q (space_id, user_id, day)
 join attempts a on a.user_id = q.user_id and a.space_id = q.space_id and a.points is not null
     and a.at >= extract(epoch from q.day::timestamp at time zone 'UTC')::bigint
     and a.at < extract(epoch from (q.day + 1)::timestamp at time zone 'UTC')::bigint
-group by q.day, q.space_id, q.user_id, a.lesson, a.question
+left join lateral (
+    select s.lesson from lesson_sums s where s.space_id = q.space_id and s.question = a.question and s.question > 0
+        and s.month = date_trunc('month', q.day)::date and s.shown_of > 0
+    order by s.lesson limit 1
+) t on true
+group by q.day, q.space_id, q.user_id, coalesce(t.lesson, a.lesson), a.question
 returning space_id, user_id, day, lesson"""
 _MOVE: Final = """
 update learners l set active = q.active, active_day = q.active_day, last_lesson = q.last_lesson
@@ -107,14 +114,15 @@ from unnest($4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::integer
 on conflict (month, space_id, lesson, question) do update set learners = excluded.learners, answers = excluded.answers,
     passed = excluded.passed, failing = excluded.failing, seconds = excluded.seconds, stopped = excluded.stopped, made_at = now()"""
 _DROP_SUMS: Final = "delete from lesson_sums where month = $1 and space_id = $2 and lesson = $3 and question <> all ($4::bigint[])"
-# Percents in steps of five. Nothing is told of fewer than a group; what is told stays until a group more, or fewer, are in it.
+# Percents in steps of five, seconds of ten. Nothing is told of fewer than a group; what is told stays until a group more, or fewer, are in
+# it.
 _SHOW: Final = """
 update lesson_sums set
     shown_of = case when learners >= $4 then learners else 0 end,
     shown_passed = round(20.0 * passed / greatest(answers, 1)) * 5,
     shown_failing = round(20.0 * failing / greatest(learners, 1)) * 5,
     shown_stopped = round(20.0 * stopped / greatest(learners, 1)) * 5,
-    shown_seconds = seconds / greatest(answers, 1)
+    shown_seconds = round(seconds / (10.0 * greatest(answers, 1))) * 10
 where month = $1 and space_id = $2 and lesson = $3
     and (learners < $4 and shown_of > 0 or learners >= $4 and abs(learners - shown_of) >= $4)"""
 

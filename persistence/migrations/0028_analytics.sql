@@ -70,6 +70,7 @@ create table lesson_sums (
 ) partition by range (month);
 create table lesson_sums_default partition of lesson_sums default;
 create index lesson_sums_by_space on lesson_sums (space_id, month);
+create index lesson_sums_by_question on lesson_sums (space_id, question, month) where shown_of > 0;
 comment on table lesson_sums is 'owner: the community; months go after analytics.keep_days';
 
 create table learners (
