@@ -105,15 +105,16 @@ class Recording(Asking):
 
     def learning(self, community: int = 0) -> Learning:
         """Courses, checkpoints, grades and what comes next in a community (0: the only one there is); all of it also offline."""
-        return Learning(self, self._now, community)
+        return Learning(self, self._corrected, community)
 
     def ask_questions(self, stream: int, lesson: int = 0, content: int = 0, language: str = "", limit: int = 10) -> Pending:
         """Asks for drafts of questions about a lesson of a library, or one of its sections: for who writes. See `client.drafts`."""
         return self._record(AskQuestions(stream, lesson, content, language, limit))
 
     def due_cards(self, now: int = 0, *, community: int = 0) -> list[DueCard]:
-        """Questions whose time has come again, the longest due first; also offline. `now`: Unix seconds; 0: by this device's clock."""
-        return Reviews(self, self._now, community).due(now or int(self._now()))
+        """Questions whose time has come again, the longest due first; also offline. `now`: Unix seconds; 0: now, by the server's clock as
+        last measured."""
+        return Reviews(self, self._corrected, community).due(now or self._corrected())
 
     def review(
         self,
@@ -126,7 +127,7 @@ class Recording(Asking):
         community: int = 0,
     ) -> Reviewed:
         """Answers a question, and writes the answer and its card. Raises what `client.reviews.Reviews.review` does."""
-        return Reviews(self, self._now, community).review(question, rating, choices=choices, text=text, seconds=seconds)
+        return Reviews(self, self._corrected, community).review(question, rating, choices=choices, text=text, seconds=seconds)
 
     def set_back(self, community: int, user: int, lesson: int, percent: int) -> Pending:
         """Sets a learner's progress back, in a new generation: for staff."""
@@ -181,7 +182,16 @@ class Recording(Asking):
         return self._exchange.submit(operation, None, None)
 
     def _now(self) -> int:
+        """For stamps: the server adds the skew that it measured."""
         return max(0, int(self._world.wall()))
+
+    def _corrected(self) -> int:
+        """For times that stand in fields, which nobody corrects: by the server's clock, as far as this session has measured it."""
+        return max(0, int(self._world.wall() + self._clock_ahead_s()))
+
+    def _clock_ahead_s(self) -> float:
+        """How far the server's clock is ahead of this device's; 0 where it was not measured yet."""
+        return 0.0
 
 
 def present_fields(entity: int, raw: bytes) -> Fields:

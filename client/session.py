@@ -93,6 +93,9 @@ class Session(Recording):
         self.inbox = inbox
         self.link = LinkReport()
 
+    def _clock_ahead_s(self) -> float:
+        return self.link.clock_ahead_s
+
     @property
     def device(self) -> int:
         """The device it speaks for: another one than it began as, if its store was copied."""

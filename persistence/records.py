@@ -43,6 +43,8 @@ class Write(Struct, frozen=True):
     key: int
     fields: Fields
     gone: bool = False
+    version: int = 0
+    """Not 0: what was decided about the record's this version, and is left out where another stands, or none."""
 
     @property
     def place(self) -> Place:
@@ -75,7 +77,10 @@ async def write_records(tx: asyncpg.Connection, writes: Iterable[Write]) -> list
     merging = Merging(row["now"], {}, records, {}, room)
     stamp = Stamp(row["now"], 0, 0)
     for place in places:
-        change = _change(by_place[place], records.get(place, Record()))
+        present = records.get(place, Record())
+        if by_place[place].version and (present.is_gone or not present.cells or present.version != by_place[place].version):
+            continue
+        change = _change(by_place[place], present)
         if change is None:
             continue
         if not change.gone and not merging.has_room(place):

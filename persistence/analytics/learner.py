@@ -6,7 +6,9 @@
                            ─▶ learners, NEXT, INSIGHT, CARD in one transaction, if anything of it is new
 
 A card is made anew where more reviews of it were kept than it counts: two devices reviewed it without knowing of each other, and the later
-one's card stood. Attempts are replayed in their order, which is what one device would have come to.
+one's card stood. Attempts are replayed in their order, which is what one device would have come to. So are they where a card was last
+reviewed in the future: a clock that ran ahead wrote it, and the attempts' times are bounded. What is decided about a card is written if
+that very card still stands then: one that was deleted or reviewed meanwhile is left alone.
 
 Invariant: nothing here is kept that the learner's answers and the library do not say; run again, it writes nothing.
 """
@@ -36,7 +38,7 @@ from protocol.curriculum import Lesson, Step, checkpoints_of, lesson_of, next_le
 from protocol.entities import Entity, Fields, read_fields, upcast
 from protocol.grading import LESSON, numbers
 from protocol.merge import unpack_record
-from protocol.reviews import RATING, REPS, Rating, card_of, fields_of, replay
+from protocol.reviews import RATING, Rating, card_of, fields_of, replay
 from protocol.values import KeptAs, StreamKind
 
 T = TypeVar("T")
@@ -50,6 +52,8 @@ TRIED_MAX: Final = 500
 STEPS_MAX: Final = 40
 """Lessons that might come next, whose chances are asked."""
 CARDS_MAX: Final = 200
+AHEAD_S: Final = 3_600
+"""A card whose last review is further ahead than this was written by a clock that was wrong."""
 REVIEWS_MAX: Final = 500
 """Of one card; with more it is left as its device says."""
 LIBRARIES_MAX: Final = 8
@@ -159,13 +163,12 @@ class Analyst:
                 (Entity.ENROLMENT, row["progress_id"]),
                 (Entity.NEXT, row["progress_id"]),
                 (Entity.INSIGHT, row["progress_id"]),
-                (Entity.CARD, row["progress_id"]),
                 (Entity.GRADE, stream),
                 (Entity.LEARNING, row["own"] or 0),
             )
         }
         tried = [Tried(*one) for one in reversed(await tx.fetch(_TRIED, row["user_id"], row["space_id"], TRIED_MAX))]
-        writes = await card_writes(tx, stream, row["progress_id"], records[Entity.CARD])
+        writes = await card_writes(tx, stream, row["progress_id"])
         return Learner(row, records, tried, library, writes)
 
     async def _library(self, tx: asyncpg.Connection, stream: int, head: int) -> Library:
@@ -261,12 +264,19 @@ def insight_writes(learner: Learner, noticed: Sequence[Noticed], now: int) -> li
     return writes
 
 
-async def card_writes(tx: asyncpg.Connection, answers: int, progress: int, cards: Mapping[int, Fields]) -> list[Write]:
-    """Cards of which more reviews were kept than they count."""
+async def card_writes(tx: asyncpg.Connection, answers: int, progress: int) -> list[Write]:
+    """Cards of which more reviews were kept than they count, or that were last reviewed in the future; each as long as it stands so."""
+    cards = {key: unpack_record(cells, Entity.CARD) for key, cells in await tx.fetch(_RECORDS, progress, Entity.CARD, RECORDS_MAX)}
     if not cards:
         return []
+    latest = await _now(tx) + AHEAD_S
+    ahead = {key for key, card in cards.items() if card_of(card.fields).last > latest}
     counted = await tx.fetch(_COUNTED, answers)
-    more = [key for key, attempts in counted if key in cards and whole(cards[key].get(REPS)) < attempts <= REVIEWS_MAX][:CARDS_MAX]
+    more = [
+        key
+        for key, attempts in counted
+        if key in cards and attempts <= REVIEWS_MAX and (key in ahead or card_of(cards[key].fields).reps < attempts)
+    ][:CARDS_MAX]
     reviews: dict[int, list[tuple[int, Rating]]] = {}
     for key, at, packed in await tx.fetch(_REVIEWS, answers, Entity.ANSWER, more, KeptAs.ATTEMPT, CARDS_MAX * REVIEWS_MAX) if more else ():
         rating = whole(upcast(Entity.ANSWER, read_fields(packed)).get(RATING))
@@ -275,8 +285,9 @@ async def card_writes(tx: asyncpg.Connection, answers: int, progress: int, cards
     writes = []
     for key, found in reviews.items():
         present = cards[key]
-        if len(found) > card_of(present).reps:
-            writes.append(Write(progress, Entity.CARD, key, fields_of(replay(found), whole(present.get(1)))))
+        if key in ahead or len(found) > card_of(present.fields).reps:
+            fields = fields_of(replay(found), whole(present.fields.get(1)))
+            writes.append(Write(progress, Entity.CARD, key, fields, version=present.version))
     return writes
 
 

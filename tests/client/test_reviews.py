@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from trio.testing import MockClock
 
@@ -115,3 +116,15 @@ async def test_a_card_that_is_forgotten_or_whose_question_is_gone_comes_no_more(
         session.put(library, Entity.QUESTION, 70, {}, gone=True)
         session.put(progress, Entity.CARD, 71, {}, gone=True)
         assert session.due_cards(late + DAY_S) == []
+
+
+async def test_a_clock_that_is_a_year_ahead_writes_cards_of_the_servers_time(
+    server: FakeServer, space: Space, autojump_clock: MockClock
+) -> None:
+    ahead = msgspec.structs.replace(CALM, wall=lambda: CALM.wall() + 365 * DAY_S)
+    async with connect(server.transport(), FakeGrant(server, 11), world=ahead) as session:
+        await session.synced()
+        await ask(session)
+        done = session.review(70, choices=(0,))
+        assert abs(done.card.last - server.clock_s) < DAY_S
+        assert session.due_cards() == [] and [due.question for due in session.due_cards(server.clock_s + 10 * DAY_S)] == [70]

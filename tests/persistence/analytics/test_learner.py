@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from actors.inference import Answer, AnyRequest
 from persistence.bridge import Bridge
 from protocol.entities import Entity
 from protocol.reviews import NEW, Rating, card_of, replay, review
 from protocol.reviews import fields_of as card_fields
 from protocol.values import StreamKind
 from tests.persistence.analytics.school import DAY_S, FakeModels, found
-from tests.persistence.records import NOW, another_device, change, fields_of
+from tests.persistence.records import NOW, another_device, change, fields_of, gone
 from tests.persistence.world import world
 
 
@@ -88,6 +89,36 @@ async def test_a_card_that_two_devices_reviewed_apart_becomes_what_one_device_wo
         await school.answer(bob, 102, True)
         await school.settle()
         assert card_of(await fields_of(w, progress, Entity.CARD, 101) or {}) == replay(history)
+
+
+async def test_a_card_of_a_clock_that_ran_a_year_ahead_becomes_what_its_reviews_make(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        bob = await w.person("bob")
+        school = await found(w, bob)
+        progress = await school.stream(bob, StreamKind.PROGRESS)
+        await school.answer(bob, 101, True, at=NOW + 365 * DAY_S, rating=3)
+        await w.ok(bob, change(progress, Entity.CARD, 101, card_fields(review(NEW, Rating.GOOD, NOW + 365 * DAY_S), 1)))
+        await school.settle()
+        card = card_of(await fields_of(w, progress, Entity.CARD, 101) or {})
+        assert card.reps == 1 and card.last < NOW + DAY_S and card.due < NOW + 10 * DAY_S
+
+
+async def test_a_card_that_is_forgotten_while_the_model_is_asked_stays_forgotten(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        bob = await w.person("bob")
+        school = await found(w, bob)
+        progress = await school.stream(bob, StreamKind.PROGRESS)
+        for ago in (50, 20):
+            await school.answer(bob, 101, True, at=NOW - ago, rating=3)
+        await w.ok(bob, change(progress, Entity.CARD, 101, card_fields(review(NEW, Rating.GOOD, NOW - 50), 1)))
+
+        class Slow(FakeModels):
+            async def ask(self, request: AnyRequest, within_s: float, *, key: int = 0) -> Answer:
+                await w.ok(bob, gone(progress, Entity.CARD, 101, base=1))
+                return await super().ask(request, within_s, key=key)
+
+        models = await school.settle(Slow(0.5))
+        assert models.asked and await fields_of(w, progress, Entity.CARD, 101) is None
 
 
 async def test_an_answer_that_was_no_review_is_none(bridge: Bridge) -> None:
