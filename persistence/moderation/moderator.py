@@ -438,15 +438,15 @@ class Moderator:
                 if error.sqlstate != AUTHORITY_MOVED or attempt == ATTEMPTS_MAX:
                     raise
             else:
-                break
+                if unknown and touched and not facts:
+                    # It had been committed: followers are told of the last of each stream, and fetch what they miss before it.
+                    find = partial(recall_heads, streams=sorted(touched))
+                    facts = await self._bridge.run(find, deadline_s=self._options.call_s, readonly=True, isolation="none")
+                if facts:
+                    self._herald.committed(facts)
+                return done
             await trio.sleep(self._options.busy_s)
-        if unknown and touched and not facts:
-            # It had been committed: followers are told of the last of each stream, and fetch what they miss before it.
-            find = partial(recall_heads, streams=sorted(touched))
-            facts = await self._bridge.run(find, deadline_s=self._options.call_s, readonly=True, isolation="none")
-        if facts:
-            self._herald.committed(facts)
-        return done
+        raise AssertionError("unreachable")
 
     def _count(self, outcome: Outcome) -> None:
         name = outcome.action.name.lower() if outcome.action or not outcome.note else "noted"

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import asyncpg
+import pytest
 import trio
 
-from actors.inference import Why
+from actors.inference import Answer, Verdict, Why
+from actors.moderation import Action
+from actors.storage_port import OutcomeUnknown, Unavailable
 from persistence.bridge import Bridge
+from persistence.moderation import moderator as moderating
+from persistence.moderation.moderator import ModeratorOptions
+from persistence.moderation.rulings import Done, Ruling, rule, rule_first
+from persistence.moderation.spoken import EVENTS_MAX
 from protocol.events import Deleted, HeldForReview, Posted, Redacted, Said, TakenBack
 from protocol.operations import Edit, Post, Say, SetModeration
 from protocol.values import Harm, HeldForm, HeldState
@@ -181,3 +192,128 @@ async def test_who_may_not_write_there_any_more_says_nothing_by_a_release(bridge
         [row] = await until(bridge, "select state from held where stream_id = $1 and state <> 1", channel)
         assert row["state"] == HeldState.LAPSED
         assert await bodies(bridge, channel) == []
+
+
+class Rough(FakeModels):
+    """Says of a text with "odd" in it what is no number."""
+
+    async def ask(self, request: Any, within_s: float, *, key: int = 0) -> Answer:
+        answer = await super().ask(request, within_s, key=key)
+        return Answer(Verdict({Harm.TOXIC: math.nan}), "fake@1") if "odd" in request.text else answer
+
+
+async def test_where_it_is_checked_first_what_cannot_be_judged_waits_for_a_person_and_holds_up_nobody(bridge: Bridge) -> None:
+    async with moderated(bridge, Rough()) as (w, moderator):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        await w.ok(ann, SetModeration(space, check_first=True))
+        for text in ("odd", "fine", "odd, too"):
+            await w.ok(ben, Say(channel, text))
+        await until(bridge, "select from held where stream_id = $1 and state <> 1", channel, count=3)
+        assert await bodies(bridge, channel) == [Said("fine")]
+        rows = await fetch(bridge, "select state, degraded from held where stream_id = $1 order by id", channel)
+        assert [row["state"] for row in rows] == [HeldState.WAITING, HeldState.RELEASED, HeldState.WAITING]
+        assert "ValueError" in rows[0]["degraded"]
+        assert moderator.stats.failed == 2
+
+
+async def test_what_stands_and_cannot_be_judged_is_shown_to_staff_and_the_rest_is_judged(bridge: Bridge) -> None:
+    async with moderated(bridge, Rough(), NEVER_SWEEPS) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        _, _, channel = await w.community(ann, ben)
+        await w.ok(ben, Say(channel, "odd"))
+        await w.ok(ben, Say(channel, "bad"))
+        rows = await until(bridge, "select state from held where stream_id = $1 order by event_seq", channel, count=2)
+        assert [row["state"] for row in rows] == [HeldState.NOTED, HeldState.HIDDEN]
+        assert (await bodies(bridge, channel))[:2] == [Said("odd"), Redacted()]
+
+
+async def test_what_is_held_and_cannot_be_read_is_never_let_through(bridge: Bridge) -> None:
+    models = FakeModels(Why.AWAY)
+    async with moderated(bridge, models) as (w, moderator):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        await w.ok(ann, SetModeration(space, check_first=True))
+        await w.ok(ben, Say(channel, "what nobody can judge"))
+        await come(lambda: moderator.stats.put_off >= 1)
+        await fetch(bridge, "update held set body = 'none' where stream_id = $1", channel)
+        models.why = None
+        [row] = await until(bridge, "select state, degraded from held where stream_id = $1 and state <> 1", channel)
+        assert (row["state"], row["degraded"]) == (HeldState.WAITING, "what was said cannot be read")
+        assert await bodies(bridge, channel) == []
+
+
+async def test_a_policy_that_cannot_be_read_is_as_usual_and_costs_no_other_community_its_turn(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, broken = await w.community(ann, ben)
+        _, _, other = await w.community(ann, ben)
+        await w.ok(ann, SetModeration(space))
+        await fetch(bridge, "update moderation_policies set levels = 'what?' where space_id = $1", space)
+        for channel in (broken, other):
+            await w.ok(ben, Say(channel, "bad"))
+    async with moderated(bridge, FakeModels()):
+        await until(bridge, "select from held where stream_id = any($1) and state = 3", [broken, other], count=2)
+
+
+async def test_what_was_decided_and_cannot_be_done_costs_itself_alone(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
+        if ruling.spoken.text == "fine 1":
+            raise ValueError("as the test wants it")
+        return await rule_first(tx, ruling)
+
+    async def fail(tx: asyncpg.Connection, ruling: Ruling) -> Done:
+        if ruling.spoken.text == "bad 1" and ruling.outcome.action is Action.HIDE:
+            raise ValueError("as the test wants it")
+        return await rule(tx, ruling)
+
+    monkeypatch.setattr(moderating, "rule_first", fail_first)
+    monkeypatch.setattr(moderating, "rule", fail)
+    async with moderated(bridge, FakeModels(), NEVER_SWEEPS) as (w, moderator):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        _, _, channel = await w.community(ann, ben)
+        space, _, checked = await w.community(ann, ben)
+        await w.ok(ann, SetModeration(space, check_first=True))
+        for turn in (1, 2):
+            await w.ok(ben, Say(channel, f"bad {turn}"))
+            await w.ok(ben, Say(checked, f"fine {turn}"))
+            moderator.held()
+        rows = await until(bridge, "select state from held where stream_id = $1 order by event_seq", channel, count=2)
+        assert [row["state"] for row in rows] == [HeldState.NOTED, HeldState.HIDDEN]
+        await until(bridge, "select from moderation_cursors where stream_id = $1 and upto >= 2", channel)
+        rows = await until(bridge, "select state from held where stream_id = $1 and state <> 1 order by id", checked, count=2)
+        assert [row["state"] for row in rows] == [HeldState.WAITING, HeldState.RELEASED]
+
+
+async def test_what_another_stood_in_the_way_of_is_done_again_and_what_nobody_knows_of_is_told(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, faults = bridge.run, ["conflict", "unknown"]
+
+    async def run_badly(work: Any, **named: Any) -> Any:
+        if "_commit" not in getattr(work, "__qualname__", "") or not faults:
+            return await run(work, **named)
+        if faults.pop(0) == "conflict":
+            raise Unavailable("conflict", "a deadlock")
+        await run(work, **named)
+        raise OutcomeUnknown("lost: after the commit")
+
+    monkeypatch.setattr(bridge, "run", run_badly)
+    async with moderated(bridge, FakeModels(), NEVER_SWEEPS) as (w, moderator):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        _, _, channel = await w.community(ann, ben)
+        await w.ok(ben, Say(channel, "bad"))
+        await come(lambda: moderator.stats.outcomes == {"hide": 1})
+        assert not faults
+        last = len(await bodies(bridge, channel))
+        assert (channel, last) in [(fact.stream, fact.seq) for facts in w.herald.transactions for fact in facts], (
+            "followers hear of it, and look"
+        )
+
+
+def test_a_lease_is_longer_than_the_longest_turn_whatever_is_set() -> None:
+    for options in (ModeratorOptions(), ModeratorOptions(first_s=60.0, answer_s=60.0, per_s=1.0)):
+        calls_s = 2 * options.call_s
+        assert options.first_lease_s > -(-options.first_batch // options.at_once) * options.first_s + calls_s
+        texts = options.batch_streams * EVENTS_MAX
+        assert options.lease_s > -(-texts // options.at_once) * options.answer_s + texts / options.per_s + calls_s
