@@ -56,6 +56,10 @@ def quiet_until(now: float, zone: tzinfo, begin: int, end: int) -> float:
         loud = quiet + (end - _minute(quiet, zone)) % DAY_MINUTES * MINUTE_S
         if not is_quiet(loud, zone, begin, end):
             break
+        before = loud - max(0.0, _offset_s(loud, zone) - _offset_s(quiet, zone))
+        if quiet < before and not is_quiet(before, zone, begin, end):
+            loud = before  # clocks were put forward meanwhile, and what is not quiet is shorter than that
+            break
         quiet = loud  # clocks were put back meanwhile
     # Where clocks were put forward the quiet ended before `loud`: between them there is one change, from quiet to not.
     while loud - quiet > MINUTE_S:
@@ -88,3 +92,8 @@ def next_digest(now: float, zone: tzinfo, cadence: Digest, minute: int, weekday:
 def _minute(at: float, zone: tzinfo) -> int:
     local = datetime.fromtimestamp(at, zone)
     return local.hour * 60 + local.minute
+
+
+def _offset_s(at: float, zone: tzinfo) -> float:
+    offset = datetime.fromtimestamp(at, zone).utcoffset()
+    return offset.total_seconds() if offset is not None else 0.0

@@ -157,7 +157,7 @@ class Grammar:
                 return chance.choice((least, most, chance.randint(least, min(most, least + 40))))
             case inspect.StrType():
                 text = chance.choice(TEXTS)[: shape.max_length]
-                return text or "x"
+                return text.ljust(max(1, shape.min_length or 0), "x")
             case inspect.BoolType():
                 return chance.random() < 0.5
             case inspect.EnumType():
