@@ -153,7 +153,8 @@ def test_what_is_personal_is_covered_and_the_rest_stands_unless_a_community_want
     assert (outcome.action, outcome.text) == (Action.MASK, "call me on ▒▒▒▒▒▒▒▒▒▒▒▒ 🙂 tonight")
     assert decide(verdict, Policy(mask=False), CALM, text).action is Action.HOLD
     assert decide(verdict, USUAL, Context(private=True), text).action is Action.ALLOW
-    assert decide(verdict, USUAL, Context(About.PROFILE), text).action is Action.HOLD
+    for about in (About.PROFILE, About.CONTENT):
+        assert decide(verdict, USUAL, Context(about), text).action is Action.HOLD, "of several fields none can be covered in part"
 
 
 @given(st.text(max_size=30), st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=3))
