@@ -9,7 +9,7 @@ import pytest
 
 from actors.inference import Harm, Judge
 from ml_actors.kinds import KINDS, Options, Unusable
-from ml_actors.transformers_classifier import map_labels, read_labels
+from ml_actors.transformers_classifier import UNSEEN, map_labels, read_labels
 
 WORDS = ["you", "are", "an", "idiot", "hello", "friend", "thank", "##s", "good", "bad"]
 
@@ -56,18 +56,29 @@ def test_a_saved_model_answers_behind_the_same_interface(folders: dict[str, Path
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    texts = ["you are an idiot", "hello friend", "", "thanks " * 400]
+    texts = ["you are an idiot", "hello friend", "", "thanks " * 40, "hello friend " * 40 + "you are an idiot"]
     model = _load(folders["several"])
     model.warm()
     verdicts = model.answer([Judge(text) for text in texts])
     tokenizer = AutoTokenizer.from_pretrained(folders["several"])
     raw = AutoModelForSequenceClassification.from_pretrained(folders["several"]).eval()
     for text, verdict in zip(texts, verdicts, strict=True):
-        inputs = tokenizer(text or " ", truncation=True, max_length=32, return_tensors="pt")
-        chances = torch.sigmoid(raw(**inputs).logits)[0].tolist()
+        said = tokenizer(text or " ", add_special_tokens=False)["input_ids"]
+        # 32 tokens with both marks; 4 are of the window before.
+        cut = [said[at : at + 30] for at in range(0, max(1, len(said) - 4), 26)]
+        windows = [[tokenizer.cls_token_id, *one, tokenizer.sep_token_id] for one in cut]
+        assert not said or cut[-1][-1] == said[-1]
+        each = [torch.sigmoid(raw(input_ids=torch.tensor([one])).logits)[0].tolist() for one in windows]
+        chances = [max(column) for column in zip(*each, strict=True)]
         assert verdict.scores[Harm.HATE] == pytest.approx(chances[1], abs=1e-5)
         assert verdict.scores[Harm.TOXIC] == pytest.approx(max(chances[:3]), abs=1e-5) or verdict.scores[Harm.THREAT] > max(chances[:3])
         assert set(verdict.scores) == set(Harm) - {Harm.OTHER}
+
+
+@pytest.mark.transformers
+def test_a_text_that_is_longer_than_is_looked_at_is_never_harmless(folders: dict[str, Path]) -> None:
+    seen, unseen = _load(folders["three"]).answer([Judge("thank " * 24 * 26), Judge("thank " * (24 * 26 + 5))])
+    assert seen.scores[Harm.TOXIC] < UNSEEN == unseen.scores[Harm.TOXIC]
 
 
 @pytest.mark.transformers
