@@ -18,7 +18,7 @@ from protocol.codes import Code
 from protocol.operations import ChangeSettings, Delete, Edit, Invite, Join, OpenConversation, Post, Remove, SetRole
 from protocol.values import Role
 from supervisors.node import Node
-from supervisors.settings import Settings, Webhooks
+from supervisors.settings import Moderation, Settings, Webhooks
 from supervisors.tree import Tree
 from tests.fixtures_postgres import bridge, database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
@@ -48,7 +48,9 @@ class KeyGrant:
 @asynccontextmanager
 async def house(dsn: str, redis_url: str, folder: Path) -> AsyncIterator[tuple[list[Inside], Node]]:
     """Two gateways and a node of the role `jobs`, for which this machine is a destination like any other."""
-    settings: Settings = settings_for(dsn, redis_url, folder, webhooks=Webhooks(loopback_allowed=True))
+    settings: Settings = settings_for(
+        dsn, redis_url, folder, webhooks=Webhooks(loopback_allowed=True), moderation=Moderation(flooding=False)
+    )
     async with gateways(settings, folder, 2) as houses, trio.open_nursery() as nursery:
         node = Node(settings)
         tree = Tree(node.spec("jobs"), report=node.troubles.in_tree)
