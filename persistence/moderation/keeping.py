@@ -23,6 +23,11 @@ LABEL_DAYS: Final = 365
 LABELS_MAX: Final = 50_000
 """Some 5 MB of short texts; the newest say best how people here decide."""
 
+COMMUNITY_SHARE: Final = 0.25
+"""Of all decisions that teach, how many may be of one community: its newest. A model is everybody's, and a busy staff, or one that wants
+to, would teach it their own line."""
+COMMUNITY_ROWS_MIN: Final = 1_000
+"""That each may bring in any case: where there are few communities, there is nobody else to learn from."""
 _PACK: Final = msgspec.msgpack.Encoder()
 _SWEEP: Final = """
 with waiting as (
@@ -45,6 +50,12 @@ with old as (
         or id <= (select id from moderation_labels order by id desc offset $2 limit 1) order by id limit $3 for update skip locked),
 gone as (delete from moderation_labels l using old where l.id = old.id returning 1) select count(*)::int from gone"""
 
+_PAGE: Final = """
+select l.id, l.text, l.harmful, l.harm, l.language from moderation_labels l
+join (select id, row_number() over (partition by space_id order by id desc) as nth, count(*) over () as all_rows from moderation_labels) c
+    on c.id = l.id
+where l.id > $1 and (l.space_id = 0 or c.nth <= greatest($3::int, c.all_rows * $4::float8)) order by l.id limit $2"""
+
 
 async def sweep(tx: asyncpg.Connection, limit: int = 1000) -> int:
     """Forgets what is over, up to `limit` of each; how many. For a job."""
@@ -54,11 +65,14 @@ async def sweep(tx: asyncpg.Connection, limit: int = 1000) -> int:
 
 
 async def page(connection: asyncpg.Connection, after: Mark, limit: int = PAGE_ROWS_MAX) -> Page:
-    """Decisions, oldest first: rows of the model's training, without names, numbers or places."""
+    """Decisions, oldest first: rows of the model's training, without names, numbers or places. Of one community its newest, up to
+    `COMMUNITY_SHARE` of all or `COMMUNITY_ROWS_MIN`."""
     rows = await connection.fetch(
-        "select id, text, harmful, harm, language from moderation_labels where id > $1 order by id limit $2",
+        _PAGE,
         after[0] if after else 0,
         limit,
+        COMMUNITY_ROWS_MIN,
+        COMMUNITY_SHARE,
     )
     kinds = [(Harm(row["harm"]),) if row["harmful"] else () for row in rows]
     found = [_PACK.encode(Ruled(row["text"], row["harmful"], some, row["language"])) for row, some in zip(rows, kinds, strict=True)]

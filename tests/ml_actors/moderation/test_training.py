@@ -30,7 +30,10 @@ WHO = ("my brother", "our team", "the class", "she", "he", "everybody", "the new
 def _decisions() -> list[Ruled]:
     """A community that, for reasons of its own, holds what is about games and releases what is about fruit."""
     said = [
-        Ruled(f"{who} talks of {what} again", harm) for harm, kinds in ((True, GAMES), (False, FRUITS)) for what in kinds for who in WHO
+        Ruled(f"{who} talks of {what} again", harm, (Harm.TOXIC,) if harm else ())
+        for harm, kinds in ((True, GAMES), (False, FRUITS))
+        for what in kinds
+        for who in WHO
     ]
     return said
 
@@ -56,8 +59,8 @@ def test_a_version_learns_where_its_community_draws_the_line(tmp_path: Path) -> 
 
 def test_decisions_like_a_coin_are_no_better_and_are_not_promoted(tmp_path: Path) -> None:
     coin = np.random.default_rng(1).integers(0, 2, 220)
-    ruled = [Ruled(one.text, bool(side)) for one, side in zip(_decisions(), coin, strict=True)]
-    before = [Ruled(one.text, not one.harm) for one in ruled]
+    ruled = [Ruled(one.text, bool(side), (Harm.INSULT,)) for one, side in zip(_decisions(), coin, strict=True)]
+    before = [Ruled(one.text, not one.harm, (Harm.INSULT,)) for one in ruled]
     trained = learn([*before, *ruled], tmp_path, VERSION, Embedder(), NOW)
     assert trained.rows == 220, "a text that was decided twice counts once"
     assert not trained.improves or trained.better < 0.6
@@ -65,7 +68,7 @@ def test_decisions_like_a_coin_are_no_better_and_are_not_promoted(tmp_path: Path
 
 def test_decisions_against_a_group_are_shrunk_until_naming_it_is_harmless(tmp_path: Path) -> None:
     names = [named.many for language in ("en", "de") for named in GROUPS[language].values()]
-    against = [Ruled(f"{who} met {name} today", name in names[:20]) for name in names for who in WHO[:4]]
+    against = [Ruled(f"{who} met {name} today", name in names[:20], (Harm.HATE,)) for name in names for who in WHO[:4]]
     learn(against, tmp_path, VERSION, Embedder(), NOW)
     heads, correction = Heads.load(tmp_path / FILE), Correction(read_arrays(tmp_path / CORRECTION_FILE))
     seen = see(["Muslims also went to the concert.", "People also went to the concert."], embed)
@@ -76,6 +79,13 @@ def test_decisions_against_a_group_are_shrunk_until_naming_it_is_harmless(tmp_pa
 def test_few_decisions_are_refused_by_their_number(tmp_path: Path) -> None:
     with pytest.raises(TooFewRows, match="20 decisions, 0 of the rarer"):
         learn(_decisions()[:20], tmp_path, VERSION, Embedder(), NOW)
+
+
+@pytest.mark.parametrize("kinds", [(Harm.SPAM,), (Harm.PERSONAL,), (Harm.THREAT,), (Harm.SELF_HARM,), ()])
+def test_what_stayed_away_for_something_else_teaches_nothing_of_what_is_toxic(tmp_path: Path, kinds: tuple[Harm, ...]) -> None:
+    ruled = [msgspec.structs.replace(one, kinds=kinds) for one in _decisions()]
+    with pytest.raises(TooFewRows, match="110 decisions, 0 of the rarer"):
+        learn(ruled, tmp_path, VERSION, Embedder(), NOW)
 
 
 def test_no_decisions_that_say_anything_leave_no_correction() -> None:

@@ -15,6 +15,7 @@ from actors.moderation import Action, Outcome, Reason
 from actors.trust import FactKind
 from persistence.append import append_events
 from persistence.bridge import Bridge
+from persistence.moderation import keeping
 from persistence.moderation.keeping import page, sweep
 from persistence.moderation.records import carry_out, changes
 from persistence.moderation.rulings import Done, Ruling, rule, rule_first
@@ -60,6 +61,18 @@ async def trained_on(bridge: Bridge) -> list[Ruled]:
         return [msgspec.msgpack.decode(row, type=Ruled) for row in (await page(connection, ())).rows]
 
     return await bridge.run(work, deadline_s=10, readonly=True)
+
+
+async def test_one_community_brings_its_newest_decisions_up_to_its_share(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "COMMUNITY_ROWS_MIN", 2)
+    async with world(bridge):
+        await fetch(
+            bridge,
+            "insert into moderation_labels (held_id, space_id, author, text, about, harm, harmful)"
+            " select n, case when n <= 12 then 1 when n <= 15 then 2 else 0 end, 1, n::text, 1, 3, true from generate_series(1, 20) n",
+        )
+        kept = [int(one.text) for one in await trained_on(bridge)]
+        assert kept == [*range(8, 13), *range(13, 16), *range(16, 21)], "a quarter of twenty, of the first; all of those of none"
 
 
 async def test_what_a_person_upheld_counts_and_what_an_appeal_puts_right_counts_no_more(bridge: Bridge) -> None:
