@@ -11,7 +11,7 @@ from actors.notices import Reminder
 from actors.sovereignty import Kind
 from actors.storage import ListMentorships, MentorshipList
 from persistence.bridge import Bridge
-from persistence.mentoring import closing, meetings, operations
+from persistence.mentoring import closing, meetings, operations, people
 from persistence.notice_desk import PostgresNotices
 from protocol.codes import Code
 from protocol.entities import Entity
@@ -379,32 +379,59 @@ async def test_a_meeting_of_which_nothing_can_be_made_costs_no_other_meeting_and
         assert await w.rows("select from meetings_unsettled") == []
 
 
-async def test_however_many_settle_a_meeting_has_one_reminder_a_person_and_none_after_the_end(bridge: Bridge) -> None:
+async def test_who_settles_a_meeting_that_moves_or_ends_meanwhile_leaves_no_stale_reminder(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has read the meeting, and waits until the other has got as far, or waits for the first."""
     async with world(bridge) as w:
         ann, ben = await mentor(w, "ann"), await w.person("ben")
         mentorship, _ = await matched(w, ann, ben)
         _, _, records = await streams_of(w, mentorship)
-        at = NOW + 86_400
-        await w.ok(ben, change(records, Entity.MEETING, 1, {1: at, 5: 1}))
+        read, waits = (
+            people.read_told,
+            "select exists (select from pg_locks where not granted and transactionid = pg_current_xact_id()::xid)",
+        )
+        arrived, over = 0, False
 
-        async def one(tx: Any) -> int:
-            return await meetings.settle_some_meetings(tx, 1)
+        async def slowly(tx: Any, *rest: Any) -> Any:
+            nonlocal arrived
+            arrived += 1
+            if arrived == 1:
+                while arrived == 1 and not over and not await tx.fetchval(waits):
+                    pass
+            else:
+                while not over:
+                    await tx.fetchval("select 1")
+            return await read(tx, *rest)
 
-        async def settle() -> None:
-            await w.bridge.run(one, deadline_s=30)
+        async def first() -> None:
+            nonlocal over
+            await w.bridge.run(meetings.settle_some_meetings, deadline_s=30)
+            over = True
 
-        for turn in range(1, 9):
-            await w.ok(ben, change(records, Entity.MEETING, 1, {1: at + turn}, base=turn))
-            await w.rows("insert into meetings_unsettled (stream_id, key) select $1, 1 from generate_series(1, 3)", records)
+        async def second(last: Any) -> None:
+            nonlocal arrived, over
+            arrived, over = 0, False
             async with trio.open_nursery() as nursery:
-                for _ in range(4):
-                    nursery.start_soon(settle)
-            found = await w.rows("select user_id, extract(epoch from at)::bigint from reminders order by user_id")
-            assert [tuple(row) for row in found] == sorted((person.user, at + turn - 1800) for person in (ann, ben))
-        await w.ok(ben, change(records, Entity.MEETING, 1, {1: at}, base=9))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(w.ok, ann, Block(ben.user))
-            nursery.start_soon(settle)
+                nursery.start_soon(first)
+                while not arrived:
+                    await w.value("select 1")
+                await last()
+
+        async def move() -> None:
+            await w.ok(ben, change(records, Entity.MEETING, 1, {1: NOW + 90_000}, base=1))
+            await w.bridge.run(meetings.settle_some_meetings, deadline_s=30)
+
+        async def block() -> None:
+            await w.ok(ann, Block(ben.user))
+
+        monkeypatch.setattr(meetings, "read_told", slowly)
+        await w.ok(ben, change(records, Entity.MEETING, 1, {1: NOW + 86_400, 5: 1}))
+        await second(move)
+        found = await w.rows("select user_id, extract(epoch from at)::bigint from reminders order by user_id")
+        assert [tuple(row) for row in found] == sorted((person.user, NOW + 90_000 - 1800) for person in (ann, ben))
+        await w.ok(ben, change(records, Entity.MEETING, 1, {1: NOW + 95_000}, base=2))
+        await second(block)
         assert await w.rows("select from reminders") == []
 
 
