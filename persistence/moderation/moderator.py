@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger("moderation")
 
-TURN_CALLS: Final = 4
-"""Calls that a lease has time for beside the model: the claim, one that does something, and twice that for its repetition."""
+TURN_CALLS: Final = 3
+"""Calls that a lease has time for beside the model: the claim, one that does something, and once more where another stood in its way."""
 ATTEMPTS_MAX: Final = 5
 PASSING: Final = frozenset({"conflict", "timeout"})
 """Why the database could not do one thing and can do the next: somebody else held what it needs."""
@@ -67,7 +67,7 @@ class ModeratorOptions(Struct, frozen=True):
     flooding: bool = True
     answer_s: float = 0.7
     first_s: float = 3.0
-    first_batch: int = 64
+    first_batch: int = 32
     first_poll_s: float = 1.0
     sweep_s: float = 5.0
     sweep_streams: int = 5_000
