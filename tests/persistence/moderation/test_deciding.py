@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import asyncpg
 import msgspec
@@ -22,6 +24,7 @@ from persistence.moderation.rulings import Done, Ruling, rule, rule_first
 from persistence.moderation.spoken import advance, claim, claim_held
 from persistence.operations import rules
 from persistence.outbox import Outbox
+from persistence.records import write_record
 from protocol.codes import Code
 from protocol.entities import COVER, TABLE, Entity, Fields, Several, Words, read_fields, write_fields
 from protocol.events import Changed, Deleted, Edited, ModerationSet, Posted, Redacted, Said
@@ -402,6 +405,28 @@ def test_accepted_answers_and_tags_are_never_covered() -> None:
         (Entity.DRAFT_QUESTION, "by"),
         (Entity.NEXT, "why"),
     }
+
+
+async def test_what_somebody_writes_while_it_is_being_covered_stands(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels()) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, _ = await w.community(ben, ann)
+        [library] = await w.column("select id from streams where space_id = $1 and kind = 12", space)
+        await w.ok(ben, Change(library, Entity.CONTENT, 7, 1_760_000_000, write_fields({1: "a bad title"})))
+        [row] = await until(bridge, HELD, ben.user)
+
+        async def edit(tx: asyncpg.Connection) -> None:
+            await write_record(tx, library, Entity.CONTENT, 7, {1: "a mended title"})
+            while not await tx.fetchval("select exists(select from pg_locks where not granted)"):  # noqa: ASYNC110 (it has no event)
+                await asyncio.sleep(0.01)
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(bridge.run, edit, deadline_s=10))
+                await until(bridge, "select from pg_locks where relation = 'records'::regclass and mode = 'RowExclusiveLock'")
+                await carry_out(bridge, w.herald, row["id"])
+        last = (await bodies(bridge, library))[-1]
+        assert isinstance(last, Changed) and read_fields(last.records[0].fields)[1] == "a mended title"
 
 
 async def test_a_hidden_name_of_a_person_is_replaced_and_that_of_a_community_waits(bridge: Bridge) -> None:
