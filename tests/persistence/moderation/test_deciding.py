@@ -195,6 +195,7 @@ async def test_an_older_edit_that_waited_longer_does_not_undo_a_newer_one(bridge
         said = await w.ok(ben, Say(channel, "before"))
         await w.ok(ann, SetModeration(space, True))
         await w.ok(ben, Edit(channel, said, "what nobody can judge"))
+        await until(bridge, "select from held where told")  # staff have it before it lapses
         await w.ok(ben, Edit(channel, said, "thank you!"))
         await until(bridge, "select from held where state = 4")
         models.why = None
