@@ -13,7 +13,7 @@ from supervisors.log_events import EVENTS
 
 ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "supervisors")
 LEVELS = {"debug": "info", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
-PAST = re.compile(r"(^|_)(\w+ed|began|gave|fell|kept|lost|made|rewound|stuck)(_|$)")
+PAST = re.compile(r"(^|_)(\w+ed|began|gave|fell|kept|lost|made|rewound|stuck|unread)(_|$)")
 """A verb in the past tense, somewhere in the name."""
 FORBIDDEN_FIELDS = {"text", "password", "token", "secret", "name", "body", "payload", "operation", "address", "email", "ticket"}
 
