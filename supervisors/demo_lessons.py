@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import trio
 from msgspec import Struct
 
 from client.learning import Learning
@@ -19,6 +20,8 @@ from protocol.grading import Form
 SUBJECT, COURSE, PATH = 101, 102, 103
 HALVES, PIECES, DIVIDING = 111, 112, 113
 EXAM: Final = 136
+ARRIVES_S: Final = 30.0
+LOOK_S: Final = 0.05
 
 
 class Question(Struct, frozen=True):
@@ -112,8 +115,16 @@ async def make_lessons(mentor: Session, learner: Session, space: int) -> None:
     written.append(teaching.write(Entity.PATH, PATH, {1: "Ready for fractions", 3: SUBJECT, 4: (HALVES, PIECES, DIVIDING), 5: "en", 6: 1}))
     for pending in written:
         await pending.outcome()
-    await learner.synced()
+    await _arrive(learner, space)
     await _begin(learner.learning(space))
+
+
+async def _arrive(learner: Session, space: int) -> None:
+    """Waits until what was written last is on the learner's device: being in step says nothing of what is on its way."""
+    await learner.synced()
+    with trio.fail_after(ARRIVES_S):
+        while learner.records.view(learner.sync_streams.find(Entity.PATH, space), Entity.PATH, PATH).version == 0:
+            await trio.sleep(LOOK_S)
 
 
 async def _begin(learning: Learning) -> None:
