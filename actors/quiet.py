@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 DAY_MINUTES: Final = 1440
 MINUTE_S: Final = 60
 ZONE_LENGTH_MAX: Final = 64
-STEPS_MAX: Final = 8
-"""Each step ends behind at most one change of the clocks; two a day do not happen."""
+BLOCK_S: Final = 900.0
+STEPS_MAX: Final = 3 * 96
 
 
 class Digest(IntEnum):
@@ -47,28 +47,22 @@ def is_quiet(at: float, zone: tzinfo, begin: int, end: int) -> bool:
 
 
 def quiet_until(now: float, zone: tzinfo, begin: int, end: int) -> float:
-    """The first full minute after `now` at which it is no longer quiet; 0 where it is not quiet now."""
+    """The first full minute after `now` at which it is no longer quiet; 0 where it is not quiet now.
+
+    Walked minute by minute, with one look at the zone a quarter of an hour, on which all clocks of today are changed: what is not quiet may
+    be a single minute a day, and be passed over by a change.
+    """
     if not is_quiet(now, zone, begin, end):
         return 0.0
-    quiet = now - now % MINUTE_S
-    loud = quiet
+    at = now - now % MINUTE_S
     for _ in range(STEPS_MAX):
-        loud = quiet + (end - _minute(quiet, zone)) % DAY_MINUTES * MINUTE_S
-        if not is_quiet(loud, zone, begin, end):
-            break
-        before = loud - max(0.0, _offset_s(loud, zone) - _offset_s(quiet, zone))
-        if quiet < before and not is_quiet(before, zone, begin, end):
-            loud = before  # clocks were put forward meanwhile, and what is not quiet is shorter than that
-            break
-        quiet = loud  # clocks were put back meanwhile
-    # Where clocks were put forward the quiet ended before `loud`: between them there is one change, from quiet to not.
-    while loud - quiet > MINUTE_S:
-        middle = quiet + (loud - quiet) // MINUTE_S // 2 * MINUTE_S
-        if is_quiet(middle, zone, begin, end):
-            quiet = middle
-        else:
-            loud = middle
-    return loud
+        minute = _minute(at, zone)
+        for _ in range(int((BLOCK_S - at % BLOCK_S) // MINUTE_S)):
+            if not (begin <= minute < end if begin <= end else minute >= begin or minute < end):
+                return at
+            at += MINUTE_S
+            minute = (minute + 1) % DAY_MINUTES
+    raise AssertionError("there is a minute that is not quiet in any three days")
 
 
 def next_digest(now: float, zone: tzinfo, cadence: Digest, minute: int, weekday: int) -> float:
@@ -92,8 +86,3 @@ def next_digest(now: float, zone: tzinfo, cadence: Digest, minute: int, weekday:
 def _minute(at: float, zone: tzinfo) -> int:
     local = datetime.fromtimestamp(at, zone)
     return local.hour * 60 + local.minute
-
-
-def _offset_s(at: float, zone: tzinfo) -> float:
-    offset = datetime.fromtimestamp(at, zone).utcoffset()
-    return offset.total_seconds() if offset is not None else 0.0

@@ -7,7 +7,7 @@ Invariant: whatever is decided, both values of a conflict stay to be found, and 
 
 from __future__ import annotations
 
-from proofs.simulation.records import apply_change, keep, must_change, tell, write
+from proofs.simulation.records import apply_change, keep, must_change, seal_exam, tell, write
 from proofs.simulation.rows import STAFF, ConflictRow, Refused, Tables, UnappliedRow
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
@@ -74,7 +74,7 @@ def _resolve(tables: Tables, declaration: Declaration, user: int, row: ConflictR
     row.state, row.by, row.choice = ConflictState.RESOLVED, user, operation.choice
     value = outcome_value(Outcome.DUPLICATE, before.version)
     if chosen is not None:
-        verdict = write_over(declaration, before, chosen, stamp)
+        verdict = seal_exam(tables, row.place, user, stamp, write_over(declaration, before, chosen, stamp))
         _complete(row, operation.choice, before, verdict.record)
         write(tables, row.place, user, verdict, now, verdict.theirs)
         value = outcome_value(verdict.outcome, verdict.record.version)

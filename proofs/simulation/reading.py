@@ -53,9 +53,10 @@ from proofs.simulation.people import is_silent
 from proofs.simulation.rows import STAFF, ConflictRow, Refused, Space, Tables
 from protocol.codes import Code
 from protocol.conflicts import OPEN
-from protocol.entities import RECORD_KINDS, SHARED_KINDS, TABLE, write_fields
+from protocol.entities import RECORD_KINDS, SHARED_KINDS, TABLE, Entity, write_fields
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, Member, Slow, SpaceState, StreamState, UnappliedItem
+from protocol.grading import ANSWERING
 from protocol.merge import NOTHING
 from protocol.values import SpaceKind, StreamKind
 
@@ -205,7 +206,11 @@ def _read_records(tables: Tables, query: ReadRecords) -> Result:
 def _read_versions(tables: Tables, query: ReadVersions) -> Result:
     kept = tables.versions.get((query.stream, query.entity, query.key), [])
     found = [one for one in reversed(kept) if not query.before or one.place < query.before]
-    versions = (KeptVersion(v.place, v.version, v.kept, v.author, v.stamp.at, write_fields(v.fields)) for v in found[: query.limit])
+    hidden: frozenset[int] = frozenset()
+    if query.entity == Entity.QUESTION and not tables.role(tables.streams[query.stream].space.id, query.user) & TABLE[query.entity].writers:
+        hidden = frozenset(ANSWERING)
+    told = [(v, {number: value for number, value in v.fields.items() if number not in hidden}) for v in found[: query.limit]]
+    versions = (KeptVersion(v.place, v.version, v.kept, v.author, v.stamp.at, write_fields(fields)) for v, fields in told)
     return VersionList(tuple(versions), len(found) > query.limit)
 
 

@@ -14,7 +14,7 @@ from protocol.codes import Code
 from protocol.conflicts import OPEN
 from protocol.entities import TABLE, BadFields, Declaration, Entity, Fields, Rule, read_fields, write_fields
 from protocol.events import RecordItem
-from protocol.merge import GONE, PERCENT, Outcome, Record, Stamp, Verdict, Written, merge, outcome_value, prepare, set_back
+from protocol.merge import GONE, PERCENT, Outcome, Record, Stamp, Verdict, Written, merge, outcome_value, prepare, seal, set_back
 from protocol.operations import Change, SetBack
 from protocol.values import ConflictState, KeptAs, Role, SpaceKind, StreamKind
 
@@ -54,6 +54,7 @@ def apply_change(tables: Tables, declaration: Declaration, author: int, change: 
         n = row.id if verdict.outcome is Outcome.REVIEW else n
     if verdict.attempt:
         keep(tables, place, KeptAs.ATTEMPT, 0 if verdict.outcome is Outcome.SUPERSEDED else n, author, stamp, written.fields)
+    verdict = seal_exam(tables, place, author, stamp, verdict)
     write(tables, place, author, verdict, now, {} if declaration.rule in (Rule.SERVER, Rule.ATTEMPTS) else verdict.theirs)
     if verdict.mine and declaration.rule is not Rule.MANUAL and not verdict.attempt:
         keep(tables, place, KeptAs.LOST, 0, author, stamp, verdict.mine)
@@ -78,6 +79,17 @@ def set_progress_back(tables: Tables, user: int, operation: SetBack, device: int
     verdict = set_back(tables.record(place), operation.percent, Stamp(now, device, number))
     write(tables, place, user, verdict, now, verdict.theirs, KeptAs.SET_BACK)
     return outcome_value(verdict.outcome, verdict.record.version)
+
+
+def seal_exam(tables: Tables, place: Place, author: int, stamp: Stamp, verdict: Verdict) -> Verdict:
+    """An exam's question without its answer, which is kept for who writes the library."""
+    before = tables.record(place)
+    sealed, taken = seal(place[1], verdict)
+    stood = {number: value for number, value in taken.items() if number in before.cells and before.cells[number].value == value}
+    _keep_cells(tables, place, before, stood, KeptAs.OVERWRITTEN)
+    if brought := {number: value for number, value in taken.items() if number not in stood}:
+        keep(tables, place, KeptAs.LOST, 0, author, stamp, brought)
+    return sealed
 
 
 def write(tables: Tables, place: Place, author: int, verdict: Verdict, now: int, unseen: Fields, kept: KeptAs = KeptAs.OVERWRITTEN) -> None:
