@@ -200,9 +200,10 @@ def next_lessons(
     for key in sorted((key for key in lessons if stand.begun(key)), key=lambda key: (-stand.percent(key), key)):
         if lessons[key].state != DRAFT:
             add(key, f"continue:{stand.percent(key)}")
+    back: set[int] = set()
     for key in stand.sorted(key for key in lessons if stand.percent(key) >= 100 and stand.failed(key) and lessons[key].state != DRAFT):
         for required in stand.lacks(key):
-            add(required, f"prepare:{key}")
+            _offer(stand, required, f"prepare:{key}", back, add)
         failed = (checkpoints or {})[key]
         add(key, f"repeat:{failed.points // failed.graded}")
     followed = False

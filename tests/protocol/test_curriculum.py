@@ -78,6 +78,12 @@ def test_a_cycle_begins_with_the_lesson_that_comes_first_by_its_place() -> None:
     assert next_lessons(lessons, progress={4: 100}, limit=1) == (Step(2, "new"),)
 
 
+def test_a_failed_checkpoint_leads_back_as_far_as_what_is_open() -> None:
+    lessons = {1: Lesson(1), 2: Lesson(2, requires=(1,)), 8: Lesson(8, requires=(2,))}
+    steps = next_lessons(lessons, progress={8: 100}, checkpoints={8: Checkpoint(3, 3, 30)})
+    assert [step.lesson for step in steps] == [1, 8]
+
+
 @settings(max_examples=60)
 @given(lessons_of(), PROGRESS, CHECKPOINTS, st.lists(KEYS, max_size=4), st.booleans(), st.randoms())
 def test_whoever_always_does_what_comes_next_has_done_everything_in_the_end(

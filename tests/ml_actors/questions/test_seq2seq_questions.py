@@ -22,8 +22,8 @@ BAD = "what did the fox eat <sep> a golden egg"
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A T5 of one layer that says one sentence, whatever it is asked."""
-    torch = pytest.importorskip("torch", reason="the extra `transformers` is not installed")
-    transformers = pytest.importorskip("transformers", reason="the extra `transformers` is not installed")
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
     path = tmp_path_factory.mktemp("t5")
     words = sorted(
@@ -67,6 +67,7 @@ def seq2seq(folder: Path, embedder: Embedder, asking: Asking | None = None) -> S
     )
 
 
+@pytest.mark.transformers
 def test_what_a_model_says_is_offered_when_it_passes_the_same_checks(folder: Path, embedder: Embedder) -> None:
     model = seq2seq(folder, embedder)
     model.warm()
@@ -77,11 +78,13 @@ def test_what_a_model_says_is_offered_when_it_passes_the_same_checks(folder: Pat
     assert question.answer.lower() == "because it rained all day" and TEXT[question.begin : question.end].startswith("The king")
 
 
+@pytest.mark.transformers
 def test_what_does_not_stand_in_the_text_is_passed_over_and_counted(folder: Path, embedder: Embedder) -> None:
     [made] = seq2seq(folder, embedder).answer([Compose("A fox ran over the green hill. It saw a small bird.", "en", (Form.SHORT,), 5)])
     assert made.questions == () and sum(made.passed_over.values()) > 0
 
 
+@pytest.mark.transformers
 def test_a_model_or_a_template_that_cannot_be_used_is_said_while_it_loads(folder: Path, embedder: Embedder, tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="nowhere"):
         seq2seq(tmp_path / "nowhere", embedder)
