@@ -149,6 +149,8 @@ class RedisAnswering:
         self._way = way
         self._random = random
         self._commands = Commands(way, random=random)
+        self._said_s: dict[str, float] = {}
+        """By model, when it was last said that it is served here."""
         self.late = 0
         """Questions that were late when they were taken."""
         self.strange = 0
@@ -159,26 +161,36 @@ class RedisAnswering:
     async def serve(self, desk: ModelDesk, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._commands.serve)
-            nursery.start_soon(self._say_here, desk)
+            nursery.start_soon(self._keep_saying, desk)
             for model in desk.models:
                 way = msgspec.structs.replace(self._way, name=f"{self._way.name}-{model}")
                 nursery.start_soon(keep_connected, way, self._random, partial(_read, partial(self._read_questions, desk, model)))
             task_status.started()
 
-    async def _say_here(self, desk: ModelDesk) -> None:
+    async def _keep_saying(self, desk: ModelDesk) -> None:
         while True:
-            served = [model for model in desk.models if desk.serves(model)]
-            if served and self._commands.up:
-                try:
-                    self._commands.post(b"".join(pack(("SET", here_key(model), b"1", "PX", HERE_MS)) for model in served), len(served))
-                except RedisError:
-                    self.unsent += 1  # again in half a second
-            await trio.sleep(HERE_EVERY_S)
+            for model in desk.models:
+                if desk.serves(model):
+                    self._say_here(model)
+            await trio.sleep(HERE_EVERY_S / 2)
+
+    def _say_here(self, model: str) -> None:
+        now = trio.current_time()
+        if not self._commands.up or now - self._said_s.get(model, float("-inf")) < HERE_EVERY_S:
+            return
+        try:
+            self._commands.post(pack(("SET", here_key(model), b"1", "PX", HERE_MS)), 1)
+        except RedisError:
+            self.unsent += 1  # again in a quarter of a second
+        else:
+            self._said_s[model] = now
 
     async def _read_questions(self, desk: ModelDesk, model: str, connection: Connection) -> None:
         ahead_us, asked_at = 0.0, float("-inf")
         while True:
             await desk.wait_room(model)
+            # Before the first answer: what a process before this one said may run out at any moment, and whoever was answered asks again.
+            self._say_here(model)
             now = trio.current_time()
             if now - asked_at > BLOCK_S:
                 seconds, micros = await _answer_to(connection, "TIME")

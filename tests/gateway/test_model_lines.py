@@ -255,6 +255,26 @@ async def test_nothing_stays_in_redis_for_ever(of_redis: World) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_who_answers_in_the_place_of_a_killed_process_has_said_that_it_is_there(of_redis: World) -> None:
+    of_redis.desk.ready = False
+    async with trio.open_nursery() as nursery:
+        stop = await nursery.start(of_redis.answer)
+        models = LinedModels(of_redis.asking())
+        await nursery.start(models.serve)
+        await until(lambda: models.up)
+        with of_redis.valkey.client() as client:
+            client.set(here_key("echo"), b"1", px=700)  # what the killed one said last
+            of_redis.desk.ready = True
+            of_redis.desk.change()
+            with trio.fail_after(10):
+                await models.ask(Echo("hello"), 5.0)
+            left_ms = client.pttl(here_key("echo"))
+            assert isinstance(left_ms, int)
+            assert left_ms > 700, "whoever was answered may ask again"
+        stop()
+        nursery.cancel_scope.cancel()
+
+
 def _answer(question: Asked) -> tuple[None, str, str, bytes]:
     return None, "echo@1", "", msgspec.msgpack.encode(Echoed("too late"))
 
