@@ -1,7 +1,7 @@
 """`educonnect learn`: courses, checkpoints and what comes next, from a terminal; it works with the store of `educonnect sync`.
 
-    outline · next · read · ask · take · done · enrol · grades      for who learns
-    write · check · ask-drafts · drafts · take-draft · reject-draft  for who teaches
+    outline · next · read · ask · take · done · enrol · grades · due · review · insights     for who learns
+    write · check · ask-drafts · drafts · take-draft · reject-draft                            for who teaches
 
 All but the first look at a community need no network: what is written is kept, and sent when there is one.
 """
@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from client import learn_view as view
 from client.draft_commands import add_draft_commands
 from client.learning import Learning
+from client.review_commands import add_review_commands
 from client.sync import KEPT, LOCAL, Command, add_options, run_typed, serve_typed
-from client.sync_commands import DONE, KEYS, WAITS, Desk, await_outcome
+from client.sync_commands import DONE, KEYS, WAITS, Desk, await_outcome, await_outcomes
 from client.sync_fields import Mistake, parse_fields
 from protocol.entities import TABLE, Entity
 
@@ -57,7 +58,8 @@ async def outline(desk: Desk, options: argparse.Namespace) -> int:
 
 async def next_steps(desk: Desk, options: argparse.Namespace) -> int:
     learning = _learning(desk, options)
-    return desk.tell(view.next_lines(learning.next(options.limit), learning))
+    due = len(desk.session.due_cards(community=options.community))
+    return desk.tell([*view.next_lines(learning.next(options.limit), learning), *view.due_hint(due)])
 
 
 async def read(desk: Desk, options: argparse.Namespace) -> int:
@@ -89,8 +91,7 @@ async def take(desk: Desk, options: argparse.Namespace) -> int:
         taken = learning.take(key, choices=answer[0], text=answer[1])
         desk.tell(view.taken_lines(at, fields, taken))
         waiting.append(taken.pending)
-    statuses = [await await_outcome(desk, pending) for pending in waiting]
-    return max(statuses, default=DONE)
+    return await await_outcomes(desk, waiting)
 
 
 async def done(desk: Desk, options: argparse.Namespace) -> int:
@@ -168,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     written.add_argument("what", choices=sorted(ENTITIES))
     written.add_argument("words", nargs="+", metavar="[KEY|new] name=value", help="name=@FILE takes what is in a file")
     add("check", LOCAL, check, "what does not fit together, for who writes")
+    add_review_commands(add)
     add_draft_commands(add)
     return parser
 

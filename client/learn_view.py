@@ -59,6 +59,11 @@ def next_lines(steps: Sequence[Step], learning: Learning) -> list[str]:
     return [f"{step.lesson}  {titles.get(step.lesson, '')} – {_why(step.why, names)}" for step in steps]
 
 
+def due_hint(due: int) -> list[str]:
+    """That questions are to come again, where any are."""
+    return [f"{due} question{' is' if due == 1 else 's are'} to come again now: educonnect learn due."] if due else []
+
+
 def _why(why: str, names: Mapping[int, object]) -> str:
     kind, _, about = why.partition(":")
     named = names.get(int(about), about) if about.isdecimal() else about

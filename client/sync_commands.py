@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import trio
 from msgspec import Struct
 
@@ -360,3 +361,16 @@ async def await_outcome(desk: Desk, pending: Pending, plain: bool = False, bare:
                 return FAILED
     desk.say("It is kept on this device and sent when there is a connection (educonnect sync now).")
     return WAITS
+
+
+async def await_outcomes(desk: Desk, pendings: Sequence[Pending]) -> int:
+    """The same of several that belong together; a sentence that is true of each is said once."""
+    said: list[str] = []
+
+    def once(line: str) -> None:
+        if line not in said:
+            said.append(line)
+            desk.say(line)
+
+    quiet = msgspec.structs.replace(desk, say=once)
+    return max([await await_outcome(quiet, pending) for pending in pendings], default=DONE)

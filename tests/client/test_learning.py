@@ -24,6 +24,8 @@ STREAM = {
     Entity.PROGRESS: PROGRESS,
     Entity.ENROLMENT: PROGRESS,
     Entity.NEXT: PROGRESS,
+    Entity.CARD: PROGRESS,
+    Entity.INSIGHT: PROGRESS,
     Entity.ANSWER: ANSWERS,
     Entity.GRADE: ANSWERS,
     Entity.ANSWER_KEY: STUDIO,
