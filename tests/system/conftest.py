@@ -11,7 +11,7 @@ from tests.system.running import Dev
 
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    running = Dev(tmp_path_factory.mktemp("dev"), "--gateways", "2", "--no-demo")
+    running = Dev(tmp_path_factory.mktemp("dev"), "--gateways", "2", "--no-demo", ml=True)
     try:
         yield running
     finally:

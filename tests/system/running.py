@@ -35,11 +35,11 @@ CHEAP = {
 
 
 class Dev:
-    """One run of `educonnect dev`."""
+    """One run of `educonnect dev`; with models only where a test asks for them, since they are most of what a start costs."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, ml: bool = False) -> None:
         self.folder = folder
-        self._arguments = arguments
+        self._arguments = arguments if ml else ("--no-ml", *arguments)
         self.said = ""
         self.process = self._start()
 

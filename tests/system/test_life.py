@@ -90,7 +90,7 @@ async def test_a_power_cut_loses_nothing_and_the_next_start_finds_it(tmp_path: P
 
 
 def test_a_running_system_is_drawn_live_and_says_how_it_is(tmp_path: Path) -> None:
-    dev = Dev(tmp_path, "--gateways", "2")
+    dev = Dev(tmp_path, "--gateways", "2", ml=True)
     try:
         drawn = educonnect("tree", "--live", "--portholes", str(tmp_path / "run"))
         assert drawn.returncode == 0
