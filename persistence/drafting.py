@@ -4,9 +4,10 @@
                                                              ╰─▶ DRAFT_QUESTION records, which were not there ─▶ a notice to who asked
 
 A draft's key follows from its section, its form and its words, so a job that is run again writes nothing twice, and what was once offered
-and rejected is not offered again. What becomes of a draft is decided by people, on their devices: see docs/checkpoints.md.
+and rejected is not offered again; nor is what was deleted, for as long as deletions are remembered (`horizon`). What becomes of a draft is
+decided by people, on their devices: see docs/checkpoints.md.
 
-Invariant: a draft that somebody has decided about is never written again by the server.
+Invariant: a draft that somebody has decided about, or deleted, is never written again by the server.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ select (select t.id from streams t where t.space_id = s.space_id and t.kind = $2
 from streams s where s.id = $1"""
 _RECORD: Final = "select cells from records where stream_id = $1 and entity = $2 and key = $3"
 _CONTENTS: Final = "select key, cells from records where stream_id = $1 and entity = $2 and key > $3 order by key limit $4"
-_THERE: Final = "select key from records where stream_id = $1 and entity = $2 and key = any($3::bigint[])"
+_KNOWN: Final = """
+select key from records where stream_id = $1 and entity = $2 and key = any($3::bigint[])
+union all select key from tombstones where stream_id = $1 and entity = $2 and key = any($3::bigint[])"""
 _DRAFTS: Final = """
 select r.stream_id, r.key, r.cells,
     (select t.id from streams t where t.space_id = s.space_id and t.kind = $5 order by t.id limit 1) as library
@@ -234,9 +237,9 @@ def key_of(section: int, made: Composed) -> int:
 
 
 async def _offer(tx: asyncpg.Connection, wanted: DraftQuestions, writes: Sequence[Write], sections: int) -> tuple[list[Fact], int]:
-    """Writes those that are not there, and tells who asked; the facts, and how many."""
-    there = {row[0] for row in await tx.fetch(_THERE, wanted.studio, Entity.DRAFT_QUESTION, [write.key for write in writes])}
-    new = {write.key: write for write in writes if write.key not in there}
+    """Writes those that were never there, and tells who asked; the facts, and how many."""
+    known = {row[0] for row in await tx.fetch(_KNOWN, wanted.studio, Entity.DRAFT_QUESTION, [write.key for write in writes])}
+    new = {write.key: write for write in writes if write.key not in known}
     if not new:
         return [], 0
     words = f"questions: {len(new)} drafts from {sections} section{'s' if sections != 1 else ''} wait for you"

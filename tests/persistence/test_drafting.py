@@ -19,7 +19,7 @@ from protocol.entities import Entity, Fields
 from protocol.events import Noticed
 from protocol.operations import AskQuestions
 from protocol.values import Role, StreamKind
-from tests.persistence.records import change, fields_of, of_space
+from tests.persistence.records import change, fields_of, gone, of_space
 from tests.persistence.test_operations import code, inbox
 from tests.persistence.world import Person, World, world
 
@@ -121,6 +121,22 @@ async def test_what_was_offered_once_is_not_offered_again_nor_what_was_rejected(
         await run_jobs(w, Models(WHY))
         [(again, fields)] = await drafts(w, studio)
         assert again == key and fields[14] == REJECTED
+        assert (await words_to(w, ann))[-1] == "questions: nothing new could be asked about this text"
+
+
+async def test_a_draft_that_a_mentor_deleted_is_not_offered_again_beside_one_that_is_new(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann = await w.person("ann")
+        _, library, studio = await school(w, ann)
+        await w.ok(ann, AskQuestions(library, content=SECTION))
+        await run_jobs(w, Models(WHY))
+        [(key, _)] = await drafts(w, studio)
+        await w.ok(ann, gone(studio, Entity.DRAFT_QUESTION, key, base=1))
+        assert await drafts(w, studio) == []
+        for _ in range(2):
+            await w.ok(ann, AskQuestions(library, content=SECTION))
+            await run_jobs(w, Models(WHY, GAP))
+            assert [fields[3] for _, fields in await drafts(w, studio)] == [GAP.prompt]
         assert (await words_to(w, ann))[-1] == "questions: nothing new could be asked about this text"
 
 
