@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from protocol.codec import UnknownBody, UnknownEvent, decode_body
 from protocol.events import (
+    Attachment,
     ChannelChanged,
     ChannelOpened,
     Cleared,
@@ -75,6 +76,7 @@ class Message(Struct, frozen=True):
     reply_to: int = 0
     mentions: tuple[int, ...] = ()
     edited: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Room(Struct):
@@ -137,8 +139,8 @@ class Room(Struct):
         match body:
             case Said(text):
                 self.messages[seq] = Message(seq, author, at, text)
-            case Posted(text, reply_to, mentions, edited):
-                self.messages[seq] = Message(seq, author, at, text, reply_to, mentions, edited)
+            case Posted(text, reply_to, mentions, edited, attachments):
+                self.messages[seq] = Message(seq, author, at, text, reply_to, mentions, edited, attachments)
             case Edited(target, text):
                 self._edit(target, text)
             case Deleted(target):

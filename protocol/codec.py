@@ -22,9 +22,9 @@ import msgspec
 from msgspec import Meta
 
 from protocol.codes import Code
-from protocol.events import AnyBody, Body, Redacted
+from protocol.events import AnyBody, Body, Posted, Redacted
 from protocol.frames import BATCH_FRAMES_MAX, CHUNK_CHANGES_MAX, AnyCommand, AnyFrame, Chunk, Command, Event, Frame
-from protocol.operations import AnyOperation, Operation
+from protocol.operations import AnyOperation, Operation, Post
 from protocol.values import ID_MAX
 
 MESSAGE_BYTES_MAX = 64 * 1024
@@ -60,6 +60,8 @@ _OPERATION: msgspec.msgpack.Decoder[AnyOperation] = msgspec.msgpack.Decoder(AnyO
 _BODY: msgspec.msgpack.Decoder[AnyBody] = msgspec.msgpack.Decoder(AnyBody)
 _ENCODER = msgspec.msgpack.Encoder()
 _INT = msgspec.msgpack.Decoder(int)
+_WITH_FILES = frozenset((Post, Posted))
+"""Short arrays whose last place is for files."""
 
 _COMMAND_TAGS = frozenset(int(kind.__struct_config__.tag) for kind in Command.__subclasses__())  # type: ignore[arg-type]
 _FRAME_TAGS = frozenset(int(kind.__struct_config__.tag) for kind in Frame.__subclasses__())  # type: ignore[arg-type]
@@ -153,8 +155,11 @@ def join(frames: Sequence[bytes]) -> bytes:
 
 
 def encode(value: Frame | Command | Operation | Body) -> bytes:
-    """One frame's, operation's or event body's bytes."""
-    return _ENCODER.encode(value)
+    """One frame's, operation's or event body's bytes. A message without files is as long as it was before there were any."""
+    raw = _ENCODER.encode(value)
+    if type(value) in _WITH_FILES and not value.attachments:  # type: ignore[union-attr]
+        return bytes((raw[0] - 1,)) + raw[1:-1]
+    return raw
 
 
 class _FrameHead(msgspec.Struct, frozen=True, array_like=True):

@@ -12,13 +12,18 @@ from typing import Annotated
 from msgspec import Meta, Raw, Struct
 
 from protocol.entities import NO_FIELDS
-from protocol.operations import LEVELS_MAX, Level, Settings, Users
+from protocol.operations import LEVELS_MAX, Checksum, DocumentUpdate, Generation, Level, Settings, Users
 from protocol.values import (
+    ATTACHMENTS_MAX,
+    FILE_NAME_MAX,
+    HASH_BYTES,
     ID_MAX,
+    PLACEHOLDER_BYTES_MAX,
     After,
     AuthorId,
     ConflictId,
     ConflictState,
+    DocumentVersionId,
     Emoji,
     EntityTag,
     Harm,
@@ -48,10 +53,12 @@ from protocol.values import (
     StreamId,
     StreamKind,
     Text,
+    UploadId,
     UserId,
 )
 
 NOTICE_WORDS_MAX = 200
+SET_ASIDE_MAX = 256
 NOTICES_READ_MAX = 100
 TRUSTED_MAX = 512
 
@@ -66,6 +73,25 @@ class Said(Body, frozen=True, tag=1):
     text: Text
 
 
+class Attachment(Struct, frozen=True, array_like=True):
+    """A file that came with a message. Where its bytes are is asked for by the message: `POST /api/v1/media/links`."""
+
+    id: UploadId
+    hash: Annotated[bytes, Meta(max_length=HASH_BYTES, description="SHA-256 of what was uploaded")]
+    media_type: Annotated[str, Meta(max_length=100, description="what the bytes are, found out by the server, such as image/jpeg")]
+    size: Annotated[int, Meta(ge=0, le=ID_MAX, description="bytes")]
+    width: Annotated[int, Meta(ge=0, le=65_535, description="of a picture, upright, in pixels; 0: it is none")] = 0
+    height: Annotated[int, Meta(ge=0, le=65_535, description="likewise")] = 0
+    placeholder: Annotated[
+        bytes,
+        Meta(
+            max_length=PLACEHOLDER_BYTES_MAX,
+            description="what a picture looks like from afar: columns times 16 plus rows, then red, green and blue of each cell, row by row",
+        ),
+    ] = b""
+    name: Annotated[str, Meta(max_length=FILE_NAME_MAX, description="what its sender called it, cleaned")] = ""
+
+
 class Posted(Body, frozen=True, tag=6):
     """In a channel or conversation: a message with more than text, or one that was edited since."""
 
@@ -73,6 +99,7 @@ class Posted(Body, frozen=True, tag=6):
     reply_to: Annotated[int, Meta(ge=0, description="the message this answers, or 0")] = 0
     mentions: Users = ()
     edited: bool = False
+    attachments: Annotated[tuple[Attachment, ...], Meta(max_length=ATTACHMENTS_MAX)] = ()
 
 
 class Edited(Body, frozen=True, tag=2):
@@ -417,6 +444,54 @@ class MentorshipClosed(Body, frozen=True, tag=73):
     by: AuthorId = 0
 
 
+class Updated(Body, frozen=True, tag=80):
+    """In a document: what its author wrote. Of a checksum that does not fit it, a reader loads the document instead."""
+
+    update: DocumentUpdate
+    checksum: Checksum
+
+
+class DocumentOpened(Body, frozen=True, tag=81):
+    """In a community's stream: there is a new document. Only those whose role is in `read_roles` can follow it."""
+
+    document: StreamId
+    title: Name
+    read_roles: RoleMask
+    write_roles: RoleMask
+
+
+class DocumentChanged(Body, frozen=True, tag=82):
+    """In a community's stream: a document has another title or audience, or is put away."""
+
+    document: StreamId
+    title: Name
+    read_roles: RoleMask
+    write_roles: RoleMask
+    archived: bool = False
+
+
+class VersionNamed(Body, frozen=True, tag=83):
+    """In a document: what it was after its event `upto` is kept under this name."""
+
+    version: DocumentVersionId
+    upto: After
+    name: Name
+
+
+class Restarted(Body, frozen=True, tag=84):
+    """In a document: it begins in this generation: empty as its first event, else as `version` was. Whoever has another one loads it anew;
+    updates before this say nothing of it."""
+
+    generation: Generation
+    version: Annotated[int, Meta(ge=0, le=ID_MAX, description="the version that was restored; 0: it begins empty")] = 0
+
+
+class SetAside(Body, frozen=True, tag=85):
+    """In a document: these of its events hold what no reader can apply. They are no part of it: pass over them."""
+
+    events: Annotated[tuple[Seq, ...], Meta(min_length=1, max_length=SET_ASIDE_MAX)]
+
+
 class SessionRevoked(Body, frozen=True, tag=40):
     """In the control stream, which only gateways read: this session of `user` is over (0: all of them)."""
 
@@ -489,4 +564,10 @@ AnyBody = (
     | MentorshipBegan
     | MentorshipSaidOver
     | MentorshipClosed
+    | Updated
+    | DocumentOpened
+    | DocumentChanged
+    | VersionNamed
+    | Restarted
+    | SetAside
 )

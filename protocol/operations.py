@@ -13,10 +13,12 @@ from msgspec import Meta, Raw, Struct
 from protocol.entities import NO_FIELDS
 from protocol.permissions import DANGEROUS, OWN, Needs, Permission, in_space, on_platform
 from protocol.values import (
+    ATTACHMENTS_MAX,
     ID_MAX,
     After,
     Choice,
     ConflictId,
+    DocumentVersionId,
     Emoji,
     EntityTag,
     Harm,
@@ -42,6 +44,7 @@ from protocol.values import (
     StreamId,
     Text,
     UnappliedId,
+    UploadId,
     UserId,
 )
 
@@ -51,6 +54,8 @@ SETTINGS_BYTES_MAX = 4096
 SLOW_MODE_S_MAX = 6 * 3600
 LEVELS_MAX = 8
 DRAFTS_MAX = 50
+UPDATE_BYTES_MAX = 60 * 1024
+"""With what goes around it, an update of a document is one message to the server."""
 
 Users = Annotated[tuple[UserId, ...], Meta(max_length=MENTIONS_MAX)]
 Settings = Annotated[str, Meta(max_length=SETTINGS_BYTES_MAX, description="a JSON object")]
@@ -72,13 +77,16 @@ class Say(Operation, frozen=True, tag=1):
 
 
 class Post(Operation, frozen=True, tag=17):
-    """Adds a message that answers another or mentions people; otherwise like `Say`, which is three bytes shorter."""
+    """Adds a message that answers another, mentions people or has files with it; otherwise like `Say`, which is three bytes shorter.
+
+    `attachments`: uploads of one's own that are ready; each goes with one message."""
 
     needs: ClassVar[Needs] = in_space(Permission.POST)
     stream: StreamId
     text: Text
     reply_to: After = 0
     mentions: Users = ()
+    attachments: Annotated[tuple[UploadId, ...], Meta(max_length=ATTACHMENTS_MAX)] = ()
 
 
 class Edit(Operation, frozen=True, tag=2):
@@ -531,6 +539,65 @@ class AskQuestions(Operation, frozen=True, tag=85):
     limit: Annotated[int, Meta(ge=1, le=DRAFTS_MAX)] = 10
 
 
+Generation = Annotated[int, Meta(ge=1, le=2**31 - 1, description="names one beginning of a document; a restored version is another")]
+Checksum = Annotated[int, Meta(ge=0, le=2**32 - 1, description="CRC-32 of an update, as zlib computes it")]
+DocumentUpdate = Annotated[bytes, Meta(min_length=2, max_length=UPDATE_BYTES_MAX, description="a Yjs update, encoding V1")]
+
+
+class CreateDocument(Operation, frozen=True, tag=86):
+    """Opens a document that the members in these roles read and write together. The value is its stream."""
+
+    needs: ClassVar[Needs] = in_space(Permission.POST)
+    space: SpaceId
+    title: Name
+    read_roles: RoleMask = int(Roles.ALL)
+    write_roles: RoleMask = int(Roles.ALL)
+
+
+class ChangeDocument(Operation, frozen=True, tag=87):
+    """Gives a document another title or other roles, or puts it away (`archived`: it is read and no longer written). Whoever opened it may
+    do so, too."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS, or_own=True)
+    document: StreamId
+    title: Name
+    read_roles: RoleMask
+    write_roles: RoleMask
+    archived: bool = False
+
+
+class Update(Operation, frozen=True, tag=88):
+    """Adds to a document what its author wrote: a Yjs update, which may be several merged into one. The value is the event's number.
+
+    The server never opens it. All that it adds is of one Yjs client, which is its author's alone (docs/documents.md). One of another
+    `generation` is refused with `RELOAD`: load the document, and write it there anew.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.POST)
+    document: StreamId
+    generation: Generation
+    update: DocumentUpdate
+    checksum: Checksum
+
+
+class NameVersion(Operation, frozen=True, tag=89):
+    """Keeps what a document is after its event `upto` under a name, for as long as it exists. The value is the version."""
+
+    needs: ClassVar[Needs] = in_space(Permission.POST)
+    document: StreamId
+    upto: Seq
+    name: Name
+
+
+class RestoreVersion(Operation, frozen=True, tag=90):
+    """Makes a document what one of its versions is, as a new generation; what it is now is kept as a version first. Whoever opened it may
+    do so, too."""
+
+    needs: ClassVar[Needs] = in_space(Permission.MANAGE_CHANNELS, or_own=True)
+    document: StreamId
+    version: DocumentVersionId
+
+
 AnyOperation = (
     Say
     | Post
@@ -579,4 +646,9 @@ AnyOperation = (
     | Appeal
     | DecideAppeal
     | SetModeration
+    | CreateDocument
+    | ChangeDocument
+    | Update
+    | NameVersion
+    | RestoreVersion
 )

@@ -12,6 +12,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 ID_MAX = 2**53 - 1
+ATTACHMENTS_MAX = 8
+HASH_BYTES = 32
+PLACEHOLDER_BYTES_MAX = 40
+FILE_NAME_MAX = 120
 
 StreamId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a stream")]
 SpaceId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a space: a community, a conversation, or a user's own")]
@@ -35,7 +39,9 @@ ReportId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a report
 UnappliedId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a change that was kept without being applied")]
 HeldId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies something that moderation holds")]
 MentorshipId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a mentorship, from its proposal on")]
+DocumentVersionId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a named version of a document")]
 RoleId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies a custom role")]
+UploadId = Annotated[int, Meta(ge=1, le=ID_MAX, description="identifies an upload")]
 Text = Annotated[str, Meta(min_length=1, max_length=4000, description="what a person wrote")]
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="a short name that people read")]
 ReportWords = Annotated[str, Meta(max_length=500, description="what somebody adds to a report; only those who decide it read it")]

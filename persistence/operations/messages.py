@@ -87,9 +87,7 @@ async def rewrite(tx: asyncpg.Connection, stream: int, target: int, text: str, b
     if row is None or row["kind"] not in _MESSAGE_KINDS:
         return False
     original = _MESSAGE.decode(row["body"])
-    rewritten = (
-        Posted(text, original.reply_to, original.mentions, edited=True) if isinstance(original, Posted) else Posted(text, edited=True)
-    )
+    rewritten = msgspec.structs.replace(original, text=text, edited=True) if isinstance(original, Posted) else Posted(text, edited=True)
     if forget:
         await tx.execute(
             "with forgotten as (delete from message_versions where stream_id = $1 and seq = $2)"
