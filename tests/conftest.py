@@ -7,11 +7,17 @@ Tests that need something from outside skip through `tests.needs`; their reasons
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
 from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.scratch import scratch
+
+# Before any test asks for a folder; processes that it starts inherit it.
+tempfile.tempdir = os.environ["TMPDIR"] = scratch()
 
 settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
