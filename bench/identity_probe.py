@@ -19,8 +19,9 @@ import trio
 from actors.accounts import Claims
 from actors.storage import Fact
 from gateway.metrics import Metrics
-from gateway.passkeys import PasskeyReader, RelyingParty
-from gateway.passwords import OWASP, Cost, Passwords
+from gateway.options import OWASP, Cost, RelyingParty
+from gateway.passkeys import PasskeyReader
+from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
 from gateway.seals import DERIVED_BYTES, Seals
 from gateway.tokens import KeySet, generate_pem

@@ -25,7 +25,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import h11
-import msgspec
 import structlog
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -39,6 +38,7 @@ from hypercorn.typing import AppWrapper, ASGIFramework, ASGIReceiveEvent, ASGISe
 
 from actors.socket_port import Peer
 from gateway.connection import half_close
+from gateway.options import HttpBounds
 from gateway.turnstile import Turnstile
 
 log = structlog.get_logger()
@@ -46,18 +46,6 @@ log = structlog.get_logger()
 RECEIVE_BYTES: Final = 64 * 1024
 APPLICATION_S: Final = 10
 """How long the application may take to start, and to stop."""
-
-
-class HttpBounds(msgspec.Struct, frozen=True):
-    """What plain HTTP may take."""
-
-    connections_max: int = 1000
-    keep_alive_s: float = 15.0
-    """From an answer to the end of the next request's head."""
-    stall_s: float = 30.0
-    """How long a body may stand still, and a peer may take nothing of an answer."""
-    shutdown_s: float = 5.0
-    linger_s: float = 2.0
 
 
 class HttpServing:

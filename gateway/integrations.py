@@ -7,8 +7,8 @@ from msgspec import Struct
 from actors.audit import AuditLog
 from actors.integrations import Keys
 from actors.webhooks import Webhooks
+from gateway.options import Reach
 from gateway.seals import Seals
-from gateway.webhooks.connecting import Reach
 
 
 class Integrations(Struct, frozen=True):

@@ -37,6 +37,7 @@ from webauthn.helpers.structs import (
 )
 
 from actors.mfa import Challenge, Descriptor, PasskeyHeld, PasskeyMade, PasskeyOffer, PasskeyUse
+from gateway.options import RelyingParty
 
 CREDENTIAL_BYTES_MAX: Final = 1023
 """WebAuthn, 4: the longest that a credential id may be."""
@@ -48,14 +49,6 @@ _NOT_OURS: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexErr
 Text = Annotated[str, Meta(max_length=8192)]
 """The whole body is bounded by that, too."""
 Credential = TypeVar("Credential", bound=Struct)
-
-
-class RelyingParty(Struct, frozen=True):
-    """For whom passkeys are made. `id`: a domain, which every origin must be of; empty: there are no passkeys here."""
-
-    id: str = ""
-    name: str = "EduConnect"
-    origins: tuple[str, ...] = ()
 
 
 class _AssertionBody(Struct, frozen=True, rename="camel"):

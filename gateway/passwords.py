@@ -22,24 +22,16 @@ from typing import Final, TypeVar
 import argon2
 import trio
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
-from msgspec import Struct
 
 from gateway.hash_threads import HashThreads
+from gateway.options import HASH_WAIT_S, HASHES_AT_ONCE, HASHES_WAITING_MAX, OWASP, PASSWORD_LENGTH_MIN, Cost, PasswordRules
 from gateway.password_strength import Strength, measure
 
 T = TypeVar("T")
 
-LENGTH_MIN: Final = 8
 LENGTH_MAX: Final = 128
-SCORE_MIN: Final = 3
-"""10^8 guesses or more: ample against who has to ask us each time, and at 40 ms a guess 46 days of one core for who has the hashes."""
-CONCURRENT_MAX: Final = 1
-"""Of two cores, the other one serves sockets: argon2 releases the GIL but not the core."""
-WAITING_MAX: Final = 64
 PROMISED_S_MAX: Final = 30.0
 """The longest that anybody is told to wait, however many were refused: it is a guess, and a flood must not make it an hour."""
-WAIT_S: Final = 3.0
-"""Longer than this nobody looks at a log-in button; the request itself has 10 s."""
 
 
 class PasswordRefused(ValueError):
@@ -52,28 +44,6 @@ class HashingBusy(Exception):
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(f"too many log-ins at once; come back in {retry_after_s:.0f} s")
         self.retry_after_s = retry_after_s
-
-
-class Cost(Struct, frozen=True):
-    """Parameters of argon2id."""
-
-    memory_kib: int
-    rounds: int
-    lanes: int
-
-
-OWASP: Final = Cost(memory_kib=19 * 1024, rounds=2, lanes=1)
-"""What OWASP recommends where memory is dear: 32–48 ms of one core here; argon2-cffi's own default takes 250 ms."""
-
-
-class PasswordRules(Struct, frozen=True):
-    """What a password that is set must be. Those that were set before are taken as they are."""
-
-    length_min: int = LENGTH_MIN
-    score_min: int = SCORE_MIN
-    """As `gateway.password_strength` measures it; 0: whatever it is."""
-    site_words: tuple[str, ...] = ("educonnect",)
-    """Names of this place, which everybody thinks of first."""
 
 
 class Verdict(Enum):
@@ -92,9 +62,9 @@ class Passwords:
         self,
         cost: Cost = OWASP,
         *,
-        concurrent_max: int = CONCURRENT_MAX,
-        waiting_max: int = WAITING_MAX,
-        wait_s: float = WAIT_S,
+        concurrent_max: int = HASHES_AT_ONCE,
+        waiting_max: int = HASHES_WAITING_MAX,
+        wait_s: float = HASH_WAIT_S,
         rules: PasswordRules = PasswordRules(),  # noqa: B008 (frozen)
     ) -> None:
         self._argon2 = argon2.PasswordHasher(
@@ -195,7 +165,7 @@ class Passwords:
         return HashingBusy(max(1.0, self._promised_at - now))
 
 
-def check_password(password: str, length_min: int = LENGTH_MIN) -> str:
+def check_password(password: str, length_min: int = PASSWORD_LENGTH_MIN) -> str:
     """The password as it is hashed. Raises `PasswordRefused` for one that cannot be set; length alone is judged."""
     normal = _normalise(password)
     if not length_min <= len(normal) <= LENGTH_MAX:

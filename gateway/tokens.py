@@ -41,14 +41,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from actors.accounts import Claims, Ticketed
+from gateway.options import AUDIENCE, ISSUER, LIFETIME_S
 from gateway.tickets import TicketKeys
 from protocol.codes import Code
 from protocol.values import ID_MAX
 
 ALGORITHM: Final = "EdDSA"
-ISSUER: Final = "educonnect"
-AUDIENCE: Final = "educonnect-gateway"
-LIFETIME_S: Final = 15 * 60
 CLOCK_SKEW_S: Final = 60
 """How far in the future a token may have been issued: gateways' clocks differ. No leeway is given at the other end, where the client
 refreshes ahead of time."""

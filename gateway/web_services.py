@@ -27,6 +27,7 @@ from gateway.http_counts import HttpCounts
 from gateway.integrations import Integrations
 from gateway.matchmaker import Matchmaker
 from gateway.metrics import Metrics
+from gateway.options import AuthLimits, SyncLimits
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
@@ -48,41 +49,6 @@ class RateLimits(Protocol):
     """Counts who asks how often; `gateway.rates.Rates`."""
 
     async def take(self, name: str, key: str | int, limit: Limit, cost: int = 1) -> Decision: ...
-
-
-class AuthLimits(Struct, frozen=True):
-    """How often identity may be asked for. Schools share one address: what counts by address leaves room for a classroom."""
-
-    register_address: Limit = Limit(burst=40, per_s=1 / 15)
-    login_address: Limit = Limit(burst=60, per_s=1.0)
-    login_account_address: Limit = Limit(burst=10, per_s=1 / 30)
-    """One account from one network: somebody who guesses."""
-    login_account: Limit = Limit(burst=100, per_s=1 / 10)
-    """One account from everywhere: many who guess. Generous, since it also delays the owner, whose open sessions go on meanwhile."""
-    refresh_address: Limit = Limit(burst=600, per_s=20.0)
-    session_user: Limit = Limit(burst=60, per_s=1.0)
-    password_address: Limit = Limit(burst=120, per_s=2.0)
-    """New passwords that are judged: milliseconds each."""
-    recover_address: Limit = Limit(burst=40, per_s=1 / 15)
-    """Links asked for, of a forgotten password."""
-    recover_account: Limit = Limit(burst=3, per_s=1 / 1200)
-    """The same, for one name or address, whether there is such an account or not: nobody's mailbox is filled."""
-    mail_address: Limit = Limit(burst=3, per_s=1 / 1200)
-    """Links to one mailbox that is to be proven."""
-    link_address: Limit = Limit(burst=60, per_s=1.0)
-    """Links that are opened. Nobody guesses 256 bits; this bounds what trying costs."""
-
-
-class SyncLimits(Struct, frozen=True):
-    """How often sync over HTTP, and devices for it, may be asked for."""
-
-    sync_address: Limit = Limit(burst=600, per_s=20.0)
-    """A school that blocks sockets has everybody here: as many as refresh their tokens."""
-    sync_user: Limit = Limit(burst=60, per_s=1.0)
-    """In requests of 16 frames, or 256 changes; longer ones cost more."""
-    devices_address: Limit = Limit(burst=40, per_s=1 / 15)
-    devices_user: Limit = Limit(burst=5, per_s=1 / 60)
-    """Each is a row for ever, and a session that another one must end for."""
 
 
 class Sessions(Protocol):

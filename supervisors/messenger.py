@@ -40,6 +40,7 @@ from gateway.mail.render import Letter, Line, UnknownTemplate, line_of, pick_lan
 from gateway.mail.sealing import PURPOSE as MAIL_PURPOSE
 from gateway.mail.sealing import MailSeals
 from gateway.mail.smtp import AddressRefused, MailRefused, Smtp, SmtpOptions
+from gateway.options import Reach
 from gateway.push.apns import Apns, ApnsKey
 from gateway.push.fcm import Fcm, read_account
 from gateway.push.sealing import PURPOSE as PUSH_PURPOSE
@@ -50,7 +51,6 @@ from gateway.seals import DERIVED_BYTES, Seals
 from gateway.telling import Telling
 from gateway.tokens import KeySet
 from gateway.web_mail import UNSUBSCRIBE_PATH
-from gateway.webhooks.connecting import Reach
 from gateway.webhooks.posting import Poster
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue

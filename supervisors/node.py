@@ -46,7 +46,7 @@ from gateway.client_address import Trust
 from gateway.connection import Bounds
 from gateway.handshake import Policy
 from gateway.http_counts import HttpCounts
-from gateway.http_serving import HttpBounds, HttpServing
+from gateway.http_serving import HttpServing
 from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
 from gateway.mail.sealing import PURPOSE as MAIL_PURPOSE
@@ -54,8 +54,9 @@ from gateway.mail.sealing import MailSeals
 from gateway.matchmaker import Matchmaker, MatchOptions
 from gateway.metrics import Metrics
 from gateway.models import LinedModels
-from gateway.passkeys import PasskeyReader, RelyingParty
-from gateway.passwords import Cost, PasswordRules, Passwords
+from gateway.options import AuthLimits, Cost, HttpBounds, PasswordRules, RelyingParty, SyncLimits
+from gateway.passkeys import PasskeyReader
+from gateway.passwords import Passwords
 from gateway.rates import Limit, Rates
 from gateway.redis_connection import Way, parse_address
 from gateway.resp import Commands
@@ -68,7 +69,7 @@ from gateway.tokens import KeySet, load_pem
 from gateway.totp import PURPOSE as TOTP_PURPOSE
 from gateway.totp import TotpReader
 from gateway.web import create_app
-from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
+from gateway.web_services import Probe, Readiness, Services
 from persistence.accounts import PostgresAccounts
 from persistence.analytics.book import PostgresInsights
 from persistence.analytics.jobs import AnalyticsJobs

@@ -14,11 +14,11 @@ from ipaddress import ip_network
 
 from actors.storage import Herald
 from gateway.integrations import Integrations
+from gateway.options import DeliveryRules, PostBounds, Reach
 from gateway.seals import DERIVED_BYTES, Seals
 from gateway.tokens import KeySet
-from gateway.webhooks.connecting import Reach
-from gateway.webhooks.delivering import SEALED_FOR, Deliverer, DeliveryRules
-from gateway.webhooks.posting import PostBounds, Poster
+from gateway.webhooks.delivering import SEALED_FOR, Deliverer
+from gateway.webhooks.posting import Poster
 from persistence.audit import PostgresAudit
 from persistence.bridge import Bridge
 from persistence.keys import PostgresKeys

@@ -24,19 +24,29 @@ from actors.session import SessionLimits
 from actors.trust_gates import Thresholds
 from gateway.admission import Gates as GateBounds
 from gateway.connection import Bounds
-from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
-from gateway.mail.smtp import CONCURRENT_MAX as MAILS_AT_ONCE
-from gateway.mail.smtp import TIMEOUT_S
 from gateway.matchmaker import MatchOptions
 from gateway.models import ASKING_MAX
-from gateway.passkeys import RelyingParty
-from gateway.passwords import CONCURRENT_MAX, LENGTH_MIN, OWASP, SCORE_MIN, WAIT_S, WAITING_MAX
-from gateway.tokens import AUDIENCE, ISSUER, LIFETIME_S
-from gateway.web_services import AuthLimits, SyncLimits
-from gateway.webhooks.connecting import Reach
-from gateway.webhooks.delivering import DeliveryRules
-from gateway.webhooks.posting import PostBounds
+from gateway.options import (
+    AUDIENCE,
+    HASH_WAIT_S,
+    HASHES_AT_ONCE,
+    HASHES_WAITING_MAX,
+    ISSUER,
+    LIFETIME_S,
+    MAIL_TIMEOUT_S,
+    MAILS_AT_ONCE,
+    OWASP,
+    PASSWORD_LENGTH_MIN,
+    PASSWORD_SCORE_MIN,
+    AuthLimits,
+    DeliveryRules,
+    HttpBounds,
+    PostBounds,
+    Reach,
+    RelyingParty,
+    SyncLimits,
+)
 from persistence.analytics.folding import GROUP
 from persistence.analytics.passing import KEEP_DAYS as ANALYTICS_DAYS
 from persistence.audit import KEEP_DAYS, KEEP_DAYS_MIN
@@ -226,17 +236,19 @@ class Passwords(Section, frozen=True):
     lanes: Annotated[int, Meta(ge=1, le=8, description="argon2id's lanes")] = OWASP.lanes
     concurrent_max: Annotated[
         int, Meta(ge=1, le=64, description="hashes at a time: each keeps a core busy, and another serves sockets")
-    ] = CONCURRENT_MAX
+    ] = HASHES_AT_ONCE
     waiting_max: Annotated[int, Meta(ge=1, le=10_000, description="log-ins that wait for a hash; beyond it: 503 with Retry-After")] = (
-        WAITING_MAX
+        HASHES_WAITING_MAX
     )
-    wait_s: Annotated[float, Meta(gt=0, le=60, description="how long one waits; longer than this nobody looks at a button")] = WAIT_S
+    wait_s: Annotated[float, Meta(gt=0, le=60, description="how long one waits; longer than this nobody looks at a button")] = HASH_WAIT_S
 
 
 class Identity(Section, frozen=True):
     """What proves somebody: which passwords may be set, how long links in mails are good, when a proof is asked for again."""
 
-    password_length_min: Annotated[int, Meta(ge=8, le=64, description="the fewest characters of a password that is set")] = LENGTH_MIN
+    password_length_min: Annotated[
+        int, Meta(ge=8, le=64, description="the fewest characters of a password that is set")
+    ] = PASSWORD_LENGTH_MIN
     password_score_min: Annotated[
         int,
         Meta(
@@ -244,7 +256,7 @@ class Identity(Section, frozen=True):
             le=4,
             description="how hard to guess it must be, as zxcvbn scores it with the person's own words: 0 takes all, 3 needs 10^8 guesses",
         ),
-    ] = SCORE_MIN
+    ] = PASSWORD_SCORE_MIN
     site_words: Annotated[
         tuple[str, ...], Meta(max_length=16, description="names of this place; passwords made of them are easy to guess")
     ] = ("educonnect",)
@@ -796,7 +808,7 @@ class Mail(Section, frozen=True):
     bounce_secret: Annotated[
         Secret, Meta(description="what the mail server shows when it posts such a report to `/api/v1/mail/bounces`; empty: none are taken")
     ] = NOTHING
-    timeout_s: Annotated[float, Meta(gt=0, le=300, description="how long the server may take for each answer")] = TIMEOUT_S
+    timeout_s: Annotated[float, Meta(gt=0, le=300, description="how long the server may take for each answer")] = MAIL_TIMEOUT_S
     concurrent_max: Annotated[int, Meta(ge=1, le=64, description="mails that one process sends at a time")] = MAILS_AT_ONCE
 
 

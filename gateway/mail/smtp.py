@@ -22,9 +22,8 @@ import trio
 from msgspec import Struct
 
 from gateway.mail.envelope import Envelope
+from gateway.options import MAIL_TIMEOUT_S, MAILS_AT_ONCE
 
-CONCURRENT_MAX: Final = 4
-TIMEOUT_S: Final = 20.0
 _ENHANCED: Final = re.compile(rb"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _HARD: Final = re.compile(r"5\.(1\.[0-36]|1\.10|2\.1)$")
 """RFC 3463: no such mailbox or system, moved, disabled. What is full, too large or against a policy may be otherwise tomorrow."""
@@ -39,8 +38,8 @@ class SmtpOptions(Struct, frozen=True):
     tls: Literal["implicit", "starttls", "none"] = "starttls"
     username: str = ""
     password: str = ""
-    timeout_s: float = TIMEOUT_S
-    concurrent_max: int = CONCURRENT_MAX
+    timeout_s: float = MAIL_TIMEOUT_S
+    concurrent_max: int = MAILS_AT_ONCE
 
     def __repr__(self) -> str:
         return f"SmtpOptions(host={self.host!r}, port={self.port})"

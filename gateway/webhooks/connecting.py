@@ -19,10 +19,9 @@ from typing import Any, Final, TypeAlias
 
 import httpcore
 import trio
-from msgspec import Struct
 
-from gateway.webhooks.addresses import Network, objection
-from gateway.webhooks.destination import PORTS
+from gateway.options import Reach
+from gateway.webhooks.addresses import objection
 
 ADDRESSES_MAX: Final = 16
 """Of a name, this many are judged; a name with more is refused."""
@@ -36,15 +35,6 @@ Certificates: TypeAlias = Callable[[], ssl.SSLContext]
 
 class DestinationForbidden(Exception):
     """The host has an address that nothing is sent to. The text says why, without the address: what a name means inside is nobody's."""
-
-
-class Reach(Struct, frozen=True):
-    """How far webhooks may go."""
-
-    ports: tuple[int, ...] = PORTS
-    loopback_allowed: bool = False
-    """Development: this machine itself, http, and any port on it."""
-    forbidden: tuple[Network, ...] = ()
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:

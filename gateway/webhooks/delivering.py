@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import structlog
 import trio
-from msgspec import Struct
 
 from actors.jobs import Work
 from actors.webhooks import Deliveries, Due, Settled
+from gateway.options import DeliveryRules
 from gateway.seals import Seals
 from gateway.webhooks.destination import DestinationRefused, parse
 from gateway.webhooks.payload import payload
@@ -33,15 +33,6 @@ RETRIES_S: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
 USER_AGENT: Final = "EduConnect-Webhooks/1"
 GONE: Final = 410
 RESEALED_MAX: Final = 100
-
-
-class DeliveryRules(Struct, frozen=True):
-    """`run_s`: how long one job goes on with the next event; `lease_s`: more than any attempt and its settling take; `give_up_s`: how long
-    an event may fail before the subscription is paused."""
-
-    run_s: float = 10.0
-    lease_s: float = 60.0
-    give_up_s: float = 24 * 3600.0
 
 
 def about(space: int) -> bytes:

@@ -20,20 +20,11 @@ import httpcore
 import trio
 from msgspec import Struct
 
-from gateway.webhooks.connecting import DestinationForbidden, JudgingBackend, Reach, Resolve, resolve
+from gateway.options import PostBounds, Reach
+from gateway.webhooks.connecting import DestinationForbidden, JudgingBackend, Resolve, resolve
 from gateway.webhooks.destination import Destination
 
 RETRY_AFTER_MAX_S: Final = 24 * 3600
-
-
-class PostBounds(Struct, frozen=True):
-    """How long an attempt may take, and how much of its answer is looked at."""
-
-    total_s: float = 15.0
-    """A receiver that does its work before it answers is slow; one that queues it answers in milliseconds."""
-    connect_s: float = 5.0
-    answer_bytes_max: int = 1024
-    kept_bytes: int = 200
 
 
 class Answer(Struct, frozen=True):

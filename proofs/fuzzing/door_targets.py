@@ -21,8 +21,9 @@ import gateway.web_auth
 import gateway.web_devices
 from actors.accounts import NAME_LENGTH_MAX, Claims, NameRefused, normalise_label, normalise_name
 from gateway import web_input
+from gateway.options import AUDIENCE, ISSUER
 from gateway.problems import Problem
-from gateway.tokens import ALGORITHM, AUDIENCE, ISSUER, KeySet, generate_pem, public_pem
+from gateway.tokens import ALGORITHM, KeySet, generate_pem, public_pem
 from proofs.fuzzing.heads import any_body
 from proofs.fuzzing.mutation import mutate_bytes
 from proofs.fuzzing.target import Target, Wrong, plain

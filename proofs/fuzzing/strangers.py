@@ -18,7 +18,8 @@ import jwt
 import trio
 
 from gateway.admission import Gates
-from gateway.tokens import ALGORITHM, AUDIENCE, ISSUER, KeySet, generate_pem, public_pem
+from gateway.options import AUDIENCE, ISSUER
+from gateway.tokens import ALGORITHM, KeySet, generate_pem, public_pem
 from proofs.fuzzing.door_targets import sign_with_secret
 from proofs.fuzzing.field import Field, Verdict
 from proofs.fuzzing.heads import Knock, any_knock, encode_lines, handshake

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.login import WHOLE, source_of
-from gateway.web_services import AuthLimits
+from gateway.options import AuthLimits
 
 ROUNDS = 5
 ALONE = (0, *(1 + 2 * number for number in range(ROUNDS)))

@@ -16,8 +16,9 @@ from gateway.admission import Gates
 from gateway.client_address import Trust
 from gateway.connection import Bounds
 from gateway.handshake import Policy
-from gateway.http_serving import HttpBounds, HttpServing
+from gateway.http_serving import HttpServing
 from gateway.listener import Listener
+from gateway.options import HttpBounds
 
 PATIENCE_S = 20.0
 """Nothing here takes long; a test that waits for what never comes fails after this."""

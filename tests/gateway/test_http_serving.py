@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 from trio.testing import MockClock
 
-from gateway.http_serving import HttpBounds
+from gateway.options import HttpBounds
 from tests.gateway.public_port import PATIENCE_S, Port, eventually, hello, open_port, read_all, read_until
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"

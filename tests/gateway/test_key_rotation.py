@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tokens import LIFETIME_S, KeySet, generate_pem
+from gateway.options import LIFETIME_S
+from gateway.tokens import KeySet, generate_pem
 from supervisors.generated import ROOT
 from tests.gateway.web_world import World
 

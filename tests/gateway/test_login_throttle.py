@@ -7,11 +7,11 @@ from pathlib import Path
 
 import trio
 
+from gateway.options import AuthLimits
 from gateway.passwords import Passwords
 from gateway.rates import FALLBACK_KEYS_MAX, Limit, Rates
 from gateway.redis_connection import RedisAddress, Way
 from gateway.resp import Commands
-from gateway.web_services import AuthLimits
 from protocol.codes import Code
 from tests.gateway.web_world import CHEAP, PASSWORD, World
 

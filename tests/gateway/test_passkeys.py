@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.mfa import Challenge, Descriptor, Method, PasskeyHeld, PasskeyMade, PasskeyOffer
-from gateway.passkeys import PasskeyReader, RelyingParty
+from gateway.options import RelyingParty
+from gateway.passkeys import PasskeyReader
 from tests.gateway.authenticator import Passkey, text
 
 RP, ORIGIN = "learn.example", "https://learn.example"

@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from actors.push import Parcel, Pushed, Service, Subscription, Urgency
+from gateway.options import Reach
 from gateway.push import apns, fcm
 from gateway.push.apns import Apns, ApnsKey
 from gateway.push.fcm import Fcm, read_account
 from gateway.push.web_push import SubscriptionRefused, Vapid, WebPush, check_keys, encrypt, generate_key, plaintext
-from gateway.webhooks.connecting import Reach
 from gateway.webhooks.posting import Poster
 from tests.gateway.push_services import ApnsService, Browser, FcmService, WebPushService, serving_http, serving_http2
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from actors.mfa import Challenge, Method
-from gateway.passwords import PasswordRules, Passwords
+from gateway.options import AuthLimits, PasswordRules
+from gateway.passwords import Passwords
 from gateway.rates import Limit
-from gateway.web_services import AuthLimits
 from protocol.codes import Code
 from tests.gateway.web_world import CHEAP, NOW, PASSWORD, World
 

@@ -9,10 +9,10 @@ import trio
 import trio.testing
 
 from actors.storage_port import Busy, OutcomeUnknown, StorageError, Unavailable
-from gateway.passwords import Cost, HashingBusy, Passwords
+from gateway.options import LIFETIME_S, AuthLimits, Cost
+from gateway.passwords import HashingBusy, Passwords
 from gateway.rates import Limit
-from gateway.tokens import LIFETIME_S, KeySet, generate_pem
-from gateway.web_services import AuthLimits
+from gateway.tokens import KeySet, generate_pem
 from protocol.codes import Code
 from tests.gateway.web_world import ADDRESS, NOW, PASSWORD, World
 

@@ -9,9 +9,9 @@ from typing import Any
 import pyotp
 import pytest
 
+from gateway.options import AuthLimits
 from gateway.rates import Limit
 from gateway.web import SECURITY_FIELDS
-from gateway.web_services import AuthLimits
 from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from protocol.codes import Code

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
+from gateway.options import AuthLimits
 from gateway.passwords import Passwords
 from gateway.rates import Limit
 from gateway.web_recovery import PAGE
-from gateway.web_services import AuthLimits
 from protocol.codes import Code
 from tests.gateway.web_world import PASSWORD, World
 

@@ -35,8 +35,8 @@ from actors.storage import (
     Row,
     SpaceList,
 )
+from gateway.options import SyncLimits
 from gateway.rates import Limit
-from gateway.web_services import SyncLimits
 from protocol.chunks import pack
 from protocol.codec import ANSWER_FRAMES_MAX, MESSAGE_BYTES_MAX, decode_frame, encode, join, split
 from protocol.codes import Code

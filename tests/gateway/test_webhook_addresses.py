@@ -13,8 +13,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.options import Reach
 from gateway.webhooks.addresses import objection
-from gateway.webhooks.connecting import ADDRESSES_MAX, DestinationForbidden, JudgingBackend, Reach
+from gateway.webhooks.connecting import ADDRESSES_MAX, DestinationForbidden, JudgingBackend
 from gateway.webhooks.destination import DestinationRefused, parse
 
 PUBLIC = ("8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "2001:4860:4860::8888", "64:ff9b::808:808", "::ffff:8.8.8.8")

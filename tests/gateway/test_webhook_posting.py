@@ -18,9 +18,9 @@ import pytest
 import trio
 
 from actors.webhooks import KINDS
-from gateway.webhooks.connecting import Reach
+from gateway.options import PostBounds, Reach
 from gateway.webhooks.destination import parse
-from gateway.webhooks.posting import Answer, PostBounds, Poster
+from gateway.webhooks.posting import Answer, Poster
 from gateway.webhooks.signing import make_secret, sign
 from tests.gateway.certificates import Certificates, make_certificates
 

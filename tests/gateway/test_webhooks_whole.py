@@ -12,11 +12,11 @@ import trio
 
 from actors.accounts import Claims, Declined
 from actors.webhooks import KINDS, NAMES, Due, Settled, Subscription, WebhookInfo, WebhookState, tag_of
+from gateway.options import DeliveryRules, PostBounds, Reach
 from gateway.seals import DERIVED_BYTES, Seals
-from gateway.webhooks.connecting import Reach
-from gateway.webhooks.delivering import Deliverer, DeliveryRules, about
+from gateway.webhooks.delivering import Deliverer, about
 from gateway.webhooks.payload import payload
-from gateway.webhooks.posting import PostBounds, Poster
+from gateway.webhooks.posting import Poster
 from gateway.webhooks.signing import make_secret
 from persistence.bridge import Bridge
 from persistence.notices import NOTICED

@@ -19,12 +19,13 @@ from actors.storage import Answered, Decided, Entry, Journal, Query, Store
 from actors.storage_port import StorageError
 from actors.trust_book import TrustBook
 from gateway.metrics import Metric, Metrics
-from gateway.passkeys import PasskeyReader, RelyingParty
-from gateway.passwords import Cost, Passwords
+from gateway.options import AuthLimits, Cost, RelyingParty, SyncLimits
+from gateway.passkeys import PasskeyReader
+from gateway.passwords import Passwords
 from gateway.rates import Buckets, Decision, Limit
 from gateway.tokens import KeySet, generate_pem
 from gateway.web import create_app
-from gateway.web_services import AuthLimits, Probe, Readiness, Services, SyncLimits
+from gateway.web_services import Probe, Readiness, Services
 from protocol.codes import Code
 from protocol.permissions import Permission
 from tests.gateway.identity_world import InMemoryIdentity

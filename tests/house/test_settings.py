@@ -14,11 +14,10 @@ from actors.channel import ChannelLimits
 from actors.session import SessionLimits
 from actors.trust_gates import Thresholds
 from gateway.admission import Gates
-from gateway.http_serving import HttpBounds
 from gateway.link import LinkOptions
 from gateway.matchmaker import MatchOptions
+from gateway.options import AuthLimits, HttpBounds, SyncLimits
 from gateway.rates import Limit
-from gateway.web_services import AuthLimits, SyncLimits
 from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
 from persistence.moderation.moderator import ModeratorOptions

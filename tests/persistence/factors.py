@@ -10,7 +10,8 @@ import pyotp
 
 from actors.accounts import Caller, Claims, Declined, Opened
 from actors.mfa import Challenge, Enrolled, PasskeyProof, Refusal, Refused, TotpOffer, TotpProof
-from gateway.passkeys import PasskeyReader, RelyingParty
+from gateway.options import RelyingParty
+from gateway.passkeys import PasskeyReader
 from gateway.seals import DERIVED_BYTES, Seals
 from gateway.totp import STEP_S, TotpReader
 from persistence.accounts import PostgresAccounts
