@@ -1,11 +1,14 @@
 """`python -m proofs unreviewed`: people speak where everything is checked first, while gateways and models are killed and hung.
 
-    writers ─ harmless and hateful, so many a second ─▶ two gateways ─▶ held ─▶ model ─▶ the log
-                                                          ▲ kill -9      ▲ kill -9, SIGSTOP, SIGCONT
+    authors ─ say, edit, take back ─▶ two gateways ─▶ held ─▶ model ─▶ the log
+    moderators ─ decide ─────────────▶  ▲ kill -9              ▲ kill -9, SIGSTOP, SIGCONT
+                                        ▲ SIGSTOP until its lease is over and another has it, SIGCONT
 
-Afterwards, and while it goes on: no message is in the log that no model let through, none of the hateful ones at all, and once everything
-is well again everything that was acknowledged is either there or held, each once. Starts servers of its own in a temporary folder, ends
-them, and touches no process but theirs. Exit status 1 on any violation.
+Afterwards, and while it goes on: nothing is in the log, neither message nor edit, that neither a model nor a moderator let through, none of
+the hateful texts at all, and none was ever shown to a device; once everything is well again everything that was acknowledged is either
+there or held, each once, and no older edit stands in a newer one's place. Leases are shorter than usual, by the settings, so that a gateway
+outlives its own within the run. Starts servers of its own in a temporary folder, ends them, and touches no process but theirs. Each seed is
+a run of its own, with channels of its own. Exit status 1 on any violation.
 """
 
 from __future__ import annotations
@@ -26,153 +29,179 @@ import asyncpg
 import trio
 from msgspec import Struct
 
-from bench.moderation import HARMFUL, HARMLESS, token_of
+from bench.moderation import token_of
 from bench.ours import ENVIRONMENT, Ours, open_ours
-from bench.population import Room
-from client import Session, connect
-from client.pending import Pending
+from client import connect
+from persistence.moderation.moderator import ModeratorOptions
 from proofs.numbers import at_least_one, some_time
-from protocol.operations import Say
-from protocol.values import HeldState
+from proofs.reviewing.people import Deeds, Seat, act, listen, pause, prepare, text_of
+from proofs.reviewing.verdict import Row, Stood, account, judge
+from protocol import codec
+from protocol.values import HeldForm, HeldState
 from supervisors.dev import Installation
 from supervisors.process import set_up_log
 
 ROOMS: Final = 4
-EVERY_S: Final = 2.0
+EVERY_S: Final = 1.5
 HUNG_S: Final = 1.5
 QUIET_S: Final = 60.0
-LOOK_S: Final = 0.1
-SHORT: Final = ("--seconds", "6", "--per-s", "20")
-STRIKES: Final = ("gateway", "models", "hang models", "nothing")
-
-_UNREVIEWED: Final = (
-    "select l.stream_id, l.seq from log l where l.stream_id = any($1) and l.kind in (1, 6) and not exists (select from held h"
-    " where h.stream_id = l.stream_id and h.became = l.seq and h.state = $2 and h.judged_by <> '' and h.judged_by <> 'lexicon')"
+LOOK_S: Final = 0.2
+SHORT: Final = ("--seconds", "12", "--per-s", "20", "--seeds", "1")
+STRIKES: Final = ("gateway", "stop gateway", "models", "hang models", "nothing")
+OPTIONS: Final = ModeratorOptions(first_s=0.6, call_s=0.6, lease_min_s=2.0)
+STOPPED_S: Final = OPTIONS.first_lease_s + 1.0
+"""Longer than any lease here: what the stopped gateway was at is another's by then."""
+_SHORT_LEASES: Final = {
+    "EDUCONNECT_MODERATION_FIRST_S": f"{OPTIONS.first_s}",
+    "EDUCONNECT_MODERATION_CALL_S": f"{OPTIONS.call_s}",
+    "EDUCONNECT_MODERATION_LEASE_MIN_S": f"{OPTIONS.lease_min_s}",
+}
+_LOG: Final = "select stream_id, seq, body from log where stream_id = any($1) and kind in (1, 2, 6)"
+_HELD: Final = (
+    "select id, stream_id, form, state, body, judged_by, decided_by, target, became from held where stream_id = any($1) and form in (1, 2)"
 )
-_HATEFUL: Final = "select stream_id, seq from log where stream_id = any($1) and position('worthless' in encode(body, 'escape')) > 0"
-_CHECKING: Final = "select count(*)::int from held where state = 1 and stream_id = any($1)"
-_HELD: Final = "select state, count(*)::int as times, count(distinct body)::int as texts from held where stream_id = any($1) group by state"
 
 
 class Options(Struct, frozen=True):
     seconds: float = 20.0
     per_s: float = 20.0
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs it and prints what came out."""
     parser = argparse.ArgumentParser(prog="python -m proofs unreviewed", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seconds", type=some_time, default=20.0)
+    parser.add_argument("--seconds", type=some_time, default=20.0, help="of each seed")
     parser.add_argument("--per-s", type=at_least_one, default=20)
+    parser.add_argument("--seeds", type=at_least_one, default=3, help="how many, from --seed on")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--short", action="store_true", help=" ".join(SHORT))
     asked = parser.parse_args(argv)
     if asked.short:
         asked = parser.parse_args([*SHORT, "--seed", str(asked.seed)])
     set_up_log("error", "console")
-    print(f"seed {asked.seed}")
+    seeds = tuple(range(asked.seed, asked.seed + asked.seeds))
     with tempfile.TemporaryDirectory(prefix="educonnect-unreviewed-") as folder:
-        violations = trio.run(_prove, Path(folder), Options(asked.seconds, float(asked.per_s), asked.seed))
+        violations = trio.run(_prove, Path(folder), Options(asked.seconds, float(asked.per_s), seeds))
     for violation in violations:
         print(f"VIOLATION {violation}")
     return 1 if violations else 0
 
 
 async def _prove(folder: Path, options: Options) -> list[str]:
-    dice = random.Random(options.seed)
-    async with open_ours(folder, gateways=2, people=ROOMS * 2, environment=ENVIRONMENT, ml=True) as ours:
-        rooms = await ours.rooms(ROOMS, 2)
-        streams = [room.stream for room in rooms]
-        await ours.ask(lambda connection: _check_first(connection, streams))
-        struck: Counter[str] = Counter()
-        violations: list[str] = []
-        async with AsyncExitStack() as stack:
-            writers = [
-                await stack.enter_async_context(connect(f"http://127.0.0.1:{ours.ports[place % 2]}", token_of(room.people[1])))
-                for place, room in enumerate(rooms)
-            ]
+    violations: list[str] = []
+    async with open_ours(folder, gateways=2, people=ROOMS * 2, environment={**ENVIRONMENT, **_SHORT_LEASES}, ml=True) as ours:
+        for seed in options.seeds:
+            violations += [f"seed {seed}: {one}" for one in await _prove_one(ours, options, seed)]
+    return violations
+
+
+async def _prove_one(ours: Ours, options: Options, seed: int) -> list[str]:
+    dice = random.Random(seed)
+    rooms = await ours.rooms(ROOMS, 2)
+    streams = [room.stream for room in rooms]
+    await ours.ask(lambda connection: prepare(connection, streams))
+    struck: Counter[str] = Counter()
+    violations: list[str] = []
+    deeds = Deeds()
+    looks = 0
+    async with AsyncExitStack() as stack:
+        seats: list[Seat] = []
+        for place, room in enumerate(rooms):
+            moderator, author = sorted(room.people, key=lambda person: person.user)
+            urls = [f"http://127.0.0.1:{ours.ports[(place + shift) % 2]}" for shift in range(2)]
+            seats.append(
+                Seat(
+                    room.stream,
+                    await stack.enter_async_context(connect(urls[0], token_of(author))),
+                    author.user,
+                    await stack.enter_async_context(connect(urls[1], token_of(moderator))),
+                )
+            )
+        async with trio.open_nursery() as shown:
+            for seat in seats:
+                shown.start_soon(listen, seat, violations)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_strike, ours, dice, struck)
-                nursery.start_soon(_watch, ours, streams, violations)
-                said = await _speak(writers, rooms, dice, options)
+
+                async def watch() -> None:
+                    nonlocal looks
+                    while True:
+                        violations.extend(judge(*await _look(ours, streams)))
+                        looks += 1
+                        await trio.sleep(LOOK_S)
+
+                nursery.start_soon(watch)
+                for number in range(int(options.seconds * options.per_s)):
+                    await act(ours, dice.choice(seats), dice, number, deeds)
+                    await pause(options.per_s)
                 nursery.cancel_scope.cancel()
-            acknowledged = await _settle(ours, streams, said, violations)
-        violations += await ours.ask(lambda connection: _look(connection, streams))
-        rows = await ours.ask(lambda connection: connection.fetch(_HELD, streams))
-        held = sum(row["times"] for row in rows)
-        print(f"struck: {', '.join(f'{what} {times}' for what, times in sorted(struck.items()))}")
-        print(f"said: {acknowledged} acknowledged; {', '.join(f'{HeldState(row[0]).name.lower()} {row[1]}' for row in rows)}")
-        if held != acknowledged or any(row["times"] != row["texts"] for row in rows):
-            violations.append(f"{acknowledged} were acknowledged and {held} are held or were")
-        return list(dict.fromkeys(violations))
-
-
-async def _check_first(connection: asyncpg.Connection, streams: list[int]) -> None:
-    """As `SetModeration` does."""
-    await connection.execute(
-        "insert into moderation_policies (space_id, check_first) select space_id, true from streams where id = any($1)", streams
-    )
-    await connection.execute("update streams set check_first = true where id = any($1)", streams)
-
-
-async def _speak(writers: list[Session], rooms: list[Room], dice: random.Random, options: Options) -> list[Pending]:
-    said: list[Pending] = []
-    for number in range(int(options.seconds * options.per_s)):
-        text = (HARMFUL if dice.random() < 0.3 else dice.choice(HARMLESS)).format(n=number)
-        place = number % len(rooms)
-        said.append(writers[place].submit(Say(rooms[place].stream, text)))
-        await trio.sleep(1 / options.per_s)
-    return said
+            counts = await _settle(ours, streams, deeds, violations)
+            shown.cancel_scope.cancel()
+    log, held = await _look(ours, streams)
+    violations += judge(log, held)
+    if counts is not None:
+        violations += account(held, counts[0], counts[1])
+        print(f"seed {seed}: acknowledged {counts[0]} said, {counts[1]} edited, {counts[2]} taken back or decided; {looks} looks")
+    states = Counter(row.state.name.lower() for row in held)
+    print(f"  struck: {', '.join(f'{what} {times}' for what, times in sorted(struck.items()))}")
+    print(f"  held: {', '.join(f'{state} {times}' for state, times in sorted(states.items()))}")
+    return list(dict.fromkeys(violations))
 
 
 async def _strike(ours: Ours, dice: random.Random, struck: Counter[str]) -> None:
-    """Kills and hangs, one at a time."""
+    """Kills and hangs, one at a time; each kind before any comes again."""
+    installation = ours.installation
     while True:
-        await trio.sleep(EVERY_S * dice.uniform(0.5, 1.5))
-        what = dice.choice(STRIKES)
-        struck[what] += 1
-        installation = ours.installation
-        if what == "gateway":
-            _signal(dice.choice(installation.gateways).pid, signal.SIGKILL)
-        elif what == "models":
-            _signal(_models(installation), signal.SIGKILL)
-        elif what == "hang models":
-            pid = _models(installation)
-            _signal(pid, signal.SIGSTOP)
-            try:
-                await trio.sleep(HUNG_S)
-            finally:
-                _signal(pid, signal.SIGCONT)
+        for what in dice.sample(STRIKES, len(STRIKES)):
+            await trio.sleep(EVERY_S * dice.uniform(0.5, 1.5))
+            struck[what] += 1
+            if what == "gateway":
+                _signal(dice.choice(installation.gateways).pid, signal.SIGKILL)
+            elif what == "models":
+                _signal(_models(installation), signal.SIGKILL)
+            elif what == "hang models":
+                await _stop_for(_models(installation), HUNG_S)
+            elif what == "stop gateway":
+                # While it waits for an answer: what it has claimed is taken over, and the answer finds it awake again, too late.
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_stop_for, _models(installation), HUNG_S)
+                    await trio.sleep(OPTIONS.first_s / 2)
+                    nursery.start_soon(_stop_for, dice.choice(installation.gateways).pid, STOPPED_S)
 
 
-async def _watch(ours: Ours, streams: list[int], violations: list[str]) -> None:
-    """Looks all the time: what was there for a moment was read."""
-    while True:
-        violations += await ours.ask(lambda connection: _look(connection, streams))
-        await trio.sleep(LOOK_S)
+async def _look(ours: Ours, streams: list[int]) -> tuple[list[Stood], list[Row]]:
+    """All of these streams, and what is held of them, at one moment."""
+
+    async def work(connection: asyncpg.Connection) -> tuple[list[Stood], list[Row]]:
+        log = [Stood(row[0], row[1], codec.decode_body(row[2])) for row in await connection.fetch(_LOG, streams)]
+        held = [
+            Row(id, stream, HeldForm(form), HeldState(state), None if body is None else text_of(body), *rest)
+            for id, stream, form, state, body, *rest in await connection.fetch(_HELD, streams)
+        ]
+        return log, held
+
+    return await ours.ask(work, isolation="snapshot")
 
 
-async def _look(connection: asyncpg.Connection, streams: list[int]) -> list[str]:
-    unreviewed = await connection.fetch(_UNREVIEWED, streams, HeldState.RELEASED)
-    hateful = await connection.fetch(_HATEFUL, streams)
-    return [
-        *(f"stream {row[0]}: message {row[1]} is there, and no model let it through" for row in unreviewed),
-        *(f"stream {row[0]}: message {row[1]} is hateful, and there" for row in hateful),
-    ]
-
-
-async def _settle(ours: Ours, streams: list[int], said: list[Pending], violations: list[str]) -> int:
-    """Waits until everything is acknowledged and judged; how many were acknowledged."""
-    acknowledged = 0
+async def _settle(ours: Ours, streams: list[int], deeds: Deeds, violations: list[str]) -> tuple[int, int, int] | None:
+    """Waits until everything is answered and judged; how many of each were acknowledged."""
+    counts: tuple[int, int, int] | None = None
     with trio.move_on_after(QUIET_S) as patience:
-        for pending in said:
-            acknowledged += await pending.wait() == 0
-        while await ours.ask(lambda connection: connection.fetchval(_CHECKING, streams)):  # noqa: ASYNC110 (asked of the database)
+        counts = await deeds.settle()
+        while any(row.state is HeldState.CHECKING for row in (await _look(ours, streams))[1]):  # noqa: ASYNC110 (asked of the database)
             await trio.sleep(LOOK_S)
     if patience.cancelled_caught:
-        violations.append(f"after {QUIET_S:g} s not everything that was said is acknowledged and judged")
-    return acknowledged
+        violations.append(f"after {QUIET_S:g} s not everything that was said is answered and judged")
+    return counts
+
+
+async def _stop_for(pid: int, seconds: float) -> None:
+    _signal(pid, signal.SIGSTOP)
+    try:
+        await trio.sleep(seconds)
+    finally:
+        _signal(pid, signal.SIGCONT)
 
 
 def _models(installation: Installation) -> int:

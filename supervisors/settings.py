@@ -507,6 +507,14 @@ class Moderation(Section, frozen=True):
     lexicon: Annotated[
         bool, Meta(description="without a model a lexicon of a few dozen words looks at what stands already; false: nobody does")
     ] = _MODERATION.lexicon
+    call_s: Annotated[
+        float,
+        Meta(gt=0, le=60, description="seconds that a call to Postgres has while texts are judged; a lease has time for three such calls"),
+    ] = _MODERATION.call_s
+    lease_min_s: Annotated[
+        float,
+        Meta(gt=0, le=600, description="seconds that a lease on what is being judged lasts at the least: who is killed holds it so long"),
+    ] = _MODERATION.lease_min_s
 
 
 class Quotas(Section, frozen=True):
