@@ -1,7 +1,7 @@
-"""Passwords: argon2id in worker threads, one or two at a time, behind a queue that says no before it says late.
+"""Passwords: argon2id in processes beside this one, one or two at a time, behind a queue that says no before it says late.
 
     judge ────────┐
-    hash, verify ─┴▶ waiting (bounded, with a deadline) ─▶ a thread: 40 ms of CPU, 19 MiB ─▶ answer
+    hash, verify ─┴▶ waiting (bounded, with a deadline) ─▶ a process: 40 ms of CPU, 19 MiB ─▶ answer
                      └─ full, or too late to be worth it: HashingBusy(retry_after_s)
 
 A log-in costs more than a hundred chat messages, on purpose. So hashing gets a share of the machine that no number of log-ins
@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterable
-from enum import Enum
-from functools import partial
-from typing import Final, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
-import argon2
+import structlog
 import trio
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from gateway.hash_threads import HashThreads
+from gateway.hash_orders import AnyDone, AnyOrder, Compare, Compared, Hash, Hashed, Verdict, Weigh, Weighed, obey
+from gateway.hash_processes import HasherLost, Hashers, HashThreads
 from gateway.options import HASH_WAIT_S, HASHES_AT_ONCE, HASHES_WAITING_MAX, OWASP, PASSWORD_LENGTH_MIN, Cost, PasswordRules
-from gateway.password_strength import Strength, measure
 
-T = TypeVar("T")
+log = structlog.get_logger()
 
 LENGTH_MAX: Final = 128
 PROMISED_S_MAX: Final = 30.0
@@ -46,15 +43,6 @@ class HashingBusy(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Verdict(Enum):
-    """What comparing a password said."""
-
-    WRONG = "wrong"
-    RIGHT = "right"
-    RIGHT_BUT_OLD = "right but old"
-    """Right, and its hash was made at another cost: hash it again and store that."""
-
-
 class Passwords:
     """Hashes and compares passwords. Making one takes as long as a hash."""
 
@@ -62,21 +50,20 @@ class Passwords:
         self,
         cost: Cost = OWASP,
         *,
+        hashers: Hashers | None = None,
         concurrent_max: int = HASHES_AT_ONCE,
         waiting_max: int = HASHES_WAITING_MAX,
         wait_s: float = HASH_WAIT_S,
         rules: PasswordRules = PasswordRules(),  # noqa: B008 (frozen)
     ) -> None:
-        self._argon2 = argon2.PasswordHasher(
-            time_cost=cost.rounds,
-            memory_cost=cost.memory_kib,
-            parallelism=cost.lanes,
-            type=argon2.Type.ID,
-        )
-        self._nobody = self._argon2.hash(secrets.token_hex(16))
+        """`hashers` obey as many orders at once as `concurrent_max` says; threads of this process, where nothing is said."""
+        self._cost = cost
+        made = obey(Hash(cost, secrets.token_hex(16)))
+        assert isinstance(made, Hashed)
+        self._nobody = made.stored
         """The hash of a password that nobody knows, compared with where there is no account."""
         self._slots = trio.Semaphore(concurrent_max)
-        self._threads = HashThreads(concurrent_max)
+        self._hashers = hashers or HashThreads(concurrent_max)
         self._concurrent_max = concurrent_max
         self._waiting_max = waiting_max
         self._wait_s = wait_s
@@ -100,36 +87,30 @@ class Passwords:
         normal = self.check(password)
         if not self.rules.score_min:
             return
-        found = await self._work(partial(measure, normal, (*words, *self.rules.site_words)), hashes=False)
+        found = await self._work(Weigh(normal, (*words, *self.rules.site_words)))
+        assert isinstance(found, Weighed)
         if found.score < self.rules.score_min:
             raise PasswordRefused(_why(found, self.rules.score_min))
 
     async def hash(self, password: str) -> str:
         """The string to store. Raises `PasswordRefused` for its length alone, `HashingBusy`."""
-        return await self._work(partial(self._argon2.hash, self.check(password)))
+        made = await self._work(Hash(self._cost, self.check(password)))
+        assert isinstance(made, Hashed)
+        return made.stored
 
     async def verify(self, stored: str | None, password: str) -> Verdict:
         """Compares; `stored` None means that there is no such account, and is wrong after the same time. Raises `HashingBusy`."""
-        return await self._work(partial(self._compare, stored, _normalise(password)))
-
-    def _compare(self, stored: str | None, password: str) -> Verdict:
-        try:
-            self._argon2.verify(self._nobody if stored is None else stored, password)
-        except VerifyMismatchError:
-            return Verdict.WRONG
-        except (InvalidHashError, VerificationError):
-            # What is stored is no hash of ours: an account whose password was disabled by hand. It takes the usual time all the same.
-            return self._compare(None, password) if stored is not None else Verdict.WRONG
-        if stored is None:
-            return Verdict.WRONG
-        return Verdict.RIGHT_BUT_OLD if self._argon2.check_needs_rehash(stored) else Verdict.RIGHT
+        nobody = self._nobody
+        found = await self._work(Compare(self._cost, nobody if stored is None else stored, nobody, _normalise(password)))
+        assert isinstance(found, Compared)
+        return found.verdict
 
     def refuse_if_full(self) -> None:
         """Raises `HashingBusy` where a hash that is asked for now would be refused: before anything else is done for who asks."""
         if self.waiting + self._working >= self._waiting_max + self._concurrent_max or self._expected_s() > self._wait_s:
             raise self._busy()
 
-    async def _work(self, job: Callable[[], T], *, hashes: bool = True) -> T:
+    async def _work(self, order: AnyOrder) -> AnyDone:
         self.refuse_if_full()
         self.waiting += 1
         try:
@@ -142,9 +123,13 @@ class Passwords:
         self._working += 1
         started = trio.current_time()
         try:
-            # A hash that was begun is finished: a thread cannot be stopped, and it holds a slot until it ends.
-            answer = await self._threads.run(job)
-            if hashes:
+            # A hash that was begun is finished, and holds a slot until then.
+            answer = await self._hashers.obey(order)
+        except HasherLost as error:
+            log.error("hasher_lost", error=str(error))
+            raise self._busy() from error
+        else:
+            if not isinstance(order, Weigh):
                 self._typical_s += 0.1 * (trio.current_time() - started - self._typical_s)
                 self.done += 1
             return answer
@@ -173,7 +158,7 @@ def check_password(password: str, length_min: int = PASSWORD_LENGTH_MIN) -> str:
     return normal
 
 
-def _why(found: Strength, score_min: int) -> str:
+def _why(found: Weighed, score_min: int) -> str:
     warning = f" {found.warning.rstrip('.')}." if found.warning else ""
     return (
         f"the password is too easy to guess ({found.score} of 4; allowed: {score_min} or more).{warning} "

@@ -23,7 +23,8 @@ from quart import Blueprint, Response
 
 from actors.accounts import DEVICE_NAME_LENGTH_MAX, Claims, Declined, NameRefused, normalise_label
 from actors.identity import LANGUAGE_LENGTH_MAX, DeviceInfo, normalise_email, normalise_language
-from gateway.passwords import PasswordRefused, Verdict
+from gateway.hash_orders import Verdict
+from gateway.passwords import PasswordRefused
 from gateway.problems import Problem
 from gateway.web_auth import Password, Typed, secret_key, set_right
 from gateway.web_input import Input, admit, caller, read_json, take

@@ -39,7 +39,8 @@ from actors.accounts import (
 )
 from actors.identity import LANGUAGE_LENGTH_MAX, normalise_email, normalise_language
 from actors.mfa import Challenge
-from gateway.passwords import HashingBusy, PasswordRefused, Verdict
+from gateway.hash_orders import Verdict
+from gateway.passwords import HashingBusy, PasswordRefused
 from gateway.problems import Problem
 from gateway.web_challenge import tell_challenge
 from gateway.web_input import Input, admit, bearer, caller, network, read_json, take

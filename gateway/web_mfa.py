@@ -27,7 +27,7 @@ from quart import Blueprint, Response
 from actors.accounts import Claims, Declined
 from actors.mfa import Enrolled, Listed, Method, PasskeyProof, Proof, RecoveryProof, Refusal, Refused, TotpProof
 from actors.recovery_codes import TYPED_LENGTH_MAX
-from gateway.passwords import Verdict
+from gateway.hash_orders import Verdict
 from gateway.problems import Problem
 from gateway.totp import enrolment_uri
 from gateway.web_auth import Password, set_right, tell_session

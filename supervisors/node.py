@@ -45,6 +45,7 @@ from gateway.admission import Gates
 from gateway.client_address import Trust
 from gateway.connection import Bounds
 from gateway.handshake import Policy
+from gateway.hash_processes import HashProcesses
 from gateway.http_counts import HttpCounts
 from gateway.http_serving import HttpServing
 from gateway.link import LinkOptions, RedisLink
@@ -248,6 +249,7 @@ class Node:
         passwords = settings.passwords
         self.passwords = Passwords(
             Cost(passwords.memory_kib, passwords.rounds, passwords.lanes),
+            hashers=HashProcesses(passwords.concurrent_max),
             concurrent_max=passwords.concurrent_max,
             waiting_max=passwords.waiting_max,
             wait_s=passwords.wait_s,

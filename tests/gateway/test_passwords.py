@@ -1,30 +1,21 @@
-"""Passwords: hashed in threads, a few at a time, and refused rather than kept waiting."""
+"""Passwords: hashed beside the server, a few at a time, and refused rather than kept waiting."""
 
 from __future__ import annotations
 
 import os
-import sys
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import argon2
 import pytest
 import trio
 import trio.testing
 
-from gateway.hash_threads import NICENESS, NICENESS_MAX, HashThreads
-from gateway.passwords import (
-    LENGTH_MAX,
-    LENGTH_MIN,
-    OWASP,
-    PROMISED_S_MAX,
-    Cost,
-    HashingBusy,
-    PasswordRefused,
-    Passwords,
-    Verdict,
-    check_password,
-)
+from gateway.hash_orders import Compare, Compared, Hash, Hashed, Verdict, obey
+from gateway.hash_processes import NICENESS, HasherLost, HashProcesses, HashThreads
+from gateway.options import OWASP, PASSWORD_LENGTH_MIN, Cost
+from gateway.passwords import LENGTH_MAX, PROMISED_S_MAX, HashingBusy, PasswordRefused, Passwords, check_password
 
 CHEAP = Cost(memory_kib=8, rounds=1, lanes=1)
 
@@ -89,15 +80,15 @@ def _count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: len(done)
 
 
-@pytest.mark.parametrize("length", [LENGTH_MIN, LENGTH_MAX])
+@pytest.mark.parametrize("length", [PASSWORD_LENGTH_MIN, LENGTH_MAX])
 def test_a_password_of_a_legal_length_is_taken_whatever_it_consists_of(length: int) -> None:
     for character in ("a", " ", "é", "字", "🐎", "\0"):
         assert len(check_password(character * length)) == length
 
 
-@pytest.mark.parametrize("password", ["", "x" * (LENGTH_MIN - 1), "x" * (LENGTH_MAX + 1)])
+@pytest.mark.parametrize("password", ["", "x" * (PASSWORD_LENGTH_MIN - 1), "x" * (LENGTH_MAX + 1)])
 async def test_a_password_of_another_length_is_refused_with_the_bounds_and_without_the_password(password: str) -> None:
-    with pytest.raises(PasswordRefused, match=f"has {len(password)} characters; allowed: {LENGTH_MIN} to {LENGTH_MAX}") as refused:
+    with pytest.raises(PasswordRefused, match=f"has {len(password)} characters; allowed: {PASSWORD_LENGTH_MIN} to {LENGTH_MAX}") as refused:
         await Passwords(CHEAP).hash(password)
     assert not password or password not in str(refused.value)
 
@@ -225,28 +216,72 @@ async def test_a_request_that_is_cancelled_gives_its_place_back(gate: Gate) -> N
     assert await passwords.verify("x", "correct horse") is Verdict.WRONG
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own elsewhere (Linux)")
-async def test_hashes_give_way_to_who_serves_sockets_and_nobody_else_is_slowed() -> None:
-    def niceness() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    before = niceness()
-    assert await HashThreads(1).run(niceness) == min(before + NICENESS, NICENESS_MAX)
-    assert niceness() == before
-    assert await trio.to_thread.run_sync(niceness) == before
+@pytest.fixture(scope="module")
+def processes() -> Iterator[HashProcesses]:
+    yield HashProcesses(1, patience_s=5.0)
 
 
-async def test_a_hash_that_was_begun_is_finished_also_when_nobody_waits_for_it() -> None:
-    threads, done = HashThreads(1), threading.Event()
+def the_child(processes: HashProcesses) -> int:
+    """The one that does nothing now."""
+    child = processes._idle.get_nowait()
+    processes._idle.put(child)
+    return child._process.pid
+
+
+async def test_a_process_beside_this_one_answers_as_a_thread_would(processes: HashProcesses) -> None:
+    beside = Passwords(CHEAP, hashers=processes)
+    stored = await beside.hash("correct horse")
+    assert await Passwords(CHEAP).verify(stored, "correct horse") is Verdict.RIGHT
+    assert await beside.verify(stored, "correct horse") is Verdict.RIGHT
+    assert await beside.verify(stored, "wrong horse") is Verdict.WRONG
+    assert await beside.verify(None, "correct horse") is Verdict.WRONG
+    with pytest.raises(PasswordRefused, match="too easy"):
+        await beside.judge("password1", ())
+
+
+async def test_hashes_give_way_to_who_serves_sockets(processes: HashProcesses) -> None:
+    await processes.obey(Hash(CHEAP, "x"))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, the_child(processes)) == min(own + NICENESS, 19)
+
+
+async def test_after_a_process_was_killed_who_asked_is_told_to_come_back_and_the_next_is_served(processes: HashProcesses) -> None:
+    passwords = Passwords(CHEAP, hashers=processes)
+    await passwords.hash("correct horse")
+    killed = the_child(processes)
+    os.kill(killed, signal.SIGKILL)
+    with pytest.raises(HashingBusy):
+        await passwords.hash("correct horse")
+    assert await passwords.verify(await passwords.hash("correct horse"), "correct horse") is Verdict.RIGHT
+    assert the_child(processes) != killed
+
+
+async def test_a_process_that_stands_still_is_given_up_and_ended() -> None:
+    processes = HashProcesses(1, patience_s=0.2)
+    with pytest.raises(HasherLost, match="stood still"):
+        await processes.obey(Hash(Cost(memory_kib=1 << 16, rounds=40, lanes=1), "x"))
+    assert processes._idle.empty()
+
+
+async def test_an_order_that_was_begun_is_finished_also_when_nobody_waits_for_it(processes: HashProcesses) -> None:
+    done: list[object] = []
     with trio.CancelScope() as scope:
         scope.cancel()
-        await threads.run(done.set)
-    assert done.is_set()
+        done.append(await processes.obey(Hash(CHEAP, "x")))
+    assert isinstance(done[0], Hashed)
 
 
-async def test_what_a_job_raises_is_raised_where_it_was_asked_for() -> None:
-    def fail() -> None:
+async def test_what_obeying_raises_in_a_thread_is_raised_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr(argon2.PasswordHasher, "hash", fail)
     with pytest.raises(ZeroDivisionError):
-        await HashThreads(1).run(fail)
+        await HashThreads(1).obey(Hash(CHEAP, "x"))
+
+
+def test_what_is_stored_and_is_no_hash_is_wrong() -> None:
+    nobody = obey(Hash(CHEAP, "nobody"))
+    assert isinstance(nobody, Hashed)
+    for stored in ("", "disabled", "$argon2id$v=19$", nobody.stored):
+        assert obey(Compare(CHEAP, stored, nobody.stored, "nobody")) == Compared(Verdict.WRONG)
