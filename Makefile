@@ -1,13 +1,15 @@
 # Everything a person types. `make dev` starts the whole system, `make test` proves it.
 # Needs Python 3.11 and make; whatever else the tests can use is named at their end when it is missing.
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 TRANSFORMERS := .venv-transformers
 .PHONY: help install dev test test-transformers prove lint format generate bench lock clean
+# Where what is thrown away lies: in memory where there is plenty. Tests look for themselves.
+SCRATCH = TMPDIR="$$($(BIN)/python -m tests.scratch)"
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +30,7 @@ install: $(STAMP)
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "EduConnect needs Python 3.11 or newer; this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV), once: about a minute, without a word from pip unless something is wrong."
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
@@ -35,20 +38,28 @@ $(STAMP): requirements/dev.lock pyproject.toml
 dev: install
 	$(BIN)/educonnect dev $(ARGS)
 
-lint: install
+# Each of them by itself is `make lint-mypy` and the like.
+LINTS := lint-ruff lint-format lint-mypy lint-imports
+.PHONY: $(LINTS)
+lint: $(LINTS)
+
+lint-ruff: install
 	$(BIN)/ruff check .
+lint-format: install
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+lint-mypy: install
+	nice $(BIN)/mypy
+lint-imports: install
+	nice $(BIN)/lint-imports
 
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The linters take one core and a minute, and so do the first of the proofs: side by side. Pytest comes last, so that its closing line is the
-# last thing a reader sees.
+# Linters and proofs side by side: most proofs wait half of their time. One more worker than cores, since many tests wait, too. Pytest comes
+# last, so that its closing line is the last thing a reader sees.
 test: install
-	$(MAKE) --no-print-directory -j 2 --output-sync=line lint prove
+	$(MAKE) --no-print-directory -j $(WORKERS) --output-sync=target prove lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 # torch and transformers are an extra: 1.3 GB with torch's CPU build, which is taken where pip finds it (PIP_FIND_LINKS, an index of its own);
@@ -63,20 +74,38 @@ $(TRANSFORMERS)/.installed: requirements/transformers.lock requirements/transfor
 	$(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	touch $(TRANSFORMERS)/.installed
 
-# The short forms of the long searches; each prints what it counted, and fails on a single violation.
-prove: install
-	$(BIN)/python -m proofs simulate --seeds 200
-	$(BIN)/python -m proofs fuzz --short
-	$(BIN)/python -m proofs gap --seconds 5
-	! $(BIN)/python -m proofs gap --seconds 2 --serial
-	$(BIN)/python -m proofs sync_model --examples 500
-	$(BIN)/python -m proofs jobs --seconds 8
-	! $(BIN)/python -m proofs jobs --seconds 4 --unfenced
-	$(BIN)/python -m proofs max_write --runs 5
-	$(BIN)/python -m proofs ml_chaos --short
-	$(BIN)/python -m proofs matrix
-	$(BIN)/python -m proofs faults --short
-	$(BIN)/python -m proofs rehearse --seconds 20 --users 40 --devices 100 --communities 10 --kill gateway,redis,postgres
+# The short forms of the long searches; each prints what it counted, and fails on a single violation. The longest come first, and what only
+# computes gives way to what talks to running servers. Each by itself is `make prove-matrix` and the like; all at once, `make -j 3 prove`.
+PROOFS := matrix sync_model faults ml_chaos rehearse fuzz max_write simulate jobs gap unfenced serial
+.PHONY: $(PROOFS:%=prove-%)
+prove: $(PROOFS:%=prove-%)
+
+PROVE = $(SCRATCH) $(BIN)/python -m proofs
+PROVE_NICELY = $(SCRATCH) nice $(BIN)/python -m proofs
+prove-matrix: install
+	$(PROVE) matrix
+prove-simulate: install
+	$(PROVE_NICELY) simulate --seeds 200
+prove-sync_model: install
+	$(PROVE_NICELY) sync_model --examples 500 --processes 1
+prove-fuzz: install
+	$(PROVE) fuzz --short
+prove-gap: install
+	$(PROVE) gap --seconds 5
+prove-serial: install
+	! $(PROVE) gap --seconds 2 --serial
+prove-jobs: install
+	$(PROVE) jobs --seconds 8
+prove-unfenced: install
+	! $(PROVE) jobs --seconds 4 --unfenced
+prove-max_write: install
+	$(PROVE) max_write --runs 5
+prove-ml_chaos: install
+	$(PROVE) ml_chaos --short
+prove-faults: install
+	$(PROVE) faults --short
+prove-rehearse: install
+	$(PROVE) rehearse --seconds 20 --users 40 --devices 100 --communities 10 --kill gateway,redis,postgres
 
 generate: install
 	$(BIN)/python -m supervisors.generated

@@ -14,12 +14,15 @@ from typing import Final
 
 import trio
 
+from actors.storage_port import StorageError
 from supervisors.settings import Settings
+from supervisors.settings_file import FILE_NAME
 from supervisors.settings_source import CONFIG_VARIABLE, BadSettings, load, missing_for_serving
 
 BAD_USAGE: Final = 2
 DEV_FOLDER: Final = Path(".data")
 PORT_MAX: Final = 65_535
+DSN: Final = "database.dsn"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(parsed)
     except BadSettings as bad:
         _complain(f"These settings cannot be used:\n{bad}")
+        if any(fault.name == DSN for fault in bad.faults):
+            _complain(_where_settings_are())
         return BAD_USAGE
+    except StorageError as error:
+        _complain(f"the database cannot be asked: {error}")
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -153,12 +161,29 @@ def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, help=f"a TOML file (or {CONFIG_VARIABLE}); EDUCONNECT_… variables go over it")
 
 
-def _settings(parsed: argparse.Namespace, *, serving: bool = True, role: str = "gateway") -> Settings:
+def _settings(parsed: argparse.Namespace, *, role: str = "gateway") -> Settings:
+    """For `serve`: everything that it needs is set."""
     settings = load(_config_file(parsed.config), os.environ)
-    missing = missing_for_serving(settings, role) if serving else []
+    missing = missing_for_serving(settings, role)
     if missing:
         raise BadSettings(missing)
     return settings
+
+
+def _settings_beside(parsed: argparse.Namespace) -> Settings:
+    """For what asks the database itself. Without an address the driver would ask whatever listens on this machine."""
+    settings = load(_config_file(parsed.config), os.environ)
+    if not settings.database.dsn:
+        raise BadSettings([fault for fault in missing_for_serving(settings) if fault.name == DSN])
+    return settings
+
+
+def _where_settings_are() -> str:
+    """What to do about a database that nobody named."""
+    file = DEV_FOLDER / FILE_NAME
+    if file.is_file():
+        return f"What `educonnect dev` runs is asked with --config {file}"
+    return f"Name a settings file with --config (what `educonnect dev` runs has one in its data folder, {FILE_NAME})."
 
 
 def _config_file(named: Path | None) -> Path | None:
@@ -243,7 +268,7 @@ def _serve(parsed: argparse.Namespace) -> int:
 def _migrate(parsed: argparse.Namespace) -> int:
     from persistence.migrate import MigrationRefused, migrate, pending
 
-    database = _settings(parsed, serving=False).database
+    database = _settings_beside(parsed).database
     dsn = (database.direct_dsn or database.dsn).reveal()
     try:
         migrations = trio.run(pending if parsed.check else migrate, dsn)
@@ -293,23 +318,34 @@ def _protocol(parsed: argparse.Namespace) -> int:
 def _doctor(parsed: argparse.Namespace) -> int:
     from supervisors.doctor import examine, exit_status, render
 
-    findings = trio.run(examine, _settings(parsed, serving=False))
+    settings = load(_config_file(parsed.config), os.environ)
+    findings = trio.run(examine, settings)
     _say(render(findings))
+    if not settings.database.dsn:
+        _complain(_where_settings_are())
     return exit_status(findings)
 
 
 def _epoch(parsed: argparse.Namespace) -> int:
     from persistence.bridge import Bridge, BridgeOptions
-    from persistence.epoch import bump_epoch, read_epoch
+    from persistence.epoch import Epoch, bump_epoch, read_epoch
 
-    dsn = _settings(parsed, serving=False).database.dsn.reveal()
+    dsn = _settings_beside(parsed).database.dsn.reveal()
 
     async def ask() -> int:
         bridge = Bridge(BridgeOptions(dsn))
         async with trio.open_nursery() as nursery:
             await nursery.start(bridge.serve)
-            epoch = await bridge.run(bump_epoch if parsed.bump else read_epoch, deadline_s=10.0)
+            try:
+                status = tell(await bridge.run(bump_epoch if parsed.bump else read_epoch, deadline_s=10.0))
+            except StorageError as error:
+                # Here, since the nursery would wrap it in a group.
+                _complain(f"the database cannot be asked: {error}")
+                status = 1
             nursery.cancel_scope.cancel()
+        return status
+
+    def tell(epoch: Epoch | None) -> int:
         if epoch is None:
             _complain("this server is a standby: only a primary has an epoch")
             return 1
@@ -322,31 +358,31 @@ def _epoch(parsed: argparse.Namespace) -> int:
 def _jobs(parsed: argparse.Namespace) -> int:
     from supervisors.job_cli import run_jobs
 
-    return run_jobs(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
+    return run_jobs(parsed, _settings_beside(parsed).database.dsn.reveal(), _say, _complain)
 
 
 def _sovereignty(parsed: argparse.Namespace) -> int:
     from supervisors.sovereignty_cli import run_sovereignty
 
-    return run_sovereignty(parsed, _settings(parsed, serving=False), _say, _complain)
+    return run_sovereignty(parsed, _settings_beside(parsed), _say, _complain)
 
 
 def _ml(parsed: argparse.Namespace) -> int:
     from supervisors.ml_cli import run_ml
 
-    return run_ml(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
+    return run_ml(parsed, load(_config_file(parsed.config), os.environ).database.dsn.reveal(), _say, _complain)
 
 
 def _roles(parsed: argparse.Namespace) -> int:
     from supervisors.role_cli import run_roles
 
-    return run_roles(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
+    return run_roles(parsed, _settings_beside(parsed).database.dsn.reveal(), _say, _complain)
 
 
 def _people(parsed: argparse.Namespace) -> int:
     from supervisors.people_cli import run_people
 
-    return run_people(parsed, _settings(parsed, serving=False).database.dsn.reveal(), _say, _complain)
+    return run_people(parsed, _settings_beside(parsed).database.dsn.reveal(), _say, _complain)
 
 
 def _say(text: str) -> None:

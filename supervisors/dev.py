@@ -41,6 +41,7 @@ from supervisors.looking import look_at_parent
 from supervisors.porthole import SOCKET_PATH_BYTES_MAX, serve_view
 from supervisors.program import Program
 from supervisors.pulse import Pulse
+from supervisors.settings_file import FILE_NAME, write_settings
 from supervisors.told import Told
 from supervisors.tree import SupervisorGaveUp, Tree
 from supervisors.tree_state import describe
@@ -85,6 +86,7 @@ class Installation:
         self.key_file = self.folder / "keys.pem"
         self.push_key_file = self.folder / "push.pem"
         self.mail_folder = self.folder / "mail"
+        self.settings_file = self.folder / FILE_NAME
         names = [f"gateway-{n + 1}" for n in range(gateways)]
         self.gateways = [Program(name, self._arguments("gateway", name), {}, stop_s=GATEWAY_STOP_S) for name in names]
         self.jobs = Program("jobs", self._arguments("jobs", "jobs"), {}, stop_s=GATEWAY_STOP_S)
@@ -138,12 +140,18 @@ class Installation:
         return run
 
     def _environment_of(self, program: Program, number: int | None) -> dict[str, str]:
+        return {
+            "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
+            **self._environment_of_all(),
+            **self._environments.get(program.name, {}),
+        }
+
+    def _environment_of_all(self) -> dict[str, str]:
         assert self.redis is not None
         return {
             "EDUCONNECT_DATABASE_DSN": self.dsn,
             "EDUCONNECT_REDIS_URL": self.redis.url,
             "EDUCONNECT_TOKENS_KEY_FILE": str(self.key_file),
-            "EDUCONNECT_LISTEN_PORT": str(self._port_of(program, number)),
             "EDUCONNECT_IDENTITY_PAGE_URL": f"http://127.0.0.1:{self.port or PAGE_PORT}",
             "EDUCONNECT_MAIL_FOLDER": str(self.mail_folder),
             "EDUCONNECT_PUSH_VAPID_KEY_FILE": str(self.push_key_file),
@@ -153,7 +161,6 @@ class Installation:
             "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
             "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
             **self._environment,
-            **self._environments.get(program.name, {}),
         }
 
     def _port_of(self, program: Program, number: int | None) -> int:
@@ -182,6 +189,7 @@ class Installation:
     async def _prepare(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         load_or_generate_pem(self.key_file)
         load_or_generate_key(self.push_key_file)
+        write_settings(self.settings_file, {**os.environ, **self._environment_of_all()})
         applied = await migrate(self.dsn)
         if applied:
             log.info("migrations_applied", names=[migration.name for migration in applied])
@@ -236,8 +244,9 @@ def welcome(installation: Installation) -> str:
 EduConnect is up.
 
   gateway            {first}   (socket at /socket, HTTP at /api/v1, /health, /ready, /metrics){also}
-  data               {os.path.relpath(installation.folder)}
+  data               {os.path.relpath(installation.folder)}   (mails are written to {os.path.relpath(installation.mail_folder)})
   the tree, live     {program} tree --live --portholes {os.path.relpath(installation.portholes)}
+  to operate it      {program} jobs --config {os.path.relpath(installation.settings_file)}   (and doctor, roles, space, person, …)
 
 A community is ready, with two people in it. In two more terminals:
 

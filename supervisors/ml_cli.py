@@ -106,6 +106,7 @@ def run_ml(parsed: argparse.Namespace, dsn: str, say: Say, complain: Complain) -
         if parsed.ask not in (_list, _card):
             complain("database.dsn is not set: which versions are in use is written there")
             return BAD_USAGE
+        complain("database.dsn is not set (--config): this is what ships, not what is in use anywhere")
         return _show(parsed, shipped_entries(), say, complain)
 
     async def ask() -> int:
