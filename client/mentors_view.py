@@ -47,7 +47,9 @@ def found_lines(found: MentorsFound) -> list[str]:
     lines = [f"Note: {found.degraded}."] if found.degraded else []
     for one in found.mentors:
         lines += _mentor_lines(one)
-    if not found.mentors:
+    if not found.considered and not found.degraded:
+        lines.append("Nobody mentors here yet: a mentor has said that they are open, and is trusted enough (docs/mentoring.md).")
+    elif not found.mentors:
         lines.append("Nobody was found. Other words, another language or more hours may help.")
     lines.append(f"{found.considered} mentors were looked at, {found.fitting} of them fit.")
     return lines

@@ -80,13 +80,12 @@ async def now(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def _tell_progress(desk: Desk) -> None:
-    told = ""
+    """Says what is less than it was: both numbers grow while it is found out what there is, and go up and down as sockets are cut."""
+    told = view.Progress()
     async for one in desk.session.sync_statuses():
-        line = f"{view.count(len(one.behind), 'stream')} still to come"
-        line = f"sent {one.sent} of {one.total}, {line}" if one.total else line
-        if line != told and (one.pending or one.behind):
+        line = told.line(one.pending, len(one.behind))
+        if line:
             desk.say(line)
-            told = line
 
 
 # Records

@@ -6,6 +6,7 @@ Invariant: whatever is listed with a number can be named by that number in the c
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Sequence
 
 from client.keeping import Choice
@@ -54,6 +55,24 @@ def moment(at: int) -> str:
 def count(number: int, what: str) -> str:
     """1 change, 2 changes."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+class Progress:
+    """What was said of how far it is, so that nothing is said twice."""
+
+    def __init__(self) -> None:
+        self._pending = self._behind = sys.maxsize
+
+    def line(self, pending: int, behind: int) -> str:
+        """What is news in this: fewer changes to send, or fewer streams to come, than were said last; empty: nothing."""
+        words = []
+        if 0 < pending < self._pending:
+            self._pending = pending
+            words.append(f"{count(pending, 'change')} still to be sent")
+        if 0 < behind < self._behind:
+            self._behind = behind
+            words.append(f"{count(behind, 'stream')} still to come")
+        return ", ".join(words)
 
 
 def place(streams: SyncStreams, stream: int) -> str:

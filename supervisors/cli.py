@@ -133,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add_roles(roles, _add_config)
 
+    from supervisors.trust_cli import add_trust
+
+    add_trust(add("trust", _trust, "the people on whose word everybody's standing builds"), _add_config)
+
     from supervisors.people_cli import add_notices, add_reset_factors
 
     add_notices(add("notices", _people, "what waits to be told, what failed, which addresses refuse mail"), _add_config)
@@ -377,6 +381,12 @@ def _roles(parsed: argparse.Namespace) -> int:
     from supervisors.role_cli import run_roles
 
     return run_roles(parsed, _settings_beside(parsed).database.dsn.reveal(), _say, _complain)
+
+
+def _trust(parsed: argparse.Namespace) -> int:
+    from supervisors.trust_cli import run_trust
+
+    return run_trust(parsed, _settings_beside(parsed).database.dsn.reveal(), _say, _complain)
 
 
 def _people(parsed: argparse.Namespace) -> int:

@@ -82,7 +82,7 @@ def run_jobs(parsed: argparse.Namespace, dsn: str, say: Say, complain: Callable[
 async def overview(desk: PostgresDesk, parsed: argparse.Namespace, say: Say, complain: Say) -> int:
     figures, unserved = await desk.overview(), await desk.unserved()
     if parsed.json:
-        say(as_json(figures))
+        say(as_json({"kinds": figures, "unserved": unserved}))
         return 0
     head = ("kind", "ready", "oldest", "delayed", "failing", "running", "dead", "done", "failed", "cancelled", "run")
     rows = [

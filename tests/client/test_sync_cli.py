@@ -15,7 +15,7 @@ from client.sync import offline_desk, sync
 from client.sync_commands import is_reached, merged_fields
 from client.sync_fields import write_text
 from client.sync_streams import SyncStreams
-from client.sync_view import conflict_lines
+from client.sync_view import Progress, conflict_lines
 from protocol.codec import encode
 from protocol.codes import Code
 from protocol.entities import Entity, Fields, write_fields
@@ -89,6 +89,17 @@ async def test_what_is_written_offline_is_kept_shown_and_sent_later(terminal: Te
     assert await terminal("now", login=False) == 0
     assert "Nothing waits to be sent." in terminal.printed and terminal.text.count("Last in step with the server: ") == 1
     assert server.records.fields(stream_of(server, Entity.PROFILE), Entity.PROFILE, 1) == {1: "I like boats", 3: ("sw", "en")}
+
+
+def test_how_far_it_is_is_told_where_it_is_further_and_never_twice() -> None:
+    told = Progress()
+    said = [told.line(*seen) for seen in ((1, 0), (1, 6), (1, 5), (1, 6), (1, 5), (0, 3), (1, 3), (0, 0))]
+    assert [line for line in said if line] == [
+        "1 change still to be sent",
+        "6 streams still to come",
+        "5 streams still to come",
+        "3 streams still to come",
+    ]
 
 
 async def test_what_a_store_needs_to_know_is_asked_once_and_is_nobody_elses_to_read(terminal: Terminal, web: FakeWeb) -> None:

@@ -63,6 +63,14 @@ def test_queues_failures_and_schedules_are_shown(ask: Ask, database: str) -> Non
     assert ask("list", "--limit", "1")[1].endswith("older ones: --before 7\n")
 
 
+def test_a_region_that_nobody_serves_is_told_to_people_and_to_programs(ask: Ask, database: str) -> None:
+    execute(database, "select enqueue_job('mail', '')", "update jobs set region = 'ke'")
+    assert "1 wait for region 'ke'" in ask()[1]
+    told = msgspec.json.decode(ask("--json")[1])
+    assert [one["kind"] for one in told["kinds"]] == ["mail"]
+    assert [(one["region"], one["waiting"]) for one in told["unserved"]] == [("ke", 1)]
+
+
 def test_a_dead_letter_is_retried_and_a_job_cancelled(ask: Ask, database: str) -> None:
     execute(database, DEAD)
     assert ask("retry", "7", "8")[:2] == (0, "1 of 2 are jobs again\n")
