@@ -13,8 +13,11 @@ from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
 from tests.scratch import scratch
+from tests.side_by_side import SideBySide
 
 # Before any test asks for a folder; processes that it starts inherit it.
 tempfile.tempdir = os.environ["TMPDIR"] = scratch()
@@ -25,6 +28,11 @@ settings.load_profile("house")
 
 
 LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Has our own order where groups are heeded."""
+    return SideBySide(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,6 +13,8 @@ from protocol.operations import Block, DecideReport, OpenConversation, Rename, R
 from protocol.values import NoticeKind, ReportReason, Role, StreamKind
 from tests.system.running import PASSWORD, Dev, community, register, texts
 
+pytestmark = pytest.mark.xdist_group("system")
+
 
 async def heard(session: Session, stream: int, kind: type[AnyBody]) -> object:
     """The next event of this kind."""

@@ -13,6 +13,8 @@ from protocol.operations import Appeal, DecideAppeal, DecideHeld, Say, SetModera
 from protocol.values import Harm, HeldState, NoticeKind, Role
 from tests.system.running import Dev, community, register, texts
 
+pytestmark = pytest.mark.xdist_group("system")
+
 INSULT = "you are a worthless idiot"
 
 
