@@ -4,6 +4,7 @@
     protocol.schema      ─▶ docs/protocol.json       protocol.sync_vectors ─▶ tests/vectors/sync.json
     protocol.entity_page ─▶ docs/entities.md         supervisors.settings  ─▶ docs/settings.md
     protocol.learning_vectors ─▶ tests/vectors/learning.json
+    protocol.typescript  ─▶ web/sdk/src/protocol.ts  protocol.session_vectors ─▶ tests/vectors/session.json
     supervisors.questions ─▶ docs/operating.md, deploy/grafana/educonnect.json
 
 Invariant: a file named here is never edited by hand; a test compares each with what the code says now.
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from protocol import entity_page, learning_vectors, reference, schema, sync_vectors, vectors
+from protocol import entity_page, learning_vectors, reference, schema, session_vectors, sync_vectors, typescript, vectors
 from supervisors import dashboard, operating_page, settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +29,8 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/entities.md": entity_page.render,
     "tests/vectors/sync.json": sync_vectors.encode_vectors,
     "tests/vectors/learning.json": learning_vectors.encode_vectors,
+    "tests/vectors/session.json": session_vectors.encode_vectors,
+    "web/sdk/src/protocol.ts": typescript.render,
     "docs/settings.md": settings_page.render,
     "docs/operating.md": operating_page.render,
     "deploy/grafana/educonnect.json": dashboard.render,

@@ -1,0 +1,61 @@
+// Builds the SDK (`node build.mjs`: build/esm, build/types), or its tests (`--test`: runs them), or says its size (`--size`).
+//
+// Reproducible byte for byte: esbuild and tsc have exact versions in the lock, and nothing of this machine or of now goes in.
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants } from "node:zlib";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const CORE_BYTES_MAX = 12 * 1024;
+const shared = { absWorkingDir: here, bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
+
+async function library(outdir = "build/esm", minify = true) {
+  rmSync(join(here, outdir), { recursive: true, force: true });
+  const entryPoints = ["index", "learning", "merge"].map((name) => `src/${name}.ts`);
+  await build({ ...shared, entryPoints, outdir, splitting: true, minify, legalComments: "none", chunkNames: "[name]-[hash]" });
+}
+
+/** What a page loads before anything works: the entry and the chunks that it imports at once. */
+function coreBytes() {
+  const folder = join(here, "build/esm");
+  const seen = new Set();
+  const visit = (name) => {
+    if (seen.has(name)) return;
+    seen.add(name);
+    const text = readFileSync(join(folder, name), "utf8");
+    for (const found of text.matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g)) visit(found[1]);
+  };
+  visit("index.js");
+  const sizes = [...seen].map((name) => {
+    const bytes = readFileSync(join(folder, name));
+    return { name, raw: bytes.length, brotli: brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length };
+  });
+  return sizes;
+}
+
+function run(command, args) {
+  const done = spawnSync(command, args, { cwd: here, stdio: "inherit" });
+  if (done.status !== 0) process.exit(done.status ?? 1);
+}
+
+const mode = process.argv[2] ?? "";
+if (mode === "--test") {
+  rmSync(join(here, "build/test"), { recursive: true, force: true });
+  const tests = readdirSync(join(here, "test")).filter((name) => name.endsWith(".ts")).sort();
+  const entryPoints = tests.map((name) => `test/${name}`);
+  await build({ ...shared, entryPoints, outdir: "build/test", platform: "node", sourcemap: "inline", outExtension: { ".js": ".mjs" } });
+  const only = process.argv.slice(3);
+  const files = tests.filter((name) => name.endsWith(".test.ts") && (!only.length || only.some((one) => name.includes(one))));
+  run(process.execPath, ["--enable-source-maps", "--test", ...files.map((name) => `build/test/${name.replace(/\.ts$/, ".mjs")}`)]);
+} else {
+  await library();
+  if (mode !== "--size") run(process.execPath, [join(here, "../node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"]);
+  const sizes = coreBytes();
+  const total = sizes.reduce((sum, one) => sum + one.brotli, 0);
+  for (const one of sizes) console.log(`${one.name}: ${one.raw} bytes, ${one.brotli} brotli`);
+  console.log(`core: ${total} bytes brotli of at most ${CORE_BYTES_MAX}`);
+  if (total > CORE_BYTES_MAX) process.exit(1);
+}
