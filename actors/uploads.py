@@ -68,7 +68,7 @@ class Upload(Struct, frozen=True):
 class Wanted(Struct, frozen=True):
     """What somebody wants to upload. `sha256`: of the whole, if its sender says it; what arrives otherwise is refused."""
 
-    bytes: int
+    size: int
     name: str = ""
     sha256: bytes | None = None
 
@@ -123,20 +123,13 @@ class Readable(Struct, frozen=True):
     renditions: tuple[Rendition, ...]
 
 
-class Intake(Protocol):
-    """Takes the bytes of one request, in order. Whoever gave it ends it: by `close`, or by `drop`."""
+class Body(Protocol):
+    """The bytes of one request, as they come."""
 
-    @property
-    def offset(self) -> int:
-        """Where the next byte belongs, by what was kept so far."""
-        ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
-    async def write(self, data: bytes) -> None:
-        """Takes more. Raises `Refused`, `StorageError`, `OSError`."""
-        ...
-
-    async def close(self) -> int:
-        """Keeps what is here; the offset then. Raises `Refused` (the checksum), `StorageError`, `OSError`."""
+    def rest(self) -> bytes:
+        """What has come and nobody asked for yet, when its line was cut."""
         ...
 
 
@@ -162,9 +155,11 @@ class Uploads(Protocol):
 
     async def room(self, user: int) -> Room: ...
 
-    async def begin(self, user: int, upload: int, offset: int, checksum: tuple[str, bytes] | None) -> Intake:
-        """Goes on with an upload; whoever was at it in this process is done with it then. `checksum`: algorithm and digest of the
-        request's bytes; nothing of them is kept where they differ. Raises `Refused`: NOT_FOUND, OFFSET, OVER, BUSY."""
+    async def take(self, user: int, upload: int, offset: int, checksum: tuple[str, bytes] | None, body: Body) -> Upload:
+        """Takes a request's bytes, which go on at `offset`; how it stands then. Cancelled, it keeps what came.
+
+        Another request of this process for the same upload ends, and keeps what it has, first. `checksum`: algorithm and digest of these
+        bytes; where they differ nothing of them is kept. Raises `Refused`: NOT_FOUND, OFFSET, OVER, TOO_LARGE, CHECKSUM, BUSY."""
         ...
 
     async def drop(self, user: int, upload: int) -> bool:

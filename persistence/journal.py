@@ -41,11 +41,12 @@ from persistence.append import AUTHORITY_MOVED, recall, recall_heads
 from persistence.bridge import Bridge, LanePort
 from persistence.followed import Followed
 from persistence.lanes import Isolation
-from persistence.operations.hot import HOT, Columns, Numbers
+from persistence.operations.hot import Columns, Numbers, goes_hot
 from persistence.operations.merging import Merges, goes_the_merge_way, payload_of
 from persistence.operations.proving import STEP_UP_S, Prover, proven_within
 from persistence.operations.slow import Outcome, carry_out
 from persistence.pace import Pace
+from persistence.uploads.rules import UploadRules
 from protocol.codes import Code
 from protocol.merge import read_outcome
 from protocol.operations import Change, ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say
@@ -189,6 +190,8 @@ class Journal:
         """Postgres could not be asked the last time."""
         self.held_back: Callable[[], None] = _nothing
         """Called when something was said where it is judged first: it waits for that."""
+        self.space_bytes_max = UploadRules().space_bytes_max
+        """Of the files in one place."""
         self.followed: Followed | None = None
         """Tells of sampled entries; None: nobody asks."""
         self._waits_since_s = 0.0
@@ -292,7 +295,7 @@ class Journal:
                     self._under_way[entry.device] = self._under_way.get(entry.device, 0) + 1
             elif entry.device in self._under_way:
                 self._behind[entry.device] = deque((item,))
-            elif not isinstance(entry.operation, HOT):
+            elif not goes_hot(entry.operation):
                 slow.append(item)
                 if entry.device:
                     self._behind[entry.device] = deque()
@@ -429,7 +432,7 @@ class Journal:
         entry = item.entry
 
         def work(tx: asyncpg.Connection) -> Awaitable[Outcome]:
-            return carry_out(tx, entry, self._prove)
+            return carry_out(tx, entry, self._prove, self.space_bytes_max)
 
         self.stats.operations += 1
         followed = self.followed.begin([entry]) if self.followed is not None else None
@@ -452,7 +455,7 @@ class Journal:
             self._herald.committed(facts)
         if outcome.fills_outbox:
             self._outbox_filled()
-        if isinstance(entry.operation, Edit) and outcome.code is Code.OK and not outcome.value:
+        if isinstance(entry.operation, (Edit, Post)) and outcome.code is Code.OK and not outcome.value:
             self.held_back()
         self._answer(item, decided)
 

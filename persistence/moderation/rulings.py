@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.moderation import Action, Outcome, write_reasons
 from actors.notices import Notice
@@ -26,6 +27,7 @@ from persistence.operations.messages import message_text, redact, rewrite
 from persistence.operations.people import RENAMED
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.review import find_review
+from persistence.uploads.attaching import attach_again
 from protocol import codec
 from protocol.events import Deleted, Edited, HeldDecided, HeldForReview, Mentioned, Posted, Redacted, Renamed, Said, TakenBack
 from protocol.permissions import Permission
@@ -221,6 +223,8 @@ async def release(
     else:
         # The tag is the second byte of every body: an array of fewer than sixteen, and tags below 128.
         back = NewEvent(stream, author, body[1], body)
+        if isinstance(said, Posted) and said.attachments:
+            await attach_again(tx, stream, head + 1, author, said.attachments)
     if isinstance(said, Posted) and back.kind == _POSTED and (said.mentions or said.reply_to):
         mentioned = [user for user in dict.fromkeys(said.mentions) if user != author] + ([0] if said.reply_to else [])
         await tx.execute(
@@ -305,7 +309,7 @@ def _notice(ruling: Ruling, held: int, space: int) -> Notice:
 
 def _covered(body: bytes, text: str) -> bytes:
     said = codec.decode_body(body)
-    return codec.encode(Posted(text, said.reply_to, said.mentions) if isinstance(said, Posted) else Said(text))
+    return codec.encode(replace(said, text=text) if isinstance(said, Posted) else Said(text))
 
 
 _WHAT: Final = {

@@ -20,7 +20,7 @@ from persistence.append import kind_of, storable
 from persistence.notice_rows import NOBODY
 from protocol import codec
 from protocol.codes import Code
-from protocol.events import Posted, Reacted, ReadUpTo, Said
+from protocol.events import Attachment, Posted, Reacted, ReadUpTo, Said
 from protocol.operations import MarkRead, Post, React, Say
 
 HOT: Final = (Say, Post, React, MarkRead, Refusal)
@@ -40,13 +40,20 @@ _SQL: Final = (
 )
 
 
+def goes_hot(operation: object) -> bool:
+    """Whether it is one of `HOT`, and needs nothing looked up first: a message with files does."""
+    return isinstance(operation, HOT) and not (isinstance(operation, Post) and operation.attachments)
+
+
 class Columns:
-    """A batch as the arrays that the server takes. Built once, so that a batch can be sent again unchanged."""
+    """A batch as the arrays that the server takes. Built once, so that a batch can be sent again unchanged. `files`: what the `Post` of a
+    batch of one has with it."""
 
-    __slots__ = ("_held_back", "bodies", "entries", "kinds", "mention_at", "mention_user", "refusals", "streams", "targets")
+    __slots__ = ("_files", "_held_back", "bodies", "entries", "kinds", "mention_at", "mention_user", "refusals", "streams", "targets")
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], files: tuple[Attachment, ...] = ()) -> None:
         self.entries = entries
+        self._files = files
         self._held_back = False
         self.kinds: list[int] = []
         self.streams: list[int] = []
@@ -66,7 +73,7 @@ class Columns:
             kind, stream, body = _SAID, operation.stream, codec.encode(Said(operation.text))
         elif isinstance(operation, Post):
             kind, stream, target = _POSTED, operation.stream, operation.reply_to
-            body = codec.encode(Posted(operation.text, operation.reply_to, operation.mentions))
+            body = codec.encode(Posted(operation.text, operation.reply_to, operation.mentions, attachments=self._files))
             mentioned = dict.fromkeys(operation.mentions)
             self.mention_at += [at] * len(mentioned)
             self.mention_user += mentioned

@@ -37,6 +37,8 @@ from persistence.operations import (
 from persistence.operations.outgrown import grown, lock_services
 from persistence.operations.proving import STEP_UP_S, Prover, proven_within, with_proof
 from persistence.operations.services import keep_home
+from persistence.uploads import attaching
+from persistence.uploads.rules import UploadRules
 from protocol.codes import Code
 from protocol.operations import (
     AnswerMentorship,
@@ -102,9 +104,15 @@ class Outcome(Struct, frozen=True):
     fills_outbox: bool = False
 
 
-async def carry_out(tx: asyncpg.Connection, entry: Entry, prove: Prover = _PROVE) -> Outcome:
-    """Carries one entry out inside a READ COMMITTED transaction; `prove`: whether who asks has proven lately who they are. Raises SQLSTATE
-    ED001 when its authority moved meanwhile: run it again."""
+async def carry_out(
+    tx: asyncpg.Connection, entry: Entry, prove: Prover = _PROVE, space_bytes_max: int = UploadRules().space_bytes_max
+) -> Outcome:
+    """Carries one entry out inside a READ COMMITTED transaction; `prove`: whether who asks has proven lately who they are;
+    `space_bytes_max`: of the files in one place. Raises SQLSTATE ED001 when its authority moved meanwhile: run it again."""
+    if isinstance(entry.operation, Post):
+        said = await attaching.post(tx, entry, entry.operation, space_bytes_max)
+        decided = said.decided
+        return Outcome(decided.code, decided.value, decided.detail, decided.replayed, said.facts, said.fills_outbox)
     admitted = await tx.fetchrow(
         "select admitted, code, value, detail, replayed from admit_entry($1, $2, $3, $4, $5)",
         entry.user,

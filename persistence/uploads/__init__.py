@@ -1,0 +1,1 @@
+"""Uploads in Postgres and the object store: taking them in, finishing them, attaching them, and letting them go."""
