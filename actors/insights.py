@@ -59,7 +59,6 @@ class Noticed(Struct, frozen=True):
     lesson: int
     value: int
     words: str
-    subject: int = 0
 
     @property
     def key(self) -> int:

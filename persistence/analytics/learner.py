@@ -61,7 +61,7 @@ FRESH_S: Final = 86_400
 """What comes next is written again after a day, so that devices see that it is no older."""
 TRIES_MAX: Final = 8
 AGAIN_S: Final = 0.05
-ACTIVE, _PERCENT, _LEVEL, _STATE, _COURSE, _PATH, _STEPS, _POINTS = 0, 1, 2, 5, 1, 2, 4, 1
+ACTIVE, _PERCENT, _LEVEL, _STATE, _COURSE, _PATH, _STEPS, _POINTS, _SUBJECT = 0, 1, 2, 5, 1, 2, 4, 1, 3
 _CONTENDED: Final = (AUTHORITY_MOVED, asyncpg.UniqueViolationError.sqlstate, asyncpg.DeadlockDetectedError.sqlstate)
 
 _LEARNER: Final = """
@@ -85,11 +85,17 @@ _KEEP: Final = "update learners set risk = $2, reasons = $3, looked_day = $4 whe
 
 
 class Library(Struct, frozen=True):
-    """What a community has to learn. `questions`: the lesson of each."""
+    """What a community has to learn. `questions`: the lesson of each; `subjects`: the subject of each course that has one."""
 
     lessons: dict[int, Lesson]
     questions: dict[int, int]
     paths: dict[int, tuple[int, ...]]
+    subjects: dict[int, int]
+
+    def subject(self, lesson: int) -> int:
+        """What a lesson is about, by its course; 0: nobody says so."""
+        found = self.lessons.get(lesson)
+        return self.subjects.get(found.course, 0) if found is not None else 0
 
 
 class Learner(Struct, frozen=True):
@@ -198,10 +204,12 @@ async def read_library(tx: asyncpg.Connection, stream: int) -> Library:
     lessons = await read_records(tx, stream, Entity.LESSON)
     questions = await read_records(tx, stream, Entity.QUESTION)
     paths = await read_records(tx, stream, Entity.PATH)
+    courses = await read_records(tx, stream, Entity.COURSE)
     return Library(
         {key: lesson_of(key, fields) for key, fields in lessons.items()},
         {key: whole(fields.get(LESSON)) for key, fields in questions.items()},
         {key: numbers(fields.get(_STEPS)) for key, fields in paths.items()},
+        {key: subject for key, fields in courses.items() if (subject := whole(fields.get(_SUBJECT)))},
     )
 
 
@@ -257,7 +265,7 @@ def insight_writes(learner: Learner, noticed: Sequence[Noticed], now: int) -> li
     wanted = {one.key: one for one in noticed}
     writes = [Write(stream, Entity.INSIGHT, key, {}, gone=True) for key in present if key not in wanted]
     for key, one in wanted.items():
-        fields: Fields = {1: int(one.kind), 2: one.subject, 3: one.lesson, 4: one.value, 5: one.words}
+        fields: Fields = {1: int(one.kind), 2: learner.library.subject(one.lesson), 3: one.lesson, 4: one.value, 5: one.words}
         before = present.get(key, {})
         if any(before.get(number) != value for number, value in fields.items()):
             writes.append(Write(stream, Entity.INSIGHT, key, {**fields, 6: now}))

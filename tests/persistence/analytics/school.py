@@ -99,6 +99,13 @@ class School:
         found = [await fields_of(self.w, stream, Entity.INSIGHT, key) or {} for key in keys]
         return sorted((fields[1], fields[3], fields[4], fields[5]) for fields in found)
 
+    async def subjects_of(self, person: Person) -> dict[object, object]:
+        """By lesson: the subject that an insight names."""
+        stream = await self.stream(person, StreamKind.PROGRESS)
+        keys = await self.w.column("select key from records where stream_id = $1 and entity = $2", stream, Entity.INSIGHT)
+        found = [await fields_of(self.w, stream, Entity.INSIGHT, key) or {} for key in keys]
+        return {fields[3]: fields[2] for fields in found}
+
 
 async def found(w: World, *learners: Person, lessons: int = 3) -> School:
     teacher = await w.person("teacher")

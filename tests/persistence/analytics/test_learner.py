@@ -68,6 +68,23 @@ async def test_somebody_is_told_what_goes_well_and_where_they_are_stuck_until_it
         assert await school.insights_of(bob) == [(1, 1, 100, "strength:100")]
 
 
+async def test_what_is_noticed_names_the_subject_of_the_lessons_course_and_follows_it(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        bob = await w.person("bob")
+        school = await found(w, bob)
+        await w.ok(school.teacher, change(school.library, Entity.COURSE, 5, {1: "Water", 3: 9}))
+        await w.ok(school.teacher, change(school.library, Entity.LESSON, 1, {3: 5}, base=1))
+        for turn in range(3):
+            await school.answer(bob, 101, False, at=NOW - 500 + turn)
+            await school.answer(bob, 201, False, at=NOW - 500 + turn)
+        await school.settle()
+        assert await school.subjects_of(bob) == {1: 9, 2: 0}
+        await w.ok(school.teacher, change(school.library, Entity.COURSE, 5, {3: 8}, base=1))
+        await school.answer(bob, 101, False)
+        await school.settle()
+        assert await school.subjects_of(bob) == {1: 8, 2: 0}
+
+
 async def test_a_card_that_two_devices_reviewed_apart_becomes_what_one_device_would_have_made(bridge: Bridge) -> None:
     async with world(bridge) as w:
         bob = await w.person("bob")
