@@ -3,6 +3,9 @@
     text ─sketch─▶ four numbers, most the same for nearly the same text ─▶ of its author's last ones, how many are near?
                                                                     ╰▶ by how many authors was it said lately?
 
+What counts is when something was said, not when it is looked at: a backlog of an hour is no flood. What is looked at again, because a
+gateway was killed or its claim was over, is known by its place, and counts once.
+
 Bounded: the latest authors, the last sketches of each, the latest texts. Each gateway remembers what it judged itself, so what is spread
 over n gateways is found after up to n times as much. What is forgotten first was said longest ago.
 
@@ -47,6 +50,8 @@ _ORDERS: Final = (0, 0x9E3779B9, 0x5BD1E995, 0xC2B2AE35)
 
 
 Sketch = tuple[int, ...]
+Place = tuple[int, int]
+"""Where something was said: the stream, and its number there; of what has none yet, less than nought and its number among those."""
 
 
 def sketch(words: Sequence[str]) -> Sketch:
@@ -64,42 +69,45 @@ class Flooding:
     """What was said lately. `seen` counts a text and says how likely it is part of a flood."""
 
     def __init__(self) -> None:
-        self._authors: OrderedDict[int, deque[tuple[float, int, Sketch]]] = OrderedDict()
+        self._authors: OrderedDict[int, deque[tuple[float, Place, int, Sketch]]] = OrderedDict()
         self._texts: OrderedDict[int, dict[int, float]] = OrderedDict()
 
-    def seen(self, author: int, text: str, now_s: float) -> float:
-        """A score of SPAM for this text: 0 where it is no repetition. `now_s`: seconds of any clock that only goes on."""
+    def seen(self, author: int, text: str, at_s: float, place: Place) -> float:
+        """A score of SPAM for this text: 0 where it is no repetition. `at_s`: when it was said, in seconds; in any order."""
         words = _WORD.findall(unicodedata.normalize("NFKC", text[:TEXT_MAX]).casefold())
         letters = sum(map(len, words))
         plain = crc32(" ".join(words).encode())
-        times = self._by_author(author, plain, words, now_s)
-        speakers = self._by_text(author, plain, now_s) if letters >= LONG else 1
+        times = self._by_author(author, plain, words, at_s, place)
+        speakers = self._by_text(author, plain, at_s) if letters >= LONG else 1
         if letters < SHORT:
             return HOLD_SCORE if times >= SHORT_TIMES else 0.0
         if times >= HIDE_TIMES:
             return HIDE_SCORE
         return HOLD_SCORE if times >= HOLD_TIMES or speakers >= SPEAKERS else 0.0
 
-    def _by_author(self, author: int, plain: int, words: list[str], now_s: float) -> int:
+    def _by_author(self, author: int, plain: int, words: list[str], at_s: float, place: Place) -> int:
         said = self._authors.pop(author, None) or deque(maxlen=KEPT_MAX)
         self._authors[author] = said
         if len(self._authors) > AUTHORS_MAX:
             self._authors.popitem(last=False)
-        while said and now_s - said[0][0] >= WINDOW_S:
-            said.popleft()
+        # Only what was said before it: looked at again, it is what it was.
+        lately = [one for one in said if one[:2] < (at_s, place) and at_s - one[0] < WINDOW_S]
         # Most people say one or two things in two minutes: what is nearly the same is only asked of who says more.
-        known = sketch(words) if len(said) >= TALKATIVE else ()
-        times = sum(1 for _, other, drawn in said if other == plain or near(known, drawn))
-        said.append((now_s, plain, known))
+        known = sketch(words) if len(lately) >= TALKATIVE else ()
+        times = sum(1 for _, _, other, drawn in lately if other == plain or near(known, drawn))
+        if all(one[1] != place for one in said):
+            said.append((at_s, place, plain, known))
         return times + 1
 
-    def _by_text(self, author: int, plain: int, now_s: float) -> int:
+    def _by_text(self, author: int, plain: int, at_s: float) -> int:
         speakers = self._texts.pop(plain, None) or {}
         self._texts[plain] = speakers
         if len(self._texts) > TEXTS_MAX:
             self._texts.popitem(last=False)
-        for one in [one for one, at in speakers.items() if now_s - at >= CAMPAIGN_S]:
-            del speakers[one]
-        if len(speakers) < SPEAKERS_MAX:
-            speakers[author] = now_s
-        return len(speakers)
+        if author in speakers or len(speakers) < SPEAKERS_MAX:
+            speakers[author] = max(at_s, speakers.get(author, at_s))
+        else:
+            # Who said it longest ago makes room: a campaign of months must not be forgotten for its first day.
+            del speakers[min(speakers, key=speakers.__getitem__)]
+            speakers[author] = at_s
+        return 1 + sum(1 for one, at in speakers.items() if one != author and 0 <= at_s - at < CAMPAIGN_S)

@@ -43,6 +43,7 @@ from persistence.identity import addresses
 from persistence.identity.links import sweep_links
 from persistence.identity.rules import IdentityRules
 from persistence.mfa import second_step
+from persistence.moderation.aside import ask_name
 from persistence.notices import notify
 from persistence.refresh_rotation import read_token
 from persistence.sessions import (
@@ -101,6 +102,9 @@ class PostgresAccounts:
                 registration.password_hash,
             )
             await audit(tx, account["user_id"], "account.registered", caller)
+            await ask_name(tx, account["user_id"], registration.display_name)
+            if registration.name.casefold() != registration.display_name.casefold():
+                await ask_name(tx, account["user_id"], registration.name, shown=False)
             if registration.language:
                 await tx.execute("UPDATE accounts SET language = $2 WHERE id = $1", account["user_id"], registration.language)
             if registration.email:

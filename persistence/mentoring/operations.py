@@ -24,6 +24,7 @@ from persistence.append import Effect, Refuse, event
 from persistence.blocks import BLOCKED, lock_pair
 from persistence.mentoring.closing import close, lock_one, tell
 from persistence.mentoring.people import Mentor, mentor_of, told_of
+from persistence.moderation.aside import ask_mentorship
 from persistence.notices import notify
 from persistence.operations import rules
 from persistence.operations.membership import SPACE_ENTERED
@@ -102,6 +103,7 @@ async def propose(tx: asyncpg.Connection, entry: Entry, operation: ProposeMentor
         operation.subject,
         operation.words,
     )
+    await ask_mentorship(tx, mentorship, user, words=operation.words, subject=operation.subject)
     await tell(tx, mentorship, mentor, user)
     words = "asks you to be their mentor"
     await notify(tx, Notice(mentor, NoticeKind.MATCH, actor=user, space=operation.space, subject=mentorship, words=words))
@@ -123,6 +125,7 @@ async def answer(tx: asyncpg.Connection, entry: Entry, operation: AnswerMentorsh
         return _not_open(row)
     learner = row["learner"]
     if not operation.accept:
+        await ask_mentorship(tx, row["id"], entry.user, words=operation.words)
         await close(tx, row, MentorshipState.DECLINED, entry.user, operation.words)
         words = "cannot be your mentor"
         await notify(tx, Notice(learner, NoticeKind.MATCH, actor=entry.user, space=row["community"], subject=row["id"], words=words))
@@ -140,6 +143,7 @@ async def answer(tx: asyncpg.Connection, entry: Entry, operation: AnswerMentorsh
     name = await display_name(tx, learner)
     if name is None:
         return Refuse(Code.NOT_FOUND, "no such account")
+    await ask_mentorship(tx, row["id"], entry.user, words=operation.words)
     return await _begin(tx, row, operation.words, {entry.user: standing["display_name"], learner: name})
 
 
@@ -165,6 +169,7 @@ async def end(tx: asyncpg.Connection, entry: Entry, operation: EndMentorship) ->
         operation.reached,
         operation.rating,
     )
+    await ask_mentorship(tx, row["id"], entry.user, words=operation.words)
     over = event(row["records"], entry.user, MentorshipSaidOver(operation.reached, operation.words))
     if row[f"{other}_over_at"] is not None:
         row = await lock_one(tx, operation.mentorship)

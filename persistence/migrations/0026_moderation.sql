@@ -5,8 +5,6 @@
 --
 -- The hot path asks nothing about any of it but one more column of a row that it has locked.
 
-alter table streams add column check_first boolean not null default false;  -- what is said is judged before anybody reads it
-
 create table moderation_policies (
     space_id    bigint primary key references spaces (id) on delete cascade,
     check_first boolean not null default false,
@@ -63,6 +61,7 @@ create index held_by_review on held (review_id, id);
 create index held_by_author on held (author, id);
 create index held_by_place on held (stream_id, target) where target > 0;
 create index held_became on held (stream_id, became) where became > 0;
+create index held_appealed on held (appealed_at) where appealed_at is not null and appeal_by = 0;
 create index held_by_end on held (decided_at) where decided_at is not null;
 
 create table moderation_labels (
@@ -81,14 +80,6 @@ create unique index moderation_labels_once on moderation_labels (held_id);
 create index moderation_labels_by_author on moderation_labels (author);
 create index moderation_labels_by_age on moderation_labels (at);
 comment on table moderation_labels is 'what people decided, for training; owner: author; kept for a year, 50,000 at most (persistence.moderation.keeping)';
-
--- A channel that is opened in a community that checks first does so, too, whoever opens it.
-create function stream_checks_first() returns trigger language plpgsql as $$
-begin
-    new.check_first := new.kind = 3 and exists (select from moderation_policies p where p.space_id = new.space_id and p.check_first);
-    return new;
-end $$;
-create trigger streams_check_first before insert on streams for each row when (new.kind = 3) execute function stream_checks_first();
 
 -- As before, but that what is said where it is judged first goes into `held`.
 
@@ -318,7 +309,7 @@ end $$;
 -- Of a stream whose kind is none of p_kinds nothing is read and nothing written: it comes back with claim 0.
 create function claim_moderation(p_streams bigint[], p_kinds smallint[], p_lease_s double precision, p_events integer)
 returns table (
-    claim bigint, stream bigint, upto bigint, head bigint, seq bigint, kind smallint, author bigint, target bigint, body bytea,
+    claim bigint, stream bigint, upto bigint, head bigint, seq bigint, kind smallint, author bigint, target bigint, body bytea, at bigint,
     space bigint, space_kind smallint, stream_kind smallint, role smallint, joined_s bigint, trust double precision, standing boolean,
     levels text, mask boolean
 )
@@ -342,7 +333,7 @@ begin
     )
     select array_agg(t.stream_id) into v_claimed from taken t;
     return query
-    select v_claim, c.stream_id, c.upto, s.head, l.seq, l.kind, l.author, l.target, l.body,
+    select v_claim, c.stream_id, c.upto, s.head, l.seq, l.kind, l.author, l.target, l.body, l.at,
         p.id, p.kind, s.kind, m.role, m.joined_s, a.trust, a.standing, coalesce(y.levels, ''), coalesce(y.mask, true)
     from moderation_cursors c
     join streams s on s.id = c.stream_id and s.id = any (v_claimed)
@@ -365,7 +356,7 @@ begin
     where c.stream_id = any (v_claimed) and s.kind = any (p_kinds)
     order by c.stream_id, l.seq;
     return query
-    select 0::bigint, s.id, s.head, s.head, null::bigint, null::smallint, null::bigint, null::bigint, null::bytea,
+    select 0::bigint, s.id, s.head, s.head, null::bigint, null::smallint, null::bigint, null::bigint, null::bytea, null::bigint,
         s.space_id, null::smallint, s.kind, null::smallint, null::bigint, null::double precision, null::boolean, null::text, null::boolean
     from streams s where s.id = any (p_streams) and s.kind <> all (p_kinds);
 end $$;
@@ -373,7 +364,7 @@ end $$;
 -- What is checked first and waits for it: claimed for p_lease_s, oldest first.
 create function claim_held(p_limit integer, p_lease_s double precision)
 returns table (
-    id bigint, stream bigint, target bigint, form smallint, author bigint, body bytea, attempts smallint,
+    id bigint, stream bigint, target bigint, entity smallint, key bigint, form smallint, author bigint, body bytea, at bigint, attempts smallint,
     space bigint, space_kind smallint, stream_kind smallint, role smallint, joined_s bigint, trust double precision, standing boolean,
     levels text, mask boolean
 )
@@ -390,9 +381,9 @@ begin
     taken as (
         update held h set not_before = clock_timestamp() + make_interval(secs => p_lease_s), attempts = least(h.attempts + 1, 1000)
         from free f where h.id = f.id
-        returning h.id, h.stream_id, h.target, h.form, h.author, h.body, h.attempts
+        returning h.id, h.stream_id, h.target, h.entity, h.key, h.form, h.author, h.body, h.at, h.attempts
     )
-    select t.id, t.stream_id, t.target, t.form, t.author, t.body, t.attempts, p.id, p.kind, s.kind, m.role, m.joined_s, a.trust, a.standing,
+    select t.id, t.stream_id, t.target, t.entity, t.key, t.form, t.author, t.body, extract(epoch from t.at)::bigint, t.attempts, p.id, p.kind, s.kind, m.role, m.joined_s, a.trust, a.standing,
         coalesce(y.levels, ''), coalesce(y.mask, true)
     from taken t
     join streams s on s.id = t.stream_id
@@ -405,3 +396,92 @@ begin
     left join lateral (select a.trust, a.kind = 0 as standing from accounts a where a.id = t.author limit 1) a on true
     order by t.id;
 end $$;
+
+-- As before, but that an edit comes to where everything is checked first only if it was let through.
+
+create or replace function append_events(
+    p_stream bigint[], p_author bigint[], p_kind smallint[], p_target bigint[], p_body bytea[],
+    p_bump bigint[] default '{}',
+    p_guard bigint[] default '{}', p_guard_version integer[] default '{}',
+    p_channel bigint default null, p_name text default null, p_read_roles smallint default null, p_write_roles smallint default null,
+    p_device bigint default 0, p_number bigint default 0, p_digest bigint default 0,
+    p_code smallint default 0, p_value bigint default 0, p_value_at integer default 0, p_detail text default null
+) returns table (seq bigint, at bigint, audience_version integer)
+language plpgsql
+set lock_timeout = '5s'
+set plan_cache_mode = 'force_generic_plan' set enable_seqscan = 'off'
+as $$
+#variable_conflict use_column
+declare
+    v_at bigint;
+    v_seq bigint[];
+    v_version integer[];
+    v_value bigint := p_value;
+begin
+    perform s.id from streams s where s.id = any (p_stream || p_bump || p_guard || p_channel) order by s.id for update;
+    if exists (
+        select from unnest(p_guard, p_guard_version) as g (stream, version)
+        left join streams s on s.id = g.stream and s.id = any (p_guard) where s.audience_version is distinct from g.version
+    ) then
+        raise exception 'the audience has changed' using errcode = 'ED001';
+    end if;
+    -- Whoever lets an edit through has written its number into `held`. One that knows nothing of checking first, as the previous version of
+    -- the program does while both run, is told to decide again: whoever asked comes back, and finds the new one.
+    if 2 = any (p_kind) and exists (
+        select from unnest(p_stream, p_author, p_kind) as e (stream, author, kind)
+        join streams s on s.id = e.stream and s.id = any (p_stream) and s.check_first
+        where e.kind = 2 and e.author > 0
+            and not exists (select from held h where h.stream_id = e.stream and h.became = s.head + 1 and h.became > 0)
+    ) then
+        raise exception 'an edit that nobody let through' using errcode = 'ED001';
+    end if;
+    v_at := extract(epoch from clock_timestamp())::bigint;
+    if cardinality(p_bump) > 0 then
+        update streams s set audience_version = s.audience_version + 1 where s.id = any (p_bump);
+    end if;
+    if p_channel is not null then
+        update streams s set name = p_name, read_roles = p_read_roles, write_roles = p_write_roles where s.id = p_channel;
+    end if;
+    if cardinality(p_stream) > 0 then
+        with numbered as materialized (
+            select e.*, s.head + row_number() over (partition by e.stream order by e.pos) as seq, s.audience_version
+            from unnest(p_stream, p_author, p_kind, p_target, p_body) with ordinality as e (stream, author, kind, target, body, pos)
+            join streams s on s.id = e.stream and s.id = any (p_stream)
+        ),
+        logged as (
+            insert into log (stream_id, seq, kind, author, at, target, body)
+            select n.stream, n.seq, n.kind, n.author, v_at, nullif(n.target, 0), n.body from numbered n
+        ),
+        counted as (
+            update streams s set head = g.head
+            from (select n.stream, max(n.seq) as head from numbered n group by n.stream) g
+            where s.id = g.stream and s.id = any (p_stream)
+        )
+        select array_agg(n.seq order by n.pos), array_agg(n.audience_version order by n.pos) into v_seq, v_version from numbered n;
+        if cardinality(v_seq) is distinct from cardinality(p_stream) then
+            raise exception 'a stream does not exist: %', p_stream using errcode = 'foreign_key_violation';
+        end if;
+    end if;
+    if p_value_at > 0 then
+        v_value := v_seq[p_value_at];
+    end if;
+    if p_device <> 0 then
+        update devices d set last_number = p_number, seen_at = now() where d.id = p_device;
+        insert into outcomes as o (device_id, slot, number, digest, code, value, detail)
+        values (p_device, p_number % 256, p_number, p_digest, p_code, v_value, p_detail)
+        on conflict (device_id, slot) do update
+            set number = excluded.number, digest = excluded.digest, code = excluded.code, value = excluded.value, detail = excluded.detail;
+    end if;
+    return query select n.seq, v_at, n.version from unnest(v_seq, v_version) as n (seq, version);
+end $$;
+
+-- A channel that is opened in a community that checks first does so, too, whoever opens it.
+create function stream_checks_first() returns trigger language plpgsql as $$
+begin
+    new.check_first := new.kind = 3 and exists (select from moderation_policies p where p.space_id = new.space_id and p.check_first);
+    return new;
+end $$;
+
+-- At last: these lock the table that every append goes through, and hold it until the commit, which is next.
+alter table streams add column check_first boolean not null default false;  -- what is said is judged before anybody reads it
+create trigger streams_check_first before insert on streams for each row when (new.kind = 3) execute function stream_checks_first();

@@ -12,7 +12,7 @@ import asyncpg
 
 from actors.moderation import read_reasons
 from actors.storage import Denied, HeldList, ListHeld, Result
-from persistence.operations.moderation import text_of
+from persistence.moderation.words import text_of
 from persistence.roles import held
 from protocol.codes import Code
 from protocol.frames import HeldItem, HeldReason
@@ -26,7 +26,8 @@ _ITEM: Final = (
     " and (not $3 or h.state in (1, 2, 7) or h.state = 3 or h.state = 5 and h.appealed_at is not null and h.appeal_by = 0)"
     " order by h.id limit $4"
 )
-_OWN: Final = _ITEM.format(whose="h.author = $1")
+_OWN: Final = _ITEM.format(whose="h.author = $1 and (h.form in (1, 2) or h.state <> 1)")
+"""Of what stands while it is looked at, nothing before it was judged."""
 _FOR_STAFF: Final = _ITEM.format(whose="h.review_id = $1 and h.told and h.author <> $5")
 
 

@@ -19,6 +19,8 @@ from protocol.values import Harm, HeldState
 TEXT_DAYS: Final = 30
 """As long as one may appeal."""
 ROW_DAYS: Final = 180
+APPEAL_DAYS: Final = 14
+"""That a community has for an appeal; then the platform's reviewers may decide it: who could have may be gone."""
 LABEL_DAYS: Final = 365
 LABELS_MAX: Final = 50_000
 """Some 5 MB of short texts; the newest say best how people here decide."""
@@ -38,12 +40,17 @@ old as (
     select id from held where decided_at < now() - make_interval(days => $2) and (appealed_at is null or appeal_by <> 0)
     order by decided_at limit $3 for update skip locked),
 gone as (delete from held h using old where h.id = old.id returning 1),
+left_alone as (
+    select id from held where appealed_at < now() - make_interval(days => $5) and appealed_at is not null and appeal_by = 0
+        and review_id > 0 and state in (3, 5) order by appealed_at limit $3 for update skip locked),
+handed_on as (update held h set review_id = 0 from left_alone l where h.id = l.id returning 1),
 ended as (
     select id from held where decided_at < now() - make_interval(days => $1) and body is not null
         and (appealed_at is null or appeal_by <> 0) and decided_at >= now() - make_interval(days => $2)
     order by decided_at limit $3 for update skip locked),
 emptied as (update held h set body = null, appeal = '' from ended e where h.id = e.id returning 1)
-select (select count(*) from waiting)::int + (select count(*) from gone)::int + (select count(*) from emptied)::int"""
+select (select count(*) from waiting)::int + (select count(*) from gone)::int + (select count(*) from emptied)::int
+    + (select count(*) from handed_on)::int"""
 _SWEEP_LABELS: Final = """
 with old as (
     select id from moderation_labels where at < now() - make_interval(days => $1)
@@ -59,7 +66,7 @@ where l.id > $1 and (l.space_id = 0 or c.nth <= greatest($3::int, c.all_rows * $
 
 async def sweep(tx: asyncpg.Connection, limit: int = 1000) -> int:
     """Forgets what is over, up to `limit` of each; how many. For a job."""
-    swept: int = await tx.fetchval(_SWEEP, TEXT_DAYS, ROW_DAYS, limit, HeldState.LAPSED)
+    swept: int = await tx.fetchval(_SWEEP, TEXT_DAYS, ROW_DAYS, limit, HeldState.LAPSED, APPEAL_DAYS)
     labels: int = await tx.fetchval(_SWEEP_LABELS, LABEL_DAYS, LABELS_MAX, limit)
     return swept + labels
 

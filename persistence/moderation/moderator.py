@@ -50,7 +50,7 @@ PASSING: Final = frozenset({"conflict", "timeout"})
 """Why the database could not do one thing and can do the next: somebody else held what it needs."""
 STREAMS_MAX: Final = 10_000
 """Streams with news that are remembered; beyond them the sweep finds what is left."""
-_JUDGED_TAGS: Final = frozenset((1, 2, 6, 10, 14, 15, 16, 17, 30))
+_JUDGED_TAGS: Final = frozenset((1, 2, 6, 10, 11, 14, 15, 16, 17, 30))
 
 
 class ModeratorOptions(Struct, frozen=True):
@@ -395,9 +395,7 @@ class Moderator:
         degraded = f"the model did not answer ({why.value}); the lexicon alone looked at it"
         if not self._options.lexicon and not first:
             return Ruling(spoken, Outcome(Action.ALLOW), lexicon.NAME, degraded)
-        # What is checked first comes here again and again while the models are away: it is no flood for that.
-        verdict = lexicon.judge(spoken.text)
-        verdict = verdict if first else self._flooded(spoken, verdict)
+        verdict = self._flooded(spoken, lexicon.judge(spoken.text))
         outcome = decide(verdict, spoken.policy, spoken.context, spoken.text)
         if first and not (outcome.action is Action.ALLOW and lexicon.clears(spoken.text)) and outcome.action is not Action.HIDE:
             return Ruling(spoken, unjudged(degraded), lexicon.NAME, degraded)
@@ -407,7 +405,8 @@ class Moderator:
         # Who mends a message says nearly the same again, and only once for those who read it.
         if spoken.context.about is not About.MESSAGE or spoken.form is HeldForm.EDIT or not self._options.flooding:
             return verdict
-        score = self._flooding.seen(spoken.author, spoken.text, trio.current_time())
+        place = (spoken.stream, spoken.seq) if spoken.seq else (-spoken.stream, spoken.held)
+        score = self._flooding.seen(spoken.author, spoken.text, spoken.at_s, place)
         if score <= verdict.scores.get(Harm.SPAM, 0.0):
             return verdict
         return msgspec.structs.replace(verdict, scores={**verdict.scores, Harm.SPAM: score})

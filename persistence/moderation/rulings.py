@@ -20,22 +20,24 @@ from msgspec.structs import replace
 from actors.moderation import Action, Outcome, write_reasons
 from actors.notices import Notice
 from persistence.append import NewEvent, event, kind_of
-from persistence.moderation import records
+from persistence.mentoring.covering import cover
+from persistence.moderation import names, records
+from persistence.moderation.aside import read_said
 from persistence.moderation.spoken import Spoken
 from persistence.notices import notify
 from persistence.operations.messages import message_text, redact, rewrite
-from persistence.operations.people import RENAMED
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.review import find_review
 from persistence.uploads.attaching import attach_again
 from protocol import codec
-from protocol.events import Deleted, Edited, HeldDecided, HeldForReview, Mentioned, Posted, Redacted, Renamed, Said, TakenBack
+from protocol.events import Deleted, Edited, HeldDecided, HeldForReview, Mentioned, Posted, Redacted, Said, TakenBack
 from protocol.permissions import Permission
 from protocol.values import Harm, HeldForm, HeldState, NoticeKind, SpaceKind
 
 _MENTIONED: Final = kind_of(Mentioned)
 _SAID: Final = kind_of(Said)
 _POSTED: Final = kind_of(Posted)
+_EDITED: Final = kind_of(Edited)
 _REDACTED: Final = kind_of(Redacted)
 _KEEP: Final = (
     "insert into held (space_id, review_id, stream_id, event_seq, target, entity, key, author, form, state, body, reasons, judged_by,"
@@ -45,7 +47,7 @@ _KEEP: Final = (
 )
 _FOUND: Final = (
     "update held set state = $2::smallint, review_id = $3, reasons = $4, judged_by = $5, degraded = $6, language = $7, told = true,"
-    " decided_at = case when $2::smallint in (3, 4, 6) then now() end where id = $1 and state = 1"
+    " decided_at = case when $2::smallint in (3, 4, 6, 7) then now() end where id = $1 and state = 1"
 )
 _PLACE: Final = (
     "select m.role & s.write_roles <> 0 as writes from streams s"
@@ -92,8 +94,13 @@ async def rule(tx: asyncpg.Connection, ruling: Ruling) -> Done:
     space = await lock_space(tx, spoken.space, spoken.author)
     if not await _stands(tx, spoken):
         return Done()
+    if outcome.action is Action.MASK and await _changed_since(tx, spoken):
+        await _forget(tx, spoken)
+        return Done()
     review = _review_of(space, spoken.author)
-    state = _STATES[outcome.action]
+    if spoken.form is HeldForm.NAME and await names.is_known(tx, spoken, 0 if review is None else review.id):
+        return Done()
+    state = _state_of(spoken, outcome)
     held: int | None = await tx.fetchval(
         _KEEP,
         spoken.space if spoken.space_kind is not SpaceKind.PERSONAL else 0,
@@ -119,7 +126,8 @@ async def rule(tx: asyncpg.Connection, ruling: Ruling) -> Done:
         events = await _withdraw(tx, spoken, outcome, held)
         if spoken.form is HeldForm.RECORD and outcome.action is Action.HIDE:
             await records.order(tx, held)
-        await notify(tx, _notice(ruling, held, spoken.space))
+        if not (spoken.form is HeldForm.NAME and await names.waits_elsewhere(tx, spoken, held)):
+            await notify(tx, _notice(ruling, held, spoken.space))
     stream, _ = await find_review(tx, review)
     seq = spoken.target if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT) else 0
     opened = event(stream, 0, HeldForReview(held, spoken.form, state, spoken.author, outcome.why, spoken.stream, seq))
@@ -134,10 +142,26 @@ async def rule_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
     # Before anything is done: a person may have decided while the model thought, or another gateway that took the claim over.
     if await tx.fetchval("select id from held where id = $1 and state = $2 for update", spoken.held, HeldState.CHECKING) is None:
         return Done()
-    if outcome.action <= Action.MASK:
+    if spoken.form in _ASIDE and ((outcome.action is Action.ALLOW and not outcome.note) or not await names.is_shown(tx, spoken)):
+        # It stands, and nothing is to be kept of it; or something else stands there by now.
+        await tx.execute("delete from held where id = $1", spoken.held)
+        return Done()
+    if spoken.form in _ASIDE:
+        state = _state_of(spoken, outcome)
+        if state is HeldState.HIDDEN:
+            await _take_away(tx, spoken, spoken.held)
+        done = Done()
+    elif outcome.action <= Action.MASK:
         body = spoken.body if outcome.action is Action.ALLOW else _covered(spoken.body, outcome.text)
         events = await release(tx, spoken.held, spoken.stream, spoken.author, spoken.form, spoken.target, body, unseen=True)
-        state = HeldState.RELEASED if events else HeldState.LAPSED
+        state = HeldState.LAPSED if not events else _LET_THROUGH[outcome.action is Action.MASK, outcome.note]
+        if state is HeldState.HIDDEN:
+            # Covered in part, as what stands already would be: its author may appeal, and a person may give it back.
+            await tx.execute(
+                "update held set event_seq = became, target = case when form = $2 then became else target end where id = $1",
+                spoken.held,
+                HeldForm.MESSAGE,
+            )
         done = Done(events, told=bool(events), became=0 if events else None)
     else:
         state = _STATES[outcome.action]
@@ -153,7 +177,7 @@ async def rule_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
         (ruling.degraded or outcome.uncertain)[:200],
         ruling.language,
     )
-    if outcome.action > Action.MASK or outcome.note:
+    if (outcome.action is not Action.ALLOW or outcome.note) and state is not HeldState.LAPSED:
         stream, _ = await find_review(tx, review)
         opened = event(stream, 0, HeldForReview(spoken.held, spoken.form, state, spoken.author, outcome.why, spoken.stream, spoken.target))
         done = Done((*done.events, opened), told=True, became=done.became)
@@ -165,6 +189,10 @@ async def rule_first(tx: asyncpg.Connection, ruling: Ruling) -> Done:
 async def put_off(tx: asyncpg.Connection, ruling: Ruling, wait_s: float) -> Done:
     """Nobody could judge it: it waits, for people or for the model, and staff hear of it once."""
     spoken = ruling.spoken
+    if spoken.form in _ASIDE:
+        # It stands meanwhile: nobody has to hurry, and nobody is told of each name that was not looked at yet.
+        await tx.execute("update held set not_before = now() + make_interval(secs => $2) where id = $1 and state = 1", spoken.held, wait_s)
+        return Done()
     space = await lock_space(tx, spoken.space, spoken.author)
     review = _review_of(space, spoken.author)
     told: bool | None = await tx.fetchval(
@@ -213,7 +241,7 @@ async def release(
     head: int | None = await tx.fetchval("select head from streams where id = $1 for update", stream)
     if head is None or not await tx.fetchval(_PLACE, stream, author):
         return ()
-    if not await tx.fetchval("update held set became = $2 where id = $1 and became = 0 returning id", held, head + 1):
+    if not await tx.fetchval("update held set became = $2 where id = $1 and became in (0, event_seq) returning id", held, head + 1):
         return ()
     said = codec.decode_body(body)
     if standing is not None:
@@ -244,7 +272,43 @@ async def _stands(tx: asyncpg.Connection, spoken: Spoken) -> bool:
     kind: int | None = await tx.fetchval("select kind from log where stream_id = $1 and seq = $2 for update", spoken.stream, spoken_in)
     if spoken.form in (HeldForm.MESSAGE, HeldForm.EDIT):
         return kind in (_SAID, _POSTED)
-    return kind is not None and kind != _REDACTED
+    return kind is not None and kind != _REDACTED and await names.is_shown(tx, spoken)
+
+
+async def _changed_since(tx: asyncpg.Connection, spoken: Spoken) -> bool:
+    """Whether the message, whose row is locked, reads otherwise than what was judged."""
+    if spoken.form not in (HeldForm.MESSAGE, HeldForm.EDIT):
+        return False
+    body = await tx.fetchval("select body from log where stream_id = $1 and seq = $2", spoken.stream, spoken.target)
+    return message_text(body) != message_text(spoken.body)
+
+
+async def _forget(tx: asyncpg.Connection, spoken: Spoken) -> None:
+    """Of words that were to be covered in a message that reads otherwise by now: they go from its edits and its earlier versions, too."""
+    said = message_text(spoken.body)
+    if spoken.form is HeldForm.EDIT:
+        await tx.execute(
+            "update log set body = $3, kind = $4 where stream_id = $1 and seq = $2 and kind = $5",
+            spoken.stream,
+            spoken.seq,
+            codec.encode(Redacted()),
+            _REDACTED,
+            _EDITED,
+        )
+    versions = await tx.fetch("select version, body from message_versions where stream_id = $1 and seq = $2", spoken.stream, spoken.target)
+    await tx.execute(
+        "delete from message_versions where stream_id = $1 and seq = $2 and version = any($3)",
+        spoken.stream,
+        spoken.target,
+        [row["version"] for row in versions if message_text(row["body"]) == said],
+    )
+
+
+def _state_of(spoken: Spoken, outcome: Outcome) -> HeldState:
+    """Where it stands after this. A community's name, or the one that somebody logs in by, is a person's to decide, whatever was found."""
+    if spoken.form is HeldForm.NAME and not spoken.target and outcome.action is Action.HIDE:
+        return HeldState.WAITING
+    return _STATES[outcome.action]
 
 
 def _is_covered(text: str, shown: str) -> bool:
@@ -263,21 +327,17 @@ async def _withdraw(tx: asyncpg.Connection, spoken: Spoken, outcome: Outcome, he
         if not await redact(tx, stream, target, held):
             return ()
         return (event(stream, 0, Deleted(target), target), event(stream, 0, TakenBack(target, outcome.why)))
-    if spoken.form is HeldForm.NAME and outcome.action is Action.HIDE and target:
-        await rename(tx, target, f"member {target}")
+    if outcome.action is Action.HIDE:
+        await _take_away(tx, spoken, held)
     return ()
 
 
-async def rename(tx: asyncpg.Connection, user: int, name: str) -> None:
-    """Gives a person another name, everywhere."""
-    await tx.execute("update accounts set display_name = $2 where id = $1", user, name)
-    await tx.execute(
-        "insert into outbox (kind, user_id, space_id, author, payload)"
-        " select $2, $1, m.space_id, 0, $3 from members m join spaces s on s.id = m.space_id where m.user_id = $1 and s.kind in (1, 2)",
-        user,
-        RENAMED,
-        codec.encode(Renamed(user, name)),
-    )
+async def _take_away(tx: asyncpg.Connection, spoken: Spoken, held: int) -> None:
+    """Replaces a person's name, covers words of a mentorship. Records are a job's, other names a person's."""
+    if spoken.form is HeldForm.NAME and spoken.target:
+        await names.take_name(tx, held, spoken.target, spoken.body)
+    elif spoken.form is HeldForm.RECORD and not spoken.entity:
+        await cover(tx, spoken.key, spoken.author, read_said(spoken.body))
 
 
 def decided(stream: int, held: int, state: HeldState, by: int, *, appealed: bool = False) -> NewEvent:
@@ -298,7 +358,7 @@ def _notice(ruling: Ruling, held: int, space: int) -> Notice:
     what = _WHAT[ruling.spoken.form]
     if action is Action.MASK:
         words = f"A part of {what} was covered: {why}. If that is wrong, appeal, and a person looks at it."
-    elif action is Action.HIDE:
+    elif _state_of(ruling.spoken, ruling.outcome) is HeldState.HIDDEN:
         words = f"We took back {what}: {why}. Nothing else changes for you. If we are wrong, appeal, and a person looks at it."
     elif ruling.spoken.form in (HeldForm.RECORD, HeldForm.NAME):
         words = f"A person is going to look at {what}, and until then it stands: {why}. You need not do anything."
@@ -325,3 +385,12 @@ _STATES: Final = {
     Action.HOLD: HeldState.WAITING,
     Action.HIDE: HeldState.HIDDEN,
 }
+_LET_THROUGH: Final = {
+    (False, False): HeldState.RELEASED,
+    (False, True): HeldState.NOTED,
+    (True, False): HeldState.HIDDEN,
+    (True, True): HeldState.HIDDEN,
+}
+"""What was checked first and is delivered: whether a part of it is covered, and whether staff are told of it."""
+_ASIDE: Final = frozenset({HeldForm.RECORD, HeldForm.NAME})
+"""What stands while it is looked at, also where it came into `held` first (`persistence.moderation.aside`)."""

@@ -16,10 +16,12 @@ import asyncpg
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.inference import TEXT_MAX, About
 from actors.moderation import Context, Policy, read_policy
 from actors.trust_gates import has_link
+from persistence.moderation.words import text_of
 from protocol import codec
 from protocol.entities import TABLE, BadFields, Entity, read_fields
 from protocol.events import (
@@ -28,6 +30,7 @@ from protocol.events import (
     ChannelOpened,
     CommunityFounded,
     Edited,
+    Joined,
     Posted,
     RecordItem,
     Renamed,
@@ -55,9 +58,10 @@ JUDGED_KINDS: Final = (
 OWN_JUDGED: Final = frozenset({Entity.PROFILE, Entity.MENTORING})
 """Of what is in one's own stream, what others are shown. The rest is nobody's business."""
 
+_ABOUT: Final = {HeldForm.RECORD: About.CONTENT, HeldForm.NAME: About.NAME}
 _CLAIM: Final = "select * from claim_moderation($1, $2, $3, $4)"
 _CLAIM_HELD: Final = "select * from claim_held($1, $2)"
-_SET_ASIDE: Final = "update held set state = $2, degraded = $3 where id = $1 and state = $4"
+_SET_ASIDE: Final = "update held set state = $2, degraded = $3, told = true where id = $1 and state = $4"
 _ADVANCE: Final = (
     "update moderation_cursors c set upto = greatest(c.upto, q.upto), claimed_until = '-infinity'"
     " from unnest($1::bigint[], $2::bigint[]) as q (stream, upto)"
@@ -89,6 +93,8 @@ class Spoken(Struct, frozen=True):
     key: int = 0
     held: int = 0
     attempts: int = 0
+    at_s: float = 0.0
+    """When it was said, in Unix seconds."""
     fault: str = ""
     """Why nobody but a person can judge it: it cannot be read, or judging it raised."""
 
@@ -183,8 +189,10 @@ def _read(row: asyncpg.Record) -> Iterator[Spoken]:
                     yield from _read_record(row, item)
         case CommunityFounded(name=name) | ChannelOpened(name=name) | ChannelChanged(name=name) | SettingsChanged(name=name):
             yield _spoken(row, HeldForm.NAME, About.NAME, name, name.encode())
-        case Renamed(display_name=name):
-            yield _spoken(row, HeldForm.NAME, About.NAME, name, name.encode(), target=body.user)
+        case Renamed(user=user, display_name=name) | Joined(user=user, display_name=name):
+            named = _spoken(row, HeldForm.NAME, About.NAME, name, name.encode(), target=user)
+            # Who opens a conversation brings others into it: their names are theirs.
+            yield named if user == row["author"] else replace(named, author=user, context=Context(About.NAME))
         case _:
             pass
 
@@ -219,33 +227,32 @@ def _spoken(
         target,
         entity,
         key,
+        at_s=float(row["at"]),
     )
 
 
 def _waiting(row: asyncpg.Record) -> Spoken:
-    body = bytes(row["body"] or b"")
-    try:
-        said = codec.decode_body(body)
-    except (codec.BadFrame, msgspec.MsgspecError):
-        said = None
-    known = isinstance(said, (Said, Posted))
-    text = said.text if isinstance(said, (Said, Posted)) else ""
+    body, form = bytes(row["body"] or b""), HeldForm(row["form"])
+    text = text_of(form, body)
     return Spoken(
         row["stream"],
         0,
         row["author"],
-        HeldForm(row["form"]),
+        form,
         text[:TEXT_MAX],
         body,
         row["space"],
         SpaceKind(row["space_kind"]),
-        _context(row, About.MESSAGE, text),
+        _context(row, _ABOUT.get(form, About.MESSAGE), text),
         _policy(row),
         row["target"],
+        row["entity"],
+        row["key"],
         held=row["id"],
         attempts=row["attempts"],
+        at_s=float(row["at"]),
         # Never judged as if nothing had been said.
-        fault="" if known else "what was said cannot be read",
+        fault="" if text else "what was said cannot be read",
     )
 
 

@@ -195,6 +195,16 @@ async def redact(tx: asyncpg.Connection, stream: int, seq: int, held: int = 0) -
         _REDACTED,
     )
     await lapse(tx, stream, seq, kept=held)
+    # Nor do the rows say it by which it was let through once.
+    await tx.execute(
+        "update held set body = null where stream_id = $1 and (target = $2 and target > 0 or became = $2 and became > 0) and form = any($3)"
+        " and state = any($4) and id <> $5",
+        stream,
+        seq,
+        (HeldForm.MESSAGE, HeldForm.EDIT),
+        (HeldState.RELEASED, HeldState.NOTED),
+        held,
+    )
     return True
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Final
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 
 from actors.inference import TEXT_MAX, About
@@ -24,20 +23,23 @@ from actors.storage import Entry
 from actors.trust import FactKind, TrustEvent
 from persistence.append import Effect, NewEvent, Refuse, authority_changed, event
 from persistence.audit import Deed
+from persistence.mentoring.covering import cover
 from persistence.moderation import records
-from persistence.moderation.rulings import WHY, decided, lock_message, release, rename
+from persistence.moderation.aside import read_said
+from persistence.moderation.names import take_name
+from persistence.moderation.rulings import WHY, decided, lock_message, release
+from persistence.moderation.words import text_of
 from persistence.notices import notify
 from persistence.operations import rules
-from persistence.operations.messages import message_text
 from persistence.operations.space import SpaceSeen, lock_space
 from persistence.review import find_review
 from persistence.roles import allowed
 from persistence.trust import note, order_settling
 from protocol.codes import Code
-from protocol.events import ModerationSet
+from protocol.events import HeldForReview, ModerationSet
 from protocol.operations import Appeal, DecideAppeal, DecideHeld, SetModeration
 from protocol.permissions import Permission
-from protocol.values import Harm, HeldForm, HeldState, NoticeKind
+from protocol.values import Harm, HeldForm, HeldState, NoticeKind, Roles
 
 OPEN: Final = (HeldState.CHECKING, HeldState.WAITING)
 APPEALABLE: Final = (HeldState.HIDDEN, HeldState.UPHELD)
@@ -47,9 +49,15 @@ _BLAMELESS: Final = frozenset({Harm.OTHER, Harm.SELF_HARM, Harm.PERSONAL})
 """What is never held against anybody: it was need, or a mistake, or nothing at all."""
 _ABOUT: Final = {HeldForm.RECORD: About.CONTENT, HeldForm.NAME: About.NAME}
 _FIND: Final = (
-    "select id, space_id, review_id, stream_id, event_seq, target, author, form, state, body, reasons, language, decided_by, appealed_at,"
-    " appeal_by, decided_at < now() - make_interval(days => 30) as late from held where id = $1"
+    "select id, space_id, review_id, stream_id, event_seq, target, key, author, form, state, body, reasons, language, decided_by,"
+    " appealed_at, appeal_by, decided_at < now() - make_interval(days => 30) as late from held where id = $1"
 )
+_OTHERS: Final = (
+    "select exists (select from members m join accounts a on a.id = m.user_id and a.disabled_at is null and a.kind = 0"
+    " where m.space_id = $1 and m.user_id <> all($2) and (m.role & $3 <> 0 or exists (select from user_roles u where u.user_id = m.user_id"
+    " and u.space_id = $1 and custom_permissions(m.user_id, $1) & $4 <> 0)))"
+)
+"""Whether there is another person there who may decide."""
 
 
 class _Case(Struct, frozen=True):
@@ -60,6 +68,7 @@ class _Case(Struct, frozen=True):
     stream: int
     seq: int
     target: int
+    key: int
     author: int
     form: HeldForm
     state: HeldState
@@ -103,7 +112,8 @@ async def appeal(tx: asyncpg.Connection, entry: Entry, operation: Appeal) -> Eff
         return rules.NOT_FOUND
     space = await lock_space(tx, row["review_id"], entry.user) if row["review_id"] else None
     row = await tx.fetchrow(f"{_FIND} for update", operation.held)
-    assert row is not None
+    if row is None:
+        return rules.NOT_FOUND
     if row["appealed_at"] is not None:
         return Refuse(Code.CONFLICT, "one appeals once")
     if row["state"] not in APPEALABLE:
@@ -111,9 +121,23 @@ async def appeal(tx: asyncpg.Connection, entry: Entry, operation: Appeal) -> Eff
     if row["late"] or row["body"] is None:
         return Refuse(Code.GONE, f"one appeals within {APPEAL_DAYS} days: what was said is kept no longer")
     await tx.execute("update held set appeal = $2, appealed_at = now() where id = $1", operation.held, operation.words.replace("\0", "�"))
+    state = HeldState(row["state"])
+    handed_on: tuple[NewEvent, ...] = ()
+    if space is not None and not await tx.fetchval(
+        _OTHERS, space.id, [entry.user, row["decided_by"]], Roles.STAFF, 1 << Permission.MODERATE
+    ):
+        # Nobody there could ever decide it: the platform's reviewers do.
+        await tx.execute("update held set review_id = 0 where id = $1", operation.held)
+        space = None
+        reasons = read_reasons(row["reasons"])
+        why = reasons[0].harm if reasons else Harm.OTHER
+        review, _ = await find_review(tx, None)
+        seq = row["target"] if row["form"] in (HeldForm.MESSAGE, HeldForm.EDIT) else 0
+        told_of = HeldForReview(operation.held, HeldForm(row["form"]), state, entry.user, why, row["stream_id"], seq)
+        handed_on = (event(review, 0, told_of),)
     review, told = await find_review(tx, space)
-    opened = decided(review, operation.held, HeldState(row["state"]), 0, appealed=True)
-    return Effect((opened,), value=operation.held, fills_outbox=told)
+    opened = decided(review, operation.held, state, 0, appealed=True)
+    return Effect((*handed_on, opened), value=operation.held, fills_outbox=told)
 
 
 async def set_moderation(tx: asyncpg.Connection, entry: Entry, operation: SetModeration) -> Effect | Refuse:
@@ -173,6 +197,7 @@ async def _find(tx: asyncpg.Connection, held: int, user: int) -> _Case | Refuse:
         row["stream_id"],
         row["event_seq"],
         row["target"],
+        row["key"],
         row["author"],
         HeldForm(row["form"]),
         HeldState(row["state"]),
@@ -196,10 +221,13 @@ async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_
             return Refuse(Code.GONE, "what was said is kept no longer")
         events = await release(tx, case.id, case.stream, case.author, case.form, case.target, case.body, unseen=not case.seq)
         state = HeldState.RELEASED if events else HeldState.LAPSED
-    elif not release_it and case.form is HeldForm.NAME and case.target:
-        await rename(tx, case.target, f"member {case.target}")
-    elif case.form is HeldForm.RECORD:
+    elif case.form is HeldForm.NAME:
+        if not release_it and case.target and case.body is not None:
+            await take_name(tx, case.id, case.target, case.body)
+    elif case.form is HeldForm.RECORD and case.seq:
         await records.order(tx, case.id)
+    elif case.form is HeldForm.RECORD and case.body is not None:
+        await cover(tx, case.key, case.author, read_said(case.body), back=release_it)
     first = "" if appeal else ", decided_by = $3"
     await tx.execute(
         f"update held set state = $2, decided_at = now(){first} where id = $1", case.id, state, *(() if appeal else (entry.user,))
@@ -252,24 +280,9 @@ def _notice(case: _Case, state: HeldState, appeal: bool) -> Notice:
     if state is HeldState.RELEASED:
         words = "A person looked at what we held of yours, and it is there for everybody now. Thank you for your patience."
     elif state is HeldState.LAPSED:
-        words = "What we held of yours cannot be delivered any more: you are not in that place now, or may not write there."
+        words = "What we held of yours cannot be delivered any more: it was changed since, or you may not write in that place now."
     elif appeal:
         words = f"Another person looked at it again, and it stays away: {WHY[case.why]}. Thank you for telling us how you see it."
     else:
         words = f"A person looked at what we held of yours: {WHY[case.why]}. If you think we are wrong, appeal, and another person looks."
     return Notice(case.author, NoticeKind.MODERATION, space=case.space_id, subject=case.id, words=words)
-
-
-def text_of(form: HeldForm, body: bytes | None) -> str:
-    """What was said, where it is kept as text."""
-    if body is None:
-        return ""
-    if form is HeldForm.NAME:
-        return body.decode("utf-8", "replace")
-    if form is HeldForm.RECORD:
-        try:
-            fields = msgspec.msgpack.decode(body, type=dict[int, object])
-        except msgspec.MsgspecError:
-            return ""
-        return "\n".join(value for value in fields.values() if isinstance(value, str))
-    return message_text(body) or ""

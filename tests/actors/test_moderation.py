@@ -206,22 +206,35 @@ def test_the_lexicon_clears_courtesy_alone() -> None:
 
 def test_the_same_again_and_again_is_a_flood_and_what_everybody_says_is_none() -> None:
     memory = flooding.Flooding()
-    found = [memory.seen(1, f"come and buy my cheap watches now {turn}", turn) for turn in range(9)]
+    found = [memory.seen(1, f"come and buy my cheap watches now {turn}", turn, (1, turn)) for turn in range(9)]
     assert found == [0.0] * 3 + [0.8] * 4 + [0.97] * 2
-    assert [memory.seen(2, "thank you", turn) for turn in range(14)] == [0.0] * 14
+    assert [memory.seen(2, "thank you", turn, (1, turn)) for turn in range(14)] == [0.0] * 14
     assert not any(
-        memory.seen(3, text, turn)
+        memory.seen(3, text, turn, (1, turn))
         for turn, text in enumerate(["one thing entirely", "and another one here", "third of it all"] * 3)
         if turn < 9
     )
-    assert memory.seen(1, "come and buy my cheap watches now", 9 + flooding.WINDOW_S) == 0.0
+    assert memory.seen(1, "come and buy my cheap watches now", 9 + flooding.WINDOW_S, (1, 10)) == 0.0
 
 
 def test_one_long_text_by_many_people_is_a_campaign() -> None:
     memory = flooding.Flooding()
     text = "everybody should go to this place today and click on what you see there"
-    assert [memory.seen(user, text, user) for user in range(1, 7)] == [0.0] * 4 + [0.8] * 2
-    assert [memory.seen(user, "the answer is b", user) for user in range(1, 20)] == [0.0] * 19
+    assert [memory.seen(user, text, user, (1, user)) for user in range(1, 7)] == [0.0] * 4 + [0.8] * 2
+    assert [memory.seen(user, "the answer is b", user, (1, user)) for user in range(1, 20)] == [0.0] * 19
+
+
+def test_what_is_looked_at_again_counts_once_and_a_late_backlog_is_no_flood() -> None:
+    memory = flooding.Flooding()
+    text = "come and buy my cheap watches now"
+    first = [memory.seen(1, text, float(at), (7, at)) for at in range(5)]
+    assert first == [0.0] * 3 + [0.8] * 2
+    assert [memory.seen(1, text, float(at), (7, at)) for at in range(5)] == first, "after a gateway was killed"
+    # Said within a day, looked at within a second.
+    assert not any(memory.seen(2, text, 3600.0 * hour, (8, hour)) for hour in range(24))
+    long = "everybody should go to this place today and click on what you see there"
+    assert not any(memory.seen(user, long, 3600.0 * user, (9, user)) for user in range(20, 40))
+    assert [memory.seen(user, long, float(user), (10, user)) for user in (3, 1, 2, 1, 3)] == [0.0] * 5
 
 
 def test_the_memory_of_floods_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +243,7 @@ def test_the_memory_of_floods_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     memory = flooding.Flooding()
     for user in range(50):
         for turn in range(20):
-            memory.seen(user, f"a text of {'many ' * 10} words, number {'x' * user} {turn}", turn)
+            memory.seen(user, f"a text of {'many ' * 10} words, number {'x' * user} {turn}", turn, (1, turn))
     assert len(memory._authors) <= 5
     assert len(memory._texts) <= 5
     assert all(len(said) <= flooding.KEPT_MAX for said in memory._authors.values())

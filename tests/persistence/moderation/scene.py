@@ -80,6 +80,15 @@ async def bodies(bridge: Bridge, stream: int) -> list[object]:
     return [codec.decode_body(row["body"]) for row in await fetch(bridge, "select body from log where stream_id = $1 order by seq", stream)]
 
 
+async def reviewer(bridge: Bridge, user: int) -> None:
+    """Lets somebody decide what is the platform's."""
+    await fetch(
+        bridge,
+        "insert into user_roles (user_id, role_id, given_by) select $1, id, 0 from roles where space_id is null and name = 'reviewer'",
+        user,
+    )
+
+
 async def come(true: Callable[[], bool]) -> None:
     """Waits until it is so."""
     with trio.fail_after(20):

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 import trio
 
-from actors.inference import Why
+from actors.inference import Answer, Span, Verdict, Why
 from actors.model_book import Ruled
 from actors.moderation import Action, Outcome, Reason
+from actors.storage import ListHeld
 from actors.trust import FactKind
-from persistence.append import append_events
+from persistence.append import AUTHORITY_MOVED, append_events, event
 from persistence.bridge import Bridge
 from persistence.moderation import keeping
+from persistence.moderation.held_queries import list_held
 from persistence.moderation.keeping import page, sweep
 from persistence.moderation.records import carry_out, changes
 from persistence.moderation.rulings import Done, Ruling, rule, rule_first
 from persistence.moderation.spoken import advance, claim, claim_held
 from persistence.operations import rules
+from persistence.operations.messages import rewrite
 from persistence.outbox import Outbox
 from persistence.records import write_record
 from protocol.codes import Code
@@ -46,7 +50,7 @@ from protocol.operations import (
     SetRole,
 )
 from protocol.values import Harm, HeldForm, HeldState, Role, StreamKind
-from tests.persistence.moderation.scene import NEVER_SWEEPS, FakeModels, bodies, come, moderated, until
+from tests.persistence.moderation.scene import NEVER_SWEEPS, FakeModels, bodies, come, moderated, reviewer, until
 from tests.persistence.records import change, enrolled, own
 from tests.persistence.world import World, fetch, world
 
@@ -462,3 +466,132 @@ async def test_after_its_time_no_word_of_what_was_held_is_left(bridge: Bridge) -
         await fetch(bridge, age, 150)
         await bridge.run(sweep, deadline_s=10)
         assert [row["state"] for row in await fetch(bridge, HELD, ben.user)] == [HeldState.LAPSED]
+
+
+async def masked(bridge: Bridge, channel: int, at: int, covered: str) -> Done:
+    """What a gateway does that found personal data in one of the things said there."""
+
+    async def take(connection: asyncpg.Connection) -> Ruling:
+        [part] = await claim(connection, [channel], lease_s=0.0)
+        return Ruling(part.spoken[at], Outcome(Action.MASK, (Reason(Harm.PERSONAL, 90),), text=covered), "fake@1")
+
+    return await do(bridge, rule, await bridge.run(take, deadline_s=10, isolation="none"))
+
+
+async def test_what_is_covered_in_an_older_edit_does_not_undo_a_newer_one_and_its_words_are_gone(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        _, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "hello"))
+        for text in ("call me on 123", "write to me"):
+            await w.ok(ben, Edit(channel, said, text))
+        assert await masked(bridge, channel, 1, "call me on ▒▒▒") == Done()
+        assert await bodies(bridge, channel) == [Posted("write to me", edited=True), Redacted(), Edited(said, "write to me")]
+        kept = await fetch(bridge, "select body from message_versions order by version")
+        assert [b"123" in row["body"] for row in kept] == [False]
+        assert await fetch(bridge, "select from held") == []
+
+
+def personal(text: str) -> Verdict:
+    """Numbers are covered."""
+    begin = text.find("123")
+    spans = (Span(Harm.PERSONAL, begin, begin + 3, "phone"),) if begin >= 0 else ()
+    return Verdict({Harm.PERSONAL: 0.9 if spans else 0.0, Harm.SELF_HARM: 0.9 if "sad" in text else 0.0}, "en", 0.99, spans=spans)
+
+
+class Covering(FakeModels):
+    async def ask(self, request: Any, within_s: float, *, key: int = 0) -> Answer:
+        answer = await super().ask(request, within_s, key=key)
+        return Answer(personal(request.text), answer.by)
+
+
+async def test_what_is_checked_first_and_covered_may_be_appealed_and_reads_as_it_was_said_then(bridge: Bridge) -> None:
+    async with moderated(bridge, Covering()) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        before = await w.ok(ben, Say(channel, "before"))
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Say(channel, "call me on 123"))
+        await w.ok(ben, Edit(channel, before, "or on 1234"))
+        rows = await until(bridge, "select id, target from held where author = $1 and state = 3 order by id", ben.user, count=2)
+        assert rows[0]["target"] > 0 and rows[1]["target"] == before
+        for row in rows:
+            await w.ok(ben, Appeal(row["id"], "it is not mine"))
+            assert await w.ok(ann, DecideAppeal(row["id"], True)) > 0
+        texts = [body.text for body in await bodies(bridge, channel) if isinstance(body, (Said, Posted))]
+        assert texts == ["or on 1234", "call me on 123"]
+        gone = await w.ok(ben, Say(channel, "123, too"))
+        [row] = await until(bridge, "select id, target from held where author = $1 and state = 3", ben.user)
+        assert gone == 0
+        await w.ok(ben, Delete(channel, row["target"]))
+        assert await code(w, ben, Appeal(row["id"])) is Code.CONFLICT
+
+
+async def test_who_may_be_in_need_is_in_the_open_queue_also_where_everything_is_checked_first(bridge: Bridge) -> None:
+    async with moderated(bridge, Covering()) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Say(channel, "so sad"))
+        await until(bridge, "select from held where state = 7")
+
+        async def ask(connection: asyncpg.Connection) -> Any:
+            return await list_held(connection, [ListHeld(ann.user, space, False, 0, True, 20)])
+
+        [page] = await bridge.run(ask, deadline_s=10, readonly=True)
+        assert [(item.text, item.state) for item in page.items] == [("so sad", HeldState.NOTED)]
+        assert await bodies(bridge, channel) == [Said("so sad")]
+
+
+async def test_of_what_was_let_through_and_is_deleted_no_word_is_left(bridge: Bridge) -> None:
+    async with moderated(bridge, Covering()) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        await w.ok(ann, SetModeration(space, True))
+        await w.ok(ben, Say(channel, "fine"))
+        await until(bridge, "select from held where became > 0")
+        await w.ok(ben, Edit(channel, 1, "finer"))
+        await until(bridge, "select from held where became > 0", count=2)
+        await w.ok(ben, Delete(channel, 1))
+        assert [row["body"] for row in await fetch(bridge, "select body from held")] == [None, None]
+
+
+async def test_an_appeal_where_nobody_else_could_decide_goes_to_the_platform(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels()) as (w, _):
+        ann, ben, moe, rev = [await w.person(name) for name in ("ann", "ben", "moe", "rev")]
+        await reviewer(bridge, rev.user)
+        space, _, channel = await w.community(ann, ben, moe)
+        for word in ("hm", "hm hm"):
+            await w.ok(ben, Say(channel, word))
+        rows = await until(bridge, HELD, ben.user, count=2)
+        for row in rows:
+            await w.ok(ann, DecideHeld(row["id"], False))
+        await w.ok(ben, Appeal(rows[0]["id"]))
+        assert await code(w, ann, DecideAppeal(rows[0]["id"], True)) is Code.NOT_FOUND
+        assert await w.ok(rev, DecideAppeal(rows[0]["id"], True)) > 0
+        await w.ok(ann, SetRole(space, moe.user, Role.MODERATOR))
+        await w.ok(ben, Appeal(rows[1]["id"]))
+        assert await w.value("select review_id from held where id = $1", rows[1]["id"]) == space, "there is somebody else now"
+        await bridge.run(sweep, deadline_s=10)
+        assert await w.value("select review_id from held where id = $1", rows[1]["id"]) == space
+        await fetch(bridge, "update held set appealed_at = appealed_at - interval '15 days'")
+        await bridge.run(sweep, deadline_s=10)
+        assert await w.value("select review_id from held where id = $1", rows[1]["id"]) == 0, "who could have may be gone"
+        assert await w.ok(rev, DecideAppeal(rows[1]["id"], True)) > 0
+
+
+async def test_an_edit_by_a_program_that_knows_nothing_of_checking_first_is_not_taken(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels(Why.AWAY)) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        said = await w.ok(ben, Say(channel, "before"))
+        await w.ok(ann, SetModeration(space, True))
+
+        async def edit_as_before(tx: asyncpg.Connection) -> None:
+            await rewrite(tx, channel, said, "unreviewed", ben.user)
+            await append_events(tx, [event(channel, ben.user, Edited(said, "unreviewed"), said)])
+
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await bridge.run(edit_as_before, deadline_s=10)
+        assert refused.value.sqlstate == AUTHORITY_MOVED
+        assert await bodies(bridge, channel) == [Said("before")]
