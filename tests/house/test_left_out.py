@@ -28,7 +28,7 @@ def run(folder: Path, workers: str, require_all: str) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", workers, "--rootdir", str(folder), str(folder)],
         cwd=folder,
-        env={"REQUIRE_ALL": require_all, "PATH": ""},
+        env={"REQUIRE_ALL": require_all, "PATH": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
