@@ -22,10 +22,12 @@ from msgspec import Struct
 
 from actors.casting import cast_events
 from actors.cell import Context, Ref, Timer
+from actors.documents import Awareness
 from actors.greeting import Greeting
 from actors.link_port import Link
 from actors.messages import (
     Alarm,
+    AwareBy,
     ChannelAway,
     ChannelHere,
     ChannelMessage,
@@ -47,10 +49,10 @@ from actors.socket_port import Batch, Outlet
 from actors.storage import Answered, Audience, CheckAudience, Denied, Events, Head, Heads, ReadAfter, ReadHeads, Row, Store
 from actors.tail import Tail
 from actors.tracing import Trace
-from protocol.codec import encode, encode_event, join
+from protocol.codec import decode_frame, encode, encode_event, join
 from protocol.codes import Code
 from protocol.entities import SCHEMA
-from protocol.frames import BATCH_FRAMES_MAX, DOWN_BYTES_GOAL, Failed, Followed, IsTyping, Lagged, Unfollowed
+from protocol.frames import BATCH_FRAMES_MAX, DOWN_BYTES_GOAL, Failed, Followed, IsAware, IsTyping, Lagged, Unfollowed
 from protocol.values import LinkQuality
 
 FLUSH = Alarm("flush")
@@ -69,6 +71,9 @@ ARRAY_BYTES = 3
 """What an array of frames begins with, at most."""
 REPAIR = Alarm("repair")
 RETRY = Alarm("retry")
+WHERE = Alarm("where")
+WHERE_LATER = Alarm("where_later")
+AWARE_TAG = IsAware.__struct_config__.tag
 SYSTEM = 0
 TRACED_MAX = 256
 """Followed events that wait for their flush, of one channel; of more than these nothing is told."""
@@ -98,6 +103,10 @@ class ChannelLimits(Struct, frozen=True):
     long until the database answers, and other gateways go on."""
     typing_every_s: float = 2.0
     """One user's typing is passed on at most this often."""
+    aware_every_s: float = 0.1
+    """Who is where in a document is passed on at most this often: each time one word a person, the last."""
+    aware_slowly_s: float = 1.0
+    """The same for a fair link. A poorer one hears nothing of it."""
     whispers_max: int = 64
     """Ephemeral frames that wait for a flush; more are dropped."""
     typists_max: int = 32
@@ -134,6 +143,7 @@ class Channel:
         "_stream",
         "asking",
         "audience_version",
+        "aware",
         "behind_since",
         "checking",
         "events",
@@ -207,6 +217,7 @@ class Channel:
         self.retry: Timer | None = None
         self.space = 0
         self.typists: dict[int, float] = {}
+        self.aware: Awareness | None = None
         self.traced: dict[int, tuple[Trace, float]] | None = None
         """Events that somebody follows and that wait for their flush, by number: since when."""
         self.greetings: deque[Greeting] | None = None
@@ -223,7 +234,10 @@ class Channel:
             case Answered():
                 self._answered(message)
             case Ephemeral():
-                self._shout(message.frame)
+                self._overheard(message.frame)
+            case AwareBy():
+                if message.session_key in self.live and not self.silent:
+                    self._say_where(message.user, encode(IsAware(self._stream, message.user, message.data)), mine=True)
             case TypingBy():
                 self._typing(message)
             case Alarm():
@@ -547,6 +561,10 @@ class Channel:
                 self._near.tallies.repairs += 1
                 self._read_missing()
             self._catch_up()
+        elif alarm is WHERE:
+            self._pass_where()
+        elif alarm is WHERE_LATER:
+            self._pass_where_later()
         elif alarm is RETRY:
             self.retry = None
             if self.stale:
@@ -652,6 +670,54 @@ class Channel:
         frame = encode(IsTyping(self._stream, message.user))
         self._link.publish(self._stream, 0, self.audience_version, frame)
         self._shout(frame)
+
+    def _overheard(self, frame: bytes) -> None:
+        """Something ephemeral of another gateway's."""
+        if frame[1:2] == bytes((AWARE_TAG,)):
+            aware = decode_frame(frame)
+            assert isinstance(aware, IsAware)
+            self._say_where(aware.user, frame, mine=False)
+        else:
+            self._shout(frame)
+
+    def _say_where(self, user: int, frame: bytes, *, mine: bool) -> None:
+        if self.aware is None:
+            self.aware = Awareness()
+        self.aware.say(user, frame, mine=mine)
+        if self.aware.soon_at is None:
+            self._pass_where()
+
+    def _pass_where(self) -> None:
+        """The last word of each, to those with good links; the next ones wait for a moment."""
+        aware = self.aware
+        assert aware is not None
+        fair = [follower for follower in self.live.values() if follower.quality == LinkQuality.FAIR]
+        frames, mine = aware.take(keeps=bool(fair))
+        aware.soon_at = None
+        if not frames:
+            return
+        aware.soon_at = self._ctx.now() + self._limits.aware_every_s
+        self._ctx.after(self._limits.aware_every_s, WHERE)
+        for frame in mine:
+            self._link.publish(self._stream, 0, self.audience_version, frame)
+        self._whisper(frames, [follower for follower in self.live.values() if follower.quality < LinkQuality.FAIR])
+        if fair and aware.later_at is None:
+            aware.later_at = self._ctx.now() + self._limits.aware_slowly_s
+            self._ctx.after(self._limits.aware_slowly_s, WHERE_LATER)
+
+    def _pass_where_later(self) -> None:
+        aware = self.aware
+        assert aware is not None
+        aware.later_at = None
+        self._whisper(aware.take_later(), [follower for follower in self.live.values() if follower.quality == LinkQuality.FAIR])
+
+    def _whisper(self, frames: Sequence[bytes], followers: Sequence[Follower]) -> None:
+        if frames and followers and not self.stale:
+            self._near.tallies.whispers += len(frames)
+            self._greet()
+            batch = Batch(join(frames))
+            for follower in followers:
+                follower.outlet.push(batch)
 
     def _shout(self, frame: bytes) -> None:
         """Something ephemeral, with the next flush."""

@@ -39,7 +39,8 @@ from actors.trust import START
 from actors.trust_gates import Thresholds, refuse
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
-from protocol.operations import AnyOperation, Change
+from protocol.documents import fault_of
+from protocol.operations import AnyOperation, Change, Update
 
 TAKEOVER_TOPIC = "takeover"
 BUSY_WAIT_MS = 250
@@ -78,7 +79,9 @@ def read_operation(operation: bytes, unreadable: str = "") -> AnyOperation | Ref
     if unreadable:
         return Refusal(Code.INVALID, unreadable[:_DETAIL_MAX], operation)
     try:
-        return decode_operation(operation)
+        read = decode_operation(operation)
+        fault = fault_of(read) if isinstance(read, Update) else ""
+        return Refusal(Code.INVALID, fault) if fault else read
     except BadFrame as bad:
         # The detail counts places from the operation's own beginning; without the word they would be looked for in `Mutate`.
         code = Code.INVALID if bad.code is Code.BAD_FRAME else bad.code

@@ -238,6 +238,14 @@ class TypingBy(Struct, frozen=True, gc=False):
     user: int
 
 
+class AwareBy(Struct, frozen=True, gc=False):
+    """Where a session's user is in a document."""
+
+    session_key: int
+    user: int
+    data: bytes
+
+
 class Linked(Struct, frozen=True, gc=False):
     """The link hears this stream from now on; what came before may have been missed."""
 
@@ -259,7 +267,9 @@ class CommunityLost(Struct, frozen=True, gc=False):
     """The community's actor was rebuilt: register again."""
 
 
-ChannelMessage = Subscribe | Unsubscribe | Heard | Ephemeral | TypingBy | Linked | HeadIs | Recheck | CommunityLost | Alarm | Answered
+ChannelMessage = (
+    Subscribe | Unsubscribe | Heard | Ephemeral | TypingBy | AwareBy | Linked | HeadIs | Recheck | CommunityLost | Alarm | Answered
+)
 
 # To a community
 

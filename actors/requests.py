@@ -26,12 +26,14 @@ from actors.storage import (
     InheritDevice,
     InheritedOutcomes,
     ListConflicts,
+    ListDocumentVersions,
     ListHeld,
     ListMembers,
     ListMentorships,
     ListReports,
     ListSpaces,
     ListUnapplied,
+    LoadState,
     MatchLater,
     MatchList,
     MemberList,
@@ -47,14 +49,19 @@ from actors.storage import (
     ReportList,
     Result,
     SpaceList,
+    StatePart,
     UnappliedList,
     VersionList,
+    VersionsListed,
 )
 from protocol.codes import Code
 from protocol.entities import SCHEMA
 from protocol.frames import (
     ConflictPage,
     Conflicts,
+    DocumentPart,
+    DocumentVersionPage,
+    DocumentVersions,
     Failed,
     FindMentors,
     Frame,
@@ -65,6 +72,7 @@ from protocol.frames import (
     Holdings,
     Inherit,
     Inherited,
+    LoadDocument,
     MemberPage,
     Members,
     MentorsFound,
@@ -102,6 +110,8 @@ AnyQuestion = (
     | HeldItems
     | Mentorships
     | FindMentors
+    | LoadDocument
+    | DocumentVersions
 )
 QUESTIONS: Final[tuple[type[AnyQuestion], ...]] = get_args(AnyQuestion)
 PAGE_BYTES_MAX: Final = 48 * 1024
@@ -151,6 +161,10 @@ def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
             if any("\0" in words for words in (*subjects, *languages)):
                 return Failed(id, Code.INVALID, "no subject or language contains U+0000")
             return FindMatches(user, subjects, level, styles, languages, hours, space, limit)
+        case LoadDocument(_, document, version, generation, upto, offset, bytes_max):
+            return LoadState(document, user, version, generation, upto, offset, bytes_max)
+        case DocumentVersions(_, document, before, limit):
+            return ListDocumentVersions(document, user, before, limit)
         case HeldItems(id, after, space, platform, open_only, limit):
             if space and platform:
                 return Failed(id, Code.INVALID, "give one of space and platform")
@@ -199,6 +213,10 @@ def _answer(command: AnyQuestion, result: Result) -> Frame:
             return MentorsLater(id, result.ticket)
         case HeldList():
             return HeldPage(id, result.items, result.more)
+        case StatePart(generation, upto, size, offset, data) if isinstance(command, LoadDocument):
+            return DocumentPart(id, command.document, generation, upto, size, offset, data)
+        case VersionsListed():
+            return DocumentVersionPage(id, result.versions, result.more)
         case _:
             raise AssertionError(f"{type(command).__name__} was answered by {type(result).__name__}")
 

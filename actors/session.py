@@ -30,6 +30,7 @@ from actors.messages import (
     Alarm,
     Arrived,
     AttachSocket,
+    AwareBy,
     Depart,
     DetachSocket,
     DeviceAttached,
@@ -72,6 +73,7 @@ from protocol.frames import (
     VERSION,
     VERSION_MIN,
     AnyCommand,
+    Aware,
     Bye,
     Chunk,
     Draining,
@@ -408,7 +410,7 @@ class Session:
         detail = f"more than {self._limits.commands.per_s:g} commands a second; wait {wait_ms} ms"
         if isinstance(command, Mutate | Chunk):
             self._refuse(command, Code.RATE, detail, wait_ms)
-        elif not isinstance(command, Typing):
+        elif not isinstance(command, Typing | Aware):
             self._reply(Failed(getattr(command, "id", 0), Code.RATE, detail, wait_ms))
         self._count_flood()
 
@@ -640,6 +642,12 @@ class Session:
         if channel is not None and self.follows and command.stream in self.follows:
             channel.tell(TypingBy(self._key, self.claims.user))
 
+    def _aware(self, command: Aware) -> None:
+        assert self.claims is not None
+        channel = self._near.channels.find(command.document)
+        if channel is not None and self.follows and command.document in self.follows:
+            channel.tell(AwareBy(self._key, self.claims.user, command.data))
+
     def _watch(self, command: Watch) -> None:
         if self.watches is None:
             self.watches = set()
@@ -784,6 +792,8 @@ def _count(chunk: Chunk) -> int:
 
 def _cost(command: AnyCommand) -> float:
     """In commands, of the rate."""
+    if isinstance(command, Mutate):
+        return 1.0 + len(memoryview(command.operation)) // BYTES_PER_COMMAND
     return 1.0 + _count(command) // CHANGES_PER_COMMAND if isinstance(command, Chunk) else 1.0
 
 
@@ -793,12 +803,17 @@ _NUMBERED_TAGS = (Mutate.__struct_config__.tag, Chunk.__struct_config__.tag)
 CHANGES_PER_COMMAND = 16
 """So many changes of a chunk cost the rate of commands as much as one command: a chunk of 256 costs 17, and a day's sync one or two."""
 
+BYTES_PER_COMMAND = 4096
+"""So many bytes of one mutation cost as much as a command: an update of a document is walked through, 60 KiB of the smallest things in
+10 ms. What people say is shorter."""
+
 _WORK: dict[type[AnyCommand], Callable[..., None]] = {
     Mutate: Session._mutate,
     Chunk: Session._chunk,
     Follow: Session._follow_command,
     Unfollow: Session._unfollow,
     Typing: Session._typing,
+    Aware: Session._aware,
     Watch: Session._watch,
     Ping: Session._ping,
     Refresh: Session._refresh,

@@ -21,6 +21,7 @@ from protocol.codes import Code
 from protocol.events import RecordItem
 from protocol.frames import (
     Conflict,
+    DocumentVersion,
     HeldItem,
     Invitation,
     KeptVersion,
@@ -268,6 +269,27 @@ class ListHeld(Struct, frozen=True):
     limit: int
 
 
+class LoadState(Struct, frozen=True):
+    """A part of a document's state, or of a version's (0: the present); from 0 on where `generation` and `upto` are not its own."""
+
+    stream: int
+    user: int
+    version: int
+    generation: int
+    upto: int
+    offset: int
+    bytes_max: int
+
+
+class ListDocumentVersions(Struct, frozen=True):
+    """A document's versions before one of them (0: from the newest), newest first."""
+
+    stream: int
+    user: int
+    before: int
+    limit: int
+
+
 class ReadHolding(Struct, frozen=True):
     """What a device keeps offline, as it said last."""
 
@@ -321,6 +343,8 @@ Query = (
     | ListHeld
     | ListMentorships
     | FindMatches
+    | LoadState
+    | ListDocumentVersions
 )
 
 
@@ -480,6 +504,23 @@ class HeldList(Struct, frozen=True):
     more: bool
 
 
+class StatePart(Struct, frozen=True):
+    """Answers `LoadState`; as `protocol.frames.DocumentPart`."""
+
+    generation: int
+    upto: int
+    size: int
+    offset: int
+    data: bytes
+
+
+class VersionsListed(Struct, frozen=True):
+    """Answers `ListDocumentVersions`."""
+
+    versions: tuple[DocumentVersion, ...]
+    more: bool
+
+
 class HoldingRead(Struct, frozen=True):
     """Answers `ReadHolding`."""
 
@@ -532,6 +573,8 @@ Result = (
     | MentorshipList
     | MatchList
     | MatchLater
+    | StatePart
+    | VersionsListed
     | Denied
 )
 

@@ -49,7 +49,7 @@ from persistence.pace import Pace
 from persistence.uploads.rules import UploadRules
 from protocol.codes import Code
 from protocol.merge import read_outcome
-from protocol.operations import Change, ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say
+from protocol.operations import Change, ChangeSettings, CreateCommunity, Delete, Edit, Post, React, Say, Update
 
 T = TypeVar("T")
 
@@ -472,6 +472,8 @@ class Journal:
             operation = item.entry.operation
             if answer.replayed and answer.code is Code.OK and isinstance(operation, (Say, Post, React, Edit, Delete)):
                 places.append((operation.stream, answer.value))
+            elif answer.replayed and answer.code is Code.OK and isinstance(operation, Update):
+                places.append((operation.document, answer.value))
             elif answer.replayed and answer.code is Code.OK and isinstance(operation, Change):
                 streams.add(operation.stream)
         find = partial(recall_heads, streams=sorted(streams)) if streams else partial(recall, places=places)
@@ -567,6 +569,8 @@ def _text_bytes(entry: Entry) -> int:
         return sys.getsizeof(operation.settings)
     if isinstance(operation, Change):
         return len(bytes(operation.fields))
+    if isinstance(operation, Update):
+        return sys.getsizeof(operation.update)
     if isinstance(operation, Refusal):
         return len(operation.payload)
     return 0

@@ -35,12 +35,14 @@ from actors.storage import (
     FindPerson,
     InheritDevice,
     ListConflicts,
+    ListDocumentVersions,
     ListHeld,
     ListMembers,
     ListMentorships,
     ListReports,
     ListSpaces,
     ListUnapplied,
+    LoadState,
     Query,
     ReadAfter,
     ReadBefore,
@@ -57,6 +59,7 @@ from persistence import queries as q
 from persistence import record_queries as r
 from persistence import report_queries
 from persistence.bridge import Bridge
+from persistence.documents import reading as documents
 from persistence.journal import POISON, raise_if_ours
 from persistence.mentoring import listing
 from persistence.moderation import held_queries
@@ -102,7 +105,7 @@ class _Kind:
         self.waiting: deque[_Asked] = deque()
 
 
-PAGES: Final = (ReadAfter, ReadBefore, ReadRecords)
+PAGES: Final = (ReadAfter, ReadBefore, ReadRecords, LoadState)
 """Queries that say how large their answer may be."""
 EXPIRE_EVERY_S: Final = 0.25
 WAITING_SHARE: Final = 0.6
@@ -146,6 +149,8 @@ class Store:
             ListReports: _Kind(report_queries.list_reports, few),
             ListMentorships: _Kind(listing.list_mentorships, few),
             ListHeld: _Kind(held_queries.list_held, few),
+            LoadState: _Kind(documents.load_state, few),
+            ListDocumentVersions: _Kind(documents.list_versions, few),
         }
         self._query_s = options.deadline_s * (1.0 - WAITING_SHARE)
         self._waiting = 0

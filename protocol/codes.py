@@ -40,6 +40,7 @@ class Code(IntEnum):
     GONE = 26
     RESET = 27
     TICKET = 28
+    RELOAD = 29
     # Load and weather.
     BUSY = 32
     RATE = 33
@@ -157,6 +158,11 @@ TABLE: dict[Code, Row] = {
             Code.TICKET,
             Retry.NO,
             "The ticket is not one of ours, or its time, epoch or server's limits are over; say `Hello` with the token on this socket.",
+        ),
+        _refusal(
+            Code.RELOAD,
+            Retry.NO,
+            "The document has begun anew since (an earlier version was restored): load it again, and write there what is not in it.",
         ),
         _refusal(Code.BUSY, Retry.LATER, "The server took too much at once; the number was not consumed."),
         _refusal(Code.RATE, Retry.LATER, "Too many in too short a time; the detail says how long to wait. The number was not consumed."),

@@ -22,7 +22,7 @@ from msgspec import Meta, Raw, Struct
 from protocol.codes import Code
 from protocol.entities import NO_FIELDS, SCHEMA_MIN
 from protocol.events import AnyBody, RecordItem
-from protocol.operations import Held
+from protocol.operations import Generation, Held
 from protocol.permissions import ANYONE, OWN, Needs, Permission, in_space
 from protocol.values import (
     ID_MAX,
@@ -34,6 +34,7 @@ from protocol.values import (
     Cursor,
     Detail,
     DeviceId,
+    DocumentVersionId,
     EntityTag,
     Harm,
     HeldForm,
@@ -81,6 +82,10 @@ CHUNK_BYTES_GOAL = 4 * 1024
 DOWN_BYTES_GOAL = 8 * 1024
 """A message of catch-up is closed at this size, for the same reason: what was cut is sent again."""
 SNAPSHOT_BYTES_MAX = 64 * 1024
+PART_BYTES_MAX = 48 * 1024
+"""Of a document's state in one answer."""
+AWARE_BYTES_MAX = 512
+VERSIONS_LISTED_MAX = 100
 INHERIT_MAX = 256
 MENTORS_MAX = 40
 """Shown at once; some more are looked at, for those who may not be shown any more."""
@@ -977,6 +982,87 @@ class HeldPage(Frame, frozen=True, tag=74):
     more: bool
 
 
+class Aware(Command, frozen=True, tag=30):
+    """Tells the others who follow a document where one is in it: cursor, selection, as the clients agree. Not answered, not stored; of what
+    follows closely only the last is passed on. Empty: one is there no longer."""
+
+    needs: ClassVar[Needs] = in_space(Permission.READ)
+    document: StreamId
+    data: Annotated[bytes, Meta(max_length=AWARE_BYTES_MAX)]
+
+
+class LoadDocument(Command, frozen=True, tag=100):
+    """Asks for a document's state, or (`version`) that of one of its versions, in parts. Answered by `DocumentPart` or `Failed`.
+
+    The first part is asked for with `generation`, `upto` and `offset` 0, the next ones with those of the first. When the last is there,
+    follow the document from `upto`.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.READ)
+    id: RequestId
+    document: StreamId
+    version: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    generation: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    upto: After = 0
+    offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    bytes_max: Annotated[int, Meta(ge=256, le=PART_BYTES_MAX)] = DOWN_BYTES_GOAL
+
+
+class DocumentVersions(Command, frozen=True, tag=101):
+    """Asks for a document's named versions, newest first, before one of them (0: from the newest). Answered by `DocumentVersionPage`."""
+
+    needs: ClassVar[Needs] = in_space(Permission.READ)
+    id: RequestId
+    document: StreamId
+    before: Annotated[int, Meta(ge=0, le=ID_MAX)] = 0
+    limit: Annotated[int, Meta(ge=1, le=VERSIONS_LISTED_MAX)] = 50
+
+
+class IsAware(Frame, frozen=True, tag=75):
+    """Where `user` is in a document, as their client says; empty: there no longer. Forget it after thirty seconds without another."""
+
+    document: StreamId
+    user: UserId
+    data: bytes
+
+
+class DocumentPart(Frame, frozen=True, tag=76):
+    """Answers `LoadDocument`: `data` of a state of `size` bytes, from `offset` on. The whole is an array of Yjs updates, in msgpack, to be
+    applied one after the other to an empty document.
+
+    It is the state after event `upto` of `generation`. Where those are others than were asked for, the document was compacted or begun
+    anew meanwhile, and this is the first part of that.
+    """
+
+    id: RequestId
+    document: StreamId
+    generation: Generation
+    upto: After
+    size: Annotated[int, Meta(ge=0)]
+    offset: Annotated[int, Meta(ge=0)]
+    data: bytes
+
+
+class DocumentVersion(Struct, frozen=True, array_like=True):
+    """A version of a document, named by `by`, at Unix second `at`; `by` 0: kept by the system when another one was restored."""
+
+    version: DocumentVersionId
+    generation: Generation
+    upto: After
+    name: str
+    by: AuthorId
+    at: Seconds
+    size: Annotated[int, Meta(ge=0, description="its state, in bytes")]
+
+
+class DocumentVersionPage(Frame, frozen=True, tag=77):
+    """Answers `DocumentVersions`."""
+
+    id: RequestId
+    versions: tuple[DocumentVersion, ...]
+    more: bool
+
+
 AnyCommand = (
     Hello
     | Resume
@@ -1005,6 +1091,9 @@ AnyCommand = (
     | Mentorships
     | FindMentors
     | HeldItems
+    | Aware
+    | LoadDocument
+    | DocumentVersions
 )
 AnyRequest = (
     Ping
@@ -1027,6 +1116,8 @@ AnyRequest = (
     | Mentorships
     | FindMentors
     | HeldItems
+    | LoadDocument
+    | DocumentVersions
 )
 AnyFrame = (
     Welcome
@@ -1061,4 +1152,7 @@ AnyFrame = (
     | MentorsFound
     | MentorsLater
     | MentorshipPage
+    | IsAware
+    | DocumentPart
+    | DocumentVersionPage
 )

@@ -18,10 +18,12 @@ from __future__ import annotations
 from enum import Enum
 
 from protocol.frames import (
+    Aware,
     Bye,
     Chunk,
     Command,
     Conflicts,
+    DocumentVersions,
     FindMentors,
     Follow,
     HeldItems,
@@ -29,6 +31,7 @@ from protocol.frames import (
     History,
     Holding,
     Inherit,
+    LoadDocument,
     Members,
     Mentorships,
     Mutate,
@@ -100,6 +103,9 @@ WORK: tuple[type[Command], ...] = (
     HeldItems,
     Mentorships,
     FindMentors,
+    Aware,
+    LoadDocument,
+    DocumentVersions,
 )
 """The commands of a session that is open."""
 

@@ -7,7 +7,7 @@
 A decoder in C or Rust that loops holds the interpreter, and no thread can be killed: only a process can. The child gets an empty
 environment (no address of a database, no secret), imports what its task needs and nothing else of the product, and lives for one task.
 
-Invariant: when `run_in_sandbox` returns, raises or is cancelled there is no process of it left, and at most `answer_max` bytes of it are here.
+Invariant: when `run_in_sandbox` returns, raises or is cancelled, all of it has been killed, and at most `answer_max` bytes of it are here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import os
 import signal
 import subprocess
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from actors.sandbox_port import SandboxFailed as SandboxFailed
+from actors.sandbox_port import Why as Why
 from sandbox.child import REFUSED, TOO_LARGE
 
 CHILD: Final = Path(__file__).with_name("child.py")
@@ -34,26 +35,6 @@ CPU_GRACE_S: Final = 1
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"}
 """Everything the child knows of where it runs. An arena a thread would reserve 64 MiB of its address space each."""
 _MEMORY_WORDS: Final = (b"MemoryError", b"memory allocation of", b"Cannot allocate memory")
-
-
-class Why(StrEnum):
-    """How a task in the sandbox failed."""
-
-    KILLED = "killed"
-    """It crashed, or ended in a way that no task does."""
-    TIME = "time"
-    MEMORY = "memory"
-    REFUSED = "refused"
-    """The task itself said that the payload is none, or its answer would be larger than allowed."""
-
-
-class SandboxFailed(Exception):
-    """There is no answer. `why`: see `Why`; `words`: for the log, at most 2,000 characters, made of what the child said."""
-
-    def __init__(self, why: Why, words: str) -> None:
-        super().__init__(f"{why}: {words}")
-        self.why = why
-        self.words = words
 
 
 async def run_in_sandbox(task: str, payload: bytes, *, seconds: float, memory_mib: int, answer_max: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Operations that come by the thousand: Say, Post, React, MarkRead, and what was refused before it came here (with nothing to keep).
+"""Operations that come by the thousand: Say, Post, React, MarkRead, Update, and what was refused before it came here (with nothing to keep).
 
     entries ─▶ columns ─▶ journal_append, one round trip ─▶ rows ─▶ outcomes and facts
                arrays     locks, counts, checks, numbers     one per entry, in order
@@ -20,10 +20,11 @@ from persistence.append import kind_of, storable
 from persistence.notice_rows import NOBODY
 from protocol import codec
 from protocol.codes import Code
-from protocol.events import Attachment, Posted, Reacted, ReadUpTo, Said
-from protocol.operations import MarkRead, Post, React, Say
+from protocol.documents import strokes_of
+from protocol.events import Attachment, Posted, Reacted, ReadUpTo, Said, Updated
+from protocol.operations import MarkRead, Post, React, Say, Update
 
-HOT: Final = (Say, Post, React, MarkRead, Refusal)
+HOT: Final = (Say, Post, React, MarkRead, Update, Refusal)
 OUTCOMES_KEPT: Final = 256
 """Per device; the ring in the database has as many places. A device has fewer mutations unacknowledged."""
 
@@ -31,12 +32,13 @@ _SAID: Final = kind_of(Said)
 _POSTED: Final = kind_of(Posted)
 _REACTED: Final = kind_of(Reacted)
 _READ_UP_TO: Final = kind_of(ReadUpTo)
+_UPDATED: Final = kind_of(Updated)
 
 _SPEAKING: Final = (_SAID, _POSTED)
 
 _SQL: Final = (
     "select code, value, detail, replayed, stream, seq, at, audience_version"
-    " from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    " from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 )
 
 
@@ -49,7 +51,20 @@ class Columns:
     """A batch as the arrays that the server takes. Built once, so that a batch can be sent again unchanged. `files`: what the `Post` of a
     batch of one has with it."""
 
-    __slots__ = ("_files", "_held_back", "bodies", "entries", "kinds", "mention_at", "mention_user", "refusals", "streams", "targets")
+    __slots__ = (
+        "_files",
+        "_held_back",
+        "bodies",
+        "ends",
+        "entries",
+        "kinds",
+        "mention_at",
+        "mention_user",
+        "refusals",
+        "starts",
+        "streams",
+        "targets",
+    )
 
     def __init__(self, entries: Sequence[Entry], files: tuple[Attachment, ...] = ()) -> None:
         self.entries = entries
@@ -62,12 +77,14 @@ class Columns:
         self.refusals: list[int] = []
         self.mention_at: list[int] = []
         self.mention_user: list[int] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
         for at, entry in enumerate(entries, 1):
             self._add(at, entry)
 
     def _add(self, at: int, entry: Entry) -> None:
         operation = entry.operation
-        refusal = 0
+        refusal = start = end = 0
         target = 0
         if isinstance(operation, Say):
             kind, stream, body = _SAID, operation.stream, codec.encode(Said(operation.text))
@@ -87,6 +104,10 @@ class Columns:
         elif isinstance(operation, MarkRead):
             kind, stream, target = _READ_UP_TO, operation.stream, operation.seq
             body = codec.encode(ReadUpTo(operation.stream, operation.seq))
+        elif isinstance(operation, Update):
+            kind, stream, body = _UPDATED, operation.document, codec.encode(Updated(operation.update, operation.checksum))
+            pen, start, end = strokes_of(operation.update)  # which the device has passed; what raises is refused by itself
+            target = operation.generation << 32 | pen
         else:
             assert isinstance(operation, Refusal), operation
             kind, stream, target, body, refusal = 0, 0, operation.until_ms, b"", int(operation.code)
@@ -95,6 +116,8 @@ class Columns:
         self.targets.append(target)
         self.bodies.append(body)
         self.refusals.append(refusal)
+        self.starts.append(start)
+        self.ends.append(end)
 
     async def append(self, connection: asyncpg.Connection) -> list[asyncpg.Record]:
         """One statement, which is one transaction. Runs on the asyncio side."""
@@ -114,6 +137,8 @@ class Columns:
             [storable(entry.operation.detail) if isinstance(entry.operation, Refusal) else None for entry in entries],
             self.mention_at,
             self.mention_user,
+            self.starts,
+            self.ends,
         )
         return rows
 

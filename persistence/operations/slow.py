@@ -17,6 +17,7 @@ from actors.storage import Entry, Fact, Refusal
 from persistence import drafting
 from persistence.append import Effect, Refuse, finish
 from persistence.audit import record
+from persistence.documents import operations as documents
 from persistence.mentoring import operations as mentoring
 from persistence.operations import (
     blocks,
@@ -47,11 +48,13 @@ from protocol.operations import (
     Block,
     Change,
     ChangeChannel,
+    ChangeDocument,
     ChangeRole,
     ChangeSettings,
     Claim,
     CreateChannel,
     CreateCommunity,
+    CreateDocument,
     DecideAppeal,
     DecideHeld,
     DecideReport,
@@ -68,6 +71,7 @@ from protocol.operations import (
     Leave,
     MakeRole,
     MarkRead,
+    NameVersion,
     OpenConversation,
     Post,
     ProposeMentorship,
@@ -79,6 +83,7 @@ from protocol.operations import (
     ReportMessage,
     ReportPerson,
     Resolve,
+    RestoreVersion,
     Say,
     SetBack,
     SetModeration,
@@ -86,6 +91,7 @@ from protocol.operations import (
     SetSlowMode,
     TakeRole,
     Unblock,
+    Update,
     WithdrawEndorsement,
     WithdrawProposal,
 )
@@ -222,9 +228,17 @@ async def _decide(tx: asyncpg.Connection, entry: Entry) -> Effect | Refuse:
             return await mentoring.end(tx, entry, operation)
         case WithdrawProposal():
             return await mentoring.withdraw(tx, entry, operation)
+        case CreateDocument():
+            return await documents.create_document(tx, entry, operation)
+        case ChangeDocument():
+            return await documents.change_document(tx, entry, operation)
+        case NameVersion():
+            return await documents.name_version(tx, entry, operation)
+        case RestoreVersion():
+            return await documents.restore_version(tx, entry, operation)
         case Refusal():
             return Refuse(operation.code, operation.detail)
-        case Say() | Post() | React() | MarkRead():
+        case Say() | Post() | React() | MarkRead() | Update():
             raise AssertionError(f"{type(operation).__name__} goes the hot way")
         case Change():
             raise AssertionError("changes go the merge way")

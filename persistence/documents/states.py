@@ -1,0 +1,132 @@
+"""A document's states: what a version or the present is made of, and where it is put. Bytes in, bytes out; nothing is opened here.
+
+    Sources = base (a state, after `upto`) + updates after it ─▶ the sandbox, elsewhere ─▶ store, if nothing moved meanwhile
+
+Locks are taken in the order of the operations: the document's row, then its stream.
+
+Invariant: a state is replaced by one that is later in the same generation, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from actors.storage import Fact
+from persistence.append import append_events, event, kind_of
+from protocol.codec import decode_body
+from protocol.documents import pack_state, unpack_state
+from protocol.events import SET_ASIDE_MAX, SetAside, Updated
+
+UPDATES_BYTES_MAX: Final = 24 * 1024 * 1024
+"""Of what is put together at once: more than the append lets come between two states."""
+
+_PRESENT: Final = """
+select d.generation, d.upto, s.head as until, d.state from documents d join streams s on s.id = d.stream_id where d.stream_id = $1"""
+_VERSION: Final = "select generation, upto, until, state from document_versions where stream_id = $1 and id = $2"
+_TAIL: Final = """
+select t.seq, t.body from (
+    select l.seq, l.body, sum(octet_length(l.body)) over (order by l.seq) as bytes
+    from log l where l.stream_id = $1 and l.seq > $2 and l.seq <= $3 and l.kind = $4
+        and not exists (select from document_set_aside a where a.stream_id = l.stream_id and a.seq = l.seq)
+) t where t.bytes <= $5 order by t.seq"""
+# What came after it is counted anew, under the stream's lock: nothing comes meanwhile.
+_CLEARED: Final = """
+update document_tails t set cleared_bytes = t.bytes - w.bytes, cleared_updates = t.updates - w.updates
+from (
+    select coalesce(sum(octet_length(l.body)), 0) as bytes, count(*) as updates
+    from log l where l.stream_id = $1 and l.seq > $2 and l.kind = $3
+) w where t.stream_id = $1"""
+
+
+class Sources(Struct, frozen=True):
+    """What a state is made of. `upto`: of the base; `reach`: what the updates bring it to; `until`: where it is to be at last."""
+
+    generation: int
+    upto: int
+    until: int
+    reach: int
+    base: tuple[bytes, ...]
+    seqs: tuple[int, ...]
+    updates: tuple[bytes, ...]
+
+
+class Made(Struct, frozen=True):
+    """A state that was made of sources, and the events that could not be applied, with what was said of each."""
+
+    update: bytes
+    set_aside: tuple[tuple[int, str], ...] = ()
+
+
+async def read_sources(tx: asyncpg.Connection, stream: int, version: int) -> Sources | None:
+    """What the present state (`version` 0) or a version's is made of; None: there is no such thing any more."""
+    row = await (tx.fetchrow(_VERSION, stream, version) if version else tx.fetchrow(_PRESENT, stream))
+    if row is None:
+        return None
+    rows = await tx.fetch(_TAIL, stream, row["upto"], row["until"], kind_of(Updated), UPDATES_BYTES_MAX)
+    seqs, updates = [], []
+    for seq, raw in rows:
+        body = decode_body(raw)
+        assert isinstance(body, Updated)
+        seqs.append(seq)
+        updates.append(body.update)
+    whole = await tx.fetchval(
+        "select count(*) = $4 from log l where l.stream_id = $1 and l.seq > $2 and l.seq <= $3 and l.kind = $5"
+        " and not exists (select from document_set_aside a where a.stream_id = l.stream_id and a.seq = l.seq)",
+        stream,
+        row["upto"],
+        row["until"],
+        len(seqs),
+        kind_of(Updated),
+    )
+    reach = row["until"] if whole else seqs[-1]
+    base = tuple(unpack_state(row["state"]))
+    return Sources(row["generation"], row["upto"], row["until"], reach, base, tuple(seqs), tuple(updates))
+
+
+async def store(tx: asyncpg.Connection, stream: int, version: int, sources: Sources, made: Made) -> tuple[bool, list[Fact]]:
+    """Puts a state in its place, and tells of what was set aside. False: something was quicker, and it was not put."""
+    state = pack_state([made.update])
+    if version:
+        done = await tx.execute(
+            "update document_versions set state = $5, upto = $6 where stream_id = $1 and id = $2 and generation = $3 and upto = $4",
+            stream,
+            version,
+            sources.generation,
+            sources.upto,
+            state,
+            sources.reach,
+        )
+    else:
+        done = await tx.execute(
+            "update documents set state = $4, upto = $5, compacted_at = now() where stream_id = $1 and generation = $2 and upto = $3",
+            stream,
+            sources.generation,
+            sources.upto,
+            state,
+            sources.reach,
+        )
+        if not done.endswith(" 0"):
+            await tx.fetchval("select head from streams where id = $1 for update", stream)
+            await tx.execute(_CLEARED, stream, sources.reach, kind_of(Updated))
+    if done.endswith(" 0"):
+        return False, []
+    return True, await _set_aside(tx, stream, made.set_aside)
+
+
+async def _set_aside(tx: asyncpg.Connection, stream: int, faulty: Sequence[tuple[int, str]]) -> list[Fact]:
+    """Notes updates that no reader can apply. What was noted before is not told again."""
+    if not faulty:
+        return []
+    rows = await tx.fetch(
+        "insert into document_set_aside (stream_id, seq, words) select $1, f.seq, f.words from unnest($2::bigint[], $3::text[]) as f (seq, words)"
+        " on conflict do nothing returning seq",
+        stream,
+        [seq for seq, _ in faulty],
+        [words.replace("\0", "�")[:500] for _, words in faulty],
+    )
+    seqs = sorted(row["seq"] for row in rows)[:SET_ASIDE_MAX]
+    return await append_events(tx, [event(stream, 0, SetAside(tuple(seqs)))]) if seqs else []
