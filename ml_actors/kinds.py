@@ -86,7 +86,7 @@ class Kind(Struct, frozen=True):
     """Loading, feeding and warming; then it is killed."""
     fed: bool = False
     embeds: bool = False
-    """It uses `ml_actors.embeddings`: its process is forked from one that has them."""
+    """It uses `ml_actors.embeddings`: its process is forked when the template has them."""
 
     def load(self, folder: Path, options: Options) -> Model[Any, Any]:
         """Imports the kind's module and loads a version. Raises `Unusable`, or what the module raises."""

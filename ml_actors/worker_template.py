@@ -1,11 +1,11 @@
-"""What several models' processes have in common, loaded once: `python -m ml_actors.worker_template FD`.
+"""What models' processes have in common, loaded once: `python -m ml_actors.worker_template FD`.
 
-    ML process ─ (kind, fence) and a descriptor ─▶ template: numpy and the embeddings, warm ─ fork ─▶ a model's process
-               ◀──────────────── its pid ─────────────╯                                                (worker_process.main)
+    ML process ─ (kind, fence) and a descriptor ─▶ template: Python, and the embeddings, warm ─ fork ─▶ a model's process
+               ◀──────────────── its pid ─────────────╯                                                 (worker_process.main)
 
-Processes that are forked share the pages that nobody writes to: the embeddings' weights, about 100 MiB, are in memory once instead of once
-a model, and are read once. The template has one thread and asks nothing of its children; when it ends, in whatever way, they end, and it
-ends with the ML process.
+Processes that are forked share the pages that nobody writes to: Python and the embeddings' weights, about 140 MiB, are in memory once
+instead of once a model, and are read once. The embeddings are loaded for the first kind that uses them. The template has one thread and
+asks nothing of its children; when it ends, in whatever way, they end, and it ends with the ML process.
 
 Invariant: after the fork a child holds the one descriptor that was sent for it, and none of another child's.
 """
@@ -13,6 +13,7 @@ Invariant: after the fork a child holds the one descriptor that was sent for it,
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import os
 import signal
@@ -24,6 +25,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from ml_actors import worker_process
+from ml_actors.kinds import KINDS
 
 PID: Final = struct.Struct(">I")
 WANTED_BYTES_MAX: Final = 1024
@@ -45,22 +47,30 @@ def main(arguments: list[str]) -> int:
     ear = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for them: whoever asked watches them by descriptor
-    from ml_actors.embeddings import embed  # here: the ML process names this module, too, and needs no numpy
-
-    embed(["warm"])
-    gc.collect()
-    gc.freeze()  # or the collector would write to every object of the children, and so copy its page
+    gc.freeze()
     own = os.getpid()
     while True:
         asked, descriptors, _, _ = socket.recv_fds(ear, WANTED_BYTES_MAX, 1)
         if not asked:
             return 0
         (descriptor,) = descriptors
+        wanted = _WANTED.decode(asked)
+        if KINDS[wanted.kind].embeds:
+            _load_embeddings()
         pid = os.fork()
         if pid == 0:
-            _be(own, ear, descriptor, _WANTED.decode(asked))
+            _be(own, ear, descriptor, wanted)
         os.close(descriptor)
         ear.send(PID.pack(pid))
+
+
+@functools.cache
+def _load_embeddings() -> None:
+    from ml_actors.embeddings import embed  # here: the ML process names this module, too, and needs no numpy
+
+    embed(["warm"])
+    gc.collect()
+    gc.freeze()  # or the collector would write to every object of the children, and so copy its page
 
 
 def _be(template: int, ear: socket.socket, descriptor: int, wanted: Wanted) -> NoReturn:

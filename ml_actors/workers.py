@@ -103,13 +103,15 @@ class ProcessWorker:
     """`Worker`, as a process."""
 
     def __init__(self, spawn: Spawn, kind: Kind, folder: Path, options: Options, memory_mib_max: int, *, fork: Fork | None = None) -> None:
-        """`fork`: in the place of `spawn`, for kinds that embed texts with what every process has in common."""
+        """`fork`: in the place of `spawn`, but for runtimes that bring libraries with threads of their own, which survive no fork."""
         self._spawn = spawn
-        self._fork = fork if kind.embeds and options.runtime == "embedded" else None
+        self._fork = fork if options.runtime == "embedded" else None
         self._kind = kind
         self._load = Load(kind.name, str(folder), options)
         self._fence_mib = 0 if options.device == "cuda" else max(FENCE_MIB_MIN, FENCE_TIMES * memory_mib_max)
         self._memory_mib_max = memory_mib_max
+        self._born_mib = 0.0
+        """What it had of its template's, which is there once for all of them."""
         self._process: Process | None = None
         self._stream: trio.SocketStream | None = None
         self._turn = trio.Lock()
@@ -123,6 +125,8 @@ class ProcessWorker:
             # No descriptor, no memory, no process left: a fault of this life, and of none beside it.
             raise WorkerGone(f"it could not be started: {error}") from error
         self.pid = self._process.pid
+        if self._fork is not None:
+            self._born_mib = own_memory_mib(self.pid)
         loaded: Loaded = await self._ask(self._load, Loaded)
         return loaded.title
 
@@ -152,7 +156,7 @@ class ProcessWorker:
         assert self._process is not None
         while True:
             await trio.sleep(LOOK_S)
-            self.memory_mib = own_memory_mib(self.pid)
+            self.memory_mib = max(0.0, own_memory_mib(self.pid) - self._born_mib)
             if self.memory_mib > self._memory_mib_max:
                 raise WorkerGone(f"killed for its memory: {self.memory_mib:.0f} MiB, allowed are {self._memory_mib_max}")
             if self._process.poll() is not None:
@@ -199,6 +203,8 @@ class ProcessWorker:
         status = None if self._process is None else self._process.poll()
         if status is None:
             return "it closed its socket"
+        if self._fork is not None:
+            return "it ended"  # of a process that is no child of ours nobody tells how
         return f"ended by signal {-status}" if status < 0 else f"exited with status {status}"
 
 

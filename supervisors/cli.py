@@ -249,20 +249,20 @@ def _is_free(port: int) -> bool:
 def _serve(parsed: argparse.Namespace) -> int:
     from functools import partial
 
-    from gateway.tokens import KeysRefused
     from supervisors.porthole import default_folder
     from supervisors.process import set_up_log
 
     settings = _settings(parsed, role=parsed.role)
     set_up_log(settings.log.level, settings.log.format)
     portholes = parsed.portholes or default_folder()
+    if parsed.role == "ml":
+        from supervisors.ml_serving import serve_models
+
+        return trio.run(partial(serve_models, settings, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
+    from gateway.tokens import KeysRefused
+    from supervisors.serving import serve
+
     try:
-        if parsed.role == "ml":
-            from supervisors.ml_serving import serve_models
-
-            return trio.run(partial(serve_models, settings, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
-        from supervisors.serving import serve
-
         return trio.run(partial(serve, settings, parsed.role, name=parsed.name, portholes=portholes, ready_fd=parsed.ready_fd))
     except KeysRefused as refused:
         _complain(f"tokens.key_file: {refused}")

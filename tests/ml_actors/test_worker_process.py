@@ -20,7 +20,7 @@ from actors.inference import Echo, Echoed
 from ml_actors.kinds import KINDS, Options, Unusable
 from ml_actors.registry import SHIPPED
 from ml_actors.template import Template
-from ml_actors.workers import ProcessWorker, WorkerGone
+from ml_actors.workers import ProcessWorker, WorkerGone, own_memory_mib
 from supervisors.ml_node import spawn
 
 ECHO = SHIPPED / "echo" / "1"
@@ -113,10 +113,9 @@ async def test_a_file_that_is_not_what_its_card_says_and_a_device_that_is_not_th
 
 async def test_one_that_is_forked_answers_dies_when_it_is_ended_and_dies_with_its_template() -> None:
     template = Template(spawn)
-    kind = msgspec.structs.replace(KINDS["echo"], embeds=True)
 
     def forked() -> ProcessWorker:
-        return ProcessWorker(spawn, kind, ECHO, Options(), 600, fork=template.fork)
+        return ProcessWorker(spawn, KINDS["echo"], ECHO, Options(), MEMORY_MIB, fork=template.fork)
 
     one, other, again = forked(), forked(), forked()
     try:
@@ -124,15 +123,21 @@ async def test_one_that_is_forked_answers_dies_when_it_is_ended_and_dies_with_it
             assert await one.begin() == "echo@1" and await other.begin() == "echo@1"
             assert [read(answer) for answer in await one.answer(asks("", "raise"))] == ["w0", "RuntimeError: as it was told"]
             with trio.move_on_after(0.2):
+                await one.watch()
+            assert 0.0 < one.memory_mib < own_memory_mib(template.pid) / 2, "what it was born with is its template's"
+            with trio.move_on_after(0.2):
                 await one.answer(asks("spin"))
             pid = one.pid
             await one.end()
             assert _is_gone(pid)
             assert [read(answer) for answer in await other.answer(asks(""))] == ["w0"], "the other one noticed nothing"
             os.kill(template.pid, signal.SIGKILL)
-            with pytest.raises(WorkerGone):
+            with pytest.raises(WorkerGone, match="it ended"):
                 await other.watch()
             assert await again.begin() == "echo@1", "another template is begun"
+            await again.answer(asks(f"grow:{MEMORY_MIB}"))
+            with pytest.raises(WorkerGone, match="killed for its memory"):
+                await again.watch()
     finally:
         for worker in (one, other, again):
             await worker.end()
