@@ -2,16 +2,27 @@
 
     "went" ─ kinds ─▶ {VERB}   ─ base ─▶ "go"      past("go") ─▶ "went"
 
-The tables are lemminflect's, made from a public-domain lexicon; this is the only file that knows it. Its models for words that are in no
-table are never loaded (they are pickles): such a word is judged by its ending.
+The tables are lemminflect's, made from a public-domain lexicon; this is the only file that knows it. They are read by its own codecs, line
+by line (`tables.py`). Its models for words that are in no table are never loaded (they are pickles): such a word is judged by its ending.
+
+Invariant: what is said of a word is what the library says of it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Final
 
-import lemminflect
+from lemminflect import config
+from lemminflect.codecs.InflectionLUCodec import InflectionLUCodec
+from lemminflect.codecs.LemmaLUCodec import LemmaLUCodec
+from lemminflect.codecs.OverridesCodec import OverridesCodec
+from lemminflect.core.LexicalUtils import categoryToUPos, pennTagAlts
+
+from ml_actors.questions.tables import Table
+
+Forms = dict[str, tuple[str, ...]]
 
 VERBS: Final = frozenset(
     """
@@ -41,10 +52,27 @@ IRREGULAR_AUX: Final = {"am": "be", "is": "be", "are": "be", "was": "be", "were"
     "has": "have", "have": "have", "had": "have", "having": "have", "does": "do", "do": "do", "did": "do", "done": "do"}  # fmt: skip
 
 
+@cache
+def _lemmas() -> tuple[Table, dict[str, Forms]]:
+    return Table(Path(config.lemma_lu_fn)), OverridesCodec.load(config.lemma_overrides_fn)
+
+
+@cache
+def _inflections() -> tuple[Table, dict[str, Forms], dict[str, Forms]]:
+    return Table(Path(config.inflection_lu_fn)), InflectionLUCodec.updateForAuxMod({}), OverridesCodec.load(config.infl_overrides_fn)
+
+
 @lru_cache(maxsize=20_000)
 def kinds(word: str) -> dict[str, tuple[str, ...]]:
     """For each kind that a form can be (NOUN, VERB, ADJ, ADV, PROPN, AUX) what it is a form of. {}: in no table."""
-    return dict(lemminflect.getAllLemmas(word.lower()))
+    table, overrides = _lemmas()
+    low = word.lower()
+    found: Forms = {}
+    for line in table.lines(low):
+        _, category, lemmas = LemmaLUCodec.fromString(line)
+        found[categoryToUPos(category)] = lemmas
+    found |= overrides.get(low, {})
+    return {kind: tuple(lemma.lower() for lemma in lemmas) for kind, lemmas in found.items()}
 
 
 @lru_cache(maxsize=20_000)
@@ -68,7 +96,16 @@ def base(verb: str) -> str:
 @lru_cache(maxsize=20_000)
 def forms(verb: str, tag: str) -> frozenset[str]:
     """Of an infinitive, its forms for a tag: VBD, VBN, VBZ, VBG, VB."""
-    return frozenset(form.lower() for form in lemminflect.getInflection(verb, tag, inflect_oov=False))
+    table, auxiliaries, overrides = _inflections()
+    low = verb.lower()
+    found: Forms = {}
+    for line in table.lines(low):
+        _, _, of_line = InflectionLUCodec.fromString(line)
+        found |= of_line
+    # What the library knows of auxiliaries stands in the place of what is in the table, and what it corrects beside it.
+    found = auxiliaries.get(low, found) | overrides.get(low, {})
+    spelled = next((found[each] for each in (tag, *pennTagAlts(tag)) if found.get(each)), ())
+    return frozenset(form.lower() for form in spelled)
 
 
 @lru_cache(maxsize=20_000)
