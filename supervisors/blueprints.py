@@ -97,14 +97,14 @@ def dev_tree(gateways: int, runs: Runs, *, demo: bool, ml: bool) -> Supervisor:
     names = tuple(f"gateway-{n + 1}" for n in range(gateways))
     processes = tuple(Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in names)
     servers = (Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in ("postgres", "valkey"))
+    # Under a supervisor of their own: as siblings of the gateways, each fall of them would take those along, and whoever is connected.
+    beside = (Worker(name, runs[name], backoff=PATIENT, shutdown_s=20.0) for name in ("jobs", *(["ml"] if ml else [])))
     return Supervisor(
         "dev",
         (
             _patient("servers", *servers),
             Worker("prepare", runs["prepare"], restart=Restart.TRANSIENT),
-            Worker("jobs", runs["jobs"], backoff=PATIENT, shutdown_s=20.0),
-            # Under a supervisor of its own: as a sibling, each fall of it would take the gateways along.
-            *([_patient("models", Worker("ml", runs["ml"], backoff=PATIENT, shutdown_s=20.0))] if ml else []),
+            _patient("beside", *beside),
             _patient("gateways", *processes),
             *([Worker("demo", runs["demo"], restart=Restart.TEMPORARY)] if demo else []),
         ),

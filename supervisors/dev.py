@@ -4,7 +4,7 @@
      ├ postgres      real, from its wheel, data in the folder
      ├ valkey        real, from its wheel
      ├ prepare       migrations, then done
-     ├ jobs          a process
+     ├ beside        jobs and models, a process each: when one falls it is started again, and nobody else notices
      ├ gateways      one process each, on consecutive ports
      ╰ demo          a community with two people to log in as, made through the front door, then done
 
