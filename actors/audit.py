@@ -61,6 +61,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "settings_changed": "a community's name or settings were changed",
     "slow_mode_set": "how often one may write in a channel was set",
     "channel_audience_changed": "who may read or write in a channel was changed",
+    "document_audience_changed": "who may read or write in a document was changed, or it was put away",
+    "document_restored": "a document was made what one of its versions was",
     "member_invited": "somebody was invited",
     "member_removed": "somebody's membership was ended by another",
     "role_set": "a member was given another base role",
