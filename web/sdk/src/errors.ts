@@ -1,0 +1,37 @@
+/** What can go wrong for an application, by name. */
+
+/** The server does not keep to the protocol: the socket is given up, and the next one begins anew. */
+export class ServerFault extends Error {}
+
+/** Another program speaks as this device: its store was copied. */
+export class DeviceCopied extends Error {}
+
+/** A mutation that will never take effect. `code` says why (docs/protocol.md, "Codes"). */
+export class Refused extends Error {
+  constructor(
+    readonly code: number,
+    detail: string,
+  ) {
+    super(detail || `refused with code ${code}`);
+  }
+}
+
+/** The server refused an account's request. `final`: asking again with the same is of no use. */
+export class AccountError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly title: string,
+    readonly detail: string,
+    readonly retryAfterS: number,
+  ) {
+    super(detail || title || `HTTP status ${status}`);
+  }
+
+  get final(): boolean {
+    return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429;
+  }
+}
+
+/** No server there, or no way to it. */
+export class Unreachable extends Error {}

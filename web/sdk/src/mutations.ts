@@ -1,0 +1,251 @@
+/**
+ * A device's mutations: kept, numbered, sent in a window, sent again, decided.
+ *
+ *     submit ─▶ store, replica, ledger ─take─▶ Chunk, Mutate ·· Done, DoneRun, Refused ─▶ each one's promise
+ *
+ * What is under way is bounded in bytes by two chunks, and in mutations by a window that opens by one with every window answered and narrows
+ * when the server is too busy. As client/mutations.py.
+ *
+ * Invariant: what was submitted is in the store until the server has decided it, and is asked for again on every new socket.
+ */
+import { decodeOperation, encode } from "./codec";
+import { DeviceCopied, Refused, ServerFault } from "./errors";
+import { entry, Ledger, type Entry } from "./ledger";
+import * as parcels from "./parcels";
+import { CHUNK_BYTES_GOAL, Code, RETRY, type Operation, type Raw, type Refused as RefusedFrame } from "./protocol";
+import type { After } from "./questions";
+import { Outcome, readOutcome } from "./records";
+import type { Replica } from "./replica";
+import { backoffMs } from "./session_machine";
+import { readChange, type Settled, type Store } from "./store";
+
+const IN_FLIGHT_BYTES_MAX = 2 * CHUNK_BYTES_GOAL;
+const WINDOW_DECREASE = 4;
+const FUTILE_MAX = 5;
+const OUTCOMES_KEPT = 64;
+export const RESTORED = "restored";
+const NAMELESS = "the database was restored, and what this decided may have another number now: look at the list and decide again";
+/** Claim, Resolve, Reopen, Release, Discard: they name something by a number that the server gave when it came about. */
+const NAMING: readonly number[] = [19, 20, 21, 24, 25];
+
+interface Waiter {
+  resolve(value: number): void;
+  reject(error: Error): void;
+}
+
+/** Nonce, code, value, detail. */
+type Told = readonly [string, number, number, string];
+
+export class Mutations {
+  private readonly ledger: Ledger;
+  private readonly waiters = new Map<number, Waiter[]>();
+  private told: Told[];
+  private decidedUpto = 0;
+  private futile = 0;
+  private holdMs = 0;
+  private window = 1;
+  private windowMax = 1;
+  /** Mutations that were answered, on all sockets. */
+  answers = 0;
+  /** Told each operation with its outcome. */
+  decided: (key: number, operation: Raw, code: number, value: number, detail: string) => void = () => undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly replica: Replica,
+    private readonly wall: () => number,
+    private readonly spread: () => number,
+    private readonly wake: () => void,
+    private readonly after: After,
+  ) {
+    this.ledger = new Ledger([...store.mutations.values()].map((kept) => entry(kept.key, kept.operation, kept.number)));
+    this.told = (store.noted("outcomes") ?? []) as unknown as Told[];
+  }
+
+  // The application's side
+
+  get inFlight(): number {
+    return this.ledger.inFlight;
+  }
+
+  /** Mutations without an outcome. */
+  get pending(): number {
+    return this.store.mutations.size;
+  }
+
+  /** Keeps a mutation and queues it; the promise is of its value. The same `nonce` again is the same mutation. Throws `BadFrame` for one that
+   *  no server would take, `QueueFull`. */
+  submit(operation: Operation, nonce: string): { key: number; value: Promise<number> } {
+    const known = [...this.store.mutations.values()].find((kept) => nonce && kept.nonce === nonce);
+    const told = this.told.find((one) => nonce && one[0] === nonce);
+    if (told) {
+      const [, code, value, detail] = told;
+      return { key: 0, value: code ? Promise.reject(new Refused(code, detail)) : Promise.resolve(value) };
+    }
+    const key = known?.key ?? this.keep(operation, nonce);
+    const value = new Promise<number>((resolve, reject) => {
+      const waiters = this.waiters.get(key) ?? [];
+      this.waiters.set(key, [...waiters, { resolve, reject }]);
+    });
+    return { key, value };
+  }
+
+  private keep(operation: Operation, nonce: string): number {
+    const frozen = encode(operation);
+    decodeOperation(frozen);
+    this.ledger.checkRoom();
+    const key = this.store.append(frozen, nonce);
+    this.ledger.append(entry(key, frozen));
+    this.replica.appended(key, frozen);
+    this.wake();
+    return key;
+  }
+
+  // The socket's side
+
+  /** The highest number that this store ever gave under its device. */
+  get given(): number {
+    return this.store.lastNumber;
+  }
+
+  /** The newest kept mutations that a database that knows `lastNumber` of this device's should have, in order of their numbers. */
+  newestSettled(lastNumber: number, count: number): Settled[] {
+    const known = [...this.store.settled.values()].filter((kept) => kept.number > 0 && kept.number <= lastNumber);
+    return known.sort((a, b) => a.number - b.number).slice(-count);
+  }
+
+  /** The database is back at an earlier time, when `lastNumber` was the last one decided. What was settled since is asked for again, in the
+   *  order of asking; what is undecided is frozen anew, changes with base 0. What names something by a number is refused: that number may
+   *  be another one's now. */
+  restore(lastNumber: number): void {
+    this.ledger.cut();
+    const forgotten = [...this.store.settled.values()].filter((kept) => kept.number > lastNumber || (!kept.number && readChange(kept.operation)));
+    this.store.askAgain(forgotten.map((kept) => kept.key));
+    this.ledger.putBack(forgotten.map((kept) => entry(kept.key, kept.operation)));
+    const nameless: Entry[] = [];
+    const refrozen: [number, Raw][] = [];
+    for (const one of this.ledger.entries()) {
+      if (one.number && one.number <= lastNumber) continue;
+      if (NAMING.includes(one.operation[1] ?? 0)) {
+        nameless.push(one);
+        continue;
+      }
+      one.operation = withoutBase(one.operation);
+      one.number = 0;
+      one.noted = false;
+      refrozen.push([one.key, one.operation]);
+    }
+    this.store.freezeAgain(refrozen);
+    this.ledger.drop(nameless);
+    this.decide(nameless.map((one) => ({ key: one.key, code: Code.CONFLICT, value: 0, detail: NAMELESS })));
+    this.store.lastNumber = lastNumber;
+  }
+
+  /** Whether there are mutations that were decided on an earlier socket, and their outcomes are still to be heard. */
+  get isLearning(): boolean {
+    return this.ledger.lowest > 0 && this.ledger.lowest <= this.decidedUpto;
+  }
+
+  /** A session is open: everything without an outcome is asked for again. */
+  welcome(lastNumber: number, inFlightMax: number): void {
+    if (this.given > 0 && this.given < lastNumber) {
+      throw new DeviceCopied(`the server has decided ${lastNumber} mutations, and this store has numbered ${this.given}`);
+    }
+    this.decidedUpto = lastNumber;
+    this.window = this.windowMax = Math.max(1, inFlightMax);
+    this.ledger.welcomed(lastNumber);
+  }
+
+  /** The socket is gone. */
+  cut(): void {
+    this.ledger.cut();
+    this.holdMs = 0;
+  }
+
+  /** The frames of those that are sent next; what it returns counts as sent, once the store is durable. */
+  take(roomBytes: number, roomFrames: number): Uint8Array[] {
+    const taken = this.ledger.take(Math.floor(this.window), Math.min(roomBytes, CHUNK_BYTES_GOAL), roomFrames, IN_FLIGHT_BYTES_MAX, parcels.weigh);
+    const fresh = taken.filter((one) => !one.noted);
+    if (fresh.length) this.store.number(fresh.map((one) => [one.key, one.number] as const));
+    for (const one of fresh) one.noted = true;
+    return parcels.wrap(taken);
+  }
+
+  /** The server committed these numbers, from `first` on. */
+  commit(first: number, values: readonly number[]): void {
+    const settled = values.map((value, place) => ({ one: this.ledger.settle(first + place), value }));
+    this.settle(settled.flatMap(({ one, value }) => (one ? [{ key: one.key, code: Code.OK, value, detail: "" }] : [])));
+  }
+
+  /** The server refused one, for good or for now. Throws `DeviceCopied`, `ServerFault`. */
+  refuse({ number, code, detail, wait_ms }: RefusedFrame): void {
+    const retry = RETRY[code] ?? (code >= 4000 ? "same" : "no");
+    if (retry === "no") {
+      if (code === Code.NUMBER_REUSED) throw new DeviceCopied(detail);
+      const one = this.ledger.settle(number);
+      if (one) this.settle([{ key: one.key, code, value: 0, detail }]);
+      return;
+    }
+    // Not consumed. A code that ends sockets says that the end is near; then the cut puts everything back.
+    this.ledger.bounce(number);
+    if (retry === "later") {
+      if (!this.holdMs) this.window = Math.max(1, this.window / WINDOW_DECREASE);
+      this.holdMs = Math.max(this.holdMs, wait_ms, backoffMs(this.futile, this.spread()), 1);
+    }
+    this.answered();
+  }
+
+  private settle(settled: readonly { key: number; code: number; value: number; detail: string }[]): void {
+    if (settled.length) {
+      this.decide(settled);
+      this.window = Math.min(this.windowMax, this.window + settled.length / this.window);
+    }
+    this.futile = 0;
+    this.answered();
+  }
+
+  /** These have their outcomes: the store, the replica and whoever waits are told. */
+  private decide(settled: readonly { key: number; code: number; value: number; detail: string }[]): void {
+    const before = settled.map((one) => this.store.mutations.get(one.key)!);
+    this.store.settle(settled, Math.floor(this.wall() / 1000));
+    for (const [place, { key, code, value, detail }] of settled.entries()) {
+      const kept = before[place]!;
+      const { outcome, n } = readOutcome(value);
+      this.replica.settled(key, code === Code.OK && outcome <= Outcome.MERGED ? n : 0);
+      if (kept.nonce) {
+        this.told = [...this.told, [kept.nonce, code, value, detail] as const].slice(-OUTCOMES_KEPT);
+        this.store.note("outcomes", this.told);
+      }
+      for (const waiter of this.waiters.get(key) ?? []) {
+        if (code === Code.OK) waiter.resolve(value);
+        else waiter.reject(new Refused(code, detail));
+      }
+      this.waiters.delete(key);
+      this.decided(key, kept.operation, code, value, detail);
+    }
+  }
+
+  /** Once everything that was sent has an answer, and something of it came back, it is sent again after a while. */
+  private answered(): void {
+    this.answers++;
+    if (this.ledger.mayRewind) {
+      this.futile++;
+      if (this.futile > FUTILE_MAX && !this.holdMs) throw new ServerFault("the server asks again and again for an earlier number than there is");
+      const waitMs = this.holdMs || (this.futile > 1 ? backoffMs(this.futile, this.spread()) : 0);
+      this.holdMs = 0;
+      this.after(waitMs, () => {
+        if (this.ledger.mayRewind) {
+          this.ledger.rewind();
+          this.wake();
+        }
+      });
+    }
+    this.wake();
+  }
+}
+
+/** The same change, by somebody who knows no version. */
+function withoutBase(operation: Raw): Raw {
+  const change = readChange(operation);
+  return change?.base ? encode({ ...change, base: 0 }) : operation;
+}

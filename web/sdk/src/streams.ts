@@ -1,0 +1,183 @@
+/**
+ * The streams that come: where each stands, who folds what, and what the replica takes in.
+ *
+ *     follow ─▶ positions ─Follow─▶ ·· Event ─▶ judge ─▶ replica (records) ─▶ store, with the cursor
+ *                                                   └──▶ reader (a conversation, the inbox) ─▶ store, with the cursor
+ *
+ * A stream without a reader is put to rest at its next event; `news` is told that there is something.
+ *
+ * Invariant: an event moves the cursor in the same step in which the replica or the reader takes it.
+ */
+import { encode, type Heard, type UnknownEvent } from "./codec";
+import { ServerFault } from "./errors";
+import { Positions } from "./positions";
+import { RETRY, type Cursor, type Event, type Failed, type Followed } from "./protocol";
+import type { After } from "./questions";
+import type { Replica } from "./replica";
+import { backoffMs } from "./session_machine";
+import type { Store } from "./store";
+
+export type Fact = Event | UnknownEvent;
+
+/** Folds a stream's events, and keeps what they come to. */
+export interface Reader {
+  take(fact: Fact): void;
+  /** Everything up to now is here. */
+  caughtUp(): void;
+  /** It is followed no longer, because of `code`. */
+  refused(code: number): void;
+  /** The database was restored: its events come again from the first. */
+  restarted(): void;
+}
+
+export class Streams {
+  readonly positions: Positions;
+  readonly readers = new Map<number, Reader>();
+  private readonly follows = new Map<number, number>();
+  private readonly retrying = new Set<number>();
+  private unfollows: number[] = [];
+  private open = false;
+  /** Whether a stream is one of records that are kept. */
+  records: (stream: number) => boolean = () => false;
+  /** Told each event that was taken, and, of a stream without a reader, that there is something. */
+  news: (fact: Fact, taken: boolean) => void = () => undefined;
+  /** Told each stream that may not be followed; true: it goes on from a snapshot. */
+  refused: (stream: number, code: number) => boolean = () => false;
+
+  constructor(
+    private readonly store: Store,
+    private readonly replica: Replica,
+    private readonly newId: () => number,
+    private readonly wake: () => void,
+    private readonly after: After,
+    private readonly spread: () => number,
+  ) {
+    this.positions = new Positions(store.cursors);
+  }
+
+  // What the application asks for
+
+  /** Wants a stream from its cursor on (`after` counts for one that has none). */
+  follow(stream: number, after?: number): void {
+    if (this.positions.want(stream, after)) this.wake();
+  }
+
+  /** Stops wanting it. `forget`: nothing of it stays. */
+  unfollow(stream: number, forget = false): void {
+    this.retrying.delete(stream);
+    this.rest(stream);
+    if (!forget) return;
+    this.positions.forget(stream);
+    this.replica.forget(stream);
+  }
+
+  /** A snapshot of a stream is complete, or what is older is not wanted: what comes after `head` follows. */
+  startAt(stream: number, head: number): void {
+    this.rest(stream);
+    this.positions.forget(stream);
+    this.follow(stream, head);
+  }
+
+  // The socket's side
+
+  /** A socket is open; `reset`: the database was restored. */
+  welcome(reset: boolean): void {
+    if (reset) for (const stream of this.positions.reset()) this.readers.get(stream)?.restarted();
+    this.open = true;
+  }
+
+  cut(): void {
+    this.open = false;
+    this.follows.clear();
+    this.unfollows = [];
+    for (const stream of this.retrying) this.positions.want(stream);
+    this.retrying.clear();
+  }
+
+  hello(): Cursor[] {
+    return this.positions.hello();
+  }
+
+  /** The streams that are no longer wanted, as commands; what it returns counts as sent. */
+  takeUnfollows(): Uint8Array[] {
+    const streams = this.unfollows;
+    this.unfollows = [];
+    return streams.map((stream) => encode({ type: "Unfollow", id: this.newId(), stream }));
+  }
+
+  /** The command that asks for a stream from its cursor on; it counts as sent. */
+  ask(stream: number): Uint8Array {
+    const id = this.newId();
+    this.follows.set(id, stream);
+    return encode({ type: "Follow", id, stream, after: this.positions.asked(stream, id) });
+  }
+
+  /** Questions for streams that are open. */
+  get asking(): number {
+    return this.follows.size;
+  }
+
+  hearEvent(fact: Fact): void {
+    const verdict = this.positions.judge(fact.stream, fact.seq);
+    if (verdict === "ask") this.wake();
+    if (verdict !== "apply") return;
+    const changed = fact.type === "Event" && fact.body.type === "Changed" ? fact.body : undefined;
+    const reader = this.readers.get(fact.stream);
+    if (!changed && !reader && !this.records(fact.stream)) {
+      this.rest(fact.stream);
+      this.news(fact, false);
+      return;
+    }
+    if (changed || !reader) this.replica.hear(fact.stream, fact.seq, changed);
+    this.store.advance(fact.stream, fact.seq);
+    this.positions.apply(fact.stream, fact.seq);
+    reader?.take(fact);
+    this.news(fact, true);
+  }
+
+  hearFollowed({ id, stream, upto, live }: Followed): void {
+    this.follows.delete(id);
+    this.wake();
+    const heard = this.positions.followed(stream, id, upto, live);
+    if (heard === "live") this.readers.get(stream)?.caughtUp();
+    if (heard === "stalled") throw new ServerFault(`stream ${stream} is said to have more after ${this.positions.cursor(stream)}, and nothing comes`);
+  }
+
+  hearLagged(stream: number): void {
+    if (this.positions.lagged(stream)) this.wake();
+  }
+
+  hearUnfollowed(stream: number, code: number): void {
+    if (!this.positions.rest(stream)) return;
+    this.readers.get(stream)?.refused(code);
+    this.refused(stream, code);
+  }
+
+  /** Takes the refusal of a `Follow`. False if it was another question's. */
+  hearFailed(failed: Failed): boolean {
+    if (failed.id && !this.follows.has(failed.id)) return false;
+    const stream = this.follows.get(failed.id) ?? failed.stream;
+    this.follows.delete(failed.id);
+    this.wake();
+    if (!this.positions.failed(stream, failed.id)) return true;
+    if ((RETRY[failed.code] ?? "no") !== "no" && this.open) {
+      this.retrying.add(stream);
+      this.after(Math.max(failed.wait_ms, backoffMs(1, this.spread())), () => {
+        if (this.retrying.delete(stream)) this.follow(stream);
+      });
+    } else if (this.refused(stream, failed.code)) this.readers.get(stream)?.restarted();
+    else this.readers.get(stream)?.refused(failed.code);
+    return true;
+  }
+
+  private rest(stream: number): void {
+    if (!this.positions.rest(stream) || !this.open) return;
+    this.unfollows.push(stream);
+    this.wake();
+  }
+}
+
+/** Whether a frame is an event. */
+export function isFact(frame: Heard): frame is Fact {
+  return frame.type === "Event" || frame.type === "UnknownEvent";
+}

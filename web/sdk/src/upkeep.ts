@@ -1,0 +1,382 @@
+/**
+ * What a device does of its own to keep its records: which streams there are, what of them is here, what has to be asked.
+ *
+ *     inbox, outcomes, refusals ─▶ due ─▶ Overview ─▶ which streams ─▶ plan ─▶ snapshot page by page, then follow · give up
+ *                                   └───▶ Conflicts, page by page ─▶ the list
+ *
+ * How far a snapshot has come is in the store, so one that was cut goes on behind the last page that arrived. As client/upkeep.py,
+ * snapshots.py, sync_streams.py, open_conflicts.py and scope.py.
+ *
+ * Invariant: what is due is asked on this socket or the next; a stream is either in a snapshot or followed; one with changes without an
+ * outcome is never given up.
+ */
+import { decodeFrame, encode } from "./codec";
+import { ServerFault } from "./errors";
+import { RESTORED, type Mutations } from "./mutations";
+import { COMMUNITY } from "./positions";
+import { Code, PRIORITIES, RECORD_KINDS, SpaceKind, StreamKind, type Conflict, type ConflictPage, type Raw, type RecordPage, type Spaces } from "./protocol";
+import type { Questions } from "./questions";
+import { Outcome, readOutcome } from "./records";
+import type { Replica } from "./replica";
+import type { Store } from "./store";
+import type { Fact, Streams } from "./streams";
+
+/** Join, Leave, CreateCommunity: they change which streams there are. */
+const JOINING: readonly number[] = [9, 10, 6];
+/** Claim, Reopen, Resolve, Release, SetBack: they change conflicts. */
+const DECIDING: readonly number[] = [19, 21, 20, 24, 22];
+const CHANGE = 18;
+const CONFLICTS_PAGE = 50;
+const CONFLICTS_MAX = 1000;
+
+/** A stream of records. `community`: the space it belongs to, also for what a member has of their own there; 0: it is the person's. */
+export interface SyncStream {
+  readonly stream: number;
+  readonly kind: number;
+  readonly space: number;
+  readonly community: number;
+  readonly head: number;
+}
+
+export class Upkeep {
+  /** The overview as it was last told; undefined: never. */
+  spaces: Spaces | undefined;
+  conflicts: readonly Conflict[];
+  /** Bytes that records may take on this device; 0: as many as fit. */
+  quotaBytes = 0;
+  /** Told when spaces or conflicts are others now. */
+  changed: (what: "spaces" | "conflicts") => void = () => undefined;
+  /** The last event of streams, where an answer told. */
+  readonly heads = new Map<number, number>();
+  private streamsOf: Map<number, SyncStream>;
+  private readonly wanted = new Set<number>();
+  private readonly openPages = new Set<number>();
+  private readonly fetched = new Set<number>();
+  /** By stream: what those that were given up took, so that they are not fetched again only to find no room. */
+  private readonly gaveUp = new Map<number, number>();
+  private overviewDue: boolean;
+  private overviewAsked = false;
+  private planDue: boolean;
+  private restoring: boolean;
+  private doubted: boolean;
+  private stale: boolean;
+  private asking = false;
+
+  constructor(
+    private readonly store: Store,
+    private readonly replica: Replica,
+    private readonly mutations: Mutations,
+    private readonly streams: Streams,
+    private readonly questions: Questions,
+    private readonly wake: () => void,
+  ) {
+    const spaces = store.noted("spaces") as Raw | undefined;
+    this.spaces = spaces && (decodeFrame(spaces) as Spaces);
+    this.streamsOf = syncStreams(this.spaces);
+    const gone = (store.noted("left") ?? []) as number[];
+    for (const stream of gone) this.streamsOf.delete(stream);
+    const conflicts = store.noted("conflicts") as Raw | undefined;
+    this.conflicts = conflicts ? (decodeFrame(conflicts) as ConflictPage).conflicts : [];
+    this.doubted = Boolean(store.noted("doubted"));
+    this.stale = this.doubted || !conflicts;
+    this.overviewDue = Boolean(store.noted("overview due"));
+    this.planDue = Boolean(this.spaces);
+    this.restoring = Boolean(store.noted(RESTORED));
+    streams.records = (stream) => this.streamsOf.has(stream);
+    streams.refused = (stream, code) => this.refuse(stream, code);
+    this.rank();
+  }
+
+  // What is there
+
+  /** The streams of records, most urgent first. */
+  all(): SyncStream[] {
+    return [...this.streamsOf.values()].sort((a, b) => priorityOf(a.kind) - priorityOf(b.kind) || a.stream - b.stream);
+  }
+
+  get isComplete(): boolean {
+    return !this.stale && !this.asking && !(this.overviewDue || this.overviewAsked || this.planDue || this.wanted.size);
+  }
+
+  /** How many streams are not up to date. */
+  get behind(): number {
+    return new Set([...this.wanted, ...this.streams.positions.missing()]).size;
+  }
+
+  /** Something has happened to a conflict while the answer about it was on its way. */
+  get isDoubtful(): boolean {
+    return this.stale && !this.asking;
+  }
+
+  // The socket's side
+
+  /** The database is back at an earlier time: streams of records begin with a snapshot of it, once all is up. */
+  restore(): void {
+    this.store.note(RESTORED, true);
+    this.restoring = true;
+    this.doubt();
+    this.list([]);
+    this.wantOverview();
+    for (const stream of this.streamsOf.keys()) this.streams.positions.forget(stream);
+    for (const stream of this.store.sizes().keys()) if (!this.streamsOf.has(stream)) this.store.forget(stream);
+  }
+
+  welcome(): void {
+    this.overviewDue ||= !this.spaces;
+    this.planDue = Boolean(this.spaces);
+  }
+
+  cut(): void {
+    this.overviewDue ||= this.overviewAsked;
+    this.overviewAsked = false;
+    this.openPages.clear();
+    this.fetched.clear();
+    this.stale ||= this.asking;
+    this.asking = false;
+  }
+
+  /** Asks for what became due. */
+  askWhatIsDue(): void {
+    this.carryOutPlan();
+    if (this.overviewDue && !this.overviewAsked) {
+      this.overviewDue = false;
+      this.overviewAsked = true;
+      this.questions.wonder((id) => ({ type: "Overview", id }), (answer) => this.hearOverview(answer.type === "Spaces" ? answer : undefined));
+    }
+    if (this.isDoubtful) {
+      this.stale = false;
+      this.asking = true;
+      this.askConflicts([]);
+    }
+  }
+
+  /** The streams to follow or to fetch a page of, the most urgent first. */
+  unasked(): number[] {
+    // An outcome of before that is heard after a snapshot would be waited for as an event, and that event was before the snapshot.
+    const fetching = this.isUploading() || this.mutations.isLearning ? [] : [...this.wanted].filter((stream) => !this.openPages.has(stream));
+    const following = this.streams.positions.unasked().filter((stream) => !this.wanted.has(stream));
+    const { positions } = this.streams;
+    return [...following, ...fetching].sort((a, b) => positions.priority(a) - positions.priority(b));
+  }
+
+  isFetching(stream: number): boolean {
+    return this.wanted.has(stream);
+  }
+
+  /** Pages that are asked for. */
+  get askedPages(): number {
+    return this.openPages.size;
+  }
+
+  /** Asks for the next page of a snapshot. */
+  askPage(stream: number): void {
+    const mark = this.store.snapshots.get(stream);
+    this.openPages.add(stream);
+    this.questions.wonder(
+      (id) => ({ type: "Snapshot", id, stream, entity: mark?.entity ?? 0, key: mark?.key ?? 0 }),
+      (answer) => {
+        if (!this.openPages.delete(stream)) return;
+        if (answer.type === "Failed") {
+          this.wanted.delete(stream);
+          this.refuse(stream, answer.code);
+        } else this.hearPage(stream, answer as RecordPage);
+      },
+    );
+  }
+
+  private hearPage(stream: number, page: RecordPage): void {
+    if (page.type !== "RecordPage" || page.stream !== stream || (page.more && !page.records.length)) {
+      throw new ServerFault(`${page.type} where a page of stream ${stream} belongs`);
+    }
+    const head = this.store.snapshots.get(stream)?.head ?? page.head;
+    if (!this.replica.hearPage(page)) return;
+    this.wanted.delete(stream);
+    this.fetched.add(stream);
+    this.streams.startAt(stream, head);
+    this.planDue = true;
+  }
+
+  /** After a restore everything goes up before snapshots come down: they would show a state without it. */
+  private isUploading(): boolean {
+    if (this.restoring && !this.mutations.pending) {
+      this.store.note(RESTORED, undefined);
+      this.restoring = false;
+    }
+    return this.restoring;
+  }
+
+  // What follows from what was heard
+
+  /** An event of the inbox; not taken: nobody reads it, and what it would have said is asked for. */
+  hear(fact: Fact, taken: boolean): void {
+    const body = fact.type === "Event" ? fact.body : undefined;
+    if (!taken || body?.type === "ConflictNoted") this.doubt();
+    if (body?.type === "SpaceLeft") this.leave(body.space);
+    if (!taken || (body && ["SpaceEntered", "SpaceLeft", "Invited", "PersonBlocked"].includes(body.type))) this.wantOverview();
+    this.wake();
+  }
+
+  /** A mutation has its outcome: what it may have changed is asked for. */
+  decided(operation: Raw, code: number, value: number): void {
+    if (code !== Code.OK) return;
+    const tag = operation[1] ?? 0;
+    if (JOINING.includes(tag)) this.wantOverview();
+    else if (DECIDING.includes(tag) || (tag === CHANGE && readOutcome(value).outcome === Outcome.REVIEW)) this.doubt();
+  }
+
+  /** Asks for the overview anew. */
+  wantOverview(): void {
+    if (!this.overviewDue) this.store.note("overview due", true);
+    this.overviewDue = true;
+    this.wake();
+  }
+
+  private hearOverview(spaces: Spaces | undefined): void {
+    this.overviewAsked = false;
+    if (!spaces) return;
+    const told = syncStreams(spaces);
+    const gone = [...this.streamsOf.keys()].filter((stream) => !told.has(stream));
+    this.spaces = spaces;
+    this.streamsOf = told;
+    this.store.note("spaces", encode(spaces));
+    this.store.note("left", undefined);
+    this.lose(gone);
+    this.rank();
+    this.planDue = true;
+    if (!this.overviewDue) this.store.note("overview due", undefined);
+    this.changed("spaces");
+    this.wake();
+  }
+
+  /** One is no longer in a space: its streams go, and those of what one had of one's own there. */
+  private leave(space: number): void {
+    this.lose([...this.streamsOf.values()].filter((one) => one.space === space || one.community === space).map((one) => one.stream));
+  }
+
+  /** A stream of records cannot be had: from this position (true: a snapshot goes on from it), or at all. */
+  private refuse(stream: number, code: number): boolean {
+    if (!this.streamsOf.has(stream)) return false;
+    this.wake();
+    if (code === Code.RESET) {
+      // Once a socket: a server that refuses the head of its own snapshot would be asked without end.
+      if (this.fetched.has(stream)) return false;
+      this.streams.positions.forget(stream);
+      this.wanted.add(stream);
+      return true;
+    }
+    this.lose([stream]);
+    this.wantOverview();
+    return false;
+  }
+
+  /** They may be read no longer: nothing of them stays, also not what their conflicts say of them. */
+  private lose(streams: readonly number[]): void {
+    for (const stream of streams) this.streamsOf.delete(stream);
+    if (streams.length) this.store.note("left", [...new Set([...((this.store.noted("left") ?? []) as number[]), ...streams])]);
+    this.drop(streams);
+    const left = this.conflicts.filter((one) => !streams.includes(one.stream));
+    if (left.length < this.conflicts.length) this.list(left);
+  }
+
+  private drop(streams: readonly number[]): void {
+    for (const stream of streams) {
+      this.wanted.delete(stream);
+      this.openPages.delete(stream);
+      this.streams.unfollow(stream, true);
+    }
+  }
+
+  private rank(): void {
+    for (const one of this.streamsOf.values()) this.streams.positions.priorities.set(one.stream, priorityOf(one.kind));
+  }
+
+  // What is kept
+
+  /** Room is short: what is kept is to take no more than this. */
+  limit(quotaBytes: number): void {
+    this.quotaBytes = quotaBytes;
+    this.planDue = Boolean(this.spaces);
+    this.carryOutPlan();
+    this.wake();
+  }
+
+  /** Fetches what is to be kept and is not here, and drops what finds no room: what is kept is a beginning of the order of streams. */
+  carryOutPlan(): void {
+    if (!this.planDue) return;
+    this.planDue = false;
+    const sizes = this.store.sizes();
+    const pending = this.replica.pendingStreams();
+    const isHeld = (stream: number) => this.streams.positions.has(stream) || this.wanted.has(stream);
+    const all = this.all();
+    let used = all.reduce((sum, { stream }) => sum + (pending.has(stream) ? (sizes.get(stream) ?? 0) : 0), 0);
+    let full = false;
+    for (const { stream, kind } of all) {
+      const bytes = sizes.get(stream) ?? this.gaveUp.get(stream) ?? 0;
+      const held = isHeld(stream);
+      if (!pending.has(stream) && kind !== StreamKind.OWN) {
+        full ||= this.quotaBytes > 0 && (held || bytes > 0 ? used + bytes > this.quotaBytes : used >= this.quotaBytes);
+        if (full) {
+          if (held) {
+            this.gaveUp.set(stream, bytes);
+            this.drop([stream]);
+          }
+          continue;
+        }
+        used += bytes;
+      }
+      if (!held) this.wanted.add(stream);
+      else if (!this.wanted.has(stream)) this.streams.follow(stream);
+    }
+  }
+
+  // Conflicts
+
+  private doubt(): void {
+    this.stale = true;
+    if (!this.doubted) this.store.note("doubted", true);
+    this.doubted = true;
+  }
+
+  private askConflicts(before: readonly Conflict[]): void {
+    const after = before.at(-1)?.conflict ?? 0;
+    this.questions.wonder(
+      (id) => ({ type: "Conflicts", id, after, open_only: true, conflict: 0, limit: CONFLICTS_PAGE }),
+      (answer) => {
+        if (answer.type !== "ConflictPage") {
+          this.asking = false;
+          return;
+        }
+        const listed = [...before, ...answer.conflicts];
+        if (answer.more && answer.conflicts.length && listed.length < CONFLICTS_MAX) return this.askConflicts(listed);
+        this.asking = false;
+        this.list(listed);
+        if (this.doubted && !this.stale) {
+          this.doubted = false;
+          this.store.note("doubted", undefined);
+        }
+      },
+    );
+  }
+
+  private list(conflicts: readonly Conflict[]): void {
+    this.conflicts = conflicts;
+    this.store.note("conflicts", encode({ type: "ConflictPage", id: 1, conflicts, more: false }));
+    this.changed("conflicts");
+  }
+}
+
+function priorityOf(kind: number): number {
+  return PRIORITIES.get(kind) ?? COMMUNITY;
+}
+
+/** The streams of records that an overview tells of. */
+function syncStreams(spaces: Spaces | undefined): Map<number, SyncStream> {
+  const found = new Map<number, SyncStream>();
+  for (const { space, kind, name, streams } of spaces?.spaces ?? []) {
+    const community = kind === SpaceKind.ENROLMENT ? Number(name) || 0 : kind === SpaceKind.COMMUNITY ? space : 0;
+    for (const one of streams) {
+      if (RECORD_KINDS.includes(one.kind)) found.set(one.stream, { stream: one.stream, kind: one.kind, space, community, head: one.head });
+    }
+  }
+  return found;
+}
