@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncpg
 
+from persistence.append import ChannelChange, NewEvent, event
 from persistence.moderation.spoken import Spoken
 from persistence.operations.people import RENAMED
 from protocol import codec
-from protocol.events import Renamed
-from protocol.values import HeldForm, HeldState
+from protocol.events import ChannelChanged, Renamed, SettingsChanged
+from protocol.values import HeldForm, HeldState, Roles, StreamKind
 
 
 async def is_shown(tx: asyncpg.Connection, spoken: Spoken) -> bool:
@@ -74,3 +75,24 @@ async def take_name(tx: asyncpg.Connection, held: int, user: int, body: bytes) -
         RENAMED,
         codec.encode(Renamed(user, name)),
     )
+
+
+async def take_place_name(
+    tx: asyncpg.Connection, space: int, stream: int, body: bytes
+) -> tuple[tuple[NewEvent, ...], ChannelChange | None]:
+    """What takes a community's name away, or a channel's, if it is still called so: an event of `stream`, its own, and the channel's."""
+    name = body.decode("utf-8", "replace")
+    renamed = f"community {space}"
+    row = await tx.fetchrow(
+        "update spaces set name = $3 where id = $1 and name = $2 returning open_to_all, settings::text as settings", space, name, renamed
+    )
+    if row is not None:
+        return (event(stream, 0, SettingsChanged(renamed, row["open_to_all"], row["settings"])),), None
+    row = await tx.fetchrow(
+        "select id, read_roles, write_roles from streams where space_id = $1 and kind = $2 and name = $3", space, StreamKind.CHANNEL, name
+    )
+    if row is None:
+        return (), None
+    change = ChannelChange(row["id"], f"channel {row['id']}", row["read_roles"], row["write_roles"])
+    told = ChannelChanged(change.stream, change.name, Roles(change.read_roles), Roles(change.write_roles))
+    return (event(stream, 0, told),), change

@@ -21,12 +21,12 @@ from actors.moderation import check_levels, read_reasons, write_levels
 from actors.notices import Notice
 from actors.storage import Entry
 from actors.trust import FactKind, TrustEvent
-from persistence.append import Effect, NewEvent, Refuse, authority_changed, event
+from persistence.append import ChannelChange, Effect, NewEvent, Refuse, authority_changed, event
 from persistence.audit import Deed
 from persistence.mentoring.covering import cover
 from persistence.moderation import records
 from persistence.moderation.aside import read_said
-from persistence.moderation.names import take_name
+from persistence.moderation.names import take_name, take_place_name
 from persistence.moderation.rulings import WHY, decided, lock_message, release
 from persistence.moderation.words import text_of
 from persistence.notices import notify
@@ -214,6 +214,8 @@ async def _find(tx: asyncpg.Connection, held: int, user: int) -> _Case | Refuse:
 
 async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_it: bool, appeal: bool = False) -> Effect | Refuse:
     events: tuple[NewEvent, ...] = ()
+    renamed: tuple[NewEvent, ...] = ()
+    channel: ChannelChange | None = None
     state = HeldState.RELEASED if release_it else HeldState.UPHELD
     spoken = case.form in (HeldForm.MESSAGE, HeldForm.EDIT)
     if release_it and spoken:
@@ -224,6 +226,8 @@ async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_
     elif case.form is HeldForm.NAME:
         if not release_it and case.target and case.body is not None:
             await take_name(tx, case.id, case.target, case.body)
+        elif not release_it and case.space_id and case.body is not None:
+            renamed, channel = await take_place_name(tx, case.space_id, case.stream, case.body)
     elif case.form is HeldForm.RECORD and case.seq:
         await records.order(tx, case.id)
     elif case.form is HeldForm.RECORD and case.body is not None:
@@ -240,7 +244,7 @@ async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_
     action = "appeal_decided" if appeal else "held_decided"
     detail = {"held": case.id, "released": state is HeldState.RELEASED, "why": case.why.name.lower(), "stream": case.stream}
     deed = Deed(entry.user, action, case.space_id or None, case.author, detail=detail)
-    return Effect((*events, told), value_at=1 if events else 0, fills_outbox=True, deeds=(deed,))
+    return Effect((*events, told, *renamed), channel=channel, value_at=1 if events else 0, fills_outbox=True, deeds=(deed,))
 
 
 async def _learn(tx: asyncpg.Connection, case: _Case, *, harmful: bool) -> None:

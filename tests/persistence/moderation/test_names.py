@@ -9,10 +9,11 @@ from persistence.accounts import PostgresAccounts
 from persistence.bridge import Bridge
 from persistence.outbox import Outbox
 from protocol.entities import COVER
-from protocol.events import MentorshipNoted, MentorshipSaidOver
+from protocol.events import ChannelChanged, MentorshipNoted, MentorshipSaidOver, SettingsChanged
 from protocol.operations import (
     AnswerMentorship,
     ChangeSettings,
+    CreateChannel,
     CreateCommunity,
     DecideHeld,
     EndMentorship,
@@ -21,7 +22,7 @@ from protocol.operations import (
     ProposeMentorship,
     Rename,
 )
-from protocol.values import HeldState
+from protocol.values import HeldState, Role
 from tests.persistence.mentoring import mentor
 from tests.persistence.moderation.scene import FakeModels, bodies, come, moderated, reviewer, until
 from tests.persistence.world import World, fetch
@@ -163,3 +164,42 @@ async def test_words_of_a_proposal_that_was_answered_are_covered_without_a_word_
         await until(bridge, SAID)
         [row] = await fetch(bridge, "select words, said from mentorships")
         assert tuple(row) == (COVER, "a foul word")
+
+
+async def test_the_name_of_a_community_or_a_channel_that_a_person_turned_down_is_gone(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels()) as (w, _):
+        ann, rev = await w.person("ann"), await w.person("rev")
+        await reviewer(bridge, rev.user)
+        space, own, _ = await w.community(ann)
+        channel = await w.ok(ann, CreateChannel(space, "a bad channel", Role.OWNER, Role.OWNER))
+        await w.ok(ann, ChangeSettings(space, "a foul place", True, "{}"))
+        for row in await until(bridge, NAMES, count=2):
+            await w.ok(rev, DecideHeld(row["id"], False))
+        assert await w.value("select name from spaces where id = $1", space) == f"community {space}"
+        [row] = await fetch(bridge, "select name, read_roles, write_roles from streams where id = $1", channel)
+        assert tuple(row) == (f"channel {channel}", 1, 1)
+        said = await bodies(bridge, own)
+        assert said[-2:] == [ChannelChanged(channel, f"channel {channel}", 1, 1), SettingsChanged(f"community {space}", True, "{}")]
+
+
+async def test_a_community_that_has_taken_another_name_since_keeps_it(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels()) as (w, _):
+        ann, rev = await w.person("ann"), await w.person("rev")
+        await reviewer(bridge, rev.user)
+        space, _, _ = await w.community(ann)
+        await w.ok(ann, ChangeSettings(space, "a foul place", True, "{}"))
+        [row] = await until(bridge, NAMES)
+        await w.ok(ann, ChangeSettings(space, "a fine place", True, "{}"))
+        await w.ok(rev, DecideHeld(row["id"], False))
+        assert await w.value("select name from spaces where id = $1", space) == "a fine place"
+
+
+async def test_a_name_that_was_taken_away_and_is_taken_again_is_taken_away_again(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels()) as (w, _):
+        ann, ben = await w.person("ann"), await w.person("ben")
+        await w.community(ann, ben)
+        for times in (1, 2):
+            await w.ok(ben, Rename("a foul name"))
+            await Outbox(bridge, w.herald).drain()
+            await until(bridge, NAMES, count=times)
+            assert await w.value("select display_name from accounts where id = $1", ben.user) == f"member {ben.user}"
