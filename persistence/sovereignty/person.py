@@ -26,6 +26,7 @@ from persistence.operations.space import SpaceSeen, lock_space
 from persistence.sessions import announce
 from persistence.sovereignty.clearing import ERASED_NAME, WINDOW, clear, next_stream_of
 from persistence.sovereignty.erasure import DONE, Condemned, close_account, condemn_community, erase_some, erase_some_of_person
+from persistence.sovereignty.together import forget_together
 from protocol.events import Renamed, RoleSet
 from protocol.values import Role, SpaceKind
 
@@ -114,7 +115,10 @@ async def erase_step(tx: asyncpg.Connection, user: int, step: str) -> tuple[str,
     match step.split(":"):
         case ["" | "leaving"]:
             more, facts = await leave_next(tx, user)
-            return ("leaving" if more else "own"), int(more), facts
+            return ("leaving" if more else "together"), int(more), facts
+        case ["together"]:
+            rows, facts = await forget_together(tx, user)
+            return ("together" if rows else "own"), rows, facts
         case ["own"]:
             spaces, streams = await own_spaces(tx, user)
             deleted = await erase_some(tx, spaces, streams) if spaces else 0

@@ -20,6 +20,7 @@ from persistence.operations.moderation import text_of
 from persistence.sovereignty.archive import Manifest, Writer
 from persistence.sovereignty.leaving import GROUP, says
 from persistence.sovereignty.person import own_spaces
+from persistence.sovereignty.together import STREAMS
 from protocol.merge import unpack_record
 from protocol.values import HeldForm
 
@@ -58,6 +59,8 @@ FILES: Final[dict[str, str]] = {
     "endorsements": "select endorsed, space_id, day from trust_relationships where endorser = $1 order by endorsed, space_id",
     "api_keys": "select name, prefix, space_id, created_at, expires_at, last_used_at, revoked_at from api_keys"
     " where user_id = $1 order by id",
+    "uploads": "select id, name, media_type, bytes, encode(sha256, 'hex') as sha256, space_id, stream_id, seq, created_at from uploads"
+    " where user_id = $1 order by id",
     "deeds": "select at, action, space_id, subject, address from audit_log where actor = $1 order by at, id",
 }
 _MESSAGES: Final = (
@@ -69,6 +72,8 @@ _HELD: Final = (
     " extract(epoch from at)::bigint as at, extract(epoch from decided_at)::bigint as decided_at from held where author = $1 order by id"
 )
 _RECORDS: Final = "select stream_id, entity, key, cells from records where stream_id = any($1) order by stream_id, entity, key"
+# Goals and meetings are theirs as much as the other's, as long as they may read them.
+_TOGETHER: Final = f"{STREAMS} and exists (select from members m where m.space_id = o.space_id and m.user_id = $1)"
 
 
 async def export_person(tx: asyncpg.Connection, user: int, writer: Writer) -> Manifest:
@@ -89,6 +94,7 @@ async def export_person(tx: asyncpg.Connection, user: int, writer: Writer) -> Ma
         async for row in tx.cursor(_HELD, user, prefetch=GROUP):
             add([{**dict(row), "body": text_of(HeldForm(row["form"]), row["body"])}])
     _, streams = await own_spaces(tx, user)
+    streams = sorted({*streams, *(row["records"] for row in await tx.fetch(_TOGETHER, user))})
     with writer.file("records.ndjson") as add:
         async for stream, entity, key, cells in tx.cursor(_RECORDS, streams, prefetch=GROUP):
             fields = {str(number): value for number, value in unpack_record(cells, entity).fields.items()}
