@@ -73,7 +73,8 @@ REPAIR = Alarm("repair")
 RETRY = Alarm("retry")
 WHERE = Alarm("where")
 WHERE_LATER = Alarm("where_later")
-AWARE_TAG = IsAware.__struct_config__.tag
+_AWARE = encode(IsAware(1, 1, b""))[1:2]
+"""The tag of such a frame, as it stands in its bytes."""
 SYSTEM = 0
 TRACED_MAX = 256
 """Followed events that wait for their flush, of one channel; of more than these nothing is told."""
@@ -673,7 +674,7 @@ class Channel:
 
     def _overheard(self, frame: bytes) -> None:
         """Something ephemeral of another gateway's."""
-        if frame[1:2] == bytes((AWARE_TAG,)):
+        if frame[1:2] == _AWARE:
             aware = decode_frame(frame)
             assert isinstance(aware, IsAware)
             self._say_where(aware.user, frame, mine=False)

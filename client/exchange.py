@@ -34,11 +34,13 @@ from protocol.entities import Priority
 from protocol.frames import (
     BATCH_FRAMES_MAX,
     AnyFrame,
+    Aware,
     Done,
     DoneRun,
     Event,
     Failed,
     Followed,
+    IsAware,
     IsTyping,
     Lagged,
     Limits,
@@ -92,6 +94,7 @@ class Exchange:
         self.keeping = self.upkeep.keeping
         self._in_step = False
         self._typing: list[int] = []
+        self._aware: dict[int, bytes] = {}
         self._limits: Limits | None = None
         self._welcome: Welcome | None = None
         self._open_max = STREAMS_OPEN_MAX
@@ -138,6 +141,12 @@ class Exchange:
         heard = self._limits is not None and not self.streams.positions.polled
         if heard and stream not in self._typing and len(self._typing) < HINTS_MAX:
             self._typing.append(stream)
+            self.wake()
+
+    def be_aware(self, document: int, data: bytes) -> None:
+        """Says where one is in a document, if a socket is open: the last word is what goes."""
+        if self._limits is not None and not self.streams.positions.polled:
+            self._aware[document] = data
             self.wake()
 
     @property
@@ -242,6 +251,7 @@ class Exchange:
         self.questions.cut()
         self.upkeep.cut()
         self._typing.clear()
+        self._aware.clear()
         self._change()
 
     def finish(self, end: SessionEnded) -> None:
@@ -306,6 +316,9 @@ class Exchange:
                 yield self.streams.ask(stream)
         while self._typing:
             yield encode(Typing(self._typing.pop(0)))
+        aware, self._aware = self._aware, {}
+        for document, data in aware.items():
+            yield encode(Aware(document, data))
 
     def hear(self, frame: AnyFrame | UnknownFrame | UnknownEvent) -> None:
         """Takes one frame that is not about the session itself. Raises `ServerFault`, and `DeviceCopied` when the store was copied."""
@@ -331,7 +344,7 @@ class Exchange:
                 self.streams.hear_lagged(stream)
             case Unfollowed(stream, code):
                 self.streams.hear_unfollowed(stream, code)
-            case IsTyping() | Presence():
+            case IsTyping() | Presence() | IsAware():
                 self.streams.hear_hint(frame)
             case Failed() if self.streams.hear_failed(frame):
                 pass
@@ -339,7 +352,7 @@ class Exchange:
                 pass
             case _:
                 self.questions.hear(frame)
-        if not isinstance(frame, IsTyping | Presence):
+        if not isinstance(frame, IsTyping | Presence | IsAware):
             if self.conflicts.stale or (not self._in_step and self.is_complete):
                 # Something happened to a conflict while the answer about it was on its way; or this was the last that was missing.
                 self.wake()

@@ -25,12 +25,16 @@ from client.store import Bookmark
 from client.subscription import Events
 from client.sync_status import SyncStatus, SyncStatuses
 from protocol.frames import (
+    DocumentPart,
+    DocumentVersionPage,
+    DocumentVersions,
     Event,
     FindMentors,
     Granted,
     HeldItems,
     HeldPage,
     History,
+    LoadDocument,
     MemberPage,
     Members,
     MentorsFound,
@@ -59,6 +63,10 @@ from protocol.operations import (
 )
 
 __all__ = ["LinkReport", "Session", "Status", "Statuses", "World"]
+
+
+PART_BYTES = 16 * 1024
+"""Of a document's state that is asked for at once: 2.6 s of a 50 kbit/s link."""
 
 
 class Status(Struct, frozen=True):
@@ -189,6 +197,22 @@ class Session(Recording):
     async def held(self, *, space: int = 0, platform: bool = False, after: int = 0, open_only: bool = True, limit: int = 20) -> HeldPage:
         """What moderation holds of one's own, or what is decided in `space`, or by the platform's reviewers."""
         return await self._ask(lambda id: HeldItems(id, after, space, platform, open_only, limit), HeldPage)
+
+    # Documents; see `client.documents` for one that is open
+
+    async def load_document(
+        self, document: int, *, version: int = 0, generation: int = 0, upto: int = 0, offset: int = 0, bytes_max: int = PART_BYTES
+    ) -> DocumentPart:
+        """A part of a document's state, or of a version's."""
+        return await self._ask(lambda id: LoadDocument(id, document, version, generation, upto, offset, bytes_max), DocumentPart)
+
+    async def document_versions(self, document: int, *, before: int = 0, limit: int = 50) -> DocumentVersionPage:
+        """A page of a document's named versions, newest first."""
+        return await self._ask(lambda id: DocumentVersions(id, document, before, limit), DocumentVersionPage)
+
+    def be_aware(self, document: int, data: bytes) -> None:
+        """Tells the others where one is in a document; forgotten while offline."""
+        self._exchange.be_aware(document, data)
 
     # Mentors
 

@@ -23,7 +23,7 @@ from protocol.client_session import backoff_ms
 from protocol.codec import encode
 from protocol.codes import TABLE, Retry
 from protocol.events import Changed
-from protocol.frames import Event, Failed, Follow, IsTyping, Presence, Unfollow
+from protocol.frames import Event, Failed, Follow, IsAware, IsTyping, Presence, Unfollow
 from protocol.values import Cursor
 
 WORKED_MAX = 64
@@ -205,8 +205,8 @@ class Streams:
             self._mark(Unreadable(stream, code))
             self.refused(stream, code)
 
-    def hear_hint(self, hint: IsTyping | Presence) -> None:
-        stream_or_none = hint.stream if isinstance(hint, IsTyping) else None
+    def hear_hint(self, hint: IsTyping | Presence | IsAware) -> None:
+        stream_or_none = hint.stream if isinstance(hint, IsTyping) else hint.document if isinstance(hint, IsAware) else None
         for events in self._subscriptions:
             if stream_or_none is None or events.covers(stream_or_none):
                 events.hint(hint)

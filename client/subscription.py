@@ -21,13 +21,13 @@ from msgspec import Struct
 
 from client.errors import SessionEnded
 from protocol.codec import UnknownEvent
-from protocol.frames import Event, IsTyping, Presence
+from protocol.frames import Event, IsAware, IsTyping, Presence
 
 EVENTS_MAX = 1024
 """Events that wait for the application: four pages, so that a catch-up goes on while the last page is worked through; at some 300 B
 each well below a megabyte."""
 HINTS_MAX = 64
-"""Typing and presence that wait. The next one says more than the last."""
+"""Typing, presence and whereabouts that wait. The next one says more than the last."""
 
 
 class CaughtUp(Struct, frozen=True):
@@ -52,7 +52,7 @@ class Restarted(Struct, frozen=True):
 
 
 Fact = Event | UnknownEvent
-Item = Event | UnknownEvent | IsTyping | Presence | CaughtUp | Unreadable | Restarted
+Item = Event | UnknownEvent | IsTyping | Presence | IsAware | CaughtUp | Unreadable | Restarted
 
 
 class Delivery:
@@ -110,7 +110,7 @@ class Events:
         self._queue.append(delivery)
         self._filled.set()
 
-    def hint(self, hint: IsTyping | Presence) -> None:
+    def hint(self, hint: IsTyping | Presence | IsAware) -> None:
         """Queues an ephemeral frame, or forgets it."""
         if self._hints < HINTS_MAX:
             self._hints += 1
@@ -157,7 +157,7 @@ class Events:
             if self.is_roomy:
                 self._roomy(self)
             return waiting.fact
-        if isinstance(waiting, IsTyping | Presence):
+        if isinstance(waiting, IsTyping | Presence | IsAware):
             self._hints -= 1
         return waiting
 

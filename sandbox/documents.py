@@ -9,7 +9,7 @@ alone, so that nothing here walks through what a hostile update made of an array
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from pycrdt import Doc
@@ -28,14 +28,17 @@ def compact(payload: bytes) -> bytes:
     """
     updates = _UPDATES.decode(payload)
     faulty: list[int] = []
-    while (place := _first_faulty(document := Doc(), updates, faulty)) is not None:  # noqa: B023 - a document for each attempt
+    while True:
+        document: Doc[Any] = Doc()
+        place = _first_faulty(document, updates, faulty)
+        if place is None:
+            return msgspec.msgpack.encode([document.get_update(), sorted(faulty)])
         faulty.append(place)
         if len(faulty) > FAULTY_MAX:
             raise ValueError(f"more than {FAULTY_MAX} updates cannot be applied")
-    return msgspec.msgpack.encode([document.get_update(), sorted(faulty)])
 
 
-def _first_faulty(document: Doc[object], updates: list[bytes], passed_over: list[int]) -> int | None:
+def _first_faulty(document: Doc[Any], updates: list[bytes], passed_over: list[int]) -> int | None:
     for place, update in enumerate(updates):
         if place in passed_over:
             continue

@@ -1,7 +1,7 @@
 """Keeping documents small: the job `document.compact`. The server opens nothing itself; the sandbox does, and may be killed over it.
 
     sources ─▶ sandbox ─▶ a state ─▶ stored, if nothing moved meanwhile
-                  ╰─ killed, out of time or memory ─▶ halves ─▶ the one update that does it ─▶ set aside, named ─▶ again without it
+                  ╰─ killed, out of time or memory ─▶ halves ─▶ the one update that does it ─▶ set aside, named ─▶ again
 
 An update that cannot be applied (the sandbox names it) or that kills who tries (found by bisection) is set aside: it stays in the log, where
 it was acknowledged, and is no part of the document any more. The others go on.
@@ -52,8 +52,8 @@ class Compactor:
         self._sandbox = sandbox
 
     async def run(self, work: Work[Compact]) -> None:
-        """Brings the state to what there is now, or a version's to where it was named. Raises `StorageError`; `Hopeless` where no state can be
-        made of the base alone."""
+        """Brings the state to what there is now, or a version's to where it was named. Raises `StorageError`; `Hopeless` where no state can
+        be made of the base alone."""
         order = work.payload
         for _ in range(ROUNDS_MAX):
             sources = await self._bridge.run(
@@ -75,10 +75,10 @@ class Compactor:
         """One state of them all, but for those that are set aside."""
         names: dict[int, str] = {}
         left = [(0, update) for update in sources.base] + list(zip(sources.seqs, sources.updates, strict=True))
-        while True:
+        answer: tuple[bytes, list[int]] | None = None
+        while answer is None:
             try:
-                made, faulty = await self._try([update for _, update in left], COMPACT_S)
-                break
+                answer = await self._try([update for _, update in left], COMPACT_S)
             except SandboxFailed as failed:
                 if len(names) >= CULPRITS_MAX:
                     raise Hopeless(f"more than {CULPRITS_MAX} updates stop whoever applies them") from failed
@@ -88,6 +88,7 @@ class Compactor:
                     raise Hopeless(f"the state itself cannot be opened: {failed}") from failed
                 names[seq] = str(failed)
                 del left[place]
+        made, faulty = answer
         names.update((left[place][0], "cannot be applied") for place in faulty if left[place][0])
         for seq, words in sorted(names.items()):
             log.warning("document_update_set_aside", stream=stream, seq=seq, reason=words)

@@ -1,4 +1,4 @@
-"""CreateDocument, ChangeDocument, NameVersion, RestoreVersion: a document's frame. What is written in it goes the hot way (`journal_append`).
+"""CreateDocument, ChangeDocument, NameVersion, RestoreVersion: a document's frame. What is written in it goes the hot way.
 
     CreateDocument ─▶ stream + generation, empty           ChangeDocument ─▶ roles, title, put away (its stream has no writers then)
     NameVersion ────▶ the last state before it, copied ─▶ job: brought to where it was named
@@ -38,12 +38,12 @@ VERSIONS_MAX: Final = 100
 
 # A draw per generation: were they counted, a database that was restored would give the number of one that somebody still has.
 _DRAW: Final = "(1 + floor(random() * 2147483646))::bigint"
-_OPEN: Final = """
+_OPEN: Final = f"""
 with opened as (
     insert into streams (space_id, kind, name, read_roles, write_roles, placement) values ($1, $2, $3, $4, $5, $1) returning id
 )
 insert into documents (stream_id, space_id, created_by, write_roles, generation)
-select o.id, $1, $6, $5, {draw} from opened o returning stream_id, generation""".format(draw=_DRAW)
+select o.id, $1, $6, $5, {_DRAW} from opened o returning stream_id, generation"""
 _FIND: Final = """
 select d.space_id, d.created_by, d.write_roles, d.archived, d.generation, d.upto, s.name, s.read_roles, s.head, s.audience_version
 from documents d join streams s on s.id = d.stream_id where d.stream_id = $1 for no key update of d"""
@@ -56,9 +56,9 @@ from (
     union all select v.upto, v.state from document_versions v where v.stream_id = $1 and v.generation = $3 and v.upto <= $4
     order by upto desc limit 1
 ) b returning id"""
-_RESTART: Final = """
-update documents d set generation = {draw}, state = v.state, upto = $3, compacted_at = now()
-from document_versions v where d.stream_id = $1 and v.id = $2 returning d.generation""".format(draw=_DRAW)
+_RESTART: Final = f"""
+update documents d set generation = {_DRAW}, state = v.state, upto = $3, compacted_at = now()
+from document_versions v where d.stream_id = $1 and v.id = $2 returning d.generation"""
 
 
 class _Seen(Struct, frozen=True):

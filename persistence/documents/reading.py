@@ -22,7 +22,8 @@ left join documents d on d.stream_id = q.stream
 left join streams s on s.id = d.stream_id
 left join lateral (select m.role from members m where m.space_id = s.space_id and m.user_id = q.user_id limit 1) m on true
 left join lateral (
-    select b.generation, b.upto, b.until, octet_length(b.state) as size, a.start, substring(b.state from a.start + 1 for q.bytes_max) as part
+    select b.generation, b.upto, b.until, octet_length(b.state) as size, a.start,
+        substring(b.state from a.start + 1 for q.bytes_max) as part
     from (
         select d.generation, d.upto, d.upto as until, d.state where q.version = 0
         union all
@@ -45,8 +46,9 @@ left join documents d on d.stream_id = q.stream
 left join streams s on s.id = d.stream_id
 left join lateral (select m.role from members m where m.space_id = s.space_id and m.user_id = q.user_id limit 1) m on true
 left join lateral (
-    select array_agg(row(o.id, o.generation, o.until, o.name, o.by, extract(epoch from o.at)::bigint, octet_length(o.state)) order by o.id desc)
-        as rows
+    select array_agg(
+        row(o.id, o.generation, o.until, o.name, o.by, extract(epoch from o.at)::bigint, octet_length(o.state)) order by o.id desc
+    ) as rows
     from (
         select * from document_versions v where v.stream_id = q.stream and (q.before = 0 or v.id < q.before) order by v.id desc
         limit q.page + 1

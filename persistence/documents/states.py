@@ -122,8 +122,8 @@ async def _set_aside(tx: asyncpg.Connection, stream: int, faulty: Sequence[tuple
     if not faulty:
         return []
     rows = await tx.fetch(
-        "insert into document_set_aside (stream_id, seq, words) select $1, f.seq, f.words from unnest($2::bigint[], $3::text[]) as f (seq, words)"
-        " on conflict do nothing returning seq",
+        "insert into document_set_aside (stream_id, seq, words)"
+        " select $1, f.seq, f.words from unnest($2::bigint[], $3::text[]) as f (seq, words) on conflict do nothing returning seq",
         stream,
         [seq for seq, _ in faulty],
         [words.replace("\0", "�")[:500] for _, words in faulty],

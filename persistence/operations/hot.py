@@ -1,4 +1,4 @@
-"""Operations that come by the thousand: Say, Post, React, MarkRead, Update, and what was refused before it came here (with nothing to keep).
+"""Operations that come by the thousand: Say, Post, React, MarkRead, Update, and what was refused before it came here (nothing to keep).
 
     entries ─▶ columns ─▶ journal_append, one round trip ─▶ rows ─▶ outcomes and facts
                arrays     locks, counts, checks, numbers     one per entry, in order

@@ -43,7 +43,14 @@ _NO_REPORTS = "nobody reports anybody in these stories; tests/system/test_betwee
 _NO_MODERATION = "nobody looks at what is held in these stories; tests/system/test_moderation.py"
 _NO_MENTORS = "nobody looks for a mentor in these stories; tests/system/test_mentoring.py"
 _NO_TRUST = "nobody's trust changes in these stories; tests/system/test_trust.py"
+_NO_DOCUMENTS = "nobody writes a document in these stories; tests/system/test_documents.py"
 EXCUSED: dict[str, str] = {
+    **dict.fromkeys(("RELOAD", "IsAware", "DocumentPart", "DocumentVersionPage", "channel ◀ AwareBy"), _NO_DOCUMENTS),
+    **{
+        f"{state} ─{command}▶ {state}": _NO_DOCUMENTS
+        for command in ("Aware", "LoadDocument", "DocumentVersions")
+        for state in ("ATTACHING", "RESUMING", "TURNED", "OPEN", "DRAINING")
+    },
     "TOO_LARGE": "only HTTP says it, of a body beyond its bound; tests/gateway/test_web_auth.py",
     "STEP_UP": "only HTTP says it; tests/gateway/test_web_mfa_whole.py",
     "MFA": "only HTTP says it; tests/gateway/test_web_mfa_whole.py",

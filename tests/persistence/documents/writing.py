@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -10,6 +10,7 @@ from pycrdt import Doc, Text
 
 from actors.documents import Compact
 from actors.jobs import Work
+from actors.sandbox_port import Sandbox
 from actors.storage import LoadState, StatePart
 from persistence.documents import reading
 from persistence.documents.compaction import JOB, Compactor
@@ -64,7 +65,7 @@ async def load(w: World, document: int, person: Person, version: int = 0) -> tup
     part = StatePart(0, 0, 0, 0, b"")
     while not part.generation or len(state) < part.size:
         query = LoadState(document, person.user, version, part.generation, part.upto, len(state), 300)
-        [answer] = await w.bridge.run(lambda tx, query=query: reading.load_state(tx, [query]), deadline_s=30)
+        [answer] = await w.bridge.run(partial(reading.load_state, queries=[query]), deadline_s=30)
         assert isinstance(answer, StatePart), answer
         part = answer
         state += part.data
@@ -93,7 +94,7 @@ class Tried:
         """Nobody looks."""
 
 
-async def run_jobs(w: World, sandbox: Callable[..., Awaitable[bytes]] = run_in_sandbox) -> int:
+async def run_jobs(w: World, sandbox: Sandbox = run_in_sandbox) -> int:
     """Runs what was ordered; how many."""
     rows = await w.rows("delete from jobs where kind = $1 returning payload", JOB)
     for row in rows:
@@ -102,6 +103,6 @@ async def run_jobs(w: World, sandbox: Callable[..., Awaitable[bytes]] = run_in_s
     return len(rows)
 
 
-async def compact(w: World, document: int, sandbox: Callable[..., Awaitable[bytes]] = run_in_sandbox) -> None:
+async def compact(w: World, document: int, sandbox: Sandbox = run_in_sandbox) -> None:
     """As if a job had been ordered."""
     await Compactor(w.bridge, w.herald, sandbox).run(cast(Work[Compact], Tried(Compact(document))))

@@ -1,0 +1,106 @@
+"""Documents through whole gateways: two clients of the Python kind write, cut off and healed, and read the same."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import trio
+
+from actors.documents import Compact
+from client import MutationRefused, RequestFailed, connect
+from client.documents import Document, open_document
+from persistence.documents.compaction import Compactor
+from protocol.codes import Code
+from protocol.operations import CreateDocument, NameVersion, RestoreVersion, Say
+from protocol.values import Role
+from sandbox.process import run_in_sandbox
+from tests.fixtures_postgres import database, postgres_server, postgres_template
+from tests.fixtures_valkey import TestValkey, valkey, valkey_server
+from tests.persistence.documents.writing import Tried
+from tests.system.inside import gateways, settings_for
+from tests.system.running import community, register
+
+__all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
+
+
+async def alike(*documents: Document) -> str:
+    """Waits until all read the same and have nothing left to send; what that is."""
+    with trio.fail_after(20):
+        for document in documents:
+            await document.settled()
+        while len({str(document.text) for document in documents}) > 1:
+            async with trio.open_nursery() as nursery:
+                for document in documents:
+                    nursery.start_soon(_first, document, nursery.cancel_scope)
+    return str(documents[0].text)
+
+
+async def _first(document: Document, scope: trio.CancelScope) -> None:
+    await document.changed()
+    scope.cancel()
+
+
+async def test_two_write_on_two_gateways_and_read_the_same(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path, 2) as (here, there):
+        async with (
+            connect(there.url, await register(there.url)) as ben,
+            community(here.url, (ben, Role.LEARNER)) as (ann, space, _),
+        ):
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            with pytest.raises(MutationRefused) as wrong:
+                await ann.do(Say(stream, "not here"))
+            assert wrong.value.code == Code.FORBIDDEN
+            draw = random.Random(7).random
+            async with open_document(ann, stream, draw) as mine, open_document(ben, stream, draw) as his:
+                mine.text.insert(0, "Hello ")
+                with trio.fail_after(20):
+                    await his.reads(lambda text: text == "Hello ")
+                his.text.insert(6, "world")
+                mine.text.insert(0, "> ")
+                assert await alike(mine, his) == "> Hello world"
+                mine.say_where(b"at 3")
+                with trio.fail_after(20):
+                    while his.people.get(ann.user) != b"at 3":
+                        await his.changed()
+                for word in ("a", "b", "c") * 20:
+                    mine.text.insert(len(str(mine.text)), word)
+                    his.text.insert(0, word.upper())
+                text = await alike(mine, his)
+                assert sorted(text) == sorted("> Hello world" + "abc" * 20 + "ABC" * 20)
+            async with open_document(ben, stream, draw) as again:
+                assert str(again.text) == text, "and whoever opens it anew reads the same"
+            stranger = await register(here.url)
+            async with connect(here.url, stranger) as eve:
+                with pytest.raises(RequestFailed) as failed:
+                    await eve.load_document(stream)
+                assert failed.value.code == Code.NOT_FOUND
+
+
+async def test_a_restored_version_is_everybodys_and_what_was_not_in_it_is_named(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,):
+        async with (
+            connect(house.url, await register(house.url)) as ben,
+            community(house.url, (ben, Role.LEARNER)) as (ann, space, _),
+        ):
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            draw = random.Random(8).random
+            async with open_document(ann, stream, draw) as mine, open_document(ben, stream, draw) as his:
+                mine.text.insert(0, "draft")
+                await alike(mine, his)
+                version = await ben.do(NameVersion(stream, his.upto, "first"))
+                compactor = Compactor(house.node.bridge, house.node.exchange, run_in_sandbox)
+                await compactor.run(Tried(Compact(stream, version)))  # type: ignore[arg-type]
+                [named] = (await ben.document_versions(stream)).versions
+                assert (named.version, named.name, named.by) == (version, "first", ben.user)
+                his.text.insert(5, " two")
+                assert await alike(mine, his) == "draft two"
+                await ann.do(RestoreVersion(stream, version))
+                with trio.fail_after(20):
+                    await his.reads(lambda text: text == "draft")
+                    await mine.reads(lambda text: text == "draft")
+                his.text.insert(5, " three")
+                assert await alike(mine, his) == "draft three"
