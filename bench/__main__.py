@@ -29,6 +29,7 @@ import trio
 from bench import bytes as byte_rows
 from bench import (
     crowd,
+    documents,
     fanout,
     growth,
     inbound,
@@ -76,6 +77,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "moderation": moderation.measure,
     "models": models.measure,
     "growth": growth.measure,
+    "documents": documents.measure,
     "crowd": crowd.measure,
     "sync_link": sync_link.measure,
     "sync_load": sync_load.measure,
@@ -94,6 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, default=None, help="interleaved rounds (5; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="small, and nothing is written down")
+    parser.add_argument("--traces", default="", metavar="FOLDER", help="where the editing traces are that `documents` replays")
     parser.add_argument("--list", action="store_true", help="what there is to measure")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md from the results, without measuring")
     asked = parser.parse_args(arguments)
@@ -103,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
     if asked.page:
         write_page(load())
         return 0
-    options = Options(rounds=asked.rounds or (1 if asked.quick else 5), quick=asked.quick, peers=asked.peers)
+    options = Options(rounds=asked.rounds or (1 if asked.quick else 5), quick=asked.quick, peers=asked.peers, traces=asked.traces)
     command = shlex.join(["python", "-m", "bench", *arguments])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     machine = describe_machine()

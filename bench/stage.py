@@ -71,6 +71,8 @@ class Options(msgspec.Struct, frozen=True):
     rounds: int = 5
     quick: bool = False
     peers: bool = True
+    traces: str = ""
+    """The folder of the editing traces, for `documents`."""
 
 
 class Stage(msgspec.Struct, frozen=True):

@@ -23,8 +23,8 @@ from pycrdt import Doc, Map, Text, TransactionEvent, merge_updates
 from client.errors import MutationRefused, SessionEnded
 from client.pending import Pending
 from client.session import PART_BYTES, Session
+from client.subscription import CaughtUp, Unreadable
 from client.subscription import Restarted as Reset
-from client.subscription import Unreadable
 from protocol.codec import BadFrame, decode_operation
 from protocol.codes import Code
 from protocol.documents import checksum_of, unpack_state
@@ -73,6 +73,7 @@ class Document:
         self._changed = trio.Event()
         self._again = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._ready = trio.Event()
 
     # What the application uses
 
@@ -203,8 +204,11 @@ class Document:
                         self.upto = seq
                     case IsAware(_, user, data):
                         self.people[user] = data
+                    case CaughtUp():
+                        self._ready.set()
                     case Unreadable(_, code):
                         self.refused = Code(code)
+                        self._ready.set()
                         return
                     case _:
                         continue
@@ -292,13 +296,14 @@ class Document:
 
 @asynccontextmanager
 async def open_document(session: Session, stream: int, draw: Callable[[], float]) -> AsyncIterator[Document]:
-    """Opens a document for the length of the block; it is loaded when the block begins, which takes a socket. `draw`: random numbers in
+    """Opens a document for the length of the block; it has caught up when the block begins, which takes a socket. `draw`: random numbers in
     [0, 1), from which pens are drawn. What is left unsent is in the store when the block has ended. Raises `RequestFailed`, `SessionEnded`.
     """
     document = Document(session, stream, draw)
     async with trio.open_nursery() as nursery:
         document._nursery = nursery
         await nursery.start(document._live)
+        await document._ready.wait()
         nursery.start_soon(document._send)
         try:
             yield document

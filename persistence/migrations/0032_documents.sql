@@ -20,7 +20,7 @@ create table documents (
 ) with (fillfactor = 70);
 alter table documents alter column state set storage external;      -- it is read in parts, and is compact as it is
 create index documents_by_space on documents (space_id);
-comment on table documents is 'owner: the community, gone with it; created_by is 0 once that person is erased';
+comment on table documents is 'owner: the community, gone with it';
 
 -- Written by the append alone, under the stream's lock. An operation that wrote here would hold what the append, with the stream, waits for.
 create table document_tails (
@@ -40,7 +40,7 @@ create table document_pens (
     primary key (stream_id, pen)
 ) with (fillfactor = 80);
 create index document_pens_by_user on document_pens (user_id);
-comment on table document_pens is 'owner: the document, gone with it; of an erased person the pen is nobody''s (user 0), and nobody writes with it';
+comment on table document_pens is 'owner: the document, gone with it; a person''s pens go with them';
 
 create table document_versions (
     id         bigint generated always as identity primary key,
@@ -50,7 +50,7 @@ create table document_versions (
     upto       bigint not null,                     -- what the state is: the document after this event
     until      bigint not null check (until >= upto),   -- what it is to be; a job brings it there
     name       text not null check (length(name) <= 80),
-    by         bigint not null,                     -- 0: kept when another one was restored, or by who is erased
+    by         bigint not null,                     -- 0: kept when another one was restored
     at         timestamptz not null default now(),
     state      bytea not null
 );

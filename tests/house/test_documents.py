@@ -14,7 +14,7 @@ from proofs.fuzzing.sieges import SIEGES
 from supervisors.generated import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "supervisors")
+ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "sandbox", "supervisors")
 SOURCES = sorted(path for room in (*ROOMS, "bench", "proofs", "examples") for path in (ROOT / room).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DISTRIBUTIONS = packages_distributions()
