@@ -31,6 +31,7 @@ _STREAMS: Final = "t.stream_id = any($2)"
 _SPACES: Final = "t.space_id = any($1)"
 _USER: Final = "t.user_id = $1"
 _BY_NUMBER: Final = "payloads name people by number, but for mails, whose orders go as the account is closed; they end within 90 days"
+_DOCUMENTS: Final = "a document is its community's, also what the person wrote in it; numbers that stand in it mean nobody else"
 _WITH_ACCOUNT: Final = "of a person: goes with their own rows; of a community: holds nothing of it"
 
 HOLDINGS: Final[tuple[Holding, ...]] = (
@@ -90,6 +91,16 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("entity_versions", _STREAMS, "t.author = $1"),
     Holding("tombstones", _STREAMS, "t.deleted_by = $1"),
     Holding("records", _STREAMS, "", "a community's content and actions are its own, also those that the person wrote"),
+    Holding("uploads", _SPACES, _USER),
+    Holding("upload_pieces", "", "", "goes with the upload"),
+    Holding("renditions", "", "", "goes with the object"),
+    Holding("objects", "", "", "bytes by their hash: they go when no upload refers to them, by a job that deleting uploads orders"),
+    Holding("upload_leavings", "", "", "numbers and hashes, minutes old: by them the bytes are deleted"),
+    Holding("document_set_aside", _STREAMS, "", "names events"),
+    Holding("document_pens", _STREAMS, _USER),
+    Holding("document_tails", _STREAMS, "", "sums"),
+    Holding("document_versions", _SPACES, "", _DOCUMENTS),
+    Holding("documents", _SPACES, "", _DOCUMENTS),
     Holding("message_versions", _STREAMS, "t.replaced_by = $1"),
     Holding("read_markers", _STREAMS, _USER),
     Holding("offline_content_cache", _STREAMS, "t.device_id in (select d.id from devices d where d.user_id = $1)"),

@@ -72,6 +72,22 @@ ROWS: Final[tuple[Kept, ...]] = (
         {"stream_id": _STREAM, "replaced_by": _USER},
         {"body": Packed.BODY},
     ),
+    Kept(
+        "documents.ndjson",
+        "documents",
+        _OF_STREAMS,
+        "t.stream_id",
+        {"stream_id": _STREAM, "space_id": _SPACE, "created_by": _USER},
+    ),
+    Kept(
+        "document_versions.ndjson",
+        "document_versions",
+        _OF_STREAMS,
+        "t.id",
+        {"stream_id": _STREAM, "space_id": _SPACE, "by": _USER},
+        own=("id",),
+    ),
+    Kept("document_set_aside.ndjson", "document_set_aside", _OF_STREAMS, "t.stream_id, t.seq", {"stream_id": _STREAM}),
     Kept("records.ndjson", "records", _OF_STREAMS, "t.stream_id, t.entity, t.key", {"stream_id": _STREAM}, {"cells": Packed.RECORD}),
     Kept(
         "tombstones.ndjson",
