@@ -3,26 +3,32 @@
     tests/system, bench, proofs     start servers and wait for them      ─▶ at most so many workers at once that one is left over
     everything else                 computes                             ─▶ the others
 
-A unit of work is a module, or an `xdist_group` that several modules share, so that what a module sets up is set up once. The largest come
-first; nobody ends the run alone with a long one. `--dist load` and the like do as they always do.
+A unit of work is a module, or the modules whose `pytestmark` names one `xdist_group`, so that what they set up is set up once. (The group
+is read from the text: xdist 3.8 adds it to a test's name, which pytest 9 does not let it change, so that groups had no effect.) The largest
+units come first; nobody ends the run alone with a long one.
 
 Invariant: every test is in one unit, and every unit is handed out once.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
-from xdist.scheduler.loadgroup import LoadGroupScheduling
+from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 WAITING = ("tests/system/", "tests/bench/", "tests/proofs/")
+GROUP = re.compile(r'^pytestmark = .*\bxdist_group\("([\w-]+)"\)', re.MULTILINE)
 
 
-def unit_of(nodeid: str) -> str:
-    """The group that a test is in, or else its module."""
-    group = nodeid.rpartition("@")[2] if nodeid.rfind("@") > nodeid.rfind("]") else ""
-    return f"@{group}" if group else nodeid.partition("::")[0]
+@cache
+def unit_of(root: Path, module: str) -> str:
+    """The group that a module's tests are in, with @ before it, or else the module."""
+    group = GROUP.search((root / module).read_text("utf-8"))
+    return f"@{group[1]}" if group else module
 
 
 def next_unit(units: Sequence[tuple[str, Sequence[str]]], at_work: Sequence[bool]) -> int:
@@ -37,11 +43,11 @@ def waits(tests: Sequence[str]) -> bool:
     return tests[0].startswith(WAITING)
 
 
-class SideBySide(LoadGroupScheduling):  # type: ignore[misc]  # it has no types
+class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """See the module."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return unit_of(nodeid)
+        return unit_of(self.config.rootpath, nodeid.partition("::")[0])
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         units = [(name, list(tests)) for name, tests in self.workqueue.items()]

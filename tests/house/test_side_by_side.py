@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.side_by_side import next_unit, unit_of, waits
 
-LIFE = ("@life", ["tests/system/test_life.py::test_one@life", "tests/system/test_epoch.py::test_two@life"])
+LIFE = ("@life", ["tests/system/test_life.py::test_one", "tests/system/test_epoch.py::test_two"])
 CROWD = ("tests/bench/test_crowd.py", [f"tests/bench/test_crowd.py::test_{n}" for n in range(9)])
 SMALL = ("tests/actors/test_inbox.py", ["tests/actors/test_inbox.py::test_one"])
 LARGE = ("tests/protocol/test_vectors.py", [f"tests/protocol/test_vectors.py::test_it[{n}]" for n in range(40)])
@@ -15,9 +17,14 @@ def taken(at_work: list[bool], units: list[tuple[str, list[str]]] = UNITS) -> st
     return units[next_unit(units, at_work)][0]
 
 
-def test_a_module_is_one_unit_and_so_is_a_group_whatever_stands_in_brackets() -> None:
-    assert unit_of("tests/actors/test_inbox.py::test_one") == unit_of("tests/actors/test_inbox.py::TestIt::test_two[a@b]")
-    assert unit_of("tests/system/test_life.py::test_one[a]@life") == unit_of("tests/system/test_epoch.py::test_two@life") == "@life"
+def test_a_module_is_one_unit_and_so_are_those_of_one_group(tmp_path: Path) -> None:
+    for name, mark in (
+        ("one", 'pytest.mark.xdist_group("life")'),
+        ("two", 'pytest.mark.xdist_group("life")'),
+        ("three", "pytest.mark.trio"),
+    ):
+        (tmp_path / f"{name}.py").write_text(f"import pytest\n\npytestmark = {mark}\n")
+    assert [unit_of(tmp_path, f"{name}.py") for name in ("one", "two", "three")] == ["@life", "@life", "three.py"]
 
 
 def test_groups_come_before_modules_and_large_ones_before_small_ones() -> None:
