@@ -87,7 +87,7 @@ prove-matrix: install
 prove-simulate: install
 	$(PROVE_NICELY) simulate --seeds 200
 prove-sync_model: install
-	$(PROVE_NICELY) sync_model --examples 500 --processes 1
+	$(PROVE_NICELY) sync_model --examples 500
 prove-fuzz: install
 	$(PROVE) fuzz --short
 prove-gap: install

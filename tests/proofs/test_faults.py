@@ -460,22 +460,24 @@ def talking(arguments: list[str], environment: dict[str, str]) -> Iterator[Calla
 
 
 async def test_a_short_run_with_real_servers_finds_nothing_wrong() -> None:
+    """One round, of a kind that `make prove`, which has three of others, leaves out."""
     options = Options(
-        rounds=3,
+        rounds=1,
         seed=3,
         real=3,
         light=12,
         poor=0,
         communities=3,
         rate_per_s=15,
-        only=("kill-gateway", "deaf-postgres", "restart-valkey"),
+        only=("restart-valkey",),
     )
+    assert not set(options.only) & set(command.SHORT[-1].split(","))
     said: list[str] = []
     with tempfile.TemporaryDirectory(
         prefix="educonnect-"
     ) as folder:  # a socket's path has 107 characters, and pytest's own folders are deep
         result = await run_all(options, Path(folder), said.append)
     assert result.violations == 0, "\n".join(said)
-    assert len(result.rounds) == 3
-    assert result.posts > 30
+    assert len(result.rounds) == 1
+    assert result.posts > 10
     assert all(outcome.copies for outcome in result.rounds)

@@ -65,11 +65,12 @@ def test_the_hunt_is_guided_by_the_branches_of_the_product() -> None:
 
 
 async def test_a_running_server_takes_every_input_as_it_must_and_its_neighbours_hear_nothing_of_it() -> None:
-    outcome = await besiege(7, 400, 60, lambda line: None, attackers=5)
+    """A little; `make prove` sends more."""
+    outcome = await besiege(7, 150, 30, lambda line: None, attackers=5)
     assert outcome.troubles == [], [str(finding) for finding in (*outcome.frames.findings, *outcome.heads.findings)]
-    assert outcome.frames.inputs >= 400
+    assert outcome.frames.inputs >= 150
     assert outcome.frames.outcomes["good mutations done"] > 0
-    assert outcome.heads.inputs >= 60
+    assert outcome.heads.inputs >= 30
     assert outcome.figures.acknowledged > 0
 
 
