@@ -74,9 +74,20 @@ class SyncStreams:
         if not found and not community and len(of_kind) == 1:
             found = of_kind
         if not found:
-            known = ", ".join(str(one.community) for one in of_kind) or "none"
-            raise NoStream(f"no {declaration.entity.name.lower()} in community {community} for this account; there are: {known}")
+            raise NoStream(self._why_none(declaration.entity.name.lower().replace("_", " "), community, of_kind))
         return found[0].stream
+
+    def _why_none(self, what: str, community: int, of_kind: list[SyncStream]) -> str:
+        """What is wrong, and what may be said instead."""
+        if not self.told:
+            return "this device has never been connected, and has nothing yet; connect it once"
+        known = ", ".join(str(one.community) for one in of_kind)
+        if not known:
+            where = f"in community {community}, nor anywhere else" if community else "anywhere"
+            return f"this account has no {what} {where}: it is in no community, or may not read that there"
+        if not community:
+            return f"say which community: this account has a {what} in several ({known})"
+        return f"this account has no {what} in community {community}; it has some in {known}"
 
     def learn(self, spaces: Spaces) -> list[int]:
         """Takes an overview; returns the streams that are gone."""

@@ -137,7 +137,11 @@ async def _export(bridge: Bridge, path: Path, export: Callable[..., Awaitable[An
             async def work(tx: asyncpg.Connection) -> Any:
                 file.seek(0)
                 file.truncate()
-                return await export(tx, writer=Writer(file))
+                writer = Writer(file)
+                try:
+                    return await export(tx, writer=writer)
+                finally:
+                    writer.abandon()  # before the file is closed under it
 
             manifest = await bridge.run(work, deadline_s=LONG_S, readonly=True, isolation="snapshot")
             size = file.seek(0, 2)

@@ -27,7 +27,7 @@ FORMAT: Final = "educonnect.community"
 VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 MANIFEST_BYTES_MAX: Final = 1 << 20
-LINE_BYTES_MAX: Final = 4 << 20
+LINE_BYTES_MAX: Final = 20 << 20
 FILE_BYTES_MAX: Final = 16 << 30
 FILES_MAX: Final = 64
 
@@ -86,6 +86,10 @@ class Writer:
         self._zip.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
         self._zip.close()
         return manifest
+
+    def abandon(self) -> None:
+        """Ends it as it is; after `close` nothing is left to do. Without a manifest it is no archive."""
+        self._zip.close()
 
 
 class Reader:

@@ -162,10 +162,13 @@ async def _write(tx: asyncpg.Connection, kind: Kind, subject: int, file: BinaryI
     file.seek(0)
     file.truncate()
     writer = Writer(file)
-    if kind is Kind.COMMUNITY:
-        await export_space(tx, subject, writer)
-    else:
-        await export_person(tx, subject, writer)
+    try:
+        if kind is Kind.COMMUNITY:
+            await export_space(tx, subject, writer)
+        else:
+            await export_person(tx, subject, writer)
+    finally:
+        writer.abandon()
 
 
 async def _keep(tx: asyncpg.Connection, archive: int, place: int, part: bytes) -> None:

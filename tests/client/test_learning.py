@@ -190,5 +190,25 @@ def test_what_two_wrote_apart_and_does_not_fit_together_is_told_to_who_writes(de
 
 def test_a_learner_sees_no_studio_and_a_community_that_is_not_here_is_said_so(place: Place) -> None:
     assert not place.learning.may_write and place.learning.all(Entity.ANSWER_KEY) == {}
-    with pytest.raises(NoStream):
+    with pytest.raises(NoStream, match="no lesson in community 77; it has some in 20"):
         Learning(place.session, lambda: 0.0, 77).one(Entity.LESSON, 11)
+
+
+def test_a_device_that_was_never_connected_says_so_and_one_of_several_communities_which_there_are(place: Place) -> None:
+    with MemoryStore() as store:
+        fresh = offline_desk(store, lambda line: None).session
+        with pytest.raises(NoStream, match="never been connected"):
+            fresh.sync_streams.find(Entity.LESSON)
+        libraries = [StreamState(stream, StreamKind.LIBRARY, "", 0, 0, False) for stream in (26, 27)]
+        fresh.sync_streams.learn(
+            Spaces(
+                1,
+                0,
+                tuple(
+                    SpaceState(space, SpaceKind.COMMUNITY, "x", Role.LEARNER, (one,))
+                    for space, one in zip((20, 30), libraries, strict=True)
+                ),
+            )
+        )
+        with pytest.raises(NoStream, match=r"which community.*\(20, 30\)"):
+            fresh.sync_streams.find(Entity.LESSON)
