@@ -43,6 +43,8 @@ async def cover(tx: asyncpg.Connection, mentorship: int, author: int, judged: Ma
     pairs = [(COVER, text) if back else (text, COVER) for text in (subject, words)]
     (subject_was, subject_is), (words_was, words_is) = [(was, now) if was and now else (None, None) for was, now in pairs]
     proposed = SUBJECT in judged
+    # Also where nothing of it changes: who is telling an inbox of it at this moment is waited for.
+    await tx.execute("select from mentorships where id = $1 for update", mentorship)
     row = await tx.fetchrow(_REPLACE, mentorship, subject_was, subject_is, words_was, words_is, author, proposed)
     if words and not back:
         # What inboxes and the stream say of it already, also where it has moved on since; given back, the next word to the inboxes says it.

@@ -23,7 +23,9 @@ order by o.id"""
 _NOTED: Final = """
 select q.pos, o.* from unnest($1::bigint[], $2::bigint[]) with ordinality as q (mentorship, user_id, pos)
 join mentorships o on o.id = q.mentorship and q.user_id in (o.mentor, o.learner)
-join accounts a on a.id = q.user_id and a.disabled_at is null"""
+join accounts a on a.id = q.user_id and a.disabled_at is null
+order by o.id for share of o"""
+"""Locked until it is in the inbox: whoever covers what was said finds it there, or has covered it before it was read."""
 
 
 async def list_mentorships(connection: asyncpg.Connection, queries: Sequence[ListMentorships]) -> list[Result]:
