@@ -119,10 +119,12 @@ def _version(version: VersionView) -> Iterator[str]:
     process = f" (process {v.pid}, {v.memory_mib:.0f} MiB)" if v.pid else ""
     yield f"{v.title} {v.part}: {v.phase}{process}, {v.answered_per_s:.1f} answers/s{batches}, ready in {_ms(v.start_s)}{fed}{waiting}"
     counts = {"broken": v.broken, "late": v.late, "shed": v.shed}
-    wrong = "".join(f", {count} {what}" for what, count in counts.items() if count)
-    if v.crashes or wrong:
-        cause = f", last: {v.last_cause}" if v.last_cause else ""
-        yield f"    fell {_many(v.crashes, 'time', 'times')}{cause}{wrong}"
+    wrong = [f"{count} {what}" for what, count in counts.items() if count]
+    if v.crashes:
+        cause = f" (last: {v.last_cause})" if v.last_cause else ""
+        wrong.insert(0, f"fell {_many(v.crashes, 'time', 'times')}{cause}")
+    if wrong:
+        yield f"    {', '.join(wrong)}"
     if v.compared:
         yield f"    compared {v.compared} times, apart by {v.apart:.3f} in the mean"
 

@@ -1,11 +1,12 @@
 """The page for whoever runs this: what to look at, what it means, what to do. Generated from the tables that it tells of.
 
-questions · node_metrics · log_events · live_drawing ─▶ docs/operating.md
+questions · node_metrics · ml_metrics · log_events · live_drawing ─▶ docs/operating.md
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.metrics import Metric
 from supervisors.live_drawing import draw_view
@@ -13,7 +14,11 @@ from supervisors.log_events import EVENTS
 from supervisors.node import Node
 from supervisors.questions import CHAPTERS
 from supervisors.readings import node_metrics
-from supervisors.sample_view import SAMPLE
+from supervisors.readings_models import ml_metrics
+from supervisors.sample_view import SAMPLE, SAMPLE_ML
+
+if TYPE_CHECKING:
+    from supervisors.ml_node import MlNode
 
 _HEAD: Final = """\
 # Operating
@@ -25,7 +30,7 @@ single commands over all processes (traces). The log says what changed. Nothing 
 wrote.
 
 * Scrape `/metrics` of every gateway, directly: [prometheus.yaml](../deploy/prometheus/prometheus.yaml) is an example. The balancer
-  must not forward that path to the public.
+  must not forward that path to the public. ML processes have one where `ml.port` is set.
 * [alerts.yaml](../deploy/prometheus/alerts.yaml): whom to wake, and what for. `page` is what people notice, `ticket` can wait for
   the morning.
 * [educonnect.json](../deploy/grafana/educonnect.json): the questions below as a Grafana dashboard.
@@ -53,6 +58,9 @@ _DIAGNOSES: Final = """\
 * **A restarting service or actor** stands under *restarts*, with its last cause, and a service that does not run under *not
   running*. The log has the traceback. An actor that crashes four times in ten seconds is given up until that time has passed, and
   costs nobody else anything.
+* **A model that does not answer** stands under *models asked*, as each gateway sees it: its breaker, and how its questions ended. The ML
+  process has its versions under *models served*: what each is there for, its phase, process and memory, how many questions wait, how
+  often it fell and the last cause.
 * *Turns late* says how long every wait in this process is at least. Some ms are normal; more means that the process is full.
 
 A process that does not answer is named, with `no answer`: it is stopped, or busy with one thing for seconds.
@@ -92,8 +100,17 @@ _METRICS: Final = """\
 
 ## Every metric
 
-Counters only grow, histograms have `_bucket`, `_sum` and `_count`. No label has a value for each stream, user or device: the
-slowest streams are named by rank. Beside these: Prometheus' own `process_…`.
+Counters only grow, histograms have `_bucket`, `_sum` and `_count`. No label has a value for each stream, user or device: the slowest
+streams are named by rank. Beside these: Prometheus' own `process_…`. Of gateways:
+
+| metric | kind | labels | what it is |
+| --- | --- | --- | --- |
+"""
+
+
+_ML_METRICS: Final = """\
+
+Of processes of the role `ml`, by version of a model (a shadow and a canary are versions, too):
 
 | metric | kind | labels | what it is |
 | --- | --- | --- | --- |
@@ -112,9 +129,15 @@ def metrics() -> tuple[Metric, ...]:
     return node_metrics(cast("Node", _Anything()))
 
 
+def ml_process_metrics() -> tuple[Metric, ...]:
+    """The same of an ML process."""
+    return ml_metrics(cast("MlNode", _Anything()))
+
+
 def render() -> str:
     """The page."""
-    parts = [_HEAD, draw_view("gateway-1, pid 4711", SAMPLE, whole=False), _DIAGNOSES]
+    views = (draw_view("gateway-1, pid 4711", SAMPLE, whole=False), draw_view("ml-1, pid 4720", SAMPLE_ML, whole=False))
+    parts = [_HEAD, "\n".join(views), _DIAGNOSES]
     for chapter in CHAPTERS:
         parts.append(f"### {chapter.title}\n\n| question | in Prometheus | what it means, what to do |\n| --- | --- | --- |\n")
         parts += [f"| {q.asks} | `{_cell(q.query)}` | {q.then} |\n" for q in chapter.questions]
@@ -122,8 +145,13 @@ def render() -> str:
     parts.append(_TRACES)
     parts += [f"| `{name}` | {event.level} | {event.meaning} |\n" for name, event in EVENTS.items()]
     parts.append(_METRICS)
-    parts += [f"| `{m.series}` | {m.kind} | {', '.join(m.labels) or '–'} | {m.help} |\n" for m in sorted(metrics(), key=lambda m: m.series)]
+    parts += _table(metrics())
+    parts += [_ML_METRICS, *_table(ml_process_metrics())]
     return "".join(parts)
+
+
+def _table(metrics: Iterable[Metric]) -> list[str]:
+    return [f"| `{m.series}` | {m.kind} | {', '.join(m.labels) or '–'} | {m.help} |\n" for m in sorted(metrics, key=lambda m: m.series)]
 
 
 def _cell(text: str) -> str:

@@ -2,7 +2,7 @@
 
     Question ─▶ docs/operating.md (a row) ─▶ deploy/grafana/educonnect.json (a panel)
 
-Invariant: every query names metrics that a node has; a test asks Prometheus' own parser about each.
+Invariant: every query names metrics that a node, or an ML process, has; a test asks Prometheus' own parser about each.
 """
 
 from __future__ import annotations
@@ -370,6 +370,28 @@ CHAPTERS: Final = (
                 "the active version cannot be loaded: `educonnect tree --live` says why; `educonnect ml rollback NAME`",
                 "ops",
                 "{{model}}",
+            ),
+            Question(
+                "Which version does not answer?",
+                "educonnect_version_ready == 0",
+                "it is being started, rests between two lives or cannot be loaded: `educonnect tree --live` on its machine names which, and"
+                " the last cause; `educonnect_version_crashes_total` says how often it ended",
+                "bool",
+                "{{instance}} {{version}}",
+            ),
+            Question(
+                "How many questions wait for a version?",
+                "sum by (version) (educonnect_version_waiting)",
+                "grows: more is asked than it can answer; what could not be answered in its time is refused"
+                " (`educonnect_version_shed_total`) or dropped unread (`educonnect_version_late_total`): another process of the role helps",
+                legend="{{version}}",
+            ),
+            Question(
+                "How much memory does a version take?",
+                "max by (version) (educonnect_version_memory_bytes)",
+                "of its own, beside what all of them share; above its kind's bound its process is killed and another one begun",
+                "bytes",
+                "{{version}}",
             ),
         ),
     ),

@@ -80,7 +80,7 @@ def ml_metrics(node: MlNode) -> tuple[Metric, ...]:
         Metric("educonnect_version_batch_seconds", "What a batch took.", "histogram", histograms(lambda r: r.counts.batch_s), version),
         Metric(
             "educonnect_version_memory_bytes",
-            "Memory of its process, without what it shares with files.",
+            "Memory of its process, without what it shares.",
             "gauge",
             each(lambda r: r.worker.memory_mib * 1024 * 1024 if r.worker is not None else 0.0),
             version,

@@ -7,7 +7,18 @@ from typing import Final
 from supervisors.states import SOUND
 from supervisors.tree_state import Phase, TreeState
 from supervisors.troubles import Trouble
-from supervisors.view import JournalView, LinkView, NodeView, PoolView, ProcessView, ReaderView, SocketsView, StreamView
+from supervisors.view import (
+    JournalView,
+    LinkView,
+    ModelView,
+    NodeView,
+    PoolView,
+    ProcessView,
+    ReaderView,
+    SocketsView,
+    StreamView,
+    VersionView,
+)
 
 _AT: Final = 1_700_000_000.0
 
@@ -20,7 +31,14 @@ SAMPLE: Final = NodeView(
     window_s=1.0,
     tree=TreeState("gateway", "rest_for_one", Phase.RUNNING, 0, None, 86_400.0, children=(_REDIS,)),
     process=ProcessView(4711, 0.93, 412 << 20, 9_870, 0.002, 0.041, 0.180, 0.004),
-    states={"database": SOUND, "journal": SOUND, "store": SOUND, "redis": SOUND, "link": "hears nothing: heads are polled"},
+    states={
+        "database": SOUND,
+        "journal": SOUND,
+        "store": SOUND,
+        "redis": SOUND,
+        "link": "hears nothing: heads are polled",
+        "models": "moderation fails",
+    },
     troubles=(
         Trouble("gateway/redis/link", 3, "OSError: out of descriptors", _AT - 2.0),
         Trouble("user 1204", 4, "KeyError: 88", _AT - 61.0),
@@ -44,6 +62,41 @@ SAMPLE: Final = NodeView(
     ),
     journal=JournalView(212, 0.011, 3_080.0, 31.4, 0.0064, 0.010, 0),
     link=LinkView(0.0, 0.0, 1_207, 3, 1, 0),
+    models=(
+        ModelView("matching", "closed", 1.3, 20_411, {"late": 2}),
+        ModelView("moderation", "open for 2.4 s more", 310.0, 1_204_118, {"broken": 37, "late": 12, "open": 903}),
+    ),
     store_waiting=3,
     bridge_calls={"primary": 5, "journal": 1},
 )
+
+SAMPLE_ML: Final = NodeView(
+    role="ml",
+    at=_AT,
+    window_s=1.0,
+    tree=TreeState("ml", "rest_for_one", Phase.RUNNING, 0, None, 86_400.0),
+    process=ProcessView(4720, 0.04, 58 << 20, 41, 0.001, 0.003, 0.009, 0.0),
+    versions=(
+        VersionView("matching@1", "answers", "ready", 4_731, 38.0, 3, 1.3, 1.0, 0.009, 1.2, 61_000, 20_411, 0, 2, 0, 0, ""),
+        VersionView(
+            "moderation@20261123.021500",
+            "answers",
+            "resting",
+            0,
+            0.0,
+            0,
+            0.0,
+            8.2,
+            0.021,
+            1.1,
+            0,
+            1_204_118,
+            37,
+            12,
+            0,
+            5,
+            "killed for its memory: 403 MiB, allowed are 400",
+        ),
+    ),
+)
+"""The ML process behind it."""

@@ -15,10 +15,13 @@ import yaml
 
 from gateway.metrics import Metrics
 from supervisors.generated import ROOT
+from supervisors.ml_node import MlNode
 from supervisors.node import Node
-from supervisors.operating_page import metrics
+from supervisors.operating_page import metrics, ml_process_metrics
 from supervisors.questions import CHAPTERS
 from supervisors.readings import node_metrics
+from supervisors.readings_models import ml_metrics
+from supervisors.settings import Ml
 from tests.needs import require
 from tests.system.inside import settings_for
 
@@ -34,6 +37,14 @@ async def exposition(tmp_path: Path) -> str:
     node = Node(settings_for("postgresql://nobody@localhost/nothing", "redis://localhost:1", tmp_path))
     await trio.lowlevel.checkpoint()
     return Metrics(node_metrics(node)).exposition().decode()
+
+
+@pytest.fixture
+async def ml_exposition(tmp_path: Path) -> str:
+    """The same of an ML process."""
+    line = Ml(line=f"pipe:{tmp_path}/ml.sock")
+    settings = settings_for("postgresql://nobody@localhost/nothing", "redis://localhost:1", tmp_path, ml=line)
+    return Metrics(ml_metrics(MlNode(settings))).exposition().decode()
 
 
 @pytest.fixture
@@ -65,8 +76,8 @@ def named(text: str) -> set[str]:
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
 
 
-async def test_every_metric_that_operators_are_told_of_exists(exposition: str) -> None:
-    known = families(exposition)
+async def test_every_metric_that_operators_are_told_of_exists(exposition: str, ml_exposition: str) -> None:
+    known = families(exposition) | families(ml_exposition)
     told = {
         "questions": " ".join(QUERIES),
         "alerts": " ".join(alert["expr"] + alert["annotations"]["action"] for alert in alerts()),
@@ -78,15 +89,17 @@ async def test_every_metric_that_operators_are_told_of_exists(exposition: str) -
     assert {where: names - {"process_"} for where, names in unknown.items() if names - {"process_"}} == {}
 
 
-async def test_every_metric_is_explained_on_the_page(exposition: str) -> None:
-    own = {name for name in families(exposition) if name.startswith("educonnect_")}
+async def test_every_metric_is_explained_on_the_page(exposition: str, ml_exposition: str) -> None:
+    own, of_models = ({name for name in families(text) if name.startswith("educonnect_")} for text in (exposition, ml_exposition))
     assert own == {metric.series for metric in metrics()}, "naming the metrics needs no node, and gives the same ones"
-    explained = set(re.findall(r"^\| `(educonnect_\w+)` \|", PAGE, re.MULTILINE))
-    assert own == explained
+    assert of_models == {metric.series for metric in ml_process_metrics()}
+    explained = re.findall(r"^\| `(educonnect_\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(own | of_models) == sorted(explained)
 
 
-async def test_promtool_finds_nothing_wrong_with_the_metrics(promtool: str, exposition: str) -> None:
-    run(promtool, "check", "metrics", given="".join(line for line in exposition.splitlines(keepends=True) if "process_" not in line))
+async def test_promtool_finds_nothing_wrong_with_the_metrics(promtool: str, exposition: str, ml_exposition: str) -> None:
+    for text in (exposition, ml_exposition):
+        run(promtool, "check", "metrics", given="".join(line for line in text.splitlines(keepends=True) if "process_" not in line))
 
 
 def test_promtool_accepts_the_rules_and_plays_them(promtool: str) -> None:
