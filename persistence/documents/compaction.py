@@ -1,7 +1,7 @@
 """Keeping documents small: the job `document.compact`. The server opens nothing itself; the sandbox does, and may be killed over it.
 
     sources ─▶ sandbox ─▶ a state ─▶ stored, if nothing moved meanwhile
-                  ╰─ killed, out of time or memory ─▶ halves ─▶ the one update that does it ─▶ set aside, named ─▶ again
+                  ╰─ killed, out of time or memory ─▶ halves ─▶ the one that does it ─▶ set aside, named ─▶ again
 
 An update that cannot be applied (the sandbox names it) or that kills who tries (found by bisection) is set aside: it stays in the log, where
 it was acknowledged, and is no part of the document any more. The others go on.
