@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from client import mentors_view as view
 from client.errors import RequestFailed
 from client.sync import KEPT, REMOTE, Command, add_options, run_typed, serve_typed
-from client.sync_commands import FAILED, KEYS, Desk, await_outcome
+from client.sync_commands import DONE, FAILED, KEYS, Desk, await_outcome
 from client.sync_fields import Mistake, parse_fields
 from client.words import failure
 from protocol.entities import TABLE, Entity
@@ -47,8 +47,18 @@ async def find(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def ask(desk: Desk, options: argparse.Namespace) -> int:
-    pending = desk.session.propose(options.mentor, options.subject, options.words, space=options.community)
+    mentor = await _person(desk, options.mentor)
+    pending = desk.session.propose(mentor, options.subject, options.words, space=options.community)
     return await await_outcome(desk, pending, plain=True)
+
+
+async def _person(desk: Desk, typed: str) -> int:
+    """Who was meant, by number or by the name they log in with; a name is looked up at the server."""
+    if typed.isascii() and typed.isdigit():
+        return int(typed)
+    if not desk.online:
+        raise Mistake(f"Without a connection a mentor is named by number, as educonnect mentors find shows it, not “{typed}”.")
+    return (await desk.session.search(typed.removeprefix("@"))).user
 
 
 async def withdraw(desk: Desk, options: argparse.Namespace) -> int:
@@ -74,7 +84,13 @@ async def offer(desk: Desk, options: argparse.Namespace) -> int:
 
 async def show(desk: Desk, options: argparse.Namespace) -> int:
     page = await desk.session.mentorships(open_only=not options.over, limit=100)
-    return desk.tell(view.mentorship_lines(page.mentorships, desk.session.user))
+    desk.tell(view.mentorship_lines(page.mentorships, desk.session.user))
+    for item in page.mentorships:
+        if item.records:
+            goals, meetings = (desk.session.records.list(item.records, entity) for entity in (Entity.GOAL, Entity.MEETING))
+            if goals or meetings:
+                desk.tell([f"  of {item.mentorship}:", *view.together_lines(goals, meetings)])
+    return DONE
 
 
 async def goal(desk: Desk, options: argparse.Namespace) -> int:
@@ -131,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     looked.add_argument("--limit", type=int, default=10)
     in_community(looked)
     asked = add("ask", KEPT, ask, "ask somebody to be your mentor")
-    asked.add_argument("mentor", type=int)
+    asked.add_argument("mentor", help="their number, as find shows it, or the name they log in with")
     asked.add_argument("subject")
     asked.add_argument("words", nargs="?", default="")
     in_community(asked)
@@ -148,7 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     offered = add("offer", KEPT, offer, "say how you mentor, or (--learning) what you want to learn")
     offered.add_argument("fields", nargs="+", metavar="name=value")
     offered.add_argument("--learning", action="store_true")
-    add("list", REMOTE, show, "your mentorships and proposals").add_argument("--over", action="store_true", help="also those that are over")
+    add("list", REMOTE, show, "your mentorships and proposals, with goals and meetings").add_argument(
+        "--over", action="store_true", help="also those that are over"
+    )
     for name, command, help in (("goal", goal, "write a goal"), ("meet", meet, "propose a meeting, agree to one, move it")):
         written = add(name, REMOTE, command, help)
         written.add_argument("mentorship", type=int)

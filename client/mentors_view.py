@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from client.replica import RecordView
+from client.sync_view import moment
 from protocol.entities import STYLES
 from protocol.frames import MentorFound, MentorsFound, MentorshipItem
 from protocol.values import MentorshipState
@@ -51,7 +53,8 @@ def found_lines(found: MentorsFound) -> list[str]:
         lines.append("Nobody mentors here yet: a mentor has said that they are open, and is trusted enough (docs/mentoring.md).")
     elif not found.mentors:
         lines.append("Nobody was found. Other words, another language or more hours may help.")
-    lines.append(f"{found.considered} mentors were looked at, {found.fitting} of them fit.")
+    looked = "1 mentor was" if found.considered == 1 else f"{found.considered} mentors were"
+    lines.append(f"{looked} looked at, {found.fitting} of them {'fits' if found.fitting == 1 else 'fit'}.")
     return lines
 
 
@@ -80,3 +83,28 @@ def _line(item: MentorshipItem, user: int) -> str:
     where = f", conversation {item.conversation}" if item.conversation else ""
     words = f": “{visible(item.words)}”" if item.words and item.state is MentorshipState.PROPOSED else ""
     return f"{item.mentorship}  {visible(item.subject)}, {stands}{where}{words}"
+
+
+MEETINGS: Final = ("proposed", "agreed", "held", "cancelled")
+"""A meeting's states, by number."""
+
+
+def together_lines(goals: Sequence[RecordView], meetings: Sequence[RecordView]) -> list[str]:
+    """What the two want to reach, and when they meet, the next meeting first; each by the number that `goal` and `meet` take as --key."""
+    lines = [f"     goal {one.key}: {_text(one, 1)}{' – reached' if one.fields.get(4) is True else ''}" for one in goals]
+    for one in sorted(meetings, key=lambda view: (_number(view, 1), view.key)):
+        state = _number(one, 5)
+        where = f", {_text(one, 3)}" if _text(one, 3) else ""
+        lines.append(
+            f"     meeting {one.key}: {moment(_number(one, 1))}{where} – {MEETINGS[state] if state < len(MEETINGS) else 'unknown'}"
+        )
+    return lines
+
+
+def _text(view: RecordView, field: int) -> str:
+    return visible(str(view.fields.get(field, "")))
+
+
+def _number(view: RecordView, field: int) -> int:
+    value = view.fields.get(field, 0)
+    return value if isinstance(value, int) else 0

@@ -35,9 +35,12 @@ class Program:
         self._launched: tuple[subprocess.Popen[bytes], int] | None = None
         self.pid = 0
         self.addresses: tuple[str, ...] = ()
+        self._asked_to_stop = False
 
     def ask_to_stop(self) -> None:
-        """Tells it to stop in its own way, without waiting: several that stop side by side take the time of the slowest."""
+        """Tells it to stop in its own way, without waiting: several that stop side by side take the time of the slowest. Whoever says so
+        ends `serve` in its turn."""
+        self._asked_to_stop = True
         if self.pid:
             os.kill(self.pid, signal.SIGTERM)
 
@@ -74,6 +77,9 @@ class Program:
             self.addresses = tuple(said.decode().split())
             task_status.started()
             await _wait_exit(process)
+            if self._asked_to_stop:
+                self.pid = 0
+                await trio.sleep_forever()  # it did as it was told: nothing fell, and nothing is to be started again
             raise ProgramEnded(f"{self.name} ended: {_ending(process)}")
         finally:
             with trio.CancelScope(shield=True):
