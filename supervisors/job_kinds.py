@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from actors.documents import Compact
 from actors.jobs import Cron, JobKind, Way, Work
 from actors.trust_gates import Thresholds
 from persistence.analytics.jobs import CRONS as ANALYTICS_CRONS
+from persistence.documents.compaction import JOB as COMPACT
+from persistence.documents.compaction import Compactor
 from persistence.drafting import DRAFT, Drafter, DraftQuestions
 from persistence.identity import forgotten
 from persistence.learning.grading import Grader
@@ -32,6 +35,7 @@ from persistence.trust import SETTLE, Settle
 from persistence.trust_settling import TrustPass, settle_until_done
 from persistence.webhook_deliveries import JOB as DELIVER
 from persistence.webhook_deliveries import Delivery
+from sandbox.process import run_in_sandbox
 from supervisors.messenger import CRONS as NOTICE_CRONS
 from supervisors.ml_audit import Audits, audit_crons
 from supervisors.ml_line import cache_folder
@@ -140,6 +144,15 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
         JobKind("trust.pass", Nothing, pass_trust, timeout_s=HOUR_S / 2, way=CHORE),
         # What fails is due again by its subscription's own clock: the watch orders another.
         JobKind(DELIVER, Delivery, node.outside.deliverer.run, attempts_max=3, timeout_s=120.0, way=Way(at_once_max=64)),
+        # A document with a hostile update takes a dozen processes of some seconds each.
+        JobKind(
+            COMPACT,
+            Compact,
+            Compactor(node.bridge, node.exchange, run_in_sandbox).run,
+            attempts_max=6,
+            timeout_s=900.0,
+            way=Way(first_s=10.0, most_s=HOUR_S, at_once_max=2),
+        ),
         JobKind(forgotten.RESET, forgotten.Forgotten, node.identity.resets.run),
     )
 
