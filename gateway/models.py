@@ -14,7 +14,7 @@ with it.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -53,6 +53,19 @@ class ModelCounts:
         self.late_replies = 0
         self.seconds = Histogram(SECONDS)
         """From the question to the answer, of those that were answered."""
+
+
+class ModelFigures(Struct, frozen=True):
+    """A model as this process asks it. `state`: `up`, `fails`, `away` or `off`; `breaker`: in words; `unanswered`: by why."""
+
+    name: str
+    state: str
+    breaker: str
+    under_way: int
+    asked: int
+    answered: int
+    degraded: int
+    unanswered: dict[str, int]
 
 
 class _Pending(Struct):
@@ -105,6 +118,31 @@ class LinedModels:
     def up(self) -> bool:
         """Whether a question can be sent now."""
         return self._serving and self._line is not None and self._line.up
+
+    def figures(self) -> list[ModelFigures]:
+        """Of every model, in the order of their names."""
+        under_way = Counter(pending.model for pending in self._pending.values())
+        now_s = trio.current_time()
+        return [
+            ModelFigures(
+                name,
+                self._state(self.breakers[name]),
+                breaker_words(self.breakers[name], now_s),
+                under_way[name],
+                counts.asked,
+                counts.answered,
+                counts.degraded,
+                {why.value: count for why, count in counts.unanswered.items() if count},
+            )
+            for name, counts in sorted(self.counts.items())
+        ]
+
+    def _state(self, breaker: Breaker) -> str:
+        if not self.on:
+            return "off"
+        if not self.up:
+            return "away"
+        return "up" if breaker.state is State.CLOSED else "fails"
 
     async def ask(self, request: AnyRequest, within_s: float, *, key: int = 0) -> Answer:
         task = trio.lowlevel.current_task()

@@ -117,6 +117,11 @@ async function look() {
       const said = j.state === "running" ? steps + j.words : [j.reason, j.error].filter(Boolean).join(": ");
       return { bad: j.state === "dead", cells: [j.id, j.kind, j.state, j.attempts, since, j.key, said, acts] };
     }));
+    fill("models", ["model", "state", "breaker", "under way", "asked", "answered", "degraded", "unanswered"], told.models.map(m => {
+      const why = Object.entries(m.unanswered).map(([word, count]) => count + " " + word).join(", ");
+      const counts = [m.under_way, m.asked, m.answered, m.degraded];
+      return { bad: m.state === "fails" || m.state === "away", cells: [m.name, m.state, m.breaker, ...counts, why] };
+    }));
     const unserved = told.unserved.map(r => `${r.waiting} jobs wait for region ${r.region}, where no process runs`);
     say(["as of " + clock(now) + " UTC", ...unserved].join("; "));
     timer = setTimeout(look, 5000);
@@ -138,9 +143,9 @@ PAGE: Final = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>EduConnect: jobs</title>
+<title>EduConnect: jobs and models</title>
 <style>{STYLE}</style>
-<h1>Jobs</h1>
+<h1>Jobs and models</h1>
 <p id="said" role="status">Log in with an account that may operate the platform.</p>
 <div id="entry">
 <label>Name <input id="name" autocomplete="username"></label>
@@ -156,6 +161,7 @@ PAGE: Final = f"""<!doctype html>
 <label>Kind <input id="kind"></label>
 <table id="jobs"><caption>Jobs and dead letters, newest first</caption></table>
 <table id="schedules"><caption>By the clock</caption></table>
+<table id="models"><caption>Models, as this gateway asks them; educonnect tree --live has their versions and processes</caption></table>
 </div>
 <script>{SCRIPT}</script>
 </html>

@@ -1,7 +1,7 @@
-"""What an operator of the platform sees and does over HTTP: jobs, their failures and schedules.
+"""What an operator of the platform sees and does over HTTP: jobs, their failures and schedules; models, as this gateway asks them.
 
     GET  /operator                               the page (without data; it asks the others)
-    GET  /api/v1/operator/jobs                   ?kind&state&before&limit     200 {kinds, schedules, jobs, unserved}
+    GET  /api/v1/operator/jobs                   ?kind&state&before&limit     200 {kinds, schedules, jobs, unserved, models}
     GET  /api/v1/operator/jobs/<id>                                           200 JobView
     POST /api/v1/operator/jobs/<id>/retry                                     200 {count}
     POST /api/v1/operator/jobs/<id>/cancel                                    200 {cancelled}
@@ -23,6 +23,7 @@ from quart import Blueprint, Response, request
 from actors.accounts import Claims
 from actors.job_desk import PAGE_MAX, Cancelled, Desk, JobsWanted, JobView, KindFigures, RegionFigures, ScheduleView, State
 from actors.jobs import KIND_LENGTH_MAX
+from gateway.models import ModelFigures
 from gateway.operator_page import PAGE, POLICY
 from gateway.problems import Problem
 from gateway.web_entry import enter
@@ -44,12 +45,14 @@ class RetryKind(Input, frozen=True):
 
 
 class JobsPage(msgspec.Struct, frozen=True):
-    """Queues, schedules, a page of jobs and dead letters, newest first, and regions whose jobs nobody takes."""
+    """Queues, schedules, a page of jobs and dead letters, newest first, regions whose jobs nobody takes, and models, as the gateway that
+    answers asks them."""
 
     kinds: list[KindFigures]
     schedules: list[ScheduleView]
     jobs: list[JobView]
     unserved: list[RegionFigures]
+    models: list[ModelFigures]
 
 
 class Retried(msgspec.Struct, frozen=True):
@@ -93,7 +96,8 @@ class Operator:
         await self._admit()
         wanted = _wanted()
         desk = self._desk
-        return _json(JobsPage(await desk.overview(), await desk.schedules(), await desk.find(wanted), await desk.unserved()))
+        kinds, schedules, jobs, unserved = await desk.overview(), await desk.schedules(), await desk.find(wanted), await desk.unserved()
+        return _json(JobsPage(kinds, schedules, jobs, unserved, self._services.models()))
 
     @needs(OPERATE)
     async def show(self, id: int) -> Response:

@@ -27,6 +27,7 @@ from gateway.http_counts import HttpCounts
 from gateway.integrations import Integrations
 from gateway.matchmaker import Matchmaker
 from gateway.metrics import Metrics
+from gateway.models import ModelFigures
 from gateway.options import AuthLimits, SyncLimits
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
@@ -107,6 +108,8 @@ class Services(Struct, frozen=True):
     """None: there are no routes about them."""
     desk: Desk | None = None
     """The jobs'; None: there are no routes about them."""
+    models: Callable[[], list[ModelFigures]] = list
+    """What operators see of them; `gateway.models.LinedModels.figures`."""
     sovereignty: Sovereignty | None = None
     """Archives and erasure; None: there are no routes about them."""
     integrations: Integrations | None = None

@@ -416,6 +416,7 @@ class Node:
             thresholds=thresholds(self.settings),
             trust=PostgresTrust(self.bridge, thresholds(self.settings)),
             desk=self.desk,
+            models=self.models.figures,
             telling=self.messenger.telling,
             learning=PostgresLearning(self.bridge),
             insights=PostgresInsights(self.bridge, group=self.settings.analytics.group_min),

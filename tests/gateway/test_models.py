@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from actors.breaker import BreakerLimits, State
 from actors.inference import Answer, Echo, Echoed, Unanswered, Why
 from actors.model_line import LineAway, LineFull, Question, Reply
-from gateway.models import LinedModels
+from gateway.models import LinedModels, ModelFigures
 
 LIMITS = BreakerLimits(window=6, failures_min=3, open_s=1.0, probes=1)
 RESULT = msgspec.Raw(msgspec.msgpack.encode(Echoed("x")))
@@ -119,6 +119,31 @@ async def test_a_model_that_fails_again_and_again_is_left_alone_then_tried_then_
             await models.ask(Echo("x"), 5.0)
         assert models.breakers["echo"].state is State.CLOSED
         assert models.breakers["moderation"].state is State.CLOSED, "each model has its own"
+
+
+async def test_operators_see_whether_a_model_is_asked_whether_it_fails_and_what_is_under_way(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def echo(models: LinedModels) -> ModelFigures:
+        (figures,) = [one for one in models.figures() if one.name == "echo"]
+        return figures
+
+    line = Line()
+    assert echo(LinedModels(None)).state == "off" and echo(LinedModels(line)).state == "away"
+    async with asking(line) as models:
+        assert echo(models) == ModelFigures("echo", "up", "closed", 0, 0, 0, 0, {})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(models.ask, Echo("x"), 1.0)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (echo(models).under_way, echo(models).asked, echo(models).answered) == (1, 1, 0)
+            line.answer(line.sent[0])
+        assert (echo(models).under_way, echo(models).answered) == (0, 1)
+        for _ in range(LIMITS.failures_min):
+            await refused(models, 0.1)
+        failing = echo(models)
+        assert failing.state == "fails" and failing.breaker.startswith("open for ") and failing.unanswered == {"late": LIMITS.failures_min}
+        line.up = False
+        assert echo(models).state == "away"
 
 
 async def test_who_cannot_wait_is_told_once_and_never_in_the_middle_of_asking(autojump_clock: trio.testing.MockClock) -> None:

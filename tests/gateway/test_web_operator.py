@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from actors.job_desk import Cancelled, JobsWanted, JobView, KindFigures, RegionFigures, ScheduleView
+from gateway.models import ModelFigures
 from gateway.operator_page import SCRIPT
 from gateway.web import create_app
 from protocol.codes import Code
@@ -19,6 +20,7 @@ from tests.gateway.web_world import ADDRESS, World
 
 PATH = "/api/v1/operator/jobs"
 JOB = JobView(7, "mail.send", "dead", 0, "", 0, 12, 1.0, 2.0, 0.0, "", 0, 0, "", "failed too often", "OSError: away", 99, "key")
+MODEL = ModelFigures("moderation", "fails", "open for 2.4 s more", 3, 50, 40, 1, {"broken": 7})
 
 
 class KeptDesk:
@@ -63,7 +65,7 @@ class OperatorWorld(World):
     def __init__(self) -> None:
         super().__init__()
         self.desk = KeptDesk()
-        self.app = create_app(msgspec.structs.replace(self.services, desk=self.desk))
+        self.app = create_app(msgspec.structs.replace(self.services, desk=self.desk, models=lambda: [MODEL]))
 
     async def operator(self) -> tuple[int, str]:
         session = await self.register("grace")
@@ -95,6 +97,7 @@ async def test_an_operator_sees_queues_schedules_and_failures_and_no_payload() -
     assert [one["timing"] for one in told["schedules"]] == ["every 3600 s"]
     assert [one["error"] for one in told["jobs"]] == ["OSError: away"]
     assert "payload" not in {name for one in told["jobs"] for name in one}
+    assert told["models"] == [msgspec.to_builtins(MODEL)], "whether each is asked, whether it fails, and what is under way"
 
 
 @pytest.mark.parametrize("query", ["state=lost", "limit=0", "limit=201", "limit=many", "before=x", "color=red"])
