@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from persistence.operations.moderation import text_of
+from persistence.moderation.words import text_of
 from persistence.sovereignty.archive import Manifest, Writer
 from persistence.sovereignty.leaving import GROUP, says
 from persistence.sovereignty.person import own_spaces

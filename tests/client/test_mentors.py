@@ -12,7 +12,7 @@ from client.mentors_view import found_lines, together_lines
 from client.session import Session
 from client.sqlite_store import MemoryStore
 from client.sync import offline_desk
-from protocol.entities import Entity, write_fields
+from protocol.entities import Entity, Fields, write_fields
 from protocol.events import Changed, RecordItem
 from protocol.frames import MentorsFound, Spaces, SpaceState, StreamState
 from protocol.values import Role, SpaceKind, StreamKind
@@ -30,7 +30,7 @@ def session() -> Iterator[Session]:
 
 
 def test_goals_and_meetings_are_shown_by_the_numbers_that_change_them_and_the_next_meeting_first(session: Session) -> None:
-    written = (
+    written: tuple[tuple[Entity, int, Fields], ...] = (
         (Entity.GOAL, 5, {1: "fractions\x1b[2J", 4: True}),
         (Entity.GOAL, 6, {1: "proofs"}),
         (Entity.MEETING, 7, {1: 1_800_000_000, 3: "the library", 5: 1}),
