@@ -246,9 +246,9 @@ class Passwords(Section, frozen=True):
 class Identity(Section, frozen=True):
     """What proves somebody: which passwords may be set, how long links in mails are good, when a proof is asked for again."""
 
-    password_length_min: Annotated[
-        int, Meta(ge=8, le=64, description="the fewest characters of a password that is set")
-    ] = PASSWORD_LENGTH_MIN
+    password_length_min: Annotated[int, Meta(ge=8, le=64, description="the fewest characters of a password that is set")] = (
+        PASSWORD_LENGTH_MIN
+    )
     password_score_min: Annotated[
         int,
         Meta(
