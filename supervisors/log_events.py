@@ -100,7 +100,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "jobs_piled_up": LogEvent("warning", "more jobs of a kind are ready than `jobs.waiting_warn`; said once until it is half of that"),
     "job_sums_delayed": LogEvent("info", "how many jobs ended how is written down later"),
     # Documents
-    "document_update_set_aside": LogEvent("warning", "an update that nobody can apply, or that stops who tries, is no part of its document"),
+    "document_update_quarantined": LogEvent("warning", "an update that nobody can apply, or that stops who tries, is no part of its document"),
     # Webhooks
     "webhook_abandoned": LogEvent("warning", "a subscription failed for too long and was paused; its community's owners were told"),
     "webhooks_not_looked_at": LogEvent("warning", "deliveries wait for the database; said once, not at each look"),
