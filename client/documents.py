@@ -79,7 +79,8 @@ class Document:
 
     @property
     def text(self) -> Text:
-        """The text that is the document's content. Edit it as any pycrdt text, at most some 10,000 letters at once."""
+        """The text that is the document's content. Edit it as any pycrdt text: positions count bytes of UTF-8; at most some 10,000 letters
+        at once."""
         text: Text = self.doc.get(TEXT, type=Text)
         return text
 

@@ -91,7 +91,7 @@ class Compactor:
         made, faulty = answer
         names.update((left[place][0], "cannot be applied") for place in faulty if left[place][0])
         for seq, words in sorted(names.items()):
-            log.warning("document_update_set_aside", stream=stream, seq=seq, reason=words)
+            log.warning("document_update_quarantined", stream=stream, seq=seq, reason=words)
         return Made(made, tuple(sorted(names.items())))
 
     async def _culprit(self, updates: list[bytes]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from supervisors.generated import ROOT
 from supervisors.log_events import EVENTS
 
-ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "supervisors")
+ROOMS = ("actors", "client", "gateway", "ml_actors", "persistence", "protocol", "sandbox", "supervisors")
 LEVELS = {"debug": "info", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 PAST = re.compile(r"(^|_)(\w+ed|began|gave|fell|kept|lost|made|rewound|stuck|unread)(_|$)")
 """A verb in the past tense, somewhere in the name."""

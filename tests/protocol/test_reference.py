@@ -172,14 +172,14 @@ def test_the_guide_names_only_what_exists() -> None:
 
 
 def test_every_command_that_is_answered_says_by_what() -> None:
-    unanswered = {"Bye", "Typing"}
+    unanswered = {"Bye", "Typing", "Aware"}
     for form in describe().commands:
         assert bool(form.answers) == (form.name not in unanswered), form.name
 
 
 def test_every_frame_answers_something_or_is_told_unasked() -> None:
     answers = {answer for form in describe().commands for answer in form.answers}
-    unasked = {"Draining", "Goodbye", "Event", "Lagged", "Unfollowed", "IsTyping"}
+    unasked = {"Draining", "Goodbye", "Event", "Lagged", "Unfollowed", "IsTyping", "IsAware"}
     assert {kind.__name__ for kind in get_args(frames.AnyFrame)} == answers | unasked
     assert not answers & unasked
 

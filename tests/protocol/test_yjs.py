@@ -36,13 +36,14 @@ EDITS = st.lists(
 def write(doc: Doc[Any], what: str, where: int, value: Any) -> bytes:
     """Does it, and gives the update of it (which may add nothing)."""
     text, fields, before = doc.get("text", type=Text), doc.get("map", type=Map), doc.get_state()
-    length, key = len(str(text).encode()), f"k{where}"
+    # pycrdt counts bytes of UTF-8; half a letter would make it panic.
+    letter, key = len(str(text)[:1].encode()), f"k{where}"
     if what == "insert":
         text.insert(0, value)
-    elif what == "delete" and length:
-        del text[0:1]
-    elif what == "format" and length:
-        text.format(0, 1, {"bold": value})
+    elif what == "delete" and letter:
+        del text[0:letter]
+    elif what == "format" and letter:
+        text.format(0, letter, {"bold": value})
     elif what == "set":
         fields[key] = value
     elif what == "nest":
