@@ -16,6 +16,7 @@ from actors import session
 from actors.session import Session
 from gateway import rfc6455
 from gateway.tokens import KeySet
+from proofs.fuzzing import hunting
 from proofs.fuzzing.black_box import BlackBox
 from proofs.fuzzing.branches import BRANCHES, MARK, _Weaver
 from proofs.fuzzing.corpus import Corpus, shrink
@@ -205,7 +206,8 @@ class Trap(Target):
         return [len(data)]
 
 
-def test_what_fails_hangs_or_takes_too_much_memory_is_found_and_made_small() -> None:
+def test_what_fails_hangs_or_takes_too_much_memory_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hunting, "HANG_S", 0.25)
     tally = Hunt(Trap(), 1, nobody, shrink_s=2.0).run(64)
     found = {finding.what: finding.data for finding in tally.findings}
     assert found["Wrong: seven"] == b"\x07"
