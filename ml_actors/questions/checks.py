@@ -31,7 +31,19 @@ TWO_VERBS: Final = re.compile(r"\b(did|do|does) (?:\S+ ){1,6}?(was|were|had been
 LEFT_OVER: Final = re.compile(
     r"\b(and|or|but|the|a|an|of|his|her|so|very|as|too)\?$|[,;:]\?|\s{2,}|[\"“«(](?![^\"”»)]*[\"”»)])", re.IGNORECASE
 )
+CANNOT_BE_ASKED: Final = re.compile(
+    r"\b(neither|nobody|any rate)\b|^(where|when|until when)\b.*\b(not|never)\b"
+    r"|\b(after|when|because)\b.*\b(through|of|to|at|from|with|for|into|upon)\?$|, so \w+\?$",
+    re.IGNORECASE,
+)
+"""Of what is not so, nobody can say where or when it is; and circumstances do not end with a word that opens a phrase."""
 DOUBLED: Final = re.compile(r"\b(\w+) \1\b", re.IGNORECASE)
+
+
+SHORT_KINDS: Final = frozenset({"definition", "do", "speech", "feel", "like"})
+"""Rules whose questions may have three words."""
+NO_AUXILIARY: Final = frozenset({"who", "what", "there"})
+"""Rules whose questions need no auxiliary, as in "Who opened the door?" """
 
 
 def wrong_form(draft: Draft, english: bool) -> bool:
@@ -48,13 +60,18 @@ def wrong_form(draft: Draft, english: bool) -> bool:
     words = prompt[:-1].split()
     if not PROMPT_WORDS_MIN <= len(words) <= PROMPT_WORDS_MAX or not ASKS.match(prompt):
         return True
-    if LEFT_OVER.search(prompt) or (DOUBLED.search(prompt) and " had had " not in prompt) or TWO_VERBS.search(prompt):
+    if (
+        LEFT_OVER.search(prompt)
+        or CANNOT_BE_ASKED.search(prompt)
+        or (DOUBLED.search(prompt) and " had had " not in prompt)
+        or TWO_VERBS.search(prompt)
+    ):
         return True
     if words[1].lower() in ("did", "does", "do") and _two_pasts(words):
         return True
-    if draft.kind not in ("who", "what") and not any(word.lower() in AUXILIARY for word in words[1 : 4 if draft.kind != "how many" else 9]):
+    if draft.kind not in NO_AUXILIARY and not any(word.lower() in AUXILIARY for word in words[1 : 4 if draft.kind != "how many" else 9]):
         return True
-    return len(words) == 3 and draft.kind not in ("definition", "do", "speech", "feel")
+    return len(words) == 3 and draft.kind not in SHORT_KINDS
 
 
 def _two_pasts(words: list[str]) -> bool:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ml_actors.questions import lexicon
+from ml_actors.questions import lexicon, nouns
 from ml_actors.questions.sentences import Sentence, Word, words_of
 from ml_actors.questions.tagging import tag
 
@@ -26,7 +26,11 @@ VERBAL: Final = frozenset({"VBD", "VBZ", "VB", "VBN", "VBG", "AUX", "MD"})
 NOUNY: Final = frozenset({"NN", "NNS", "NNP"})
 ASIDE_MAX: Final = 9
 """Tokens between two commas that are passed over between a subject and its verb."""
+LEAD_MAX: Final = 60
+"""Tokens before a clause, as in "When he came home," that are looked through for the comma after them."""
 WHEN: Final = frozenset({"when", "whenever", "while", "as", "after", "before", "until", "till", "once"})
+SOMEWHERE: Final = frozenset("into onto under behind beside inside near beneath towards toward across".split())
+"""Words that open a phrase which says where, whatever stands in it."""
 WHY: Final = frozenset({"because", "since", "for", "lest"})
 
 
@@ -42,7 +46,8 @@ class Token(NamedTuple):
 
 
 class Part(NamedTuple):
-    """`kind`: object, complement, prep, infinitive, purpose, content, reason, when, if, adverb, ing, quote. `word`: what opens it."""
+    """`kind`: object, complement, prep, infinitive, purpose, content, reason, when, if, adverb, ing, quote; of what stands before a clause
+    also time ("one day"); rest is what could not be told apart, up to the clause's end. `word`: what opens it."""
 
     kind: str
     begin: int
@@ -200,6 +205,15 @@ def clauses(tokens: Sequence[Token]) -> list[Clause]:
             at += 1
         elif token.tag == "RB":
             at += 1
+        elif token.low == "as" and [one.low for one in tokens[at + 1 : at + 3]] == ["soon", "as"] and (end := _lead_end(tokens, at + 2)):
+            lead = Part("when", at, end, "as soon as")
+            at = end + 1
+        elif token.tag == "VBG" and lead is None and (end := _lead_end(tokens, at)):
+            lead = Part("ing", at, end, token.low)
+            at = end + 1
+        elif (end := _time(tokens, at)) > at:
+            lead = lead or Part("time", at, end, token.low)
+            at = end
         elif token.tag == "SUB" or (token.tag == "IN" and token.low in WHEN and _starts_clause(tokens, at + 1)):
             end = _lead_end(tokens, at)
             if end is None and token.low == "once":
@@ -229,6 +243,14 @@ def clauses(tokens: Sequence[Token]) -> list[Clause]:
     return found
 
 
+def _time(tokens: Sequence[Token], at: int) -> int:
+    """Where "one day" or "the next morning," before a clause ends; `at` where none is."""
+    end = noun_phrase(tokens, at)
+    if end <= at or end >= len(tokens) or tokens[end - 1].low not in nouns.TIMES or tokens[at].tag in ("PRP", "NNP"):
+        return at
+    return end if _starts_clause(tokens, end + (tokens[end].text == ",")) else at
+
+
 def _skip(tokens: Sequence[Token], at: int) -> int:
     """Past what cannot be read: to the next sign, at which a new clause may begin."""
     at += 1
@@ -239,7 +261,7 @@ def _skip(tokens: Sequence[Token], at: int) -> int:
 
 def _lead_end(tokens: Sequence[Token], at: int) -> int | None:
     """Of "When he came home," the comma's place, if what follows is a clause."""
-    for i in range(at + 2, len(tokens)):
+    for i in range(at + 1, min(len(tokens), at + LEAD_MAX)):
         if tokens[i].tag == ".":
             return None
         if tokens[i].tag == "," and _starts_clause(tokens, i + 1):
@@ -284,7 +306,7 @@ def _clause(tokens: Sequence[Token], at: int, link: str, lead: Part | None, befo
             if tokens[i].tag in (",",):
                 i += 1
                 continue
-            return None
+            part = Part("rest", i, _until(tokens, i + 1, first), tokens[i].low)
         parts.append(part)
         i = part.end
     if i < len(tokens) and (

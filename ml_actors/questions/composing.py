@@ -3,21 +3,28 @@
     Compose ─▶ Reading ─▶ candidates ─▶ checks, round trip ─▶ options ─▶ ranker ─▶ one sentence is not asked about again and again ─▶
     Questions
 
-Invariant: every candidate is either among the questions or counted in `passed_over`; the same request gets the same answer.
+A text may be written to take long: after `BUDGET_S` nothing more is looked at, and what is left is counted as "late".
+
+Invariant: every candidate is either among the questions or counted in `passed_over`; the same request gets the same answer, unless it is
+late.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actors.inference import Compose, Composed, Form, Questions
+from ml_actors.embeddings import Embeddings
 from ml_actors.questions import drafts
 from ml_actors.questions.answering import FOUND, Answerer
-from ml_actors.questions.asking import Asked, Reader, questions, told_of
+from ml_actors.questions.asking import Asked, Reader, end_of, questions, told_of
 from ml_actors.questions.checks import ANSWER_WORDS_MAX, OPTION_LETTERS_MAX, same, why_not
 from ml_actors.questions.clauses import Clause, Token
 from ml_actors.questions.distractors import Embed, Pool
@@ -29,12 +36,21 @@ from ml_actors.questions.ranking import Ranker
 from ml_actors.questions.reading import Reading
 from ml_actors.questions.referents import Referents
 from ml_actors.questions.sentences import plain
+from ml_actors.questions.speech import said
+from ml_actors.questions.telling import tellings
 from ml_actors.questions.tongues import tongue_of
 
 CANDIDATES_MAX: Final = 600
 """That are checked; of a long text those of the sentences that say most."""
-AGAIN: Final = 0.12
+BUDGET_S: Final = 4.0
+"""Of one text. A section of a lesson takes less than 0.1 s, one of 20,000 letters about 1 s; who asks waits
+for ten times as long as this."""
+AT_ONCE: Final = 32
+"""Candidates that are embedded and answered again between two looks at the clock: about 0.1 s."""
+AGAIN: Final = 0.2
 """By how much a question counts less for each that is asked already of its sentence, and half of it for each of its kind."""
+ALIKE: Final = 0.3
+"""And once more, if the same sentence has one of its kind: two gaps in one sentence ask for the same reading."""
 CHOICE_SHARE: Final = 0.5
 """Of the questions that could be a choice as well as written, how many are one, where both are wanted."""
 
@@ -42,13 +58,29 @@ CHOICE_SHARE: Final = 0.5
 Make = Callable[[Reading, Sequence[Form], Counter[str]], Iterable[Draft]]
 
 
+def remembering(embed: Embed) -> Embed:
+    """The same, each text once: options are chosen from the same words again and again."""
+    known: dict[str, NDArray[np.float32]] = {}
+
+    def remembered(texts: Sequence[str]) -> Embeddings:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, embed(new), strict=True))
+        return np.array([known[text] for text in texts], dtype=np.float32)
+
+    return remembered
+
+
 class Composer:
-    def __init__(self, ranker: Ranker, embed: Embed) -> None:
+    def __init__(self, ranker: Ranker, embed: Embed, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds, from anywhere."""
         self._ranker = ranker
         self._embed = embed
+        self._clock = clock
+        self._until = 0.0
 
     def compose(self, request: Compose, make: Make | None = None) -> Questions:
         """`make`: what makes candidates; the rules, if None."""
+        self._until = self._clock() + BUDGET_S
         reading = Reading(request.text, tongue_of(request.language))
         if not reading.sentences:
             return Questions(())
@@ -59,24 +91,32 @@ class Composer:
         best = self.ranked(reading, wanted, request.limit, passed)
         return Questions(tuple(_composed(draft, request.language) for draft in best), dict(sorted(passed.items())))
 
+    def late(self) -> bool:
+        return self._clock() >= self._until
+
     def candidates(self, reading: Reading, forms: Sequence[Form], passed: Counter[str]) -> Iterator[Draft]:
         """All that the rules make, unchecked."""
         told: list[str | None] = [None] * len(reading.sentences)
         if reading.english:
-            referents = Referents()
-            earlier = ""
+            referents = Referents(reading.tokens)
+            earlier, before = "", None
             for number, tokens in enumerate(reading.tokens):
+                if self.late():
+                    passed[drafts.LATE] += len(reading.sentences) - number
+                    break
                 referents.note(tokens, number)
-                reader = Reader(reading.text, tokens, referents, number)
+                reader = Reader(reading.text, tokens, referents, number, reading.clauses[number])
+                reader.earlier, reader.before = earlier, before
                 if Form.ORDER in forms:
                     told[number] = _told(reader, reading.clauses[number])
                 if Form.CHOICE in forms or Form.SHORT in forms:
-                    for asked in questions(reader, reading.clauses[number], earlier):
+                    for asked in chain(questions(reader), tellings(reader), said(reader)):
                         if asked is None:
                             passed[drafts.UNCLEAR] += 1
                         else:
                             yield _draft(reading, asked, number)
-                earlier = next(filter(None, (told_of(reader, clause) for clause in reversed(reading.clauses[number]))), "")
+                earlier = next(filter(None, (told_of(reader, clause) for clause in reversed(reader.clauses))), "")
+                before = _answers(reader)
                 if Form.SEVERAL in forms:
                     yield from _several(reading, tokens, number)
         if Form.CLOZE in forms or Form.CHOICE in forms:
@@ -102,15 +142,22 @@ class Composer:
         if not sound:
             return []
         lines = self._embed([sentence.plain for sentence in reading.sentences])
-        prompts = self._embed([draft.prompt for draft in sound])
         answerer = Answerer(reading, lines)
+        kept: list[Draft] = []
+        for start in range(0, len(sound), AT_ONCE):
+            if self.late():
+                passed[drafts.LATE] += len(sound) - start
+                break
+            kept += self._answered(sound[start : start + AT_ONCE], answerer, lines, passed)
+        return kept
+
+    def _answered(self, some: Sequence[Draft], answerer: Answerer, lines: Embeddings, passed: Counter[str]) -> list[Draft]:
+        """Those of which the answer is found again."""
         kept = []
-        for draft, vector in zip(sound, prompts, strict=True):
+        for draft, vector in zip(some, self._embed([draft.prompt for draft in some]), strict=True):
             draft.near = float(np.clip(vector @ lines[draft.sentence], 0.0, 1.0))
-            if draft.form is Form.ORDER or draft.kind == "several":
-                draft.found = 1.0
-            else:
-                draft.found = answerer.found(draft.prompt, draft.answer, draft.sentence, vector)
+            whole = draft.form is Form.ORDER or draft.kind == "several"
+            draft.found = 1.0 if whole else answerer.found(draft.prompt, draft.answer, draft.sentence, vector)
             if draft.found < FOUND:
                 passed[drafts.UNANSWERABLE] += 1
             else:
@@ -119,7 +166,7 @@ class Composer:
 
     def formed(self, reading: Reading, good: Sequence[Draft], forms: Sequence[Form], passed: Counter[str]) -> list[Draft]:
         """Each in a form that was asked for: with options where it can have them."""
-        pool = Pool(reading, self._embed)
+        pool = Pool(reading, remembering(self._embed))
         made = []
         chosen = written = 0
         for draft in good:
@@ -129,7 +176,7 @@ class Composer:
             open_form = Form.CLOZE if draft.kind == "gap" else Form.SHORT
             draft.form = open_form
             both = open_form in forms and Form.CHOICE in forms
-            if Form.CHOICE in forms and (not both or chosen <= CHOICE_SHARE * (chosen + written)):
+            if Form.CHOICE in forms and not self.late() and (not both or chosen <= CHOICE_SHARE * (chosen + written)):
                 choice = pool.options(draft)
                 if choice is not None:
                     chosen += 1
@@ -150,9 +197,18 @@ class Composer:
         left = sorted(made, key=lambda draft: (-draft.quality, draft.begin, draft.prompt))
         sentences: Counter[int] = Counter()
         kinds: Counter[str] = Counter()
+        alike: set[tuple[int, str]] = set()
         best: list[Draft] = []
         while left and len(best) < limit:
-            draft = max(left, key=lambda one: one.quality - AGAIN * sentences[one.sentence] - AGAIN / 2 * kinds[one.kind])
+            draft = max(
+                left,
+                key=lambda one: (
+                    one.quality
+                    - AGAIN * sentences[one.sentence]
+                    - AGAIN / 2 * kinds[one.kind]
+                    - ALIKE * ((one.sentence, one.kind) in alike)
+                ),
+            )
             left.remove(draft)
             if any(same(draft, other, reading) for other in best):
                 passed[drafts.TWICE] += 1
@@ -160,6 +216,7 @@ class Composer:
             best.append(draft)
             sentences[draft.sentence] += 1
             kinds[draft.kind] += 1
+            alike.add((draft.sentence, draft.kind))
         passed[drafts.DROPPED] += len(left)
         if not left and not passed[drafts.DROPPED]:
             del passed[drafts.DROPPED]
@@ -181,6 +238,15 @@ def _draft(reading: Reading, asked: Asked, number: int) -> Draft:
     begin, end = reading.sentences[min(first, number)].begin, reading.sentences[max(last, number)].end
     answer = plain(reading.text[asked.begin : asked.end]).strip(" ,.;:")
     return Draft(Form.SHORT, asked.kind, asked.prompt, answer, begin, end, number)
+
+
+def _answers(reader: Reader) -> tuple[int, int] | None:
+    """Where the sentence's last clause stands, with its circumstances: a reason for what the next sentence begins with "so"."""
+    for clause in reader.clauses[-1:]:
+        begin = clause.lead.begin if clause.lead is not None else clause.begin
+        if not any(token.tag == "QUOTE" for token in reader.tokens[begin : clause.end]):
+            return reader.span(begin, end_of(clause))
+    return None
 
 
 def _told(reader: Reader, found: Sequence[Clause]) -> str | None:

@@ -20,6 +20,8 @@ TWICE: Final = "twice"
 """Another asks the same."""
 DROPPED: Final = "dropped"
 """Good enough, but others were better than the limit allows."""
+LATE: Final = "late"
+"""Not looked at: the time for one text was over."""
 
 
 class Draft(Struct):

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         some = [story for story in stories if story.held_out == held_out]
         halves[name], found = measure(some[: arguments.limit or None], lambda request: model.answer([request])[0])
         made += found if held_out else []
-    print_table(halves)
+    print_table(halves | {"whole": whole(list(halves.values()))})
     print_sample(made, arguments.sample, arguments.seed)
     write_json(arguments.json, {"halves": halves, "published_map": PUBLISHED, "top": TOP})
     return 0 if halves["held out"].questions else 1
@@ -147,6 +147,19 @@ def measure(stories: Sequence[Story], ask: Callable[[Compose], Questions]) -> tu
         half.named = sum(named(question) for _, _, question in made) / len(made)
         half.found_again = found_again(made)
     return half, made
+
+
+def whole(halves: Sequence[Half]) -> Half:
+    """Of all stories, from the figures of some: means weighted by what they are means of. Times are not added up: 0."""
+    found = Half(forms={}, passed_over={})
+    for name in ("stories", "sections", "gold", "questions", "sections_without"):
+        setattr(found, name, sum(getattr(half, name) for half in halves))
+    marks = ("map_first", "map_any", "copied_first", "copied_any", "written_first", "written_any")
+    for names, by in ((marks, "gold"), (("ask_rightly", "in_span", "found_again", "named"), "questions"), (("a_section",), "sections")):
+        for name in names:
+            total = sum(getattr(half, by) for half in halves)
+            setattr(found, name, sum(getattr(half, name) * getattr(half, by) for half in halves) / total if total else 0.0)
+    return found
 
 
 def pair(question: Composed) -> str:
@@ -253,12 +266,14 @@ def print_table(halves: dict[str, Half]) -> None:
         ("… of short answers alone, first answer", lambda h: f"{h.written_first:.3f}", ""),
         ("… of copied sentences, best answer", lambda h: f"{h.copied_any:.3f}", "trivial baseline"),
         ("… of copied sentences, first answer", lambda h: f"{h.copied_first:.3f}", "trivial baseline"),
-        ("ms a section, p50 / p99", lambda h: f"{h.ms_p50:.0f} / {h.ms_p99:.0f}", ""),
+        ("ms a section, p50 / p99", lambda h: f"{h.ms_p50:.0f} / {h.ms_p99:.0f}" if h.ms_p50 else "", ""),
     ]
-    say(f"{'':42}{'development':>18}{'held out':>18}   beside")
+    say(f"{'':42}" + "".join(f"{name:>18}" for name in halves) + "   beside")
     for label, value, beside in rows:
         say(f"{label:42}" + "".join(f"{value(half):>18}" for half in halves.values()) + f"   {beside}")
     for name, half in halves.items():
+        if not half.forms:
+            continue
         say(f"{name}: forms {half.forms}; passed over {half.passed_over}")
 
 

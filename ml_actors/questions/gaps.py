@@ -15,11 +15,13 @@ from actors.inference import Form
 from ml_actors.questions.clauses import QUOTE
 from ml_actors.questions.drafts import Draft
 from ml_actors.questions.reading import Reading, stem
-from ml_actors.questions.sentences import Word, plain
+from ml_actors.questions.sentences import Sentence, Word, plain
 
 GAP = "___"
 """As a cloze's gap is written in the record of a question."""
 WORDS_MIN, WORDS_MAX = 5, 28
+PART_WORDS_MIN = 8
+"""Of what is left of a longer sentence, which is cut at a sign."""
 A_SENTENCE = 2
 """Gaps made of one sentence at most, the best first."""
 LETTERS_MIN = 3
@@ -34,14 +36,27 @@ JOINING = frozenset("and but so then yet y pero luego et mais puis und aber dann
 
 def gaps(reading: Reading) -> Iterator[Draft]:
     for number, sentence in enumerate(reading.sentences):
-        words = [word for word in sentence.words if word.wordy]
-        if not WORDS_MIN <= len(words) <= WORDS_MAX or _points_back(words) or QUOTE.search(sentence.text):
+        begin, end = _part(sentence)
+        words = [word for word in sentence.words if word.wordy and begin <= word.begin < end]
+        if not WORDS_MIN <= len(words) <= WORDS_MAX or _points_back(words) or QUOTE.search(reading.text, begin, end):
             continue
         found = sorted(((worth, -word.begin, word) for word in words if (worth := _worth(reading, number, word, words)) > 0), reverse=True)
         for _, _, word in found[:A_SENTENCE]:
-            before, after = reading.text[sentence.begin : word.begin], reading.text[word.end : sentence.end]
-            prompt = f"{reading.tongue.gap} {plain(before + GAP + after)}"
+            before, after = reading.text[begin : word.begin], reading.text[word.end : end]
+            closed = plain(before + GAP + after) + ("." if end < sentence.end else "")
+            prompt = f"{reading.tongue.gap} {closed}"
             yield Draft(Form.CLOZE, "gap", prompt, word.text, sentence.begin, sentence.end, number)
+
+
+def _part(sentence: Sentence) -> tuple[int, int]:
+    """The place of a sentence; of a long one, of what stands before its first semicolon, or before the last comma that leaves enough."""
+    words = [word for word in sentence.words if word.wordy]
+    if len(words) <= WORDS_MAX:
+        return sentence.begin, sentence.end
+    last = words[WORDS_MAX - 1].end
+    signs = [word for word in sentence.words if word.text in (";", ",", "،") and words[PART_WORDS_MIN].begin < word.begin < last]
+    stop = next((sign for sign in signs if sign.text == ";"), signs[-1] if signs else None)
+    return sentence.begin, sentence.end if stop is None else stop.begin
 
 
 def _points_back(words: list[Word]) -> bool:

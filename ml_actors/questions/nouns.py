@@ -32,7 +32,9 @@ PERSON: Final = _words(
     " tanuki badger"
     " beast stoorworm couple family people folk men women children crowd nation tribe army crew citizens scientists mason minstrel"
     " magician genie"
-    " courtier nobody somebody everyone everybody who villager elder hero housekeeper waiter baker butcher carpenter landlord lawyer"
+    " courtier governor squire saint attendant suitor butler steward counsellor mayor chief warrior sage hermit pilgrim orphan heir"
+    " ruler cutter demon imp nymph knight lamb calf kitten chicken bull deer turtle crab whale dolphin bat worm butterfly"
+    " nobody somebody everyone everybody who villager elder hero housekeeper waiter baker butcher carpenter landlord lawyer"
     " murderer"
 )
 GROUPS: Final = _words("people folk men women children couple family crowd army crew courtiers")
@@ -58,7 +60,16 @@ FEELINGS: Final = _words(
     " thankful"
     " hopeless upset terrified alarmed satisfied embarrassed envious hungry thirsty relieved sorrowful wretched merry cheerful despairing"
     " enraged hurt shocked nervous bored overjoyed"
+    " dismayed horrified amused sick cross eager distressed thrilled appalled indignant cheered"
 )
+EMOTIONS: Final = _words(
+    "joy sorrow grief anger rage fury fear terror horror shame pride wonder astonishment surprise delight despair pity disgust envy"
+    " jealousy hatred contempt gratitude amazement alarm dismay misery"
+    " happiness sadness anxiety fright pleasure regret remorse curiosity sympathy"
+)
+"""Feelings as things that somebody is full of."""
+ABSTRACT: Final = EMOTIONS | _words("pieces tears danger trouble spell power care love laughter debt mind sleep silence view sight order")
+"""Heads after "in" or "into" that are no place."""
 LOOKS: Final = _words(
     "beautiful handsome ugly pretty fair tall small short fat thin huge tiny pale dark lovely golden white black red green blue bright"
     " enormous large splendid magnificent"

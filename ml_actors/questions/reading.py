@@ -28,8 +28,9 @@ class Reading:
         self.sentences: list[Sentence] = sentences(text, tongue)[:SENTENCES_MAX]
         self.stems: list[list[str]] = [stems(sentence, tongue) for sentence in self.sentences]
         """Of each sentence, the stems of the words that say something, in their order."""
+        self.said: list[frozenset[str]] = [frozenset(found) for found in self.stems]
         self._counts = Counter(stem for found in self.stems for stem in found)
-        self._spread = Counter(stem for found in self.stems for stem in set(found))
+        self._spread = Counter(stem for found in self.said for stem in found)
 
     @cached_property
     def tokens(self) -> list[list[Token]]:

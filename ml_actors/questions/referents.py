@@ -10,10 +10,10 @@ Invariant: only names and noun phrases of the text come out, never a pronoun.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ml_actors.questions import nouns
+from ml_actors.questions import lexicon, nouns
 from ml_actors.questions.clauses import FINITE, NOUNY, Token, after_adverbs, noun_phrase
 
 BACK: Final = 3
@@ -21,7 +21,7 @@ BACK: Final = 3
 SEXES: Final = {"he": "m", "him": "m", "his": "m", "himself": "m", "she": "f", "her": "f", "hers": "f", "herself": "f",
     "they": "s", "them": "s", "their": "s", "theirs": "s", "themselves": "s"}  # fmt: skip
 UNCLEAR: Final = frozenset(
-    "i me my mine myself we us our ours ourselves you your yours yourself thou thee thy it its itself this these those that one another"
+    "i me my mine myself we us our ours ourselves you your yours yourself thou thee thy this these those that one another"
     " others latter former everything something nothing none there who whom whose which".split()
 )
 """Words that stand for something which the question does not name."""
@@ -37,61 +37,120 @@ class Mention(NamedTuple):
     subject: bool
 
 
-class Referents:
-    """Those whom a text named so far."""
+THINGS: Final = {"it": "t", "its": "t", "itself": "t", "they": "ts", "them": "ts", "their": "ts"}
+"""Of what is neither he nor she: one thing, several."""
+THING_BACK: Final = 1
+"""Sentences that are looked back for a thing: it is named again sooner than somebody."""
 
-    def __init__(self) -> None:
-        self._mentions: list[Mention] = []
+
+class Referents:
+    """Those whom a text named so far, and of whom it has only one."""
+
+    def __init__(self, sentences: Sequence[Sequence[Token]] = ()) -> None:
+        """`sentences`: the whole text, so that it is known whether it names one man alone."""
+        self._mentions: dict[int, list[Mention]] = {}
+        """By sentence."""
+        self._people: dict[str, dict[str, str]] = {}
+        """For each sex, the people of the whole text by what they are: "king" -> "the old king", as first named."""
+        for tokens in sentences:
+            for at, end in _phrases(tokens):
+                sex = sex_of(tokens, at, end)
+                if sex and _nameable(tokens, at, end):
+                    name = definite(tokens, at, end)
+                    self._people.setdefault(sex, {}).setdefault(_head(name), name)
 
     def note(self, tokens: Sequence[Token], sentence: int) -> None:
         """Takes a sentence's people, each with whether a verb follows. Pronouns count as whom they stand for."""
-        at = 0
-        while at < len(tokens):
-            end = noun_phrase(tokens, at)
-            if end == at:
-                at += 1
-                continue
-            if end < len(tokens) and tokens[end].low == "and" and (more := noun_phrase(tokens, end + 1)) > end + 1:
-                then = after_adverbs(tokens, more)
-                if then < len(tokens) and tokens[then].tag in FINITE and sex_of(tokens, at, end) and tokens[at].tag not in ("PRP", "PRPO"):
-                    end = more  # "the king and the queen went"
+        for at, end in _phrases(tokens):
             then = after_adverbs(tokens, end)
             subject = then < len(tokens) and tokens[then].tag in FINITE
             first = tokens[at]
             if first.tag in ("PRP", "PRPO"):
                 name = self.who(first.low, sentence, at) if subject else None
-                if name is not None:
-                    self._mentions.append(Mention(name, SEXES[first.low], sentence, at, True))
-            elif sex := sex_of(tokens, at, end):
-                if not any(token.low in UNCLEAR or token.tag in ("PRP$", "PRPO", "QUOTE") for token in tokens[at:end]):
+                if name is not None and first.low in SEXES:
+                    self._mentions.setdefault(sentence, []).append(Mention(name, SEXES[first.low], sentence, at, True))
+            elif _nameable(tokens, at, end):
+                sex = sex_of(tokens, at, end) or _thing(tokens, at, end)
+                if sex:
                     spoken = at > 0 and tokens[at - 1].tag in ("VBD", "VBZ") and at > 1 and tokens[at - 2].tag == "QUOTE"
-                    self._mentions.append(Mention(definite(tokens, at, end), sex, sentence, at, subject or spoken))
-            at = end
+                    self._mentions.setdefault(sentence, []).append(Mention(definite(tokens, at, end), sex, sentence, at, subject or spoken))
 
-    def who(self, pronoun: str, sentence: int, at: int) -> str | None:
-        """Of a pronoun at a token of a sentence; None: cannot be told."""
-        wanted = SEXES.get(pronoun)
+    def who(self, pronoun: str, sentence: int, at: int, apart: str = "") -> str | None:
+        """Of a pronoun at a token of a sentence; None: cannot be told. `apart`: who it is not, because they do something to it."""
+        found = self._nearest(SEXES.get(pronoun), sentence, at, apart, BACK)
+        if found is None and pronoun in SEXES:
+            found = self._only(SEXES[pronoun], apart)
+        if found is None and pronoun in THINGS:
+            found = self._nearest(THINGS[pronoun], sentence, at, apart, THING_BACK)
+        return found
+
+    def _nearest(self, wanted: str | None, sentence: int, at: int, apart: str, back: int) -> str | None:
         if wanted is None:
             return None
-        for number in range(sentence, max(sentence - BACK, 0) - 1, -1):
+        for number in range(sentence, max(sentence - back, 0) - 1, -1):
             near = [
-                one for one in self._mentions if one.sentence == number and (number < sentence or one.at < at) and _fits(one.sex, wanted)
+                one
+                for one in self._mentions.get(number, ())
+                if (number < sentence or one.at < at) and _fits(one.sex, wanted) and not (apart and _head(one.name) == _head(apart))
             ]
             if not near:
                 continue
             for some in ([one for one in near if one.subject], near):
-                names = {one.name for one in some}
-                exact = {one.name for one in some if one.sex == wanted}
+                names = {_head(one.name): one.name for one in reversed(some)}
+                exact = {_head(one.name): one.name for one in reversed(some) if one.sex == wanted}
                 if len(names) == 1 or len(exact) == 1:
-                    return (exact if len(exact) == 1 else names).pop()
+                    return next(iter((exact if len(exact) == 1 else names).values()))
                 if names:
                     return None
         return None
 
+    def _only(self, sex: str, apart: str) -> str | None:
+        """The only one of a sex whom the text names at all; of names and animals the only one, where it names nobody of that sex."""
+        exact = {head: name for head, name in self._people.get(sex, {}).items() if not apart or head != _head(apart)}
+        if exact or sex == "s":
+            return next(iter(exact.values())) if len(exact) == 1 else None
+        other = self._people.get("n", {}) | self._people.get("p", {})
+        fits = [name for head, name in other.items() if not apart or head != _head(apart)]
+        return fits[0] if len(fits) == 1 else None
+
+
+def _phrases(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """Noun phrases, one after the other; "the king and the queen went" as one."""
+    at = 0
+    while at < len(tokens):
+        end = noun_phrase(tokens, at)
+        if end == at:
+            at += 1
+            continue
+        if end < len(tokens) and tokens[end].low == "and" and (more := noun_phrase(tokens, end + 1)) > end + 1:
+            then = after_adverbs(tokens, more)
+            if then < len(tokens) and tokens[then].tag in FINITE and sex_of(tokens, at, end) and tokens[at].tag not in ("PRP", "PRPO"):
+                end = more
+        yield at, end
+        at = end
+
+
+def _nameable(tokens: Sequence[Token], begin: int, end: int) -> bool:
+    return not any(token.low in UNCLEAR or token.tag in ("PRP", "PRP$", "PRPO", "PRO", "EX", "QUOTE") for token in tokens[begin:end])
+
+
+def _thing(tokens: Sequence[Token], begin: int, end: int) -> str:
+    """ "t": one thing that has an article, "ts": several, "": what no pronoun stands for."""
+    head = head_of(tokens, begin, end)
+    if head is None or head.low in nouns.TIMES | nouns.VAGUE | nouns.ABSTRACT or head.tag == "NNP" or tokens[begin].tag != "DT":
+        return ""
+    return "ts" if head.tag == "NNS" else "t"
+
+
+def _head(name: str) -> str:
+    """What somebody is: the noun that a name is about."""
+    words = name.lower().split(" of ")[0].split()
+    return words[-1] if words else ""
+
 
 def _fits(sex: str, wanted: str) -> bool:
-    if wanted == "s":
-        return sex == "s"
+    if wanted in ("s", "t", "ts"):
+        return sex == wanted
     return sex in (wanted, "p", "n")
 
 
@@ -105,7 +164,7 @@ def sex_of(tokens: Sequence[Token], begin: int, end: int) -> str:
         return ""
     known = nouns.gender(head.low) or nouns.gender(head.low.rsplit("-", 1)[-1])
     if head.tag == "NNS":
-        singular = head.low[:-1]
+        singular = lexicon.kinds(head.low).get("NOUN", (head.low[:-1],))[0]
         return "s" if known or nouns.gender(singular) or head.low.endswith("men") else ""
     if known:
         return known

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from ml_actors.questions.tongues import Tongue
 
-WORD: Final = re.compile(r"[^\W_]+(?:['’\-‑][^\W_]+)*|['’]s\b|[^\w\s]", re.UNICODE)
-"""A word with its inner apostrophes and hyphens, or one sign."""
+WORD: Final = re.compile(r"[^\W_]{1,60}(?:['’\-‑][^\W_]{1,60}){0,4}|['’]s\b|[^\w\s]", re.UNICODE)
+"""A word with its inner apostrophes and hyphens, or one sign. What is longer than any word is cut, for what is known of words is kept by
+them."""
 END: Final = re.compile(r"[.!?…؟۔。！？]+[\"'”’»)\]]*(?=\s|$)|\n\s*\n")
 """Where a sentence may end: signs with the quotes that close after them, or an empty line."""
 SENTENCE_MAX: Final = 600

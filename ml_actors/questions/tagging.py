@@ -189,4 +189,47 @@ def tag(words: Sequence[str]) -> list[str]:
     tags = [last]
     for came in reversed(back[1:]):
         tags.append(came[tags[-1]])
-    return tags[::-1]
+    return _mended(words, tags[::-1])
+
+
+CLAUSE_ENDS: Final = frozenset({".", "SUB", "WDT", "QUOTE"})
+BOUND: Final = frozenset({"VBD", "VBZ", "AUX", "MD"})
+
+
+def _mended(words: Sequence[str], tags: list[str]) -> list[str]:
+    """What two tags beside each other cannot tell: a clause has one verb that is bound to its subject, and "could only" is followed by an
+    infinitive."""
+    bound = False
+    for i, kind in enumerate(tags):
+        before, after = tags[i - 1] if i else "^", tags[i + 1] if i + 1 < len(tags) else "."
+        low = words[i].lower()
+        if kind in CLAUSE_ENDS:
+            bound = False
+        elif kind in ("VBN", "JJ") and _can_be(words[i], "VBD") and not (kind == "JJ" and after in ("NN", "NNS", "NNP", "JJ", "POS")):
+            alone = kind == "VBN" and not bound and before in (*SUBJECTS, "RB", ",") and any(t in SUBJECTS for t in tags[:i])
+            joined = bound and before == "CC" and "VBD" in tags[:i] and after in ("IN", "TO", "DT", "PRP$", "PRPO", "RB")
+            if alone or (joined and not any(t in ("AUX", "JJ") for t in tags[max(i - 4, 0) : i])):
+                tags[i] = "VBD"
+        elif kind in ("VBN", "VBD", "NN") and _after_modal(tags, i) and _can_be(words[i], "VB"):
+            tags[i] = "VB"
+        elif kind == "NN" and before == "TO" and after in ("DT", "PRP$", "PRPO", "NN", "NNS") and _can_be(words[i], "VB"):
+            tags[i] = "VB"
+        elif kind == "RB" and before in ("PRP$", "DT") and after not in ("JJ", "NN", "NNS", "NNP", "VBN", "RB") and low in ("back", "home"):
+            tags[i] = "NN"
+        bound = bound or tags[i] in BOUND
+    return tags
+
+
+SUBJECTS: Final = frozenset({"NN", "NNS", "NNP", "PRP"})
+
+
+def _after_modal(tags: Sequence[str], at: int) -> bool:
+    at -= 1
+    while at >= 0 and tags[at] == "RB":
+        at -= 1
+    return at >= 0 and tags[at] == "MD"
+
+
+def _can_be(word: str, tag: str) -> bool:
+    low = word.lower()
+    return tag in lexicon.verb_tags(low) or (tag == "VBD" and not lexicon.kinds(low) and low.endswith("ed"))

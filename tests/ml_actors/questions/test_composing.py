@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
 from actors.inference import TEXT_MAX, Compose, Composed, Form, Questions
+from ml_actors.embeddings import Embedder, Embeddings
 from ml_actors.questions.checks import trivial, wrong_form
-from ml_actors.questions.composing import Composer
+from ml_actors.questions.composing import AT_ONCE, BUDGET_S, Composer
 from ml_actors.questions.drafts import Draft
 from ml_actors.questions.gaps import GAP
-from ml_actors.questions.reading import Reading
+from ml_actors.questions.ranking import by_hand
+from ml_actors.questions.reading import SENTENCES_MAX, Reading
 from ml_actors.questions.sentences import plain
 from ml_actors.questions.tongues import ENGLISH
 
@@ -19,6 +24,9 @@ A miller lived near the forest with his daughter. The king heard of the girl bec
 mill, the miller opened the door. "You must come to the castle," said the king. The girl was afraid. So she hid the silver key in
 the cellar, and the king searched the house. Then the queen sent three servants to the mill. They found the key under a stone. The
 miller wept, and the girl went to the castle in the morning. The queen gave the girl a golden ring."""
+TALE = """
+There lived an old woman in the forest. She lit a lamp. The lamp was so bright that the bird woke. The old woman was glad
+to see the lamp. She told the bird to sing. The next morning it rained in the valley. So the old woman stayed at home."""
 LESSON = """
 Photosynthesis is the process by which green plants make their own food. Plants absorb water through their roots. Plants need water,
 light and carbon dioxide. Chlorophyll captures the energy of sunlight. The leaves look green because chlorophyll reflects green
@@ -59,6 +67,13 @@ def ask(composer: Composer, text: str, language: str = "en", forms: tuple[Form, 
         (STORY, "How many servants did the queen send to the mill?", "three"),
         (STORY, "What did the king say?", "You must come to the castle"),
         (STORY, "Where did the girl go?", "to the castle"),
+        (STORY, "What happened when the king came to the mill?", "the miller opened the door"),
+        (STORY, "What happened after the king searched the house?", "Then the queen sent three servants to the mill"),
+        (TALE, "What happened because the lamp was so bright?", "the bird woke"),
+        (TALE, "How did the old woman feel to see the lamp?", "glad"),
+        (TALE, "Why did the old woman stay at home?", "The next morning it rained in the valley"),
+        (TALE, "Who lived in the forest?", "an old woman"),
+        (TALE, "What did the old woman tell the bird to do?", "to sing"),
         (LESSON, "Why do the leaves look green?", "because chlorophyll reflects green light"),
         (LESSON, "What do plants absorb through their roots?", "water"),
         (LESSON, "Why do farmers use greenhouses?", "to protect their crops in winter"),
@@ -111,6 +126,57 @@ def test_who_cannot_be_told_is_not_asked_about(composer: Composer) -> None:
     assert not any(word in question.prompt.lower().split() for question in made.questions for word in ("he", "it", "him"))
 
 
+def test_the_only_one_whom_a_text_names_is_who_he_is_and_of_two_nobody(composer: Composer) -> None:
+    one = "He opened the door of the mill. Then the miller swept the floor of the mill with a broom."
+    made = by_prompt(ask(composer, one, forms=(Form.SHORT,)))
+    assert any("the miller" in prompt for prompt, question in made.items() if question.end <= one.index("Then")), sorted(made)
+    two = one + " The king laughed in the yard."
+    made = by_prompt(ask(composer, two, forms=(Form.SHORT,)))
+    assert not any("the miller" in prompt for prompt, question in made.items() if question.end <= one.index("Then")), sorted(made)
+
+
+def test_what_a_text_tells_twice_over_is_not_asked_for_without_saying_which(composer: Composer) -> None:
+    text = "The king opened the door. The queen slept. The king closed the window. The girl sang. The king called the cook."
+    made = ask(composer, text, forms=(Form.SHORT,))
+    bare = [question for question in made.questions if question.prompt == "What did the king do?"]
+    assert len(bare) <= 1, "of three things that the king did only one may be what is found first"
+    assert made.passed_over["unanswerable"] > 0
+
+
+HOSTILE = {
+    "one subject, no end of verbs": "The king " + "and the king saw the king " * 800,
+    "commas": ("When he, " * 60 + ". ") * 36,
+    "pronouns": "He told the king that he saw the man. " * 500,
+    "quotations that never close": "‘A said ‘A said " * 1_200,
+    "signs": ". \" “ ' ; " * 2_000,
+    "one word": "a" * 20_000,
+    "letters of four bytes": "𝐀𝐁 " * 6_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_text_that_is_written_to_take_long_ends_with_the_time_for_one(text: str) -> None:
+    """By a clock of its own, which goes on by as much as is embedded: the work is bounded, however fast the machine."""
+    spent = 0.0
+
+    def embed(texts: Sequence[str]) -> Embeddings:
+        nonlocal spent
+        spent += 0.01 * len(texts)
+        return np.zeros((len(texts), 4), dtype=np.float32)
+
+    made = Composer(by_hand(), embed, lambda: spent).compose(Compose(text[:TEXT_MAX], "en", ALL, 50))
+    assert spent <= BUDGET_S + 0.01 * (SENTENCES_MAX + AT_ONCE + 61), "what was begun is ended, and nothing more is begun"
+    assert len(made.questions) <= 50
+
+
+def test_what_there_was_no_time_for_is_counted_and_what_was_found_before_is_offered(embedder: Embedder) -> None:
+    ticks = iter(range(10_000))
+    text = STORY * 8
+    made = Composer(by_hand(), embedder, lambda: next(ticks) * BUDGET_S / 60).compose(Compose(text, "en", (Form.SHORT,), 50))
+    assert made.passed_over["late"] > 0
+    assert not Composer(by_hand(), embedder, lambda: 0.0).compose(Compose(STORY, "en", (Form.SHORT,), 50)).passed_over.get("late")
+
+
 def test_only_what_was_asked_for_is_made_and_nothing_goes_uncounted(composer: Composer) -> None:
     for form in (Form.CHOICE, Form.CLOZE, Form.SHORT):
         made = ask(composer, STORY, forms=(form,), limit=3)
@@ -146,6 +212,9 @@ def test_checks_find_what_cannot_be_asked() -> None:
         "The king slept?",
         "What did the king find and?",
         "Who did?",
+        "What did neither man find?",
+        "Where did the king never go?",
+        "What happened after the king went through?",
         "What " * 30,
     ):
         assert wrong_form(draft(wrong), english=True), wrong

@@ -36,7 +36,7 @@ def rows(composer: Composer, count: int = 48) -> list[bytes]:
     encoder = msgspec.msgpack.Encoder()
     found = []
     for text in texts()[:count]:
-        for made in composer.compose(Compose(text, "en", (Form.CLOZE, Form.SHORT), 8)).questions:
+        for made in composer.compose(Compose(text, "en", (Form.CLOZE, Form.SHORT), 14)).questions:
             taken = GAP not in made.prompt
             found.append(
                 encoder.encode(
