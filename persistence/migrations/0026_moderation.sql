@@ -5,14 +5,6 @@
 --
 -- The hot path asks nothing about any of it but one more column of a row that it has locked.
 
-create table moderation_policies (
-    space_id    bigint primary key references spaces (id) on delete cascade,
-    check_first boolean not null default false,
-    levels      text not null default '' check (length(levels) <= 200),     -- harm:hold:hide, in percent, by comma; what is not named: as usual
-    mask        boolean not null default true       -- personal data is masked; otherwise held
-);
-comment on table moderation_policies is 'How a community wants it; owner: the community, gone with it.';
-
 create table moderation_cursors (
     stream_id     bigint primary key,
     upto          bigint not null default 0,        -- everything up to here was judged
@@ -482,6 +474,15 @@ begin
     return new;
 end $$;
 
--- At last: these lock the table that every append goes through, and hold it until the commit, which is next.
+-- At last, what locks tables that are in use, the one that every append goes through last of all: held until the commit, which is next.
+
+create table moderation_policies (
+    space_id    bigint primary key references spaces (id) on delete cascade,
+    check_first boolean not null default false,
+    levels      text not null default '' check (length(levels) <= 200),     -- harm:hold:hide, in percent, by comma; what is not named: as usual
+    mask        boolean not null default true       -- personal data is masked; otherwise held
+);
+comment on table moderation_policies is 'How a community wants it; owner: the community, gone with it.';
+
 alter table streams add column check_first boolean not null default false;  -- what is said is judged before anybody reads it
 create trigger streams_check_first before insert on streams for each row when (new.kind = 3) execute function stream_checks_first();

@@ -150,3 +150,14 @@ def test_statements_end_at_their_own_semicolons_alone(statements: list[str]) -> 
 def test_the_programs_own_migrations_are_in_order_and_can_be_split() -> None:
     for migration in read_migrations():
         assert list(split(migration))
+
+
+def test_what_locks_tables_that_are_in_use_for_moderation_comes_after_what_takes_long() -> None:
+    [migration] = [one for one in read_migrations() if one.name == "moderation"]
+    statements = [text.casefold() for _, text in split(migration)]
+    tables = ("references spaces", "alter table streams", "before insert on streams")
+    locking = [at for at, sql in enumerate(statements) if any(table in sql for table in tables)]
+    [long] = [at for at, sql in enumerate(statements) if "insert into moderation_cursors" in sql and "create" not in sql]
+    assert len(locking) == 3
+    assert min(locking) > long and max(locking) == len(statements) - 1
+    assert all(at in locking or "comment on" in statements[at] for at in range(min(locking), len(statements)))
