@@ -75,7 +75,7 @@ async def ask(desk: Desk, options: argparse.Namespace) -> int:
     questions = learning.questions(options.lesson)
     if not questions:
         raise Mistake(f"Lesson {options.lesson} has no questions on this device.")
-    return desk.tell([line for at, (_, fields) in enumerate(questions, 1) for line in view.question_lines(at, fields)])
+    return desk.tell([line for at, (key, fields) in enumerate(questions, 1) for line in view.question_lines(at, fields, key)])
 
 
 async def take(desk: Desk, options: argparse.Namespace) -> int:

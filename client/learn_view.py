@@ -88,8 +88,8 @@ def lesson_lines(fields: Fields, sections: Iterable[tuple[int, Fields]], questio
     return [*told, "", f"It ends with {questions} question{'' if questions == 1 else 's'} (educonnect learn ask)."]
 
 
-def question_lines(at: int, fields: Fields) -> list[str]:
-    """A question, with its options by letters."""
+def question_lines(at: int, fields: Fields, key: int = 0) -> list[str]:
+    """A question, with its options by letters. `key`: its own number, where `at` is its place in a lesson."""
     asked = asked_of(fields)
     how = {
         Form.CHOICE: "one letter",
@@ -100,7 +100,8 @@ def question_lines(at: int, fields: Fields) -> list[str]:
     }
     form = asked.form if asked.form in tuple(Form) else Form.SHORT
     exam = "; an exam: only the server grades it" if fields.get(grading.EXAM) is True else ""
-    lines = [f"{at}. {fields.get(grading.PROMPT, '')}  ({how[Form(form)]}{exam})"]
+    number = f"; question {key}" if key else ""
+    lines = [f"{at}. {fields.get(grading.PROMPT, '')}  ({how[Form(form)]}{exam}{number})"]
     return lines + [f"   {letter}) {option}" for letter, option in zip(LETTERS, asked.options, strict=False)]
 
 

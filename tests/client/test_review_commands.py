@@ -40,6 +40,7 @@ def typed(store: Path) -> Typed:
 
 async def test_a_question_that_was_reviewed_comes_again_and_is_told_of_before_what_is_new(store: Path, typed: Typed) -> None:
     assert "No question comes again yet" in await typed("due")
+    assert "2. Which?  (one letter; question 71)" in await typed("ask", "11"), "take counts places, review takes the number"
     said = await typed("review", "71", "b", status=3)
     assert "Right. 100 points. It comes again at " in said and "Because." in said
     assert said.count("It is kept on this device") == 1, "one sentence for the answer and its card"
