@@ -20,7 +20,8 @@ import trio
 from msgspec import Struct
 from pycrdt import Doc, Map, Text, TransactionEvent, merge_updates
 
-from client.errors import MutationRefused, SessionEnded
+from client.connecting import _single
+from client.errors import MutationRefused, RequestFailed, SessionEnded
 from client.pending import Pending
 from client.session import PART_BYTES, Session
 from client.subscription import CaughtUp, Unreadable
@@ -168,7 +169,15 @@ class Document:
     async def _live(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         while True:
             self._again = trio.Event()
-            await self._load()
+            try:
+                await self._load()
+            except RequestFailed as failed:
+                if not self.generation:
+                    raise
+                # It was here and is no more, or is for others now: what was read stays.
+                self.refused = Code(failed.code)
+                self._tell()
+                return
             self._resume()
             task_status.started()
             task_status = trio.TASK_STATUS_IGNORED
@@ -301,17 +310,20 @@ async def open_document(session: Session, stream: int, draw: Callable[[], float]
     [0, 1), from which pens are drawn. What is left unsent is in the store when the block has ended. Raises `RequestFailed`, `SessionEnded`.
     """
     document = Document(session, stream, draw)
-    async with trio.open_nursery() as nursery:
-        document._nursery = nursery
-        await nursery.start(document._live)
-        await document._ready.wait()
-        nursery.start_soon(document._send)
-        try:
-            yield document
-        finally:
-            document.flush()
-            document.say_where(b"")
-            nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            document._nursery = nursery
+            await nursery.start(document._live)
+            await document._ready.wait()
+            nursery.start_soon(document._send)
+            try:
+                yield document
+            finally:
+                document.flush()
+                document.say_where(b"")
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _single(group) from None
 
 
 def _update_of(operation: bytes) -> Update | None:

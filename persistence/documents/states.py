@@ -15,15 +15,23 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
+from actors.notices import Notice
 from actors.storage import Fact
 from persistence.append import append_events, event, kind_of
+from persistence.notices import notify
 from protocol.codec import decode_body
 from protocol.documents import pack_state, unpack_state
 from protocol.events import SET_ASIDE_MAX, SetAside, Updated
+from protocol.values import NoticeKind
 
 UPDATES_BYTES_MAX: Final = 24 * 1024 * 1024
 """Of what is put together at once: more than the append lets come between two states."""
+WORDS: Final = "something that was written in a document cannot be opened by anybody, and was set aside"
 
+# Staff, and whoever opened it.
+_CONCERNED: Final = """
+select d.space_id, m.user_id from documents d join members m on m.space_id = d.space_id and (m.role in (1, 2) or m.user_id = d.created_by)
+where d.stream_id = $1 order by m.user_id limit 100"""
 _PRESENT: Final = """
 select d.generation, d.upto, s.head as until, d.state from documents d join streams s on s.id = d.stream_id where d.stream_id = $1"""
 _VERSION: Final = "select generation, upto, until, state from document_versions where stream_id = $1 and id = $2"
@@ -129,4 +137,14 @@ async def _set_aside(tx: asyncpg.Connection, stream: int, faulty: Sequence[tuple
         [words.replace("\0", "�")[:500] for _, words in faulty],
     )
     seqs = sorted(row["seq"] for row in rows)[:SET_ASIDE_MAX]
-    return await append_events(tx, [event(stream, 0, SetAside(tuple(seqs)))]) if seqs else []
+    if not seqs:
+        return []
+    concerned = await tx.fetch(_CONCERNED, stream)
+    await notify(
+        tx,
+        *(
+            Notice(row["user_id"], NoticeKind.MODERATION, space=row["space_id"], stream=stream, seq=seqs[0], words=WORDS)
+            for row in concerned
+        ),
+    )
+    return await append_events(tx, [event(stream, 0, SetAside(tuple(seqs)))])

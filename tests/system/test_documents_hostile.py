@@ -1,0 +1,134 @@
+"""Documents under attack, through a whole gateway with the limits of production: the others write on and notice nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+from msgspec import Raw
+
+from client import Credentials, MutationRefused, connect
+from client.documents import open_document
+from proofs.matrixing.ground import Login
+from proofs.matrixing.speaking import Ended, Talker, converse, talk
+from protocol.codec import encode
+from protocol.codes import Code
+from protocol.documents import checksum_of
+from protocol.frames import Goodbye, Hello, Mutate
+from protocol.operations import CreateDocument, Update
+from protocol.values import Role
+from tests.fixtures_postgres import database, postgres_server, postgres_template
+from tests.fixtures_valkey import TestValkey, valkey, valkey_server
+from tests.persistence.world import fetch
+from tests.system.inside import gateways, settings_for
+from tests.system.running import community, register
+
+__all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
+
+FLOOD = 10_000
+BATCH = 200
+
+
+def key(pen: int, clock: int) -> bytes:
+    """The update of one letter in a text called `spam`."""
+    number = bytearray()
+    for value in (pen, clock):
+        while value > 0x7F:
+            number.append(value & 0x7F | 0x80)
+            value >>= 7
+        number.append(value)
+    return b"\1\1" + bytes(number) + b"\4\1\4spam\1x\0"
+
+
+def mutation(number: int, document: int, generation: int, raw: bytes) -> bytes:
+    return encode(Mutate(number, Raw(encode(Update(document, generation, raw, checksum_of(raw))))))
+
+
+def begins(word: str, text: str) -> bool:
+    return text.startswith(word)
+
+
+def login_of(credentials: Credentials) -> Login:
+    return Login(credentials.user, credentials.device, 0, credentials.access_token)
+
+
+async def flood(talker: Talker, document: int, generation: int) -> None:
+    """All of it as quickly as the socket takes it, until it is ended."""
+    first = talker.take_number()
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError, Ended):
+        for start in range(0, FLOOD, BATCH):
+            await talker.send(*(mutation(first + n, document, generation, key(9, n)) for n in range(start, start + BATCH)))
+
+
+async def end_of(talker: Talker) -> int:
+    """The code with which a socket ends."""
+    try:
+        with trio.fail_after(60):
+            while True:
+                await talker.frame()
+    except Ended as ended:
+        return ended.code
+
+
+async def test_ten_thousand_updates_a_second_end_their_own_socket_and_nobody_elses(
+    database: str, valkey: TestValkey, tmp_path: Path
+) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,):
+        rogue = await register(house.url)
+        port = urlsplit(house.url).port
+        assert port is not None
+        async with contextlib.AsyncExitStack() as stack:
+            ben = await stack.enter_async_context(connect(house.url, await register(house.url)))
+            async with connect(house.url, rogue) as joining:
+                ann, space, _ = await stack.enter_async_context(community(house.url, (ben, Role.LEARNER), (joining, Role.LEARNER)))
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            draw = random.Random(1).random
+            mine = await stack.enter_async_context(open_document(ann, stream, draw))
+            his = await stack.enter_async_context(open_document(ben, stream, draw))
+            async with talk(port, "127.0.0.1", login_of(rogue)) as talker, trio.open_nursery() as nursery:
+                nursery.start_soon(flood, talker, stream, mine.generation)
+                for word in ("one ", "two ", "three "):
+                    mine.text.insert(0, word)
+                    with trio.fail_after(20):
+                        await his.reads(partial(begins, word))
+                assert await end_of(talker) == Code.FLOOD
+            rows = await fetch(house.node.bridge, "select count(*) from log where stream_id = $1 and author = $2", stream, rogue.user)
+            assert 0 < rows[0][0] < 1_000, "what the rate allows was written; the rest was refused"
+            his.text.insert(0, "zero ")
+            with trio.fail_after(20):
+                await mine.reads(lambda text: text == "zero three two one ")
+
+
+async def test_an_update_of_ten_megabytes_ends_the_socket_that_sends_it(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,):
+        credentials = await register(house.url)
+        port = urlsplit(house.url).port
+        assert port is not None
+        async with community(house.url) as (ann, space, _), converse(port, "127.0.0.1") as conversation:
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            draw = random.Random(1).random
+            async with open_document(ann, stream, draw) as mine:
+                await conversation.send(encode(Hello(1, credentials.access_token, credentials.device)))
+                raw = mutation(1, stream, 1, b"")[:-1]
+                with contextlib.suppress(trio.BrokenResourceError, OSError):
+                    await conversation.send(raw + bytes(10_000_000))
+                with trio.fail_after(20):
+                    while (frame := await conversation.frame()) is not None:
+                        assert not isinstance(frame, Goodbye) or frame.code is not Code.FAULT
+                assert conversation.closed
+                mine.text.insert(0, "still here")
+                with trio.fail_after(20):
+                    await mine.settled()
+            with pytest.raises(ValueError, match="update"):
+                ann.submit(Update(stream, 1, bytes(70_000), 0))
+            big = key(5, 0)[:-1] + bytes(1)
+            with pytest.raises(MutationRefused) as refused:
+                await ann.do(Update(stream, mine.generation, big + b"\0", checksum_of(big + b"\0")))
+            assert refused.value.code == Code.INVALID
