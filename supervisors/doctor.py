@@ -195,7 +195,7 @@ def judge_outbox(given_up: int) -> Finding:
 def judge_jobs(seen: Health) -> list[Finding]:
     """Whether what was put off is done, and whether some of it waits for a person to look."""
     waits = f"the first has waited for {seen.oldest_s:.0f} s" if seen.ready else "none waits"
-    shown = f"{seen.workers} processes work; {waits}"
+    shown = f"{seen.workers} process{' works' if seen.workers == 1 else 'es work'}; {waits}"
     if seen.ready and seen.oldest_s >= JOBS_LOOK_S:
         advice = "educonnect serve --role jobs" if not seen.workers else "educonnect jobs names the kind: what does it depend on?"
         findings = [Finding("jobs", "bad" if not seen.workers else "look", shown, advice)]

@@ -38,6 +38,7 @@ KINDS: Final = (DECIDE, NOTICE_MAIL, MAIL_SEND, PUSH_SEND)
 def add_reset_factors(command: argparse.ArgumentParser, add_config: Callable[[argparse.ArgumentParser], None]) -> None:
     """Adds what `educonnect account reset-factors` takes."""
     command.set_defaults(ask=_reset)
+    command.prog = "educonnect account reset-factors"  # as it is typed
     add_config(command)
     command.add_argument("name", metavar="NAME", help="the account, as it logs in")
     command.add_argument("--why", required=True, metavar="TEXT", help=f"how you know that it is they; kept in the audit ({WHY_LENGTH_MAX})")

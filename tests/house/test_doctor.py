@@ -149,7 +149,7 @@ async def test_jobs_that_nobody_does_and_those_that_failed_for_good_are_complain
     assert finding.verdict == "bad" and "--role jobs" in finding.advice
     await run("insert into job_workers (name, leased_until) values ('w', now() + interval '1 minute')")
     (finding,) = [finding for finding in await examine(settings) if finding.subject == "jobs"]
-    assert finding.verdict == "look" and finding.seen.startswith("1 processes")
+    assert finding.verdict == "look" and finding.seen.startswith("1 process works")
     assert "dead letters" not in verdicts(await examine(settings))
     await run("select bury_job(id, 1::smallint, 'no') from jobs")
     assert verdicts(await examine(settings))["dead letters"] == "look"
