@@ -8,7 +8,7 @@
  * promise of such a call is fulfilled when the server has committed it, and rejected with `Refused` when it never will be; an app that
  * shows `LiveStream` or `LiveRecords` need not wait for either.
  */
-import type { Code, Conflict, Fields, HeldPage, MemberPage, MentorsFound, MentorshipPage, Operation, Person, ReportPage, Value, VersionPage } from "./protocol";
+import type { Attachment, Code, Conflict, Fields, HeldPage, MemberPage, MentorsFound, MentorshipPage, Operation, Person, ReportPage, Value, VersionPage } from "./protocol";
 
 /** A value that changes. `subscribe` calls back at once, and after each change; what it returns ends that. */
 export interface Live<T> {
@@ -101,6 +101,7 @@ export interface Message {
   readonly mentions: readonly number[];
   readonly edited: boolean;
   readonly deleted: boolean;
+  readonly attachments: readonly Attachment[];
   readonly reactions: ReadonlyMap<string, ReadonlySet<number>>;
   readonly state: "sent" | "waiting" | "failed";
   readonly failed: string;
@@ -161,6 +162,8 @@ export interface Failure {
 export interface SayOptions {
   readonly replyTo?: number;
   readonly mentions?: readonly number[];
+  /** Finished uploads of one's own. */
+  readonly attachments?: readonly number[];
 }
 
 /** An answer to a checkpoint's question: `choices` are places of options, `text` what was written, `seconds` how long it took. */
@@ -249,7 +252,7 @@ export interface Client {
   held(where?: { space?: number; platform?: boolean; after?: number }): Promise<HeldPage>;
   findMentors(wish: MentorWish): Promise<MentorsFound>;
   mentorships(after?: number): Promise<MentorshipPage>;
-  markNotices(notices: readonly number[]): Promise<number>;
+  markNotices(notices: readonly number[]): Promise<void>;
   /** Who is there, of a space; on until closed. Empty on a bad link. */
   watch(space: number): Open<{ readonly online: number; readonly users: readonly number[] }>;
 

@@ -132,7 +132,7 @@ function writeFields(writer: Writer, form: Form, values: Values): void {
 }
 
 function writeValue(writer: Writer, key: string, value: unknown): void {
-  const [kind, low, high, of] = table().shapes.get(key)!;
+  const [kind, low, , of] = table().shapes.get(key)!;
   if (kind === "a") {
     const list = value as readonly unknown[];
     writer.array(list.length);

@@ -37,7 +37,7 @@ interface Waiter {
 type Told = readonly [string, number, number, string];
 
 export class Mutations {
-  private readonly ledger: Ledger;
+  private ledger: Ledger;
   private readonly waiters = new Map<number, Waiter[]>();
   private told: Told[];
   private decidedUpto = 0;
@@ -58,8 +58,24 @@ export class Mutations {
     private readonly wake: () => void,
     private readonly after: After,
   ) {
-    this.ledger = new Ledger([...store.mutations.values()].map((kept) => entry(kept.key, kept.operation, kept.number)));
+    this.ledger = this.begin();
     this.told = (store.noted("outcomes") ?? []) as unknown as Told[];
+  }
+
+  private begin(): Ledger {
+    return new Ledger([...this.store.mutations.values()].map((kept) => entry(kept.key, kept.operation, kept.number)));
+  }
+
+  /** The store is another device's now: what was never sent goes on, and nobody waits for what was. */
+  becameAnother(): void {
+    this.ledger = this.begin();
+    this.replica.reload();
+    for (const [key, waiters] of this.waiters) {
+      if (this.store.mutations.has(key)) continue;
+      for (const waiter of waiters) waiter.reject(new Refused(Code.NUMBER_REUSED, "sent as another device; look whether it is there"));
+      this.waiters.delete(key);
+    }
+    this.wake();
   }
 
   // The application's side

@@ -11,7 +11,7 @@
  * Invariant: an answer reaches whoever asked for it once; nobody waits for a socket that is gone.
  */
 import { encode, type Heard } from "./codec";
-import { RETRY, type Command, type Failed, type Frame } from "./protocol";
+import { RETRY, type Command, type Failed, type Frame, type MentorsFound } from "./protocol";
 import { backoffMs } from "./session_machine";
 
 /** A request that was refused for good. */
@@ -40,7 +40,7 @@ const REQUESTS_MAX = 256;
 
 export class Questions {
   private readonly asked = new Map<number, Asked>();
-  private readonly promised = new Map<number, Hear>();
+  private readonly promised = new Map<number, (found: MentorsFound | undefined) => void>();
   private unsent: number[] = [];
   private lastId = 0;
   readonly watched = new Set<number>();
@@ -62,14 +62,14 @@ export class Questions {
     return (this.lastId = (this.lastId % (2 ** 32 - 1)) + 1);
   }
 
-  /** Asks until there is an answer of this kind: again on the next socket, and again after a wait where the code says so. */
-  ask<T extends Frame["type"]>(make: Make, kind: T): Promise<Extract<Frame, { type: T }>> {
+  /** Asks until there is an answer of one of these kinds: again on the next socket, and again after a wait where the code says so. */
+  ask<T extends Frame["type"]>(make: Make, ...kinds: T[]): Promise<Extract<Frame, { type: T }>> {
     return new Promise((resolve, reject) => {
       if (this.asked.size >= REQUESTS_MAX) throw new RequestFailed(0, "too many questions wait for an answer");
       this.open(make, true, (answer) => {
-        if (answer.type === kind) resolve(answer as Extract<Frame, { type: T }>);
+        if ((kinds as string[]).includes(answer.type)) resolve(answer as Extract<Frame, { type: T }>);
         else if (answer.type === "Failed") reject(new RequestFailed(answer.code, answer.detail));
-        else reject(new RequestFailed(0, `the server answered ${answer.type} where ${kind} belongs`));
+        else reject(new RequestFailed(0, `the server answered ${answer.type} where ${kinds[0]} belongs`));
       });
     });
   }
@@ -79,9 +79,9 @@ export class Questions {
     this.open(make, false, hear);
   }
 
-  /** The answer comes later, by this ticket, on this socket. */
-  promise(ticket: number, hear: Hear): void {
-    this.promised.set(ticket, hear);
+  /** What was promised by this ticket, on this socket; undefined where it was cut before the promise was kept. */
+  promise(ticket: number): Promise<MentorsFound | undefined> {
+    return new Promise((resolve) => this.promised.set(ticket, resolve));
   }
 
   private open(make: Make, lasting: boolean, hear: Hear, failures = 0): void {
@@ -102,7 +102,7 @@ export class Questions {
     this.unsent = [...this.asked.keys()];
     const promised = [...this.promised.values()];
     this.promised.clear();
-    for (const hear of promised) hear({ type: "MentorsLater", id: 0, ticket: 0 });
+    for (const hear of promised) hear(undefined);
   }
 
   /** The session is over: everybody who waits is told. */

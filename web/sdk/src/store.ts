@@ -116,6 +116,8 @@ export class Store {
   readonly snapshots = new Map<number, Mark>();
   private readonly failures = new Map<number, Unapplied>();
   private readonly notes = new Map<string, Packed>();
+  /** The names of all notes that are on the disk, or will be. */
+  private readonly written = new Set<string>();
   private readonly held = new Map<number, Map<string, Held>>();
   private nextKey = 1;
   private serial = 0;
@@ -143,7 +145,10 @@ export class Store {
     else if (kind === "s") this.settled.set(id, { key: id, operation: list[0], number: list[1], echo: list[2], at: list[3] });
     else if (kind === "u") this.failures.set(id, { key: id, operation: list[0], code: list[1], detail: list[2], at: list[3] });
     else if (kind === "p") this.snapshots.set(id, { stream: id, head: list[0], entity: list[1], key: list[2], serial: list[3] });
-    else if (kind === "n") this.notes.set(name.slice(2), row);
+    else if (kind === "n") {
+      this.notes.set(name.slice(2), row);
+      this.written.add(name.slice(2));
+    }
     else if (kind === "r") {
       const [version, raw, gone, serial] = list as [number, Raw, boolean, number];
       const entity = Number(second);
@@ -227,6 +232,21 @@ export class Store {
     }
     this.epoch = epoch;
     this.putFacts();
+  }
+
+  /** Forgets everything: what is kept is one person's. */
+  clear(): void {
+    const rows = [...this.rowNames(), ...this.dirty.keys()];
+    for (const map of [this.cursors, this.mutations, this.settled, this.snapshots, this.failures, this.notes, this.held]) map.clear();
+    this.device = this.epoch = this.lastNumber = this.serial = 0;
+    for (const name of rows) this.put(name, null);
+    this.putFacts();
+  }
+
+  private *rowNames(): Iterable<string> {
+    const maps = { c: this.cursors, m: this.mutations, s: this.settled, u: this.failures, p: this.snapshots, n: this.written };
+    for (const [kind, map] of Object.entries(maps)) for (const key of map.keys()) yield `${kind}/${key}`;
+    for (const held of this.held.values()) for (const one of held.values()) yield rowOf(one);
   }
 
   // Mutations
@@ -424,9 +444,11 @@ export class Store {
   note(name: string, value: Packed | (() => Packed) | undefined): void {
     if (value === undefined) {
       this.notes.delete(name);
+      this.written.delete(name);
       this.put(`n/${name}`, null);
       return;
     }
+    this.written.add(name);
     if (typeof value === "function") {
       this.put(`n/${name}`, value);
       return;
@@ -440,10 +462,6 @@ export class Store {
     return this.notes.get(name);
   }
 
-  /** The names that begin so. */
-  notedNames(prefix: string): string[] {
-    return [...this.notes.keys()].filter((name) => name.startsWith(prefix));
-  }
 }
 
 function rowOf(record: Confirmed): string {

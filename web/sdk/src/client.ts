@@ -1,0 +1,315 @@
+/** The public face over a hub: this tab's own session, or that of the tab which has the socket. */
+import type {
+  Attempt,
+  Challenge,
+  Client as Face,
+  Conversation,
+  Decision,
+  Failure,
+  Live,
+  LiveStream,
+  Me,
+  MentorWish,
+  NoticeView,
+  Open,
+  Places,
+  RecordView,
+  SayOptions,
+  Status,
+} from "./api";
+import { decodeBody } from "./codec";
+import type { Hub } from "./core";
+import type {
+  Body,
+  Command,
+  Conflict,
+  Frame,
+  HeldPage,
+  MemberPage,
+  MentorshipPage,
+  MentorsFound,
+  Operation,
+  Page,
+  Person,
+  ReportPage,
+  Value,
+  VersionPage,
+} from "./protocol";
+import { NO_FIELDS, writeFields } from "./records";
+
+type Request = Extract<Command, { id: number }>;
+const EMPTY_STATUS: Status = {
+  state: "connecting",
+  waitMs: 0,
+  code: 0,
+  detail: "",
+  user: 0,
+  pending: 0,
+  behind: 0,
+  failed: 0,
+  conflicts: 0,
+  syncedAt: 0,
+  roundTripMs: 0,
+  leader: false,
+};
+const CHOICES = { mine: 1, theirs: 2, merged: 3 } as const;
+const ANSWER = 2;
+
+/** A topic of the hub as a value that changes. */
+class Watched<T> implements Open<T> {
+  private readonly listeners = new Set<(value: T) => void>();
+  private readonly off: () => void;
+
+  constructor(
+    hub: Hub,
+    topic: string,
+    given: readonly number[],
+    public value: T,
+  ) {
+    this.off = hub.open(topic, given, (value) => {
+      this.value = value as T;
+      for (const listener of [...this.listeners]) listener(this.value);
+    });
+  }
+
+  subscribe(listener: (value: T) => void): () => void {
+    const mine = (value: T) => listener(value);
+    this.listeners.add(mine);
+    listener(this.value);
+    return () => void this.listeners.delete(mine);
+  }
+
+  close(): void {
+    this.listeners.clear();
+    this.off();
+  }
+}
+
+class Stream extends Watched<Conversation> implements LiveStream {
+  constructor(
+    private readonly hub: Hub,
+    private readonly stream: number,
+  ) {
+    super(hub, "stream", [stream], { stream, start: 0, upto: 0, caughtUp: false, refused: 0, messages: [], typing: [] });
+  }
+
+  older(count = 50): Promise<boolean> {
+    return this.hub.call("older", this.stream, count) as Promise<boolean>;
+  }
+}
+
+export class Client implements Face {
+  readonly status: Live<Status>;
+  readonly me: Live<Me | null>;
+  readonly places: Live<Places>;
+  readonly notices: Live<readonly NoticeView[]>;
+  readonly conflicts: Live<readonly Conflict[]>;
+  readonly failures: Live<readonly Failure[]>;
+  private readonly watched: Watched<unknown>[] = [];
+
+  /** `end` closes what the hub is made of. */
+  constructor(
+    private readonly hub: Hub,
+    private readonly end: () => Promise<void>,
+  ) {
+    this.status = this.watchAll("status", EMPTY_STATUS);
+    this.me = this.watchAll<Me | null>("me", null);
+    this.places = this.watchAll<Places>("places", { spaces: [], invitations: [], blocked: new Set() });
+    this.notices = this.watchAll<readonly NoticeView[]>("notices", []);
+    this.conflicts = this.watchAll<readonly Conflict[]>("conflicts", []);
+    this.failures = this.watchAll<readonly Failure[]>("failures", []);
+  }
+
+  private watchAll<T>(topic: string, value: T): Watched<T> {
+    const watched = new Watched(this.hub, topic, [], value);
+    this.watched.push(watched as Watched<unknown>);
+    return watched;
+  }
+
+  private call<T>(method: string, ...given: unknown[]): Promise<T> {
+    return this.hub.call(method, ...given) as Promise<T>;
+  }
+
+  private request<T extends Frame>(command: Request, answer: T["type"]): Promise<T> {
+    return this.call("request", command, answer);
+  }
+
+  // Account
+
+  signUp(name: string, password: string, displayName = ""): Promise<Me> {
+    return this.call("signUp", name, password, displayName);
+  }
+
+  logIn(name: string, password: string): Promise<Me | Challenge> {
+    return this.call("logIn", name, password);
+  }
+
+  prove(challenge: string, code: string): Promise<Me> {
+    return this.call("prove", challenge, code);
+  }
+
+  adopt(login: unknown): Promise<Me> {
+    return this.call("adopt", login);
+  }
+
+  logOut(everywhere = false): Promise<void> {
+    return this.call("logOut", everywhere);
+  }
+
+  ask<T>(method: string, route: string, body?: unknown): Promise<T> {
+    return this.call("ask", method, route, body);
+  }
+
+  // Conversations
+
+  follow(stream: number): LiveStream {
+    return new Stream(this.hub, stream);
+  }
+
+  say(stream: number, text: string, { replyTo = 0, mentions = [], attachments = [] }: SayOptions = {}): Promise<number> {
+    const plain = !replyTo && !mentions.length && !attachments.length;
+    return this.submit(plain ? { type: "Say", stream, text } : { type: "Post", stream, text, reply_to: replyTo, mentions, attachments });
+  }
+
+  edit(stream: number, target: number, text: string): Promise<number> {
+    return this.submit({ type: "Edit", stream, target, text });
+  }
+
+  remove(stream: number, target: number): Promise<number> {
+    return this.submit({ type: "Delete", stream, target });
+  }
+
+  react(stream: number, target: number, emoji: string, on = true): Promise<number> {
+    return this.submit({ type: "React", stream, target, emoji, on });
+  }
+
+  markRead(stream: number, seq: number): Promise<number> {
+    return this.submit({ type: "MarkRead", stream, seq });
+  }
+
+  typing(stream: number): void {
+    void this.call("typing", stream);
+  }
+
+  submit(operation: Operation): Promise<number> {
+    return this.call("submit", operation, crypto.randomUUID());
+  }
+
+  async history(stream: number, where: { before?: number; after?: number; limit?: number }): Promise<Conversation> {
+    const { before = 0, after = 0, limit = 50 } = where;
+    const newest = before || after ? before : Number.MAX_SAFE_INTEGER;
+    const page = await this.request<Page>({ type: "History", id: 0, stream, before: newest, after, limit }, "Page");
+    const messages = page.events.flatMap(({ seq, author, at, body }) => {
+      const said = decodeBody(body) as Body;
+      if (said.type !== "Said" && said.type !== "Posted") return [];
+      const more = said.type === "Posted" ? said : { reply_to: 0, mentions: [], edited: false, attachments: [] };
+      const { reply_to: replyTo, mentions, edited, attachments } = more;
+      const base = { seq, key: 0, author, at, text: said.text, replyTo, mentions, edited, attachments };
+      return [{ ...base, deleted: false, reactions: new Map(), state: "sent" as const, failed: "" }];
+    });
+    const start = (page.events[0]?.seq ?? 1) - 1;
+    return { stream, start, upto: page.events.at(-1)?.seq ?? 0, caughtUp: !page.more, refused: 0, messages, typing: [] };
+  }
+
+  // Records
+
+  records(stream: number, entity: number): Open<readonly RecordView[]> {
+    return new Watched<readonly RecordView[]>(this.hub, "records", [stream, entity], []);
+  }
+
+  record(stream: number, entity: number, key: number): Open<RecordView> {
+    const empty = { stream, entity, key, version: 0, fields: new Map(), gone: false, pending: 0 };
+    return new Watched<RecordView>(this.hub, "record", [stream, entity, key], empty);
+  }
+
+  change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number> {
+    return this.call("change", stream, entity, key, fields, false, crypto.randomUUID());
+  }
+
+  erase(stream: number, entity: number, key: number): Promise<number> {
+    return this.call("change", stream, entity, key, new Map(), true, crypto.randomUUID());
+  }
+
+  newKey(): number {
+    const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+    return (high % 2 ** 21) * 2 ** 32 + low || 1;
+  }
+
+  attempt(answers: number, question: number, { choices, text, seconds }: Attempt): Promise<number> {
+    const fields = new Map<number, Value>();
+    if (choices) fields.set(2, choices);
+    if (text !== undefined) fields.set(3, text);
+    if (seconds !== undefined) fields.set(4, seconds);
+    return this.change(answers, ANSWER, question, fields);
+  }
+
+  resolve(conflict: Conflict, { choice, fields }: Decision): Promise<number> {
+    const packed = fields && choice === "merged" ? writeFields(fields) : NO_FIELDS;
+    const at = Math.max(0, Math.floor(Date.now() / 1000));
+    return this.submit({ type: "Resolve", conflict: conflict.conflict, choice: CHOICES[choice], version: conflict.version, at, fields: packed });
+  }
+
+  reopen(conflict: number): Promise<number> {
+    return this.submit({ type: "Reopen", conflict });
+  }
+
+  claim(conflict: number, on = true): Promise<number> {
+    return this.submit({ type: "Claim", conflict, on });
+  }
+
+  versions(stream: number, entity: number, key: number, before = 0): Promise<VersionPage> {
+    return this.request({ type: "Versions", id: 0, stream, entity, key, before }, "VersionPage");
+  }
+
+  discard(failure: number): Promise<void> {
+    return this.call("discard", failure);
+  }
+
+  // Questions
+
+  members(space: number, after = 0): Promise<MemberPage> {
+    return this.request({ type: "Members", id: 0, space, after }, "MemberPage");
+  }
+
+  search(name: string): Promise<Person> {
+    return this.request({ type: "Search", id: 0, name }, "Person");
+  }
+
+  reports({ space = 0, platform = false, after = 0 } = {}): Promise<ReportPage> {
+    return this.request({ type: "Reports", id: 0, space, platform, after }, "ReportPage");
+  }
+
+  held({ space = 0, platform = false, after = 0 } = {}): Promise<HeldPage> {
+    return this.request({ type: "HeldItems", id: 0, space, platform, after }, "HeldPage");
+  }
+
+  findMentors(wish: MentorWish): Promise<MentorsFound> {
+    return this.call("findMentors", { type: "FindMentors", id: 0, ...wish });
+  }
+
+  mentorships(after = 0): Promise<MentorshipPage> {
+    return this.request({ type: "Mentorships", id: 0, after }, "MentorshipPage");
+  }
+
+  markNotices(notices: readonly number[]): Promise<void> {
+    return this.call("ask", "POST", "notices/read", { notices });
+  }
+
+  watch(space: number): Open<{ readonly online: number; readonly users: readonly number[] }> {
+    return new Watched(this.hub, "presence", [space], { online: 0, users: [] as readonly number[] });
+  }
+
+  hurry(): void {
+    void this.call("hurry");
+  }
+
+  /** Everything is up and everything that is wanted is here. Rejected when the session has ended. */
+  synced(): Promise<void> {
+    return this.call("synced");
+  }
+
+  async close(): Promise<void> {
+    for (const one of this.watched) one.close();
+    await this.end();
+  }
+}

@@ -1,0 +1,436 @@
+/**
+ * One installation's session, in the tab that has it: account, store, exchange and runner, behind two doors that other tabs may use, too.
+ *
+ *     call(method, arguments) ─▶ promise          open(topic, arguments) ─▶ the present value, and each later one
+ *
+ * What goes through the doors can be cloned, so a tab without the socket talks to this one over a channel as if it were here (tabs.ts).
+ *
+ * Invariant: a topic's value is a function of store, exchange and runner; it is told again after each step that may have changed it.
+ */
+import type { Challenge, Failure, Me, Status } from "./api";
+import { decodeOperation } from "./codec";
+import { Desk } from "./desk";
+import { Refused } from "./errors";
+import { Exchange, type World } from "./exchange";
+import { Account, Credentials, readLogin, type Login } from "./http_door";
+import { Code, StreamKind, type Command, type Fields, type Frame, type LinkQuality, type MentorsFound, type Operation } from "./protocol";
+import { readChat, Room, roomOf } from "./rooms";
+import { Runner, type Link } from "./socket";
+import { DiskFull, type Disk, Store } from "./store";
+
+/** Of a conversation that one was never in, or not for long, so many of the newest events come. */
+const BACKLOG = 60;
+const BEHIND_MAX = 500;
+/** Conversations that are kept up to date while nobody looks at them. */
+const ROOMS_MAX = 100;
+const CHATS: readonly number[] = [StreamKind.CHANNEL, StreamKind.CONVERSATION];
+const ANNOUNCING: readonly string[] = ["ChannelOpened", "ChannelChanged", "SettingsChanged", "RoleSet", "Renamed"];
+
+export interface CoreOptions {
+  readonly url: string;
+  readonly disk: Disk;
+  readonly world: World;
+  readonly fetcher?: typeof fetch | undefined;
+  readonly socket: (url: string) => Link;
+  readonly link: () => LinkQuality;
+  readonly deviceName: string;
+  /** Bytes for records; 0: as many as fit. */
+  readonly quotaBytes: number;
+}
+
+/** The two doors. */
+export interface Hub {
+  call(method: string, ...given: unknown[]): Promise<unknown>;
+  /** Calls back at once where a value is known, and at each change. */
+  open(topic: string, given: readonly number[], listener: (value: unknown) => void): () => void;
+}
+
+interface Topic {
+  readonly read: () => unknown;
+  readonly listeners: Set<(value: unknown) => void>;
+}
+
+type Asking = Extract<Command, { id: number }>;
+
+export class Core implements Hub {
+  private readonly account: Account;
+  private credentials: Credentials | undefined;
+  private exchange!: Exchange;
+  private runner: Runner | undefined;
+  private desk!: Desk;
+  private readonly rooms = new Map<number, Room>();
+  private readonly presence = new Map<number, { online: number; users: readonly number[] }>();
+  private readonly topics = new Map<string, Topic>();
+  private dirty = new Set<string>();
+
+  private constructor(
+    private readonly options: CoreOptions,
+    private readonly store: Store,
+  ) {
+    this.account = new Account(options.url, options.fetcher);
+    store.onTrouble = (error) => this.makeRoom(error);
+    const kept = store.noted("login");
+    if (typeof kept === "string") this.credentials = this.credentialsOf(JSON.parse(kept) as Login);
+    this.prepare();
+    if (this.credentials) this.connect();
+  }
+
+  /** Opens what is kept on the disk, and goes on from there. */
+  static async open(options: CoreOptions): Promise<Core> {
+    return new Core(options, await Store.open(options.disk));
+  }
+
+  // The doors
+
+  async call(method: string, ...given: unknown[]): Promise<unknown> {
+    const act = (this.methods as Record<string, (...given: any[]) => unknown>)[method];
+    if (!act) throw new TypeError(`there is no ${method}`);
+    return act(...given);
+  }
+
+  open(name: string, given: readonly number[], listener: (value: unknown) => void): () => void {
+    const key = [name, ...given].join("/");
+    let topic = this.topics.get(key);
+    if (!topic) {
+      const read = (this.readers as Record<string, (...given: number[]) => unknown>)[name]!;
+      this.topics.set(key, (topic = { read: () => read(...given), listeners: new Set() }));
+      this.opened(name, given[0] ?? 0, 1);
+    }
+    const { listeners } = topic;
+    const mine = (value: unknown) => listener(value);
+    listeners.add(mine);
+    listener(topic.read());
+    return () => {
+      if (!listeners.delete(mine) || listeners.size) return;
+      this.topics.delete(key);
+      this.opened(name, given[0] ?? 0, -1);
+    };
+  }
+
+  /** Ends it; what is kept stays. */
+  async close(): Promise<void> {
+    this.runner?.stop();
+    await this.store.close();
+  }
+
+  private readonly methods = {
+    signUp: async (name: string, password: string, displayName: string) =>
+      this.enter(await this.account.register(name, password, displayName, this.options.deviceName)),
+    logIn: async (name: string, password: string) => {
+      // As the device that this store is, where it is the same person's.
+      const device = this.me()?.name === name ? this.store.device : 0;
+      const login = await this.account.login(name, password, device, this.options.deviceName);
+      return "challenge" in login ? (login satisfies Challenge) : this.enter(login);
+    },
+    prove: async (challenge: string, code: string) => this.enter(await this.account.prove(challenge, code)),
+    adopt: (login: unknown) => this.enter(readLogin(login)),
+    logOut: async (everywhere: boolean) => {
+      await this.credentials?.ask("POST", everywhere ? "auth/logout-everywhere" : "auth/logout", {}).catch(() => undefined);
+      await this.leave();
+    },
+    ask: (method: string, route: string, body?: unknown) =>
+      this.credentials ? this.credentials.ask(method, route, body) : this.account.ask(method, route, body),
+    submit: (operation: Operation, nonce: string) => this.submit(operation, nonce),
+    change: (stream: number, entity: number, key: number, fields: Fields, gone: boolean, nonce: string) =>
+      this.submit(this.exchange.replica.change(stream, entity, key, fields, gone, this.now()), nonce),
+    request: (command: Asking, answer: Frame["type"]) => this.exchange.questions.ask((id) => ({ ...command, id }), answer),
+    findMentors: (command: Asking) => this.findMentors(command),
+    older: (stream: number, limit: number) => this.older(stream, limit),
+    typing: (stream: number) => this.exchange.type(stream),
+    discard: async (key: number) => {
+      this.store.discard(key);
+      for (const room of this.rooms.values()) room.discard(key);
+      this.touch("failures", "status");
+      await this.store.durable();
+    },
+    hurry: () => this.runner?.hurry(),
+    synced: () => this.synced(),
+  };
+
+  private readonly readers = {
+    status: () => this.status(),
+    me: () => this.me(),
+    places: () => this.desk.places(this.exchange.upkeep.spaces),
+    notices: () => this.desk.notices,
+    conflicts: () => this.exchange.upkeep.conflicts,
+    failures: () => this.failures(),
+    stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall()),
+    records: (stream: number, entity: number) => this.exchange.replica.list(stream, entity),
+    record: (stream: number, entity: number, key: number) => this.exchange.replica.view(stream, entity, key),
+    presence: (space: number) => this.presence.get(space) ?? { online: 0, users: [] },
+  };
+
+  // Who one is
+
+  private now(): number {
+    return Math.max(0, Math.floor(this.options.world.wall() / 1000));
+  }
+
+  private me(): Me | null {
+    const login = this.credentials?.login;
+    return login ? { user: login.user, device: login.device, name: login.name, displayName: login.display_name } : null;
+  }
+
+  private credentialsOf(login: Login): Credentials {
+    return new Credentials(this.account, login, (newer) => this.store.note("login", JSON.stringify(newer)));
+  }
+
+  private async enter(login: Login): Promise<Me> {
+    this.runner?.stop();
+    const before = this.me();
+    // What is kept is one person's.
+    if (before && before.user !== login.user) this.store.clear();
+    this.credentials = this.credentialsOf(login);
+    this.store.note("login", JSON.stringify(login));
+    if (login.device) this.store.bind(login.device, this.now());
+    this.prepare();
+    await this.store.durable();
+    this.connect();
+    return this.me()!;
+  }
+
+  private async leave(): Promise<void> {
+    this.runner?.stop();
+    this.runner = undefined;
+    this.credentials = undefined;
+    this.store.clear();
+    this.prepare();
+    await this.store.durable();
+  }
+
+  /** Everything that is folded from the store, anew. */
+  private prepare(): void {
+    const { store, options } = this;
+    this.rooms.clear();
+    this.presence.clear();
+    const exchange = (this.exchange = new Exchange(store, options.world));
+    const { streams, upkeep, replica, mutations } = exchange;
+    upkeep.quotaBytes = options.quotaBytes;
+    this.desk = new Desk(store, (what) => this.touch(what));
+    exchange.changed = () => this.touch("status");
+    upkeep.changed = (what) => {
+      this.touch(what === "spaces" ? "places" : "conflicts", "status");
+      if (what === "spaces") this.followPlaces();
+    };
+    replica.changed = (stream) => this.touchRecords(stream);
+    const news = streams.news;
+    streams.news = (fact, taken) => {
+      this.desk.heard(fact.stream, fact.seq);
+      news(fact, taken);
+    };
+    const decided = mutations.decided;
+    mutations.decided = (key, operation, code, value, detail) => {
+      decided(key, operation, code, value, detail);
+      const chat = readChat(operation);
+      if (chat) this.rooms.get(roomOf(chat))?.decided(key, value, code ? detail || `refused with code ${code}` : "");
+      this.touch("failures");
+    };
+    exchange.onHint = (hint) => {
+      if (hint.type === "Presence") {
+        this.presence.set(hint.space, hint);
+        return this.touch(`presence/${hint.space}`);
+      }
+      const ms = this.rooms.get(hint.stream)?.heardTyping(hint.user, options.world.wall());
+      if (ms) options.world.later(ms + 50, () => this.touch(`stream/${hint.stream}`));
+    };
+    const inbox = this.credentials?.login.inbox;
+    if (inbox) this.followInbox(inbox);
+    this.followPlaces();
+    for (const key of this.topics.keys()) this.touch(key);
+  }
+
+  private connect(): void {
+    const { options, exchange } = this;
+    const credentials = this.credentials!;
+    const runner = (this.runner = new Runner(
+      exchange,
+      credentials,
+      { open: () => options.socket(options.url), link: options.link, heartbeatS: 0, software: options.deviceName },
+      options.world,
+    ));
+    runner.onWelcome = ({ inbox }) => this.followInbox(inbox);
+    runner.onStatus = () => {
+      if (runner.status.state !== "online") for (const room of this.rooms.values()) room.cut();
+      this.touch("status");
+    };
+    runner.start();
+  }
+
+  // What comes
+
+  private followInbox(inbox: number): void {
+    this.exchange.streams.readers.set(inbox, this.desk);
+    this.exchange.followInbox(inbox);
+  }
+
+  /** Conversations come by themselves, and what communities announce. */
+  private followPlaces(): void {
+    const { streams, upkeep } = this.exchange;
+    let rooms = 0;
+    for (const space of upkeep.spaces?.spaces ?? []) {
+      for (const { stream, kind, head } of space.streams) {
+        if (CHATS.includes(kind) && rooms++ < ROOMS_MAX) this.room(stream, head);
+        else if (kind === StreamKind.COMMUNITY && !streams.readers.has(stream)) this.hearAnnouncements(stream, head);
+      }
+    }
+  }
+
+  private hearAnnouncements(stream: number, head: number): void {
+    const { streams, upkeep } = this.exchange;
+    const again = () => upkeep.wantOverview();
+    streams.readers.set(stream, {
+      take: (fact) => {
+        if (fact.type !== "Event" || ANNOUNCING.includes(fact.body.type)) again();
+      },
+      caughtUp: () => undefined,
+      refused: () => undefined,
+      restarted: again,
+    });
+    // What was announced before is in the overview.
+    streams.startAt(stream, Math.max(head, streams.positions.cursor(stream)));
+  }
+
+  /** A conversation, followed. `head`: its last event, where that is known. */
+  private room(stream: number, head = this.headOf(stream)): Room {
+    const { streams } = this.exchange;
+    let room = this.rooms.get(stream);
+    const after = Math.max(0, head - BACKLOG);
+    if (!room) {
+      this.rooms.set(stream, (room = Room.restore(this.store, stream, after, () => this.touch(`stream/${stream}`))));
+      streams.readers.set(stream, room);
+      for (const kept of this.store.mutations.values()) this.lay(kept.key, kept.operation);
+      for (const kept of this.store.unapplied()) {
+        this.lay(kept.key, kept.operation);
+        room.decided(kept.key, 0, kept.detail || `refused with code ${kept.code}`);
+      }
+      if (streams.positions.cursor(stream) !== room.upto) streams.startAt(stream, room.upto);
+    }
+    if (head - room.upto > BEHIND_MAX) {
+      room.beginAfter(after);
+      streams.startAt(stream, after);
+    }
+    streams.follow(stream, room.upto);
+    return room;
+  }
+
+  private headOf(stream: number): number {
+    const spaces = this.exchange.upkeep.spaces?.spaces ?? [];
+    return spaces.flatMap((space) => space.streams).find((one) => one.stream === stream)?.head ?? 0;
+  }
+
+  /** A mutation of one's own is seen in its conversation. */
+  private lay(key: number, raw: Uint8Array): void {
+    const operation = readChat(raw);
+    if (operation) this.rooms.get(roomOf(operation))?.put(key, operation, this.now());
+  }
+
+  private async older(stream: number, limit: number): Promise<boolean> {
+    const room = this.room(stream);
+    if (!room.start) return false;
+    const { start } = room;
+    const page = await this.exchange.questions.ask((id) => ({ type: "History", id, stream, before: start + 1, limit }), "Page");
+    room.putInFront(page);
+    return page.more;
+  }
+
+  /** Somebody begins (1) or ends (-1) to look. */
+  private opened(name: string, id: number, by: 1 | -1): void {
+    if (name === "stream") this.room(id).open += by;
+    if (name !== "presence") return;
+    const { questions } = this.exchange;
+    if (by > 0) questions.watched.add(id);
+    else questions.watched.delete(id);
+    if (this.runner?.status.state === "online") questions.wonder((asked) => ({ type: "Watch", id: asked, space: id, on: by > 0 }), () => undefined);
+  }
+
+  // What is asked for
+
+  private async submit(operation: Operation, nonce: string): Promise<number> {
+    if (!this.credentials) throw new Refused(Code.UNAUTHENTICATED, "nobody is logged in here");
+    const { key, value } = this.exchange.mutations.submit(operation, nonce);
+    // Whoever only looks at what is shown need not ask what became of it.
+    value.catch(() => undefined);
+    const kept = this.store.mutations.get(key);
+    if (kept) this.lay(key, kept.operation);
+    this.touch("status");
+    await this.store.durable();
+    return value;
+  }
+
+  /** What may be promised first: where the socket is cut before the promise was kept, it is asked anew. */
+  private async findMentors(command: Asking): Promise<MentorsFound> {
+    const { questions } = this.exchange;
+    for (;;) {
+      const answer = await questions.ask((id) => ({ ...command, id }), "MentorsFound", "MentorsLater");
+      const found = answer.type === "MentorsFound" ? answer : await questions.promise(answer.ticket);
+      if (found) return found;
+    }
+  }
+
+  private synced(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const off = this.open("status", [], () => {
+        const ended = this.runner === undefined || this.runner.status.state === "ended";
+        if (!ended && !this.exchange.isComplete) return;
+        queueMicrotask(() => off());
+        if (ended) reject(new Refused(this.runner?.status.code ?? 0, this.runner?.status.detail ?? "nobody is logged in here"));
+        else resolve();
+      });
+    });
+  }
+
+  // What is told
+
+  private status(): Status {
+    const { exchange, runner, store } = this;
+    const { state, waitMs, code, detail } = runner?.status ?? { state: "signed-out" as const, waitMs: 0, code: 0, detail: "" };
+    return {
+      state,
+      waitMs,
+      code,
+      detail,
+      user: this.me()?.user ?? 0,
+      pending: exchange.mutations.pending,
+      behind: exchange.upkeep.behind,
+      failed: store.unapplied().length,
+      conflicts: exchange.upkeep.conflicts.length,
+      syncedAt: exchange.succeededAt,
+      roundTripMs: runner?.roundTripMs ?? 0,
+      leader: true,
+    };
+  }
+
+  private failures(): Failure[] {
+    return this.store.unapplied().map((one) => ({ ...one, operation: decodeOperation(one.operation) }));
+  }
+
+  /** These topics may have other values now: told together, when this step of the program is over. */
+  private touch(...keys: string[]): void {
+    if (!this.dirty.size) queueMicrotask(() => this.tell());
+    for (const key of keys) this.dirty.add(key);
+  }
+
+  private touchRecords(stream: number): void {
+    for (const key of this.topics.keys()) if (key.startsWith(`records/${stream}/`) || key.startsWith(`record/${stream}/`)) this.touch(key);
+  }
+
+  private tell(): void {
+    const dirty = this.dirty;
+    this.dirty = new Set();
+    for (const key of dirty) {
+      const topic = this.topics.get(key);
+      if (!topic) continue;
+      const value = topic.read();
+      for (const listener of [...topic.listeners]) listener(value);
+    }
+  }
+
+  /** The disk has no room: records of what comes last in the order of streams go, and it is tried again. */
+  private makeRoom(error: unknown): boolean {
+    if (!(error instanceof DiskFull)) return false;
+    const sizes = [...this.store.sizes().values()].reduce((sum, bytes) => sum + bytes, 0);
+    if (sizes < 1024) return false;
+    this.exchange.upkeep.limit(Math.floor(sizes / 2));
+    return true;
+  }
+}

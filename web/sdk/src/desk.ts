@@ -1,0 +1,102 @@
+/**
+ * What one person's inbox amounts to, beside the overview: notices, and how far one has read elsewhere.
+ *
+ * Invariant: what is kept is as of the cursor of the inbox in the store.
+ */
+import type { NoticeView, Places } from "./api";
+import type { Packed } from "./msgpack";
+import type { Spaces } from "./protocol";
+import type { Store } from "./store";
+import type { Fact, Reader } from "./streams";
+
+const NOTICES_MAX = 200;
+const NOTE = "desk";
+
+export class Desk implements Reader {
+  notices: readonly NoticeView[];
+  private readonly read: Map<number, number>;
+  /** The last events of streams, by what came. */
+  private readonly heads = new Map<number, number>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly changed: (what: "notices" | "places") => void,
+  ) {
+    const [notices, read] = (store.noted(NOTE) ?? [[], []]) as unknown as [NoticeTuple[], [number, number][]];
+    this.notices = notices.map(noticeOf);
+    this.read = new Map(read);
+  }
+
+  take(fact: Fact): void {
+    if (fact.type !== "Event") return;
+    const { body, seq, at } = fact;
+    if (body.type === "Noticed") {
+      const { kind, actor, space, stream, subject, words } = body;
+      const notice = { seq, at, kind, actor, space, stream, target: body.seq, subject, words, read: false };
+      this.tell([...this.notices, notice].slice(-NOTICES_MAX));
+    } else if (body.type === "NoticesRead") {
+      this.tell(this.notices.map((one) => (body.notices.includes(one.seq) ? { ...one, read: true } : one)));
+    } else if (body.type === "ReadUpTo") {
+      this.read.set(body.stream, Math.max(body.seq, this.read.get(body.stream) ?? 0));
+      this.keep();
+      this.changed("places");
+    }
+  }
+
+  caughtUp(): void {}
+
+  refused(): void {}
+
+  restarted(): void {
+    this.read.clear();
+    this.tell([]);
+  }
+
+  /** An event came in a stream. */
+  heard(stream: number, seq: number): void {
+    if (seq <= (this.heads.get(stream) ?? 0)) return;
+    this.heads.set(stream, seq);
+    this.changed("places");
+  }
+
+  /** The overview, with what came since. */
+  places(spaces: Spaces | undefined): Places {
+    return {
+      spaces: (spaces?.spaces ?? []).map(({ space, kind, name, role, streams }) => ({
+        space,
+        kind,
+        name,
+        role,
+        streams: streams.map((one) => ({
+          stream: one.stream,
+          kind: one.kind,
+          name: one.name,
+          head: Math.max(one.head, this.heads.get(one.stream) ?? 0),
+          read: Math.max(one.read_upto, this.read.get(one.stream) ?? 0),
+          mayWrite: one.may_write,
+        })),
+      })),
+      invitations: (spaces?.invitations ?? []).map(({ by_name: byName, ...one }) => ({ ...one, byName })),
+      blocked: new Set(spaces?.blocked ?? []),
+    };
+  }
+
+  private tell(notices: readonly NoticeView[]): void {
+    this.notices = notices;
+    this.keep();
+    this.changed("notices");
+  }
+
+  private keep(): void {
+    this.store.note(NOTE, () => [
+      this.notices.map((one) => [one.seq, one.at, one.kind, one.actor, one.space, one.stream, one.target, one.subject, one.words, one.read] as Packed[]),
+      [...this.read].map((pair) => [...pair]),
+    ]);
+  }
+}
+
+type NoticeTuple = [number, number, number, number, number, number, number, number, string, boolean];
+
+function noticeOf([seq, at, kind, actor, space, stream, target, subject, words, read]: NoticeTuple): NoticeView {
+  return { seq, at, kind, actor, space, stream, target, subject, words, read };
+}

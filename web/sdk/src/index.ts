@@ -1,0 +1,83 @@
+/**
+ * EduConnect for browsers and React Native.
+ *
+ *     const client = await openClient({ url: "https://learn.example" });
+ *     await client.logIn("amina", "…");
+ *     const talk = client.follow(stream);
+ *     talk.subscribe(({ messages }) => show(messages));
+ *     void client.say(stream, "good morning");
+ */
+import { Client } from "./client";
+import { Core } from "./core";
+import type { World } from "./exchange";
+import { IdbDisk } from "./idb_store";
+import { MemoryDisk } from "./memory_store";
+import { LinkQuality } from "./protocol";
+import type { Link } from "./socket";
+import type { Disk } from "./store";
+import { Tabs } from "./tabs";
+
+export type { Attempt, Challenge, Conversation, Decision, Failure, Live, LiveStream, Me, MentorWish, Message, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView } from "./api";
+export { BadFrame, decodeBody, decodeFrame, decodeOperation, encode } from "./codec";
+export { Client } from "./client";
+export { AccountError, Refused, Unreachable } from "./errors";
+export { MemoryDisk } from "./memory_store";
+export * from "./protocol";
+export { RequestFailed } from "./questions";
+export { BadFields, entities, readFields, readOutcome, Outcome, upcast, writeFields } from "./records";
+export { DiskFull, type Disk } from "./store";
+export type { Link } from "./socket";
+
+export interface ClientOptions {
+  /** Of the server, as people know it. In a page: the page's own, unless said otherwise. */
+  readonly url?: string;
+  /** Names what is kept, and which tabs belong together. */
+  readonly name?: string;
+  /** Where it is kept: IndexedDB unless said otherwise; React Native gives its SQLite here. */
+  readonly disk?: () => Promise<Disk>;
+  readonly deviceName?: string;
+  /** Bytes that records may take; 0: as many as fit. */
+  readonly quotaBytes?: number;
+  /** Whether several tabs share one socket (where there are locks and channels); false: this one stands alone. */
+  readonly shared?: boolean;
+  /** Instead of the platform's. */
+  readonly socket?: (url: string) => Link;
+  readonly fetch?: typeof fetch;
+}
+
+const WORLD: World = {
+  wall: () => Date.now(),
+  spread: () => Math.random(),
+  later: (ms, act) => {
+    const timer = setTimeout(act, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+function openSocket(url: string): Link {
+  return new WebSocket(`${url.replace(/^http/, "ws").replace(/\/+$/, "")}/socket`) as unknown as Link;
+}
+
+/** What the browser says of its network; most say nothing. */
+function linkQuality(): LinkQuality {
+  const type = (globalThis.navigator as { connection?: { effectiveType?: string } } | undefined)?.connection?.effectiveType ?? "";
+  return type.endsWith("2g") ? LinkQuality.TWO_G : type === "3g" ? LinkQuality.FAIR : LinkQuality.UNKNOWN;
+}
+
+/** Opens what is kept on this device, and goes on from there: at once, also without a network. */
+export async function openClient(options: ClientOptions = {}): Promise<Client> {
+  const { url = globalThis.location?.origin ?? "", name = "educonnect", deviceName = "browser", quotaBytes = 0 } = options;
+  const makeDisk = options.disk ?? (() => (typeof indexedDB === "undefined" ? Promise.resolve(new MemoryDisk()) : IdbDisk.open(name)));
+  const openCore = async () =>
+    Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher: options.fetch, socket: options.socket ?? openSocket, link: linkQuality, deviceName, quotaBytes });
+  const page = globalThis as { addEventListener?: typeof addEventListener; document?: Document };
+  const alone = options.shared === false || !globalThis.navigator?.locks || typeof BroadcastChannel === "undefined";
+  const tabs = alone ? undefined : new Tabs(name, openCore);
+  const core = tabs ? undefined : await openCore();
+  await tabs?.ready;
+  const client = new Client((tabs ?? core)!, () => (tabs ?? core)!.close());
+  // The network is back, or somebody is looking.
+  page.addEventListener?.("online", () => client.hurry());
+  page.document?.addEventListener("visibilitychange", () => page.document?.visibilityState === "visible" && client.hurry());
+  return client;
+}
