@@ -50,8 +50,11 @@ from gateway.web_recovery import create_recovery
 from gateway.web_roles import create_roles
 from gateway.web_services import Probe, Readiness, Services
 from gateway.web_sovereignty import create_sovereignty
+from gateway.web_streaming import PacedConnection
 from gateway.web_sync import create_sync
 from gateway.web_trust import create_trust
+from gateway.web_uploads import create_uploads
+from gateway.web_uploads_media import create_media
 from gateway.web_webhooks import create_webhooks
 from protocol.codes import Code
 from protocol.permissions import ANYONE
@@ -106,6 +109,8 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
 
 class Web(QuartTrio):
     """Quart with a deadline on every request, and one line in the log for a request that crashed."""
+
+    asgi_http_class = PacedConnection
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
         try:
@@ -166,6 +171,9 @@ def create_app(services: Services) -> QuartTrio:
         app.register_blueprint(create_learning(services, services.learning))
     if services.insights is not None:
         app.register_blueprint(create_insights(services, services.insights))
+    if services.files is not None:
+        app.register_blueprint(create_uploads(services, services.files.uploads))
+        app.register_blueprint(create_media(services, services.files))
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)
@@ -283,5 +291,6 @@ def _refused_by_framework(error: HTTPException) -> Response:
 
 _PATHS: Final = (
     "the paths are /, /health, /ready, /metrics, /.well-known/jwks.json, /api/v1/auth/…, /api/v1/account/…, /api/v1/devices, /api/v1/sync, "
-    "/api/v1/communities/…, /api/v1/match, /api/v1/mentorships, /api/v1/keys/token and the socket at /socket"
+    "/api/v1/communities/…, /api/v1/uploads, /api/v1/media/links, /api/v1/match, /api/v1/mentorships, /api/v1/keys/token and the socket at "
+    "/socket"
 )

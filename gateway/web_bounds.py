@@ -13,11 +13,13 @@ from typing import Any, Final
 from msgspec import Struct
 from quart_trio.wrappers.request import TrioRequest
 
+from gateway.web_streaming import PacedBody
 from protocol.codec import MESSAGE_BYTES_MAX
 
 SYNC_PATH: Final = "/api/v1/sync"
 BOUNCES_PATH: Final = "/api/v1/mail/bounces"
 PREFERENCES_PATH: Final = "/api/v1/notices/preferences"
+UPLOADS_PATH: Final = "/api/v1/uploads"
 
 
 class RouteBounds(Struct, frozen=True):
@@ -29,6 +31,8 @@ class RouteBounds(Struct, frozen=True):
     """For the body to arrive: less than the whole, so that a slow link is told what was slow."""
     body_bytes_max: int = 8 * 1024
     """The largest body elsewhere is a registration: under 1 KiB."""
+    streams: bool = False
+    """Its body is read as it comes: what it announced bounds it, and `http.stall_s` how long it stands still."""
 
 
 EVERYWHERE: Final = RouteBounds()
@@ -42,16 +46,25 @@ OWN: Final[Mapping[str, RouteBounds]] = {
 }
 
 
+UPLOADING: Final = RouteBounds(request_s=1800.0, body_s=1800.0, body_bytes_max=1 << 40, streams=True)
+"""Half an hour; what is longer is cut, and goes on by another request."""
+
+
 def bounds_of(path: str) -> RouteBounds:
     """The bounds of this path."""
+    if path == UPLOADS_PATH or path.startswith(f"{UPLOADS_PATH}/"):
+        return UPLOADING
     return OWN.get(path, EVERYWHERE)
 
 
 class BoundedRequest(TrioRequest):
     """A request whose body is read within the bounds of its path, whatever the application's are."""
 
+    body_class = PacedBody
+
     def __init__(self, method: str, scheme: str, path: str, *rest: Any, **named: Any) -> None:
         bounds = bounds_of(path)
         named["max_content_length"] = bounds.body_bytes_max
         named["body_timeout"] = bounds.body_s
+        self.streams = bounds.streams
         super().__init__(method, scheme, path, *rest, **named)

@@ -33,6 +33,7 @@ from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
 from gateway.telling import Telling
+from gateway.web_uploads_links import Files
 from protocol.codes import Code
 
 
@@ -121,6 +122,8 @@ class Services(Struct, frozen=True):
     learning: LearningBook | None = None
     insights: InsightBook | None = None
     """Courses, grades and learners; None: there are no routes about them."""
+    files: Files | None = None
+    """Uploads, and links to what came with messages; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

@@ -155,6 +155,7 @@ class Installation:
             "EDUCONNECT_IDENTITY_PAGE_URL": f"http://127.0.0.1:{self.port or PAGE_PORT}",
             "EDUCONNECT_MAIL_FOLDER": str(self.mail_folder),
             "EDUCONNECT_PUSH_VAPID_KEY_FILE": str(self.push_key_file),
+            "EDUCONNECT_UPLOADS_STORE": f"folder:{(self.folder / 'files').absolute()}",
             "EDUCONNECT_ML_LINE": self.ml_line,
             "EDUCONNECT_ML_CACHE_FOLDER": str(self.folder / "models"),
             "EDUCONNECT_LISTEN_ORIGINS": "*",  # any page on this machine may try; in production they are named

@@ -36,6 +36,7 @@ from persistence.trust_settling import TrustPass, settle_until_done
 from persistence.webhook_deliveries import JOB as DELIVER
 from persistence.webhook_deliveries import Delivery
 from sandbox.process import run_in_sandbox
+from supervisors.files import CRONS as FILE_CRONS
 from supervisors.messenger import CRONS as NOTICE_CRONS
 from supervisors.ml_audit import Audits, audit_crons
 from supervisors.ml_line import cache_folder
@@ -124,6 +125,7 @@ def job_kinds(node: Node) -> tuple[JobKind, ...]:
     return (
         JobKind(COVER_RECORD, Cover, cover, timeout_s=60.0),
         *node.messenger.kinds(),
+        *node.file_room.kinds(),
         *node.analytics.kinds(),
         *Trainings(node.bridge, cache_folder(node.settings), TRAINING).kinds(),
         *Audits(node.bridge, TRAINING).kinds(),
@@ -161,6 +163,7 @@ def crons() -> tuple[Cron, ...]:
     """All schedules. The row of a name that is here no more is left alone, and forgotten after a month."""
     return (
         *NOTICE_CRONS,
+        *FILE_CRONS,
         *ANALYTICS_CRONS,
         *training_crons(TRAINING),
         *audit_crons(TRAINING),

@@ -99,6 +99,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "jobs_not_looked_at": LogEvent("info", "the metrics of waiting jobs are as they were, until the database answers again"),
     "jobs_piled_up": LogEvent("warning", "more jobs of a kind are ready than `jobs.waiting_warn`; said once until it is half of that"),
     "job_sums_delayed": LogEvent("info", "how many jobs ended how is written down later"),
+    # Files
+    "upload_part_not_kept": LogEvent("info", "a line was cut, and what had come by it could not be kept: its sender sends it again"),
     # Documents
     "document_update_quarantined": LogEvent("warning", "an update that nobody can apply, or that stops who tries, is no part of its document"),
     # Webhooks

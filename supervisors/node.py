@@ -103,6 +103,7 @@ from supervisors.blueprints import node_tree
 from supervisors.cast import CastLimits, Ports, assemble
 from supervisors.dispatcher import Dispatcher
 from supervisors.farewells import log_farewell
+from supervisors.files import FileRoom
 from supervisors.housekeeping import Housekeeping
 from supervisors.job_foreman import Foreman, ForemanOptions, regions_taken
 from supervisors.job_kinds import crons, job_kinds
@@ -176,6 +177,7 @@ class Node:
             prove=proven_within(settings.identity.step_up_s),
         )
         self.journal.held_back = self.moderator.held
+        self.journal.space_bytes_max = settings.uploads.space_bytes_max
         self.store = Store(self.bridge, is_current=self._is_current_epoch)
         self.control = ControlReader(self.bridge, self.exchange.controlled)
         self.keys = KeySet(
@@ -255,6 +257,7 @@ class Node:
             wait_s=passwords.wait_s,
             rules=PasswordRules(settings.identity.password_length_min, settings.identity.password_score_min, settings.identity.site_words),
         )
+        self.file_room = FileRoom(self.bridge, self.keys, settings.uploads)
         self.http_counts = HttpCounts()
         self.listener: Listener | None = None
         self._corked: Listener | None = None
@@ -390,6 +393,7 @@ class Node:
             accounts=self.accounts,
             identity=self.identity,
             sovereignty=self.sovereignty,
+            files=self.file_room.files,
             integrations=self.outside.integrations,
             multi_factor=self.multi_factor,
             passkeys=self.passkeys,

@@ -47,6 +47,7 @@ from gateway.options import (
     RelyingParty,
     SyncLimits,
 )
+from gateway.web_uploads_links import ALIVE_S as LINK_S
 from persistence.analytics.folding import GROUP
 from persistence.analytics.passing import KEEP_DAYS as ANALYTICS_DAYS
 from persistence.audit import KEEP_DAYS, KEEP_DAYS_MIN
@@ -56,6 +57,7 @@ from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
 from persistence.moderation.moderator import ModeratorOptions
 from persistence.sessions import SessionRules
+from persistence.uploads.rules import UploadRules
 from persistence.webhooks import LOG_DAYS
 from protocol.codec import MESSAGE_BYTES_MAX
 from supervisors.job_foreman import ForemanOptions
@@ -83,6 +85,7 @@ _TRUST: Final = Thresholds()
 _MODERATION: Final = ModeratorOptions()
 _IDENTITY: Final = IdentityRules()
 _FOREMAN: Final = ForemanOptions()
+_UPLOADS: Final = UploadRules()
 
 
 class Secret:
@@ -856,6 +859,46 @@ class Analytics(Section, frozen=True):
     ] = ANALYTICS_DAYS
 
 
+class Uploads(Section, frozen=True):
+    """Files that people send with messages: where their bytes are, and how many there may be (docs/uploads.md)."""
+
+    store: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description="where files are: `folder:/path`, which gateways and jobs share, or `s3://bucket/prefix`; empty: none are"
+            " taken; `dev` has a folder",
+        ),
+    ] = ""
+    s3_endpoint: Annotated[
+        str, Meta(max_length=300, description="another S3 than Amazon's, such as `https://minio.example`; empty: Amazon's")
+    ] = ""
+    s3_region: Annotated[str, Meta(max_length=60, description="its region")] = "us-east-1"
+    s3_key_id: Annotated[str, Meta(max_length=200, description="by which key; empty: as this machine's role or environment says")] = ""
+    s3_secret: Annotated[Secret, Meta(description="and its secret")] = NOTHING
+    bytes_max: Annotated[int, Meta(ge=KIB, le=16 * 1024 * MIB, description="one file")] = _UPLOADS.bytes_max
+    person_bytes_max: Annotated[int, Meta(ge=KIB, le=2**50, description="all files of one person, those on their way included")] = (
+        _UPLOADS.person_bytes_max
+    )
+    space_bytes_max: Annotated[int, Meta(ge=KIB, le=2**50, description="all files of one community or conversation")] = (
+        _UPLOADS.space_bytes_max
+    )
+    wait_hours: Annotated[
+        float, Meta(ge=0.1, le=720, description="how long an upload waits for its next byte, and to be sent with a message; then it goes")
+    ] = _UPLOADS.wait_hours
+    link_s: Annotated[
+        float, Meta(ge=10, le=86_400, description="how long a link to a file is good, at least; at most twice that")
+    ] = LINK_S
+    scanner: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description="who says whether a file may be here: a command that reads it (0: yes, 1: no), or an `http://` address that it is"
+            " posted to (200, 204: yes; 403, 406: no); empty: nobody is asked",
+        ),
+    ] = ""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings."""
 
@@ -891,3 +934,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     audit: Audit = Audit()
     analytics: Analytics = Analytics()
     sovereignty: Sovereignty = Sovereignty()
+    uploads: Uploads = Uploads()

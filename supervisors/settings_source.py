@@ -292,6 +292,11 @@ def _check_line(value: str) -> None:
         raise ValueError(f"redis, off, or pipe: and an absolute path of at most {SOCKET_PATH_BYTES_MAX} bytes")
 
 
+def _check_store(value: str) -> None:
+    if value and not (value.startswith("folder:/") or re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,62}(/[\w./-]+)?", value)):
+        raise ValueError("`folder:/path` or `s3://bucket/prefix`, or empty")
+
+
 def _check_models(value: tuple[str, ...]) -> None:
     if unknown := [name for name in value if name not in KINDS]:
         raise ValueError(f"a list of {', '.join(KINDS)} (not {', '.join(unknown)})")
@@ -303,6 +308,7 @@ _SHAPES: Final[dict[str, Callable[[Any], None]]] = {
     "database.replica_dsn": _check_dsn,
     "redis.url": _check_redis,
     "ml.line": _check_line,
+    "uploads.store": _check_store,
     "ml.models": _check_models,
     "listen.origins": _check_origins,
     "mfa.origins": _check_passkey_origins,

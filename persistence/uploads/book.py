@@ -191,8 +191,9 @@ class PostgresUploads:
 
         async def work(tx: asyncpg.Connection) -> bool:
             whole: bool | None = await tx.fetchval(
-                "update uploads set done = done + $3, expires_at = now() + make_interval(secs => $4), state = case when done + $3 = bytes"
-                " then $6::smallint else state end where id = $1 and done = $2 and state = $5 and done + $3 <= bytes returning done = bytes",
+                "update uploads set done = done + $3, expires_at = now() + make_interval(secs => $4),"
+                " state = case when done + $3 = bytes then $6::smallint else state end"
+                " where id = $1 and done = $2 and state = $5 and done + $3 <= bytes returning done = bytes",
                 upload,
                 offset,
                 size,

@@ -105,4 +105,3 @@ async def _condemn(tx: asyncpg.Connection, sha256: bytes) -> bool:
 async def _forget(tx: asyncpg.Connection, upload: int, sha256: bytes | None) -> None:
     await tx.execute("delete from objects where sha256 = $1 and state = 2", sha256)
     await tx.execute("delete from upload_leavings where upload_id = $1", upload)
-

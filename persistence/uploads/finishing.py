@@ -18,6 +18,7 @@ from typing import Any, Final
 import asyncpg
 
 from actors.jobs import Hopeless, Order, Work, pack
+from actors.sandbox_port import Sandbox
 from actors.uploads import PICTURES, State, sniff
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
@@ -37,8 +38,9 @@ class ObjectGoing(Exception):
 class Finisher:
     """Runs jobs of both kinds."""
 
-    def __init__(self, bridge: Bridge, objects: Objects, scanner: Scanner) -> None:
+    def __init__(self, bridge: Bridge, objects: Objects, scanner: Scanner, sandbox: Sandbox) -> None:
         self._bridge = bridge
+        self._sandbox = sandbox
         self._objects = objects
         self._scanner = scanner
 
@@ -77,7 +79,7 @@ class Finisher:
         if not await self._bridge.run(partial(_is_wanted, sha256=sha256), deadline_s=CALL_S):
             return
         try:
-            made = await render(await self._objects.get(sha256, "original", PICTURE_BYTES_MAX))
+            made = await render(self._sandbox, await self._objects.get(sha256, "original", PICTURE_BYTES_MAX))
         except NotAPicture as error:
             # It could be looked at and not be made smaller: it stays without renditions, and nobody is shown what was uploaded instead.
             raise Hopeless(str(error)) from error
@@ -92,7 +94,7 @@ class Finisher:
     async def _look(self, sha256: bytes, size: int) -> Seen:
         if size > PICTURE_BYTES_MAX:
             raise NotAPicture(f"it has {size} bytes, and a picture has at most {PICTURE_BYTES_MAX}")
-        return await look(await self._objects.get(sha256, "original", PICTURE_BYTES_MAX))
+        return await look(self._sandbox, await self._objects.get(sha256, "original", PICTURE_BYTES_MAX))
 
     async def _end(self, work: Work[Finish], upload: int, why: str) -> None:
         await work.finish(partial(_refuse, upload=upload, why=why))
@@ -120,7 +122,8 @@ async def _refer(tx: asyncpg.Connection, upload: int, sha256: bytes, size: int) 
 async def _ready(tx: Any, upload: int, media_type: str, seen: Seen, sha256: bytes) -> None:
     picture = media_type in PICTURES
     done: int | None = await tx.fetchval(
-        "update uploads set state = $2, media_type = $3, width = $4, height = $5, placeholder = $6 where id = $1 and state = $7 returning id",
+        "update uploads set state = $2, media_type = $3, width = $4, height = $5, placeholder = $6 where id = $1 and state = $7"
+        " returning id",
         upload,
         State.READY,
         media_type,

@@ -13,8 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from actors.sandbox_port import Sandbox, SandboxFailed, Why
 from protocol.values import PLACEHOLDER_BYTES_MAX
-from sandbox.process import SandboxFailed, Why, run_in_sandbox
 
 PICTURE_BYTES_MAX: Final = 24 * 1024 * 1024
 """A larger one is no photo of a phone; it is refused as a picture."""
@@ -45,21 +45,21 @@ class NotAPicture(Exception):
     """It cannot be shown, and is not kept as what it says it is. The text is for its sender."""
 
 
-async def look(data: bytes) -> Seen:
+async def look(sandbox: Sandbox, data: bytes) -> Seen:
     """Raises `NotAPicture`; `SandboxFailed` where nothing is known about the picture by that."""
-    raw = await _ask("images.look", data, LOOK_S, 4096)
+    raw = await _ask(sandbox, "images.look", data, LOOK_S, 4096)
     return msgspec.msgpack.decode(raw, type=Seen)
 
 
-async def render(data: bytes) -> tuple[Made, ...]:
+async def render(sandbox: Sandbox, data: bytes) -> tuple[Made, ...]:
     """As `look`."""
-    raw = await _ask("images.render", data, RENDER_S, RENDERED_BYTES_MAX)
+    raw = await _ask(sandbox, "images.render", data, RENDER_S, RENDERED_BYTES_MAX)
     return msgspec.msgpack.decode(raw, type=tuple[Made, ...])
 
 
-async def _ask(task: str, data: bytes, seconds: float, answer_max: int) -> bytes:
+async def _ask(sandbox: Sandbox, task: str, data: bytes, seconds: float, answer_max: int) -> bytes:
     try:
-        return await run_in_sandbox(task, data, seconds=seconds, memory_mib=MEMORY_MIB, answer_max=answer_max)
+        return await sandbox(task, data, seconds=seconds, memory_mib=MEMORY_MIB, answer_max=answer_max)
     except SandboxFailed as failed:
         match failed.why:
             case Why.REFUSED:

@@ -74,7 +74,12 @@ async def _ask(address: str, size: int, parts: AsyncIterator[bytes]) -> bool:
     connection = h11.Connection(h11.CLIENT)
     async with stream:
         try:
-            fields = [("host", url.netloc), ("content-type", "application/octet-stream"), ("content-length", str(size)), ("connection", "close")]
+            fields = [
+                ("host", url.netloc),
+                ("content-type", "application/octet-stream"),
+                ("content-length", str(size)),
+                ("connection", "close"),
+            ]
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
             await stream.send_all(connection.send(h11.Request(method="POST", target=target, headers=fields)) or b"")
             async for part in parts:
