@@ -186,8 +186,8 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
     say(
         f"documents: {len(sequential.txns):,} keys by one writer: on the other's screen p50 {p50:.1f} ms, p99 {p99:.1f} ms at 50 a second; "
         f"{typed.up_bytes:.0f} B up and {typed.down_bytes:.0f} B down a key; the rest at {typed.keys_s:.0f} keys a second; "
-        f"{len(concurrent.txns):,} keys by two writers, cut {cuts} times, alike after {healed_s:.0f} s; states {state:,} and {both_state:,} B, "
-        f"Yjs' own {own:,} and {both_own:,} B; loaded in {loaded * 1000:.0f} ms; every text as it should be"
+        f"{len(concurrent.txns):,} keys by two writers, cut {cuts} times, alike after {healed_s:.0f} s; states {state:,} and {both_state:,} "
+        f"B, Yjs' own {own:,} and {both_own:,} B; loaded in {loaded * 1000:.0f} ms; every text as it should be"
     )
     goals = {} if options.quick else GOALS
     return [
@@ -196,9 +196,7 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
         Measured("bytes from the writer a key", typed.up_bytes, "B", note="above TCP, answers and heartbeats of the session included"),
         Measured("bytes to a reader a key", typed.down_bytes, "B", note="the same"),
         Measured("keys a second, one writer, as fast as the client goes", typed.keys_s, "/s"),
-        Measured(
-            f"the state of {len(sequential.txns):,} keys, compacted", state, "B", "Yjs' own", own, state / own, goals.get("state")
-        ),
+        Measured(f"the state of {len(sequential.txns):,} keys, compacted", state, "B", "Yjs' own", own, state / own, goals.get("state")),
         Measured(
             f"the state of {len(concurrent.txns):,} keys of two, compacted", both_state, "B", "Yjs' own", both_own, both_state / both_own
         ),
@@ -326,7 +324,7 @@ async def _compact(ours: Ours, stream: int) -> int:
     """Has the jobs' process make a state of all that there is; its size."""
     await ours.ask(partial(_order, stream=stream))
     with trio.fail_after(DONE_S):
-        while (size := await ours.ask(partial(_state_size, stream=stream))) is None:
+        while (size := await ours.ask(partial(_state_size, stream=stream))) is None:  # noqa: ASYNC110 (another process does it)
             await trio.sleep(0.1)
     return size
 
@@ -341,4 +339,3 @@ async def _state_size(tx: asyncpg.Connection, *, stream: int) -> int | None:
         stream,
     )
     return size
-

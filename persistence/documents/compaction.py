@@ -3,8 +3,8 @@
     sources ─▶ sandbox ─▶ a state ─▶ stored, if nothing moved meanwhile
                   ╰─ killed, out of time or memory ─▶ halves ─▶ the one that does it ─▶ set aside, named ─▶ again
 
-An update that cannot be applied (the sandbox names it) or that kills who tries (found by bisection) is set aside: it stays in the log, where
-it was acknowledged, and is no part of the document any more. The others go on.
+An update that cannot be applied (the sandbox names it) or that kills who tries (found by bisection) is set aside: it stays in the log,
+where it was acknowledged, and is no part of the document any more. The others go on.
 
 Invariant: a document is never left without a state that can be loaded: what cannot be made leaves the one before.
 """

@@ -13,7 +13,7 @@ from protocol.documents import STATE_BYTES_MAX, checksum_of, fault_of, pack_stat
 from protocol.operations import Update
 from protocol.yjs import DEPTH_MAX, Strokes, read_strokes
 
-Edit = tuple[int, int, Any]
+Edit = tuple[str, int, Any]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
