@@ -1,7 +1,7 @@
 """The port of the sandbox: who opens bytes that nobody trusts, and how it says that it could not.
 
-    job ─ task, payload ─▶ Sandbox ─▶ answer            `sandbox.process.run_in_sandbox`
-                              ╰─▶ SandboxFailed(why, words)
+job ─ task, payload ─▶ Sandbox ─▶ answer            `sandbox.process.run_in_sandbox`
+                          ╰─▶ SandboxFailed(why, words)
 """
 
 from __future__ import annotations
