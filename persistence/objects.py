@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+import obstore
 import trio
 from msgspec import Struct
 from obstore.exceptions import BaseError
@@ -163,16 +164,14 @@ class Objects:
 
     def _join(self, pieces: Sequence[tuple[str, int]], upload: int, sha256: bytes) -> None:
         digest = hashlib.sha256()
-
-        def parts() -> Iterator[bytes]:
+        # Under a name of its own: whoever reads finds all of it or nothing.
+        whole = f"pieces/{upload}/whole"
+        # Not `put` with an iterator: obstore runs that inside its own loop, where the store cannot be asked for the next piece.
+        with obstore.open_writer(self._there, whole) as writer:
             for path, _ in pieces:
                 data = bytes(self._there.get(path).bytes())
                 digest.update(data)
-                yield data
-
-        # Under a name of its own: whoever reads finds all of it or nothing.
-        whole = f"pieces/{upload}/whole"
-        self._there.put(whole, parts())
+                writer.write(data)
         if digest.digest() != sha256:
             raise ObjectsAway("the pieces are not what they were")
         path = path_of(sha256, "original")

@@ -30,6 +30,7 @@ SAMPLES: Final = (
     "drafting_samples",
     "mentoring_samples",
     "insight_samples",
+    "upload_samples",
     "document_samples",
 )
 

@@ -163,6 +163,8 @@ class Request(Struct, frozen=True):
     path: str
     body: object = None
     content_type: str = "application/json"
+    fields: tuple[tuple[str, str], ...] = ()
+    """Further fields of its head."""
 
 
 class Answer(Struct, frozen=True):
@@ -209,6 +211,7 @@ class Caller:
             head.append(f"Authorization: Bearer {token}")
         if request.body is not None:
             head.append(f"Content-Type: {request.content_type}")
+        head += [f"{name}: {value}" for name, value in request.fields]
         data = "\r\n".join(head).encode() + b"\r\n\r\n" + body
         with trio.fail_after(ANSWER_S):
             if self._stream is not None:
