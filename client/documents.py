@@ -282,11 +282,13 @@ class Document:
         if any(not sent.code for sent in self._sent):
             return
         codes = {sent.code for sent in self._sent}
+        if not codes:
+            return  # of a generation that is over
         if codes <= {Code.RELOAD, Code.SLOWED}:
             if Code.SLOWED in codes:
                 await trio.sleep(SLOWED_S)
             self._again.set()
-        elif codes:
+        else:
             self.refused = Code(min(codes))
             self._tell()
 

@@ -169,6 +169,8 @@ async def restore_version(tx: asyncpg.Connection, entry: Entry, operation: Resto
     kept = await _keep(tx, seen, head, "", 0)
     assert kept is not None, "the present state is before the head"
     generation: int = await tx.fetchval(_RESTART, seen.stream, operation.version, head + 1)
+    # What came before is no part of it any more. Under the stream's lock, like all that counts it.
+    await tx.execute("update document_tails set cleared_bytes = bytes, cleared_updates = updates where stream_id = $1", seen.stream)
     deed = Deed(entry.user, "document_restored", seen.space.id, detail={"stream": seen.stream, "version": operation.version})
     began = event(seen.stream, entry.user, Restarted(generation, operation.version))
     return Effect((began,), value_at=1, deeds=(deed,))

@@ -154,6 +154,12 @@ begin
     from counted n join came c on c.stream = n.stream_id
     where n.bytes / v_job_bytes > (n.bytes - c.bytes) / v_job_bytes
         or n.updates / v_job_updates > (n.updates - c.updates) / v_job_updates;
+    -- Where nothing is taken for want of a state the job is asked for each time: one that failed for good would be waited for, for ever.
+    select array_agg(distinct d.stream order by d.stream) into v_due
+    from (
+        select unnest(v_due) as stream
+        union all select e.stream from unnest(p_stream, v_code, p_code) as e (stream, code, before) where e.code = 35 and e.before = 0
+    ) d;
     if v_due is not null then
         -- Their streams are locked, and nobody orders this job by its key but who holds that lock.
         perform enqueue_job('document.compact', compact_order(d.stream_id), p_key => 'document:' || d.stream_id, p_space => d.space_id)

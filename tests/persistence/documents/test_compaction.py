@@ -126,6 +126,8 @@ async def test_what_a_document_was_when_another_version_was_restored_is_kept(bri
         version = await w.ok(ann, NameVersion(document, 2, "first"))
         await run_jobs(w)
         await w.ok(ann, RestoreVersion(document, version))
+        [tail] = await w.rows("select bytes - cleared_bytes as n from document_tails where stream_id = $1", document)
+        assert tail["n"] == 0, "the new generation begins with nothing to be compacted"
         await run_jobs(w)
         [kept] = await w.rows("select id, until, upto from document_versions where stream_id = $1 and by = 0", document)
         assert kept["until"] == kept["upto"] == 5

@@ -159,6 +159,7 @@ async def test_while_too_much_waits_for_a_state_writers_are_told_when_to_come_ag
         await w.rows("update document_tails set bytes = 21000000 where stream_id = $1", document)
         refused = await w.ask(ann, update(document, generation, pen.write("more")))
         assert refused.code is Code.SLOWED and refused.value > 1_700_000_000_000
+        assert len(await w.rows("select 1 from jobs where kind = 'document.compact'")) == 1, "and the state is asked for"
         again = await w.ask(ann, update(document, generation, pen.write("!")), number=ann.number)
         assert again.code is Code.NUMBER_REUSED
 
