@@ -150,8 +150,16 @@ def reach(doc: Doc[Any], pen: int) -> int:
     return dict(zip(numbers[1::2], numbers[2::2], strict=True)).get(pen, 0)
 
 
+def encoded(updates: Sequence[bytes]) -> int:
+    """The size that Yjs gives to a document of these updates, loaded and encoded."""
+    doc: Doc[Any] = Doc()
+    for update in updates:
+        doc.apply_update(update)
+    return len(doc.get_update())
+
+
 async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
-    """The peer of the state's size is Yjs' own: one document in one process, encoded. For the rest there is none here."""
+    """The peer of the state's size is Yjs' own: one document in one process, loaded and encoded. For the rest there is none here."""
     keys_max = QUICK_KEYS if options.quick else 10**9
     sequential = read_trace(options.traces, SEQUENTIAL, keys_max)
     concurrent = read_trace(options.traces, CONCURRENT, keys_max)
@@ -176,11 +184,8 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
             cuts, stream, healed_s = await _write_apart(sessions, relays, space, apart, together)
             both_state = await _compact(ours, stream)
             await _loads(sessions[2], stream, together)
-    own = len(alone.get_update())
-    both: Doc[Any] = Doc()
-    for key in (*apart[0], *apart[1]):
-        both.apply_update(key.update)
-    both_own = len(both.get_update())
+    own = encoded([alone.get_update()])
+    both_own = encoded([key.update for key in (*apart[0], *apart[1])])
     times = typed.screen_ms
     p50, p99 = quantiles(times, n=100, method="inclusive")[49], quantiles(times, n=100, method="inclusive")[98]
     say(
