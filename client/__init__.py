@@ -7,6 +7,7 @@ runner.py       one socket after another               link.py, websocket.py, st
 http_door.py    requests in the place of a socket      replica.py, upkeep.py, snapshots.py: the records of one's streams
 mutations.py    what was asked for and not decided     ledger.py, parcels.py: its numbers, its bytes
 heirs.py        what a copy inherits                   restored.py    what a restored database knows of one
+documents.py    what people write together, open at this end
 scope.py        what is kept within a quota            three_way.py    two people's texts, merged
 own_account.py  password, address, devices        owner.py       whose store it is
 chat.py, sync.py, account_cli.py: the terminal's commands, on all this

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
+from actors.storage import Denied, ListDocumentVersions, LoadState
 from persistence.bridge import Bridge
+from persistence.documents import reading
 from persistence.documents.states import WORDS
 from protocol.codes import Code
 from protocol.documents import unpack_state
@@ -173,3 +177,7 @@ async def test_who_does_not_read_a_document_is_given_nothing_of_it(bridge: Bridg
         for person, refused in ((ben, Code.FORBIDDEN), (eve, Code.NOT_FOUND)):
             for operation in (NameVersion(document, 1, "mine"), RestoreVersion(document, 1)):
                 assert await code(w, person, operation) is refused, operation
+            asked = LoadState(document, person.user, 0, 0, 0, 0, 1000), ListDocumentVersions(document, person.user, 0, 10)
+            loaded = await w.bridge.run(partial(reading.load_state, queries=asked[:1]), deadline_s=30)
+            listed = await w.bridge.run(partial(reading.list_versions, queries=asked[1:]), deadline_s=30)
+            assert [*loaded, *listed] == [Denied(refused), Denied(refused)]
