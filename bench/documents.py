@@ -191,8 +191,8 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
     say(
         f"documents: {len(sequential.txns):,} keys by one writer: on the other's screen p50 {p50:.1f} ms, p99 {p99:.1f} ms at 50 a second; "
         f"{typed.up_bytes:.0f} B up and {typed.down_bytes:.0f} B down a key; the rest at {typed.keys_s:.0f} keys a second; "
-        f"{len(concurrent.txns):,} keys by two writers, cut {cuts} times, alike after {healed_s:.0f} s; states {state:,} and {both_state:,} "
-        f"B, Yjs' own {own:,} and {both_own:,} B; loaded in {loaded * 1000:.0f} ms; every text as it should be"
+        f"{len(concurrent.txns):,} keys by two writers, cut {cuts} times, alike after {healed_s:.0f} s; states {state:,} and "
+        f"{both_state:,} B, Yjs' own {own:,} and {both_own:,} B; loaded in {loaded * 1000:.0f} ms; every text as it should be"
     )
     goals = {} if options.quick else GOALS
     return [

@@ -38,6 +38,7 @@ from persistence.mfa_factors import SEALED
 from persistence.migrate import MigrationRefused, pending
 from persistence.outbox import GIVEN_UP
 from persistence.push_subscriptions import SEALED as SEALED_PUSH
+from sandbox.process import SandboxFailed, run_in_sandbox
 from supervisors.settings import Settings
 from supervisors.settings_source import Fault, missing_for_serving
 
@@ -245,11 +246,23 @@ def judge_missing(faults: Iterable[Fault]) -> list[Finding]:
 # Looking
 
 
+def judge_sandbox(seen: str) -> Finding:
+    """Whether what is opened for others is opened apart. `seen`: what a process of the sandbox found around it, or how it failed."""
+    if seen.startswith("unreached"):
+        return Finding("sandbox", "ok", "processes of their own, without a network")
+    if seen.startswith("reached"):
+        advice = "let processes make user namespaces where jobs run, or keep that machine from reaching anything but Postgres and Redis"
+        return Finding("sandbox", "look", "processes of their own, which reach the network", advice)
+    advice = "documents are not compacted and pictures not rendered: let the jobs' process start others, with 1 GiB of address space"
+    return Finding("sandbox", "bad", seen[:200], advice)
+
+
 async def examine(settings: Settings) -> list[Finding]:
     """Looks at everything at once, each within `PROBE_S`. Findings come in a fixed order."""
     probes: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
         ("settings", partial(_settings, settings)),
         ("files", partial(trio.to_thread.run_sync, _files, settings, abandon_on_cancel=True)),
+        ("sandbox", _sandbox),
     ]
     if settings.database.dsn:
         probes.append(("postgres", partial(_database, settings)))
@@ -294,6 +307,19 @@ async def _settings(settings: Settings) -> list[Finding]:
         judge_descriptors(soft, hard, settings),
         *judge_webhooks(settings),
     ]
+
+
+async def _sandbox() -> list[Finding]:
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        try:
+            answer = await run_in_sandbox(
+                "trials.surroundings", b"127.0.0.1:%d" % port, seconds=PROBE_S / 2, memory_mib=160, answer_max=4096
+            )
+        except (SandboxFailed, OSError) as error:
+            return [judge_sandbox(str(error))]
+    return [judge_sandbox(answer.decode("utf-8", "replace"))]
 
 
 def _files(settings: Settings) -> list[Finding]:

@@ -23,6 +23,7 @@ from supervisors.doctor import (
     judge_private_file,
     judge_push_seals,
     judge_redis,
+    judge_sandbox,
     judge_seals,
     judge_webhooks,
     render,
@@ -65,6 +66,14 @@ def test_webhooks_that_reach_this_machine_are_worth_a_look() -> None:
     assert judge_webhooks(Settings()) == []
     [finding] = judge_webhooks(Settings(webhooks=Webhooks(loopback_allowed=True)))
     assert finding.verdict == "look" and finding.advice
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"), [("unreached PATH", "ok"), ("reached PATH", "look"), ("killed: ended by signal 6", "bad"), ("[Errno 12]", "bad")]
+)
+def test_a_sandbox_that_is_none_or_reaches_the_network_is_a_complaint(seen: str, verdict: str) -> None:
+    finding = judge_sandbox(seen)
+    assert finding.verdict == verdict and bool(finding.advice) is (verdict != "ok")
 
 
 def test_a_sound_world_has_nothing_to_complain_about() -> None:
@@ -189,6 +198,7 @@ async def test_a_living_world_is_seen_as_it_is(database: str, valkey: TestValkey
     assert seen["migrations"] == seen["postgres clock"] == seen["redis clock"] == seen["sharded pub/sub"] == "ok"
     assert seen["outbox"] == "ok"
     assert seen["token keys"] == seen["token key file"] == "ok"
+    assert seen["sandbox"] in ("ok", "look"), "there is one; whether it has a network of its own is the kernel's to say"
 
 
 async def test_pending_migrations_are_named(empty_database: str) -> None:  # noqa: F811

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from actors.documents import Compact
-from client import MutationRefused, RequestFailed, connect
+from bench.byte_relay import Relay, open_relay
+from client import MemoryStore, MutationRefused, RequestFailed, connect
 from client.documents import Document, open_document
 from persistence.documents.compaction import Compactor
 from protocol.codes import Code
@@ -71,6 +72,61 @@ async def test_two_write_on_two_gateways_and_read_the_same(database: str, valkey
                 with pytest.raises(RequestFailed) as failed:
                     await eve.load_document(stream)
                 assert failed.value.code == Code.NOT_FOUND
+
+
+async def test_what_is_written_while_lines_are_cut_is_everybodys_and_once(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,), open_relay(int(house.url.rpartition(":")[2])) as relay:
+        async with (
+            connect(relay.url, await register(house.url)) as ben,
+            community(house.url, (ben, Role.LEARNER)) as (ann, space, _),
+        ):
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            draw = random.Random(9).random
+            async with open_document(ann, stream, draw) as mine, open_document(ben, stream, draw) as his:
+                for turn in range(3):
+                    relay.cut()
+                    for place in range(10):
+                        his.text.insert(0, f"<b{turn}{place}>")
+                        mine.text.insert(len(str(mine.text)), f"<a{turn}{place}>")
+                        await trio.lowlevel.checkpoint()
+                text = await alike(mine, his)
+                words = [f"<{who}{turn}{place}>" for who in "ab" for turn in range(3) for place in range(10)]
+                assert sorted(text.replace("><", "> <").split()) == sorted(words)
+
+
+async def relay_until_ended(port: int, task_status: trio.TaskStatus[tuple[Relay, trio.CancelScope]]) -> None:
+    """A line to the server that can be ended for good."""
+    with trio.CancelScope() as scope:
+        async with open_relay(port) as relay:
+            task_status.started((relay, scope))
+            await trio.sleep_forever()
+
+
+async def test_what_was_written_and_not_sent_is_there_when_the_document_is_opened_again(
+    database: str, valkey: TestValkey, tmp_path: Path
+) -> None:
+    """The first life ends without a line; what it wrote then is in its store alone."""
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,), trio.open_nursery() as nursery:
+        credentials, store, draw = await register(house.url), MemoryStore(), random.Random(10).random
+        async with connect(house.url, credentials) as joining:
+            async with community(house.url, (joining, Role.LEARNER)) as (ann, space, _):
+                stream = await ann.do(CreateDocument(space, "Notes"))
+        relay, line = await nursery.start(relay_until_ended, int(house.url.rpartition(":")[2]))
+        async with connect(relay.url, credentials, store=store) as ben, open_document(ben, stream, draw) as his:
+            his.text.insert(0, "sent ")
+            with trio.fail_after(20):
+                await his.settled()
+            line.cancel()
+            his.text.insert(5, "kept")
+        async with connect(house.url, credentials, store=store) as ben, open_document(ben, stream, draw) as his:
+            assert str(his.text) == "sent kept"
+            with trio.fail_after(20):
+                await his.settled()
+            assert his.refused is None
+        async with connect(house.url, credentials) as ben, open_document(ben, stream, draw) as his:
+            assert str(his.text) == "sent kept", "and the server has it, once"
 
 
 async def test_a_restored_version_is_everybodys_and_what_was_not_in_it_is_named(database: str, valkey: TestValkey, tmp_path: Path) -> None:
