@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 TRANSFORMERS := .venv-transformers
-.PHONY: help install dev test test-transformers prove lint format generate bench lock clean
+.PHONY: help install dev test test-transformers prove lint format generate bench lock clean web
 # Where what is thrown away lies: in memory where there is plenty. Tests look for themselves.
 SCRATCH = TMPDIR="$$($(BIN)/python -m tests.scratch)"
 .DEFAULT_GOAL := help
@@ -20,6 +20,7 @@ help:
 	@echo "make lint      ruff, mypy, and the rule that imports point down"
 	@echo "make format    let ruff format and sort"
 	@echo "make generate  write the documents and vectors that come from code"
+	@echo "make web       the web SDK: types, tests, build, size (needs node)"
 	@echo "make bench     measure (ARGS='fanout')"
 	@echo "make lock      resolve the newest versions that fit together (needs uv)"
 	@echo "make clean     remove the virtual environment and caches"
@@ -73,6 +74,12 @@ $(TRANSFORMERS)/.installed: requirements/transformers.lock requirements/transfor
 	  || $(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/transformers.lock
 	$(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	touch $(TRANSFORMERS)/.installed
+
+web: web/node_modules/.package-lock.json
+	cd web/sdk && npm run --silent check && npm run --silent test && npm run --silent build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci
 
 # The short forms of the long searches; each prints what it counted, and fails on a single violation. The longest come first, and what only
 # computes gives way to what talks to running servers. Each by itself is `make prove-matrix` and the like; all at once, `make -j 3 prove`.
