@@ -174,8 +174,8 @@ class Uploads(Protocol):
         """What a signed link names, if it is still kept, and the upload's name for it."""
         ...
 
-    def read(self, sha256: bytes, rendition: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes from `start` up to before `end`, in pieces. Raises `OSError` where they are gone."""
+    async def read(self, sha256: bytes, rendition: str, start: int, end: int) -> bytes:
+        """Bytes from `start` on, before `end`: one at least, and no more than a part. Raises `OSError` where they are gone."""
         ...
 
 

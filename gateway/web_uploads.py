@@ -28,6 +28,7 @@ from quart import Blueprint, Response, request
 
 from actors.accounts import Claims
 from actors.uploads import Refused, Room, State, Upload, Uploads, Wanted
+from gateway.openapi_answers import Field, Media, answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_input import admit, take
@@ -47,6 +48,12 @@ SENT: Final = Limit(burst=300, per_s=5.0)
 """Requests with bytes, and questions: a link that is cut every five seconds makes one of each."""
 METADATA_LENGTH_MAX: Final = 2_000
 ONE: Final = f"/<int(min=1, max={ID_MAX}):upload>"
+VERSION: Final = Field("Tus-Resumable", f"{TUS}", required=True, pattern="^1\\.0\\.0$")
+LENGTH: Final = Field("Upload-Length", "How long the file is, in bytes.", required=True, pattern="^[0-9]{1,16}$")
+OFFSET: Final = Field("Upload-Offset", "Where these bytes belong.", required=True, pattern="^[0-9]{1,16}$")
+METADATA: Final = Field("Upload-Metadata", "`filename` and `sha256`, each followed by a space and its value in base64; commas between.")
+CHECKSUM: Final = Field("Upload-Checksum", f"The digest of these bytes: one of {', '.join(ALGORITHMS)}, a space, base64.")
+OFFSETS: Final = {"Upload-Offset": "How many bytes are kept.", "Upload-Expires": "When an unfinished upload goes."}
 _NUMBER: Final = re.compile(r"[0-9]{1,16}")
 _STATUS: Final = {
     Refused.Why.NOT_FOUND: (Code.NOT_FOUND, None),
@@ -88,6 +95,7 @@ class _Tus:
         self._uploads = uploads
 
     @needs(ANYONE)
+    @answers("Which tus is spoken here.", {204: None}, sends={"Tus-Version": "…", "Tus-Extension": "…", "Tus-Max-Size": "Bytes."})
     async def options(self) -> Response:
         fields = {
             "Tus-Version": TUS,
@@ -98,12 +106,22 @@ class _Tus:
         return Response(b"", status=204, headers=fields)
 
     @needs(OWN)
+    @answers("One's uploads that no message has, and one's quota.", {200: OwnUploads})
     async def list(self) -> Response:
         claims = await self._enter(SENT)
         own = OwnUploads(await self._uploads.list(claims.user), await self._uploads.room(claims.user))
         return Response(msgspec.json.encode(own), content_type="application/json")
 
     @needs(OWN)
+    @answers(
+        "Begins an upload (tus creation); a body is its first bytes.",
+        {201: None},
+        takes=Media(OFFSET_TYPE),
+        body_optional=True,
+        fields=(VERSION, LENGTH, METADATA, CHECKSUM),
+        sends={"Location": "Where it goes on.", **OFFSETS},
+        refuses=(Code.LIMIT, Code.CONFLICT, 412, 460),
+    )
     async def create(self) -> Response:
         claims = await self._enter(CREATED)
         _check_version()
@@ -123,6 +141,7 @@ class _Tus:
         return response
 
     @needs(OWN)
+    @answers("What an upload is, and how far it has come.", {200: Upload}, sends=OFFSETS)
     async def show(self, upload: int) -> Response:
         claims = await self._enter(SENT)
         found = await self._uploads.find(claims.user, upload)
@@ -135,6 +154,14 @@ class _Tus:
         return response
 
     @needs(OWN)
+    @answers(
+        "Sends bytes (tus core).",
+        {204: None},
+        takes=Media(OFFSET_TYPE),
+        fields=(VERSION, OFFSET, CHECKSUM),
+        sends=OFFSETS,
+        refuses=(Code.CONFLICT, Code.LIMIT, 412, 460),
+    )
     async def send(self, upload: int) -> Response:
         claims = await self._enter(SENT)
         _check_version()
@@ -144,6 +171,7 @@ class _Tus:
         return _answer(taken, 204)
 
     @needs(OWN)
+    @answers("Drops an upload that no message has (tus termination).", {204: None}, fields=(VERSION,), refuses=(412,))
     async def drop(self, upload: int) -> Response:
         claims = await self._enter(SENT)
         _check_version()

@@ -13,15 +13,17 @@ without an origin.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from types import TracebackType
 from typing import Annotated, Final
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 from quart import Blueprint, Response, request
+from quart.wrappers.response import ResponseBody
 
 from actors.uploads import Readable, Rendition
+from gateway.openapi_answers import Field, Media, answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_input import Input, admit, network, read_json, take
@@ -50,6 +52,14 @@ class WantedLinks(Input, frozen=True):
 
     stream: Annotated[int, Meta(ge=1, le=ID_MAX)]
     messages: Annotated[tuple[Annotated[int, Meta(ge=1, le=ID_MAX)], ...], Meta(min_length=1, max_length=MESSAGES_MAX)]
+
+
+class SignedLink(msgspec.Struct, frozen=True):
+    """What makes a link good: the upload, until when (Unix seconds), and the signature over both and the path."""
+
+    of: int
+    until: int
+    sig: str
 
 
 class Linked(msgspec.Struct, frozen=True):
@@ -96,6 +106,7 @@ class _Media:
         self._files = files
 
     @needs(OWN)
+    @answers("Links to the files of messages, good for some minutes.", {200: MediaAnswer}, takes=WantedLinks)
     async def links(self) -> Response:
         services = self._services
         claims = await admit(services.tokens, services.sessions, services.wall())
@@ -119,6 +130,18 @@ class _Media:
         )
 
     @needs(ANYONE)
+    @answers(
+        "The bytes behind a link.",
+        {200: Media("application/octet-stream"), 206: Media("application/octet-stream"), 304: None},
+        query=SignedLink,
+        fields=(
+            Field("Range", "Which bytes: one range."),
+            Field("If-None-Match", "What is kept already."),
+            Field("If-Range", "As in HTTP."),
+        ),
+        sends={"ETag": "Of these bytes.", "Content-Disposition": "What it is called."},
+        refuses=(416, 429),
+    )
     async def read(self, digits: str, rendition: str) -> Response:
         """The link is the right to it."""
         services, files = self._services, self._files
@@ -145,16 +168,36 @@ class _Media:
                     Code.INVALID, "no byte of it is in this range", status=416, headers={"Content-Range": f"bytes */{kept.bytes}"}
                 )
             fields["Content-Range"] = f"bytes {start}-{end - 1}/{kept.bytes}"
-        body = b"" if request.method == "HEAD" else _read(files, sha256, rendition, start, end)
+        body = b"" if request.method == "HEAD" else _Sent(files, sha256, rendition, start, end)
         response = Response(body, status=status, headers=fields)
         response.headers["Content-Length"] = str(end - start)
         response.timeout = ANSWER_S
         return response
 
 
-async def _read(files: Files, sha256: bytes, rendition: str, start: int, end: int) -> AsyncIterator[bytes]:
-    async for part in files.uploads.read(sha256, rendition, start, end):
-        yield part
+class _Sent(ResponseBody):
+    """A file's bytes as the client takes them: the next part is read when the last one has gone."""
+
+    def __init__(self, files: Files, sha256: bytes, rendition: str, start: int, end: int) -> None:
+        self._uploads = files.uploads
+        self._what = (sha256, rendition)
+        self._at, self._end = start, end
+
+    async def __aenter__(self) -> _Sent:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Nothing is open between two parts."""
+
+    def __aiter__(self) -> _Sent:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._at >= self._end:
+            raise StopAsyncIteration
+        part = await self._uploads.read(*self._what, self._at, self._end)
+        self._at += len(part)
+        return part
 
 
 def _fields(kept: Rendition, name: str, etag: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -97,16 +97,13 @@ class Objects:
         """All of an object or rendition. Raises `ObjectsAway` for a longer one, or none."""
         return await self._do(self._get, path_of(sha256, name), bytes_max)
 
-    async def read(self, sha256: bytes, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Its bytes from `start` up to before `end`, in pieces of at most `READ_BYTES`."""
+    async def read(self, sha256: bytes, name: str, start: int, end: int) -> bytes:
+        """Its bytes from `start` on, before `end`: at least one, at most `READ_BYTES`. Raises `ObjectsAway`."""
         path = path_of(sha256, name)
-        while start < end:
-            upto = min(start + READ_BYTES, end)
-            data = await self._do(self._get_range, path, start, upto)
-            if not data:
-                raise ObjectsAway(f"{path} has no bytes at {start}")
-            yield data
-            start += len(data)
+        data = await self._do(self._get_range, path, start, min(start + READ_BYTES, end))
+        if not data:
+            raise ObjectsAway(f"{path} has no bytes at {start}")
+        return data
 
     async def forget_pieces(self, upload: int) -> None:
         """Deletes whatever there is of an upload on its way."""

@@ -10,7 +10,7 @@ Invariant: `done` is the sum of the pieces' rows; nobody is told of an upload th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -182,8 +182,8 @@ class PostgresUploads:
 
         return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
 
-    def read(self, sha256: bytes, rendition: str, start: int, end: int) -> AsyncIterator[bytes]:
-        return self._objects.read(sha256, rendition, start, end)
+    async def read(self, sha256: bytes, rendition: str, start: int, end: int) -> bytes:
+        return await self._objects.read(sha256, rendition, start, end)
 
     async def _keep(self, upload: int, offset: int, pieces: Sequence[tuple[str, int]]) -> None:
         """Writes pieces down behind what is there. Raises `Refused` where somebody else went on meanwhile, or it is over."""

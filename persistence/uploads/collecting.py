@@ -28,19 +28,19 @@ _EXPIRED: Final = (
 )
 # A message that was taken back by moderation is in `held` as long as it may come back, with its files' hashes in it.
 _ORPHANED: Final = """
-with some as materialized (
+with looked as materialized (
     select u.id, u.user_id, u.stream_id, u.seq, u.sha256 from uploads u
     where u.stream_id > 0 and u.id > $1 order by u.id limit $2
 ),
 gone as (
-    select s.id from some s
+    select s.id from looked s
     where not exists (select from log l where l.stream_id = s.stream_id and l.seq = s.seq and l.kind = 6)
         and not exists (
             select from held h where h.author = s.user_id and h.stream_id = s.stream_id and h.body is not null
                 and position(s.sha256 in h.body) > 0)
 ),
 deleted as (delete from uploads u using gone g where u.id = g.id returning u.id)
-select (select max(id) from some) as upto, (select count(*) from some)::int as seen, (select count(*) from deleted)::int as deleted
+select (select max(id) from looked) as upto, (select count(*) from looked)::int as seen, (select count(*) from deleted)::int as deleted
 """
 _LEAVINGS: Final = "select upload_id, sha256 from upload_leavings order by upload_id limit $1"
 

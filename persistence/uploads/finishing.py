@@ -11,7 +11,6 @@ Invariant: before the scanner and the sandbox have said yes no state lets anybod
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
 
@@ -61,7 +60,7 @@ class Finisher:
         await self._bridge.run(partial(_refer, upload=upload, sha256=sha256, size=row["bytes"]), deadline_s=CALL_S)
         await self._objects.join(pieces, upload, sha256)
         media_type, seen = sniff(head), _NOTHING
-        if not await self._scanner.scan(row["bytes"], partial(self._whole, sha256, row["bytes"])):
+        if not await self._scanner.scan(row["bytes"], partial(self._objects.read, sha256, "original")):
             await self._end(work, upload, "the scanner refused it")
             return
         if media_type in PICTURES:
@@ -87,9 +86,6 @@ class Finisher:
             await self._objects.put(sha256, one.name, one.data)
         rows = [(sha256, one.name, one.width, one.height, len(one.data)) for one in made]
         await work.finish(partial(_rendered, rows=rows))
-
-    def _whole(self, sha256: bytes, size: int) -> AsyncIterator[bytes]:
-        return self._objects.read(sha256, "original", 0, size)
 
     async def _look(self, sha256: bytes, size: int) -> Seen:
         if size > PICTURE_BYTES_MAX:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,6 +19,8 @@ import trio
 
 SCAN_S: Final = 120.0
 WORDS_MAX: Final = 200
+Read = Callable[[int, int], Awaitable[bytes]]
+"""The bytes of the file from one place on, before another: at least one."""
 _CLEAN: Final = frozenset({200, 204})
 _REFUSED: Final = frozenset({403, 406})
 
@@ -33,18 +35,18 @@ class Scanner:
     def __init__(self, how: str) -> None:
         self._how = how
 
-    async def scan(self, size: int, read: Callable[[], AsyncIterator[bytes]]) -> bool:
+    async def scan(self, size: int, read: Read) -> bool:
         """Whether a file of so many bytes is clean. Raises `ScanFailed`, `OSError`."""
         if not self._how:
             return True
         with trio.move_on_after(SCAN_S):
             if self._how.startswith("http://"):
-                return await _ask(self._how, size, read())
-            return await _run(shlex.split(self._how), read())
+                return await _ask(self._how, size, read)
+            return await _run(shlex.split(self._how), size, read)
         raise ScanFailed(f"no answer within {SCAN_S:g} s")
 
 
-async def _run(command: list[str], parts: AsyncIterator[bytes]) -> bool:
+async def _run(command: list[str], size: int, read: Read) -> bool:
     process = await trio.lowlevel.open_process(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -52,8 +54,11 @@ async def _run(command: list[str], parts: AsyncIterator[bytes]) -> bool:
     try:
         try:
             async with process.stdin as pipe:
-                async for part in parts:
+                at = 0
+                while at < size:
+                    part = await read(at, size)
                     await pipe.send_all(part)
+                    at += len(part)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # it has read as much as it needs: its status says what it found
         status = await process.wait()
@@ -67,7 +72,7 @@ async def _run(command: list[str], parts: AsyncIterator[bytes]) -> bool:
     return status == 0
 
 
-async def _ask(address: str, size: int, parts: AsyncIterator[bytes]) -> bool:
+async def _ask(address: str, size: int, read: Read) -> bool:
     url = urlsplit(address)
     assert url.hostname is not None
     stream = await trio.open_tcp_stream(url.hostname, url.port or 80)
@@ -82,8 +87,11 @@ async def _ask(address: str, size: int, parts: AsyncIterator[bytes]) -> bool:
             ]
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
             await stream.send_all(connection.send(h11.Request(method="POST", target=target, headers=fields)) or b"")
-            async for part in parts:
+            at = 0
+            while at < size:
+                part = await read(at, size)
                 await stream.send_all(connection.send(h11.Data(data=part)) or b"")
+                at += len(part)
             await stream.send_all(connection.send(h11.EndOfMessage()) or b"")
             while not isinstance(event := connection.next_event(), h11.Response):
                 if event is not h11.NEED_DATA:

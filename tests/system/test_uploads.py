@@ -44,9 +44,10 @@ async def links(client: httpx.AsyncClient, stream: int, seq: int) -> list[dict[s
 
 
 async def until_rendered(client: httpx.AsyncClient, stream: int, seq: int) -> list[dict[str, Any]]:
-    with trio.fail_after(30):
-        while not (found := (await links(client, stream, seq)))[0]["renditions"]:
-            await trio.sleep(0.05)
+    deadline = trio.current_time() + 30
+    while not (found := (await links(client, stream, seq)))[0]["renditions"]:
+        assert trio.current_time() < deadline, "no renditions"
+        await trio.sleep(0.1)
     return list(found[0]["renditions"])
 
 

@@ -1,0 +1,156 @@
+"""Files become part of a message, once, by the transaction that appends it; and go when it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from actors.sovereignty import Kind
+from actors.uploads import State
+from persistence.bridge import Bridge
+from persistence.uploads.rules import COLLECT, RENDER
+from protocol.codec import decode_body
+from protocol.codes import Code
+from protocol.events import Posted
+from protocol.operations import DecideHeld, Delete, Edit, Post, Remove, SetModeration
+from tests.persistence.sovereignty.test_erasure import erase
+from tests.persistence.uploads.desk import Desk, noise, photo
+from tests.persistence.world import World, world
+
+
+async def message(w: World, stream: int, seq: int) -> Posted:
+    [row] = await w.rows("select body from log where stream_id = $1 and seq = $2", stream, seq)
+    body = decode_body(row["body"])
+    assert isinstance(body, Posted), body
+    return body
+
+
+async def test_a_message_says_what_its_files_are_and_each_goes_with_one_message(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, eve = await w.person("ada"), await w.person("eve")
+        _, _, channel = await w.community(ada, eve)
+        picture, notes = await desk.ready(ada.user, photo(), "a photo.jpg"), await desk.ready(ada.user, b"my notes")
+        assert (await w.ask(eve, Post(channel, "mine", attachments=(picture.id,)))).code is Code.NOT_FOUND
+        post = Post(channel, "look", attachments=(picture.id, notes.id, picture.id))
+        seq = await w.ok(ada, post)
+        files = (await message(w, channel, seq)).attachments
+        assert [(file.id, file.name, file.media_type, file.size) for file in files] == [
+            (picture.id, "a photo.jpg", "image/jpeg", picture.bytes),
+            (notes.id, "a file", "text/plain", 8),
+        ]
+        assert files[0].hash.hex() == picture.sha256 and files[0].placeholder and (files[0].width, files[0].height) == (300, 200)
+        assert (await w.ask(ada, post, ada.number)).value == seq, "asked again by the same number it is the same message"
+        assert (await w.ask(ada, Post(channel, "again", attachments=(notes.id,)))).code is Code.NOT_FOUND
+        assert not await desk.uploads.drop(ada.user, notes.id), "a message has it"
+        assert (await w.ask(eve, Edit(channel, seq, "x"))).code is Code.FORBIDDEN
+        await w.ok(ada, Edit(channel, seq, "look here"))
+        edited = await message(w, channel, seq)
+        assert (edited.text, edited.edited, edited.attachments) == ("look here", True, files)
+
+
+async def test_what_is_no_upload_of_ones_own_that_is_ready_is_attached_by_nobody(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, outsider = await w.person("ada"), await w.person("outsider")
+        _, _, channel = await w.community(ada)
+        refused = await desk.send(ada.user, b"\xff\xd8\xff no photo")
+        theirs = await desk.ready(outsider.user, noise(10))
+        for id in (refused.id, theirs.id, 10**12):
+            assert (await w.ask(ada, Post(channel, "look", attachments=(id,)))).code is Code.NOT_FOUND
+        # Whoever is not a member learns nothing, and their file is theirs still.
+        assert (await w.ask(outsider, Post(channel, "hello", attachments=(theirs.id,)))).code is Code.NOT_FOUND
+        found = await desk.uploads.find(outsider.user, theirs.id)
+        assert found is not None and found.state is State.READY
+
+
+async def test_the_files_of_a_place_have_a_bound(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        w.journal.space_bytes_max = 1_500
+        ada = await w.person("ada")
+        _, _, channel = await w.community(ada)
+        one, two = [await desk.ready(ada.user, noise(1_000, seed)) for seed in (1, 2)]
+        await w.ok(ada, Post(channel, "one", attachments=(one.id,)))
+        assert (await w.ask(ada, Post(channel, "two", attachments=(two.id,)))).code is Code.LIMIT
+
+
+async def test_links_are_for_who_may_read_the_message_now(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, ben, eve = [await w.person(name) for name in ("ada", "ben", "eve")]
+        space, _, channel = await w.community(ada, ben)
+        picture, notes = await desk.ready(ada.user, photo(100, 50)), await desk.ready(ada.user, b"my notes")
+        seq = await w.ok(ada, Post(channel, "look", attachments=(picture.id, notes.id)))
+        before = await desk.uploads.readable(ben.user, channel, (seq,))
+        assert [[one.name for one in file.renditions] for file in before] == [[], ["original"]], "of a photo never the original"
+        await desk.do_jobs(RENDER)
+        after = await desk.uploads.readable(ben.user, channel, (seq,))
+        assert [one.name for one in after[0].renditions] == ["160.webp", "160.avif"]
+        assert await desk.uploads.readable(eve.user, channel, (seq,)) == ()
+        assert await desk.uploads.readable(eve.user, channel + 999, (seq,)) == ()
+        await w.ok(ada, Remove(space, ben.user))
+        assert await desk.uploads.readable(ben.user, channel, (seq,)) == ()
+        await w.ok(ada, Delete(channel, seq))
+        assert await desk.uploads.readable(ada.user, channel, (seq,)) == ()
+
+
+async def test_with_a_message_that_is_deleted_its_bytes_go_and_with_time_those_that_nobody_sent(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada = await w.person("ada")
+        _, _, channel = await w.community(ada)
+        picture, stays, waits = (
+            await desk.ready(ada.user, photo()),
+            await desk.ready(ada.user, noise(9)),
+            await desk.ready(ada.user, noise(8)),
+        )
+        await desk.do_jobs(RENDER)
+        seq = await w.ok(ada, Post(channel, "look", attachments=(picture.id,)))
+        await w.ok(ada, Post(channel, "and this", attachments=(stays.id,)))
+        await desk.sweep()
+        assert len(desk.kept()) == 3 + 4, "nothing that is in use goes"
+        await w.ok(ada, Delete(channel, seq))
+        await w.rows("update uploads set expires_at = now() - interval '1 s' where id = $1", waits.id)
+        await desk.sweep()
+        assert desk.kept() == [f"objects/{stays.sha256[:2]}/{stays.sha256}"]
+        assert await w.column("select id from uploads") == [stays.id]
+
+
+async def test_the_files_of_what_is_checked_first_wait_with_it_and_come_with_it(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, ben = await w.person("ada"), await w.person("ben")
+        space, _, channel = await w.community(ada, ben)
+        await w.ok(ada, SetModeration(space, check_first=True))
+        picture = await desk.ready(ben.user, photo())
+        assert await w.ok(ben, Post(channel, "look", attachments=(picture.id,))) == 0, "it is no message yet"
+        await desk.sweep()
+        assert await w.column("select seq from uploads where id = $1", picture.id) == [0], "it may come yet"
+        [held] = await w.column("select id from held")
+        await w.rows("update held set state = 2, review_id = space_id where id = $1", held)
+        await w.ok(ada, DecideHeld(held, True))
+        [seq] = await w.column("select seq from uploads where id = $1", picture.id)
+        assert (await message(w, channel, seq)).attachments[0].id == picture.id
+        await desk.sweep()
+        assert await desk.bytes_of(picture.sha256)
+        assert len(await desk.uploads.readable(ada.user, channel, (seq,))) == 1
+
+
+async def test_of_an_erased_person_or_community_no_byte_of_a_file_is_left(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, ben = await w.person("ada"), await w.person("ben")
+        space, _, channel = await w.community(ada, ben)
+        for who, size in ((ada, 30), (ben, 40)):
+            file = await desk.ready(who.user, noise(size))
+            await w.ok(who, Post(channel, "mine", attachments=(file.id,)))
+        picture = await desk.ready(ben.user, photo(), "sunflower.jpg")
+        await desk.do_jobs(RENDER)
+        assert len(desk.kept()) == 7
+        await erase(w, Kind.PERSON, ben.user)
+        await desk.do_jobs(COLLECT)
+        assert len(desk.kept()) == 1 and not await desk.uploads.find(ben.user, picture.id)
+        await erase(w, Kind.COMMUNITY, space)
+        await desk.do_jobs(COLLECT)
+        assert desk.kept() == []
+        assert await w.rows("select from uploads union all select from objects union all select from renditions") == []
