@@ -5,6 +5,8 @@ WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests start hundreds of processes: what each would compile anew, where an image forbids to keep it, is twice what it has to load.
+unexport PYTHONDONTWRITEBYTECODE
 
 TRANSFORMERS := .venv-transformers
 .PHONY: help install dev test test-transformers prove lint format generate bench lock clean web
