@@ -73,6 +73,11 @@ class Document:
         self._written = trio.Event()
         self._changed = trio.Event()
         self._again = trio.Event()
+        self._loaded_upto = 0
+        self._passed_over: set[int] = set()
+        """Events that are no part of the document though they come after the state that was loaded."""
+        self._anew = False
+        """The document has to be put together anew: something that is in it is no part of it."""
         self._nursery: trio.Nursery | None = None
         self._ready = trio.Event()
 
@@ -134,25 +139,30 @@ class Document:
             part = await self._session.load_document(
                 self.stream, generation=part.generation, upto=part.upto, offset=len(state), bytes_max=PART_BYTES
             )
-        if part.generation != self.generation:
+        if part.generation != self.generation or self._anew:
             self._begin(part.generation)
-        self.upto = part.upto
+        self.upto = self._loaded_upto = part.upto
         for update in unpack_state(bytes(state)):
             self._hear(update)
         self._tell()
 
     def _begin(self, generation: int) -> None:
-        """An empty document, with a pen of its own: what was numbered by another one is in another generation."""
-        if self.generation and self.unsent:
-            self.left_behind.append(str(self.text))
+        """An empty document, with a pen of its own; in the same generation what is not sent yet is in it."""
+        if generation != self.generation:
+            if self.generation and self.unsent:
+                self.left_behind.append(str(self.text))
             self._buffer.clear()
             self._sent.clear()
-        self.generation = generation
+            self._passed_over.clear()
+        self.generation, self._anew = generation, False
         self.doc = Doc(client_id=1 + int(self._draw() * (2**32 - 2)))
         # pycrdt tells the first observer of a document alone.
         self._observer = self.doc.observe(self._observe)
+        for own in [*(sent.update for sent in self._sent), *self._buffer]:
+            self._hear(own)
+        known = {id(sent.pending) for sent in self._sent}
         for pending in self._session.unanswered:
-            update = _update_of(pending.operation)
+            update = _update_of(pending.operation) if id(pending) not in known else None
             if update is not None and update.document == self.stream and update.generation == generation:
                 self._hear(update.update)
                 self._watch(_Sent(update.update, pending))
@@ -200,15 +210,24 @@ class Document:
             async for item in events:
                 match item:
                     case Event(seq=seq, body=Updated(update, checksum)):
-                        if checksum_of(update) != checksum:
-                            return
-                        self._hear(update)
+                        if seq not in self._passed_over:
+                            if checksum_of(update) != checksum:
+                                # Garbled on its way or where it is kept: what is loaded next is without it, or has it whole.
+                                self._passed_over.add(seq)
+                                return
+                            self._hear(update)
                         self.upto = seq
                     case Event(seq=seq, body=Restarted(generation)):
                         if generation != self.generation:
                             return
                         self.upto = seq
-                    case Event(body=SetAside()) | Reset():
+                    case Event(seq=seq, body=SetAside(aside)):
+                        if {one for one in aside if one > self._loaded_upto} - self._passed_over:
+                            self._passed_over.update(aside)
+                            self._anew = True
+                            return
+                        self.upto = seq
+                    case Reset():
                         return
                     case Event(seq=seq):
                         self.upto = seq

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from actors.documents import Compact
+from actors.sandbox_port import SandboxFailed, Why
 from bench.byte_relay import Relay, open_relay
 from client import MemoryStore, MutationRefused, RequestFailed, connect
 from client.documents import Document, open_document
@@ -93,6 +94,38 @@ async def test_what_is_written_while_lines_are_cut_is_everybodys_and_once(databa
                 text = await alike(mine, his)
                 words = [f"<{who}{turn}{place}>" for who in "ab" for turn in range(3) for place in range(10)]
                 assert sorted(text.replace("><", "> <").split()) == sorted(words)
+
+
+async def test_what_is_set_aside_is_no_part_of_any_open_document(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    settings = settings_for(database, valkey.url, tmp_path)
+
+    async def troubled(task: str, payload: bytes, *, seconds: float, memory_mib: int, answer_max: int) -> bytes:
+        """One update stops whoever applies it."""
+        if b"trouble" in payload:
+            raise SandboxFailed(Why.KILLED, "ended by signal 6")
+        return await run_in_sandbox(task, payload, seconds=seconds, memory_mib=memory_mib, answer_max=answer_max)
+
+    async with gateways(settings, tmp_path) as (house,):
+        async with (
+            connect(house.url, await register(house.url)) as ben,
+            community(house.url, (ben, Role.LEARNER)) as (ann, space, _),
+        ):
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            draw = random.Random(11).random
+            async with open_document(ann, stream, draw) as mine, open_document(ben, stream, draw) as his:
+                mine.text.insert(0, "all is well")
+                await alike(mine, his)
+                his.text.insert(0, "trouble ")
+                await alike(mine, his)
+                compactor = Compactor(house.node.bridge, house.node.exchange, troubled)
+                await compactor.run(Tried(Compact(stream)))  # type: ignore[arg-type]
+                with trio.fail_after(20):
+                    await his.reads(lambda text: text == "all is well")
+                    await mine.reads(lambda text: text == "all is well")
+                his.text.insert(0, "now ")
+                assert await alike(mine, his) == "now all is well"
+            async with open_document(ben, stream, draw) as again:
+                assert str(again.text) == "now all is well"
 
 
 async def relay_until_ended(port: int, task_status: trio.TaskStatus[tuple[Relay, trio.CancelScope]]) -> None:
