@@ -75,7 +75,9 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-class _Body(msgspec.Struct, omit_defaults=True):
+class ProblemBody(msgspec.Struct, omit_defaults=True):
+    """Why it was not done (RFC 9457). `code`: as on the socket; `retry_after_s`: when to ask again, in seconds, where that helps."""
+
     type: str
     title: str
     status: int
@@ -87,7 +89,7 @@ class _Body(msgspec.Struct, omit_defaults=True):
 def render(problem: Problem) -> Response:
     """The response for a problem."""
     retry_after_s = 0 if problem.retry_after_s is None else max(1, math.ceil(problem.retry_after_s))
-    body = _Body(
+    body = ProblemBody(
         type=f"urn:educonnect:problem:{problem.code.name.lower().replace('_', '-')}",
         title=TITLES.get(problem.code) or TABLE[problem.code].meaning,
         status=problem.status,

@@ -29,6 +29,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.storage_port import StorageError
 from gateway import metrics
+from gateway.openapi_answers import Media, answers
+from gateway.openapi_routes import create_openapi
 from gateway.problems import RETRY_S, Problem, of_storage, render
 from gateway.redis_connection import RedisError
 from gateway.web_account import create_account
@@ -87,9 +89,23 @@ notifications and sync, made for slow links.</p>
 <li><a href="/metrics">/metrics</a>: figures for Prometheus.</li>
 <li><a href="/.well-known/jwks.json">/.well-known/jwks.json</a>: the keys that access tokens are signed with.</li>
 </ul>
+<p>HTTP is described at <a href="/api/v1/docs">/api/v1/docs</a>,
+for programs at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>
 <p>From a terminal: <code>educonnect chat --register --name ada</code></p>
 </html>
 """
+
+
+class HealthAnswer(msgspec.Struct, frozen=True):
+    """It answers, so it lives."""
+
+    status: Literal["alive"] = "alive"
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -174,6 +190,7 @@ def create_app(services: Services) -> QuartTrio:
     if services.files is not None:
         app.register_blueprint(create_uploads(services, services.files.uploads))
         app.register_blueprint(create_media(services, services.files))
+    app.register_blueprint(create_openapi())
     node = Node(services)
     app.get("/")(node.home)
     app.get("/health")(node.health)
@@ -191,14 +208,17 @@ class Node:
         self._services = services
 
     @needs(ANYONE)
+    @answers("A page for people who come by.", {200: Media("text/html", text=True)})
     async def home(self) -> Response:
         return Response(HOME, content_type="text/html; charset=utf-8")
 
     @needs(ANYONE)
+    @answers("This process lives.", {200: HealthAnswer})
     async def health(self) -> Response:
-        return _json({"status": "alive"})
+        return _json(HealthAnswer())
 
     @needs(ANYONE)
+    @answers("This process can serve, and how what it depends on is doing.", {200: ReadyAnswer, 503: ReadyAnswer})
     async def ready(self) -> Response:
         probes = dict(sorted(self._services.probes.items()))
         found: dict[str, Readiness] = {}
@@ -217,10 +237,12 @@ class Node:
         return response
 
     @needs(ANYONE)
+    @answers("Figures for Prometheus.", {200: Media("text/plain", text=True)})
     async def metrics(self) -> Response:
         return Response(self._services.metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
     @needs(ANYONE)
+    @answers("The keys that access tokens are signed with.", {200: KeyList})
     async def jwks(self) -> Response:
         response = _json(self._services.tokens.jwks())
         # A rotation publishes a key long before it signs, so a copy may be five minutes old.

@@ -24,6 +24,7 @@ from quart import Blueprint, Response
 from actors.accounts import DEVICE_NAME_LENGTH_MAX, Claims, Declined, NameRefused, normalise_label
 from actors.identity import LANGUAGE_LENGTH_MAX, DeviceInfo, normalise_email, normalise_language
 from gateway.hash_orders import Verdict
+from gateway.openapi_answers import answers
 from gateway.passwords import PasswordRefused
 from gateway.problems import Problem
 from gateway.web_auth import Password, Typed, secret_key, set_right
@@ -117,12 +118,14 @@ class OwnAccount:
         self._passwords = services.passwords
 
     @needs(OWN)
+    @answers("What the account says.", {200: Account})
     async def show(self) -> Response:
         claims = await self._admit()
         found = given(await self._identity.find_profile(claims))
         return _json(Account(claims.user, found.name, found.display_name, found.email, found.email_pending, found.language))
 
     @needs(OWN)
+    @answers("Sets another password and ends every other session.", {204: None}, takes=ChangePassword, refuses=(Code.FORBIDDEN, 409))
     async def change_password(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(ChangePassword)
@@ -145,6 +148,7 @@ class OwnAccount:
         return done()
 
     @needs(own(step_up=True))
+    @answers("Mails a link to an address that is to become the account's.", {202: None}, takes=OfferAddress, refuses=(Code.CONFLICT,))
     async def offer_address(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(OfferAddress)
@@ -159,12 +163,14 @@ class OwnAccount:
         return done(202)
 
     @needs(own(step_up=True))
+    @answers("Takes the account's address away.", {204: None})
     async def withdraw_address(self) -> Response:
         claims = await self._admit()
         given(await self._identity.withdraw_address(claims, caller()))
         return done()
 
     @needs(OWN)
+    @answers("Says in which language mails are written.", {204: None}, takes=SetLanguage)
     async def set_language(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(SetLanguage)
@@ -176,12 +182,14 @@ class OwnAccount:
         return done()
 
     @needs(OWN)
+    @answers("The account's devices.", {200: DeviceList})
     async def list_devices(self) -> Response:
         claims = await self._admit()
         found = given(await self._identity.list_devices(claims))
         return _json(DeviceList([_listed(info, claims.device) for info in found]))
 
     @needs(OWN)
+    @answers("Gives a device another name.", {204: None}, takes=RenameDevice)
     async def rename_device(self, device: int) -> Response:
         claims = await self._admit()
         wanted = await read_json(RenameDevice)

@@ -1,6 +1,6 @@
 """The audit over HTTP: who did what to whom, for staff.
 
-    GET /api/v1/communities/<id>/audit           ?actor &subject &action &since &until &cursor &limit      200 Page, newest first
+    GET /api/v1/communities/<id>/audit           ?actor &subject &action &since &until &cursor &limit      200 AuditPage, newest first
     GET /api/v1/communities/<id>/audit/export    the same, without cursor and limit                        200 NDJSON, oldest first
     GET /api/v1/audit, /api/v1/audit/export      the whole platform's; ?space bounds it                    200
 
@@ -21,6 +21,7 @@ from msgspec import Meta
 from quart import Blueprint, Response, request
 
 from actors.audit import ACTIONS, PAGE_MAX, AuditLog, Cursor, Line, Wanted
+from gateway.openapi_answers import Media, answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
@@ -57,7 +58,7 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 50
 
 
-class Page(msgspec.Struct, frozen=True):
+class AuditPage(msgspec.Struct, frozen=True):
     """Rows, newest first. `next`: ask for the page behind this one with it as `cursor`; empty: there is none."""
 
     lines: tuple[Line, ...]
@@ -83,12 +84,14 @@ class Reading:
         self._audit = audit
 
     @needs(READ)
+    @answers("What was done in a community, newest first.", {200: AuditPage}, query=Query)
     async def of_community(self, space: int) -> Response:
         claims = await enter(self._services, READ, space)
         await take(self._services.rates, "audit", claims.user, READS)
         return await self._page(_query(), space, whole=False)
 
     @needs(READ_ALL)
+    @answers("What was done anywhere, newest first.", {200: AuditPage}, query=Query)
     async def of_platform(self) -> Response:
         claims = await enter(self._services, READ_ALL)
         await take(self._services.rates, "audit", claims.user, READS)
@@ -96,6 +99,7 @@ class Reading:
         return await self._page(query, query.space, whole=True)
 
     @needs(READ)
+    @answers("All of a community's audit, oldest first.", {200: Media(EXPORT_TYPE)}, query=Query)
     async def export_of_community(self, space: int) -> Response:
         claims = await enter(self._services, READ, space)
         await take(self._services.rates, "audit-export", claims.user, EXPORTS)
@@ -103,6 +107,7 @@ class Reading:
         return _stream(_lines(self._audit, wanted, await self._audit.begin_export(wanted, claims, caller()), whole=False))
 
     @needs(READ_ALL)
+    @answers("All of the audit, oldest first.", {200: Media(EXPORT_TYPE)}, query=Query)
     async def export_of_platform(self) -> Response:
         claims = await enter(self._services, READ_ALL)
         await take(self._services.rates, "audit-export", claims.user, EXPORTS)
@@ -114,7 +119,7 @@ class Reading:
         page = await self._audit.find(_wanted(query, space), _cursor(query.cursor), query.limit)
         following = "" if page.next is None else f"{page.next.at_us}-{page.next.id}"
         lines = page.lines if whole else tuple(_without_host(line) for line in page.lines)
-        return Response(msgspec.json.encode(Page(lines, following)), content_type="application/json")
+        return Response(msgspec.json.encode(AuditPage(lines, following)), content_type="application/json")
 
 
 async def _lines(audit: AuditLog, wanted: Wanted, until: int, *, whole: bool) -> AsyncIterator[bytes]:

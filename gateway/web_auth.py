@@ -40,9 +40,10 @@ from actors.accounts import (
 from actors.identity import LANGUAGE_LENGTH_MAX, normalise_email, normalise_language
 from actors.mfa import Challenge
 from gateway.hash_orders import Verdict
+from gateway.openapi_answers import answers
 from gateway.passwords import HashingBusy, PasswordRefused
 from gateway.problems import Problem
-from gateway.web_challenge import tell_challenge
+from gateway.web_challenge import SecondStepNeeded, tell_challenge
 from gateway.web_input import Input, admit, bearer, caller, network, read_json, take
 from gateway.web_needs import needs
 from gateway.web_services import Services, Signer
@@ -160,6 +161,7 @@ class Identity:
         self._registration_open = services.registration_open
 
     @needs(ANYONE)
+    @answers("Makes an account and opens a session.", {201: Session}, takes=Register, refuses=(Code.FORBIDDEN, Code.CONFLICT))
     async def register(self) -> Response:
         if not self._registration_open:
             raise Problem(Code.FORBIDDEN, "accounts are made by the operator here")
@@ -184,6 +186,12 @@ class Identity:
         return self._session(await self._accounts.register(registration, caller()), status=201)
 
     @needs(ANYONE)
+    @answers(
+        "Opens a session by name and password, or asks for a second step.",
+        {200: (Session, SecondStepNeeded)},
+        takes=LogIn,
+        refuses=(Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.NOT_FOUND),
+    )
     async def log_in(self) -> Response:
         wanted = await read_json(LogIn)
         try:
@@ -213,12 +221,19 @@ class Identity:
         return tell_challenge(answer, self._passkeys) if isinstance(answer, Challenge) else self._session(answer)
 
     @needs(ANYONE)
+    @answers(
+        "Gives the next tokens for a refresh token, good once.",
+        {200: Session},
+        takes=Refresh,
+        refuses=(Code.UNAUTHENTICATED,),
+    )
     async def refresh(self) -> Response:
         wanted = await read_json(Refresh)
         await take(self._rates, "refresh", network(), self._limits.refresh_address)
         return self._session(await self._accounts.refresh(wanted.refresh_token, caller()))
 
     @needs(OWN)
+    @answers("Ends the session that asks.", {204: None}, refuses=(Code.NOT_FOUND,))
     async def log_out(self) -> Response:
         # Of a session that is over too: whoever did not hear the answer asks again, and that is no error.
         claims = bearer(self._tokens, self._wall())
@@ -227,6 +242,7 @@ class Identity:
         return _done()
 
     @needs(OWN)
+    @answers("Ends every session of the account.", {204: None})
     async def log_out_everywhere(self) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
@@ -234,6 +250,7 @@ class Identity:
         return _done()
 
     @needs(OWN)
+    @answers("Who asks.", {200: Me})
     async def tell_who_asks(self) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
@@ -243,6 +260,7 @@ class Identity:
         return _json(Me(claims.user, names.name, names.display_name, claims.device, claims.session))
 
     @needs(OWN)
+    @answers("The account's living sessions.", {200: SessionList})
     async def list_sessions(self) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)
@@ -252,6 +270,7 @@ class Identity:
         return _json(SessionList([_listed(info, claims.session) for info in found]))
 
     @needs(OWN)
+    @answers("Ends one of the account's sessions.", {204: None})
     async def end_session(self, session: int) -> Response:
         claims = await self._admit()
         await take(self._rates, "session", claims.user, self._limits.session_user)

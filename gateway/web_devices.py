@@ -13,8 +13,9 @@ from __future__ import annotations
 from quart import Blueprint, Response
 
 from actors.accounts import DEVICE_NAME_LENGTH_MAX, NameRefused, normalise_label
+from gateway.openapi_answers import answers
 from gateway.problems import Problem
-from gateway.web_auth import Typed, tell_session
+from gateway.web_auth import Session, Typed, tell_session
 from gateway.web_input import Input, admit, caller, network, read_json, take
 from gateway.web_needs import needs
 from gateway.web_services import Services
@@ -42,6 +43,7 @@ class Devices:
         self._services = services
 
     @needs(OWN)
+    @answers("Makes one more device of the account, with a session.", {201: Session}, takes=NewDevice, refuses=(Code.FORBIDDEN, Code.LIMIT))
     async def add(self) -> Response:
         services = self._services
         await take(services.rates, "devices-address", network(), services.sync_limits.devices_address)

@@ -12,19 +12,21 @@ are cut in no way but by month.
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from quart import Blueprint, Response, request
+from msgspec import Meta
+from quart import Blueprint, Response
 
 from actors.accounts import Claims
-from actors.insight_book import InsightBook
+from actors.insight_book import InsightBook, LearnerInsights, LessonPage, OwnInsights
+from gateway.openapi_answers import answers, read_query
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
 from gateway.web_input import admit, take
 from gateway.web_needs import needs
+from gateway.web_queries import Id
 from gateway.web_services import Services
 from protocol.codes import Code
 from protocol.permissions import OWN, Needs, Permission, in_space
@@ -33,9 +35,15 @@ from protocol.values import ID_MAX
 MENTORING: Final = in_space(Permission.MENTOR)
 WRITING: Final = in_space(Permission.WRITE_CONTENT)
 ASKED: Final = Limit(burst=30, per_s=0.5)
-MONTH: Final = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 SPACE: Final = f"<int(min=1, max={ID_MAX}):space>"
 PERSON: Final = f"<int(min=1, max={ID_MAX}):user>"
+
+
+class OfMonth(msgspec.Struct, frozen=True):
+    """A month, as in 2026-11; `after`: the lesson to go on behind."""
+
+    month: Annotated[str, Meta(pattern="^20[0-9]{2}-(0[1-9]|1[0-2])$", max_length=7)]
+    after: Id = 0
 
 
 def create_insights(services: Services, book: InsightBook) -> Blueprint:
@@ -56,6 +64,7 @@ class _Insights:
         self._book = book
 
     @needs(OWN)
+    @answers("What is reckoned about oneself.", {200: OwnInsights})
     async def own(self) -> Response:
         services = self._services
         claims = await admit(services.tokens, services.sessions, services.wall())
@@ -63,6 +72,7 @@ class _Insights:
         return _json(await self._book.own(claims.user))
 
     @needs(MENTORING)
+    @answers("What is reckoned about a learner whom one mentors.", {200: LearnerInsights})
     async def learner(self, space: int, user: int) -> Response:
         claims = await self._enter(MENTORING, space)
         found = await self._book.learner(space, user, claims.user)
@@ -71,16 +81,11 @@ class _Insights:
         return _json(found)
 
     @needs(WRITING)
+    @answers("A month of a community's lessons, in sums.", {200: LessonPage}, query=OfMonth)
     async def lessons(self, space: int) -> Response:
         await self._enter(WRITING, space)
-        month = request.args.get("month", "")
-        if not MONTH.fullmatch(month):
-            raise Problem(Code.INVALID, "month: a year and a month, as in 2026-11")
-        text = request.args.get("after", "0")
-        after = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-        if not 0 <= after <= ID_MAX:
-            raise Problem(Code.INVALID, f"after: a number from 0 to {ID_MAX}")
-        page = await self._book.lessons(space, month, after)
+        wanted = read_query(OfMonth)
+        page = await self._book.lessons(space, wanted.month, wanted.after)
         if page is None:
             raise Problem(Code.NOT_FOUND, "this community keeps no analytics")
         return _json(page)

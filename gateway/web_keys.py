@@ -23,6 +23,7 @@ from quart import Blueprint, Response
 
 from actors.accounts import DEVICE_NAME_LENGTH_MAX, DISPLAY_NAME_LENGTH_MAX, Declined, NameRefused, normalise_label, normalise_name
 from actors.integrations import KEY_DAYS, KEY_DAYS_MAX, KEY_NAME_LENGTH_MAX, KeyInfo, Keys, KeySession, ServiceInfo
+from gateway.openapi_answers import answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import KEY_LENGTH_MAX, enter, presented_key, use_key
@@ -136,22 +137,27 @@ class OfCommunity:
         self._place = Place(services, keys, SEE, CHANGE)
 
     @needs(SEE)
+    @answers("The community's service accounts and their keys.", {200: ServiceList})
     async def list_services(self, space: int) -> Response:
         return await self._place.list_services(space)
 
     @needs(CHANGE)
+    @answers("Makes a service account.", {201: Service}, takes=NewService, refuses=(Code.CONFLICT, Code.LIMIT))
     async def make_service(self, space: int) -> Response:
         return await self._place.make_service(space)
 
     @needs(CHANGE)
+    @answers("Ends a service account, with its keys and sessions.", {204: None})
     async def end_service(self, space: int, number: int) -> Response:
         return await self._place.end_service(space, number)
 
     @needs(CHANGE)
+    @answers("Makes a key; the answer has it, once.", {201: Key}, takes=WantedKey, refuses=(Code.LIMIT,))
     async def make_key(self, space: int, number: int) -> Response:
         return await self._place.make_key(space, number)
 
     @needs(CHANGE)
+    @answers("Revokes a key.", {204: None})
     async def revoke_key(self, space: int, number: int) -> Response:
         return await self._place.revoke_key(space, number)
 
@@ -165,22 +171,27 @@ class OfPlatform:
         self._place = Place(services, keys, SEE_PLATFORM, CHANGE_PLATFORM)
 
     @needs(SEE_PLATFORM)
+    @answers("The platform's service accounts and their keys.", {200: ServiceList})
     async def list_services(self) -> Response:
         return await self._place.list_services(None)
 
     @needs(CHANGE_PLATFORM)
+    @answers("Makes a service account.", {201: Service}, takes=NewService, refuses=(Code.CONFLICT, Code.LIMIT))
     async def make_service(self) -> Response:
         return await self._place.make_service(None)
 
     @needs(CHANGE_PLATFORM)
+    @answers("Ends a service account, with its keys and sessions.", {204: None})
     async def end_service(self, number: int) -> Response:
         return await self._place.end_service(None, number)
 
     @needs(CHANGE_PLATFORM)
+    @answers("Makes a key; the answer has it, once.", {201: Key}, takes=WantedKey, refuses=(Code.LIMIT,))
     async def make_key(self, number: int) -> Response:
         return await self._place.make_key(None, number)
 
     @needs(CHANGE_PLATFORM)
+    @answers("Revokes a key.", {204: None})
     async def revoke_key(self, number: int) -> Response:
         return await self._place.revoke_key(None, number)
 
@@ -241,6 +252,12 @@ class Exchanging:
         self._keys = keys
 
     @needs(ANYONE)
+    @answers(
+        "Opens a session for an API key, for the socket.",
+        {200: Token},
+        takes=Exchange,
+        refuses=(Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT),
+    )
     async def exchange(self) -> Response:
         services = self._services
         text = presented_key()

@@ -12,17 +12,17 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.accounts import Claims
-from actors.learning_book import LearningBook
-from gateway.problems import Problem
+from actors.learning_book import CoursePage, GradePage, LearnerPage, LearningBook
+from gateway.openapi_answers import answers, read_query
 from gateway.rates import Limit
 from gateway.web_entry import enter
 from gateway.web_input import take
 from gateway.web_needs import needs
+from gateway.web_queries import After
 from gateway.web_services import Services
-from protocol.codes import Code
 from protocol.permissions import Needs, Permission, in_space
 from protocol.values import ID_MAX
 
@@ -50,19 +50,22 @@ class _Learning:
         self._book = book
 
     @needs(READING)
+    @answers("A community's courses.", {200: CoursePage}, query=After)
     async def courses(self, space: int) -> Response:
         await self._enter(READING, space)
-        return _json(await self._book.courses(space, _after()))
+        return _json(await self._book.courses(space, read_query(After).after))
 
     @needs(READING)
+    @answers("One's own grades in a community.", {200: GradePage}, query=After)
     async def grades(self, space: int) -> Response:
         claims = await self._enter(READING, space)
-        return _json(await self._book.grades(space, claims.user, _after()))
+        return _json(await self._book.grades(space, claims.user, read_query(After).after))
 
     @needs(MENTORING)
+    @answers("How the learners of a community come along.", {200: LearnerPage}, query=After)
     async def learners(self, space: int) -> Response:
         claims = await self._enter(MENTORING, space)
-        return _json(await self._book.learners(space, claims.user, _after()))
+        return _json(await self._book.learners(space, claims.user, read_query(After).after))
 
     async def _enter(self, wanted: Needs, space: int) -> Claims:
         claims = await enter(self._services, wanted, space)
@@ -72,11 +75,3 @@ class _Learning:
 
 def _json(page: msgspec.Struct) -> Response:
     return Response(msgspec.json.encode(page), content_type="application/json")
-
-
-def _after() -> int:
-    text = request.args.get("after", "0")
-    after = int(text) if text.isdecimal() and len(text) < 20 else -1
-    if not 0 <= after <= ID_MAX:
-        raise Problem(Code.INVALID, f"after: a number from 0 to {ID_MAX}")
-    return after

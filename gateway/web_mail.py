@@ -15,10 +15,12 @@ from html import escape
 from typing import Final
 
 import structlog
+from msgspec import Struct
 from quart import Blueprint, Response, request
 
 from gateway.mail.bounces import read_report
 from gateway.mail.render import RTL, messages, pick_language
+from gateway.openapi_answers import Media, answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.telling import Telling
@@ -36,6 +38,12 @@ UNSUBSCRIBED: Final = Limit(burst=30, per_s=0.5)
 BOUNCED: Final = Limit(burst=600, per_s=20.0)
 TOKEN_LENGTH_MAX: Final = 100
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+
+class Link(Struct, frozen=True):
+    """The token of a link."""
+
+    t: str = ""
 
 
 def create_mail(services: Services, telling: Telling) -> Blueprint:
@@ -56,12 +64,19 @@ class Mail:
         self._telling = telling
 
     @needs(ANYONE)
+    @answers("The page of a link in a mail, with one button.", {200: Media("text/html", text=True)}, query=Link, refuses=(Code.NOT_FOUND,))
     async def ask(self) -> Response:
         await take(self._services.rates, "unsubscribe", network(), UNSUBSCRIBED)
         self._token()
         return _page(True)
 
     @needs(ANYONE)
+    @answers(
+        "Stops mails of one kind to one person, by a link's token.",
+        {200: Media("text/html", text=True)},
+        query=Link,
+        refuses=(Code.NOT_FOUND,),
+    )
     async def unsubscribe(self) -> Response:
         await take(self._services.rates, "unsubscribe", network(), UNSUBSCRIBED)
         user, kind = self._token()
@@ -69,6 +84,13 @@ class Mail:
         return _page(False)
 
     @needs(ANYONE)
+    @answers(
+        "Takes the report of a mail that came back, from the operator's mail server.",
+        {204: None},
+        takes=Media("message/rfc822"),
+        body_optional=True,
+        refuses=(Code.UNAUTHENTICATED,),
+    )
     async def bounced(self) -> Response:
         await take(self._services.rates, "bounces", network(), BOUNCED)
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.accounts import Claims
 from actors.limits import Quota
@@ -23,10 +23,12 @@ from actors.requests import found
 from actors.storage import Denied, FindMatches, ListMentorships, MatchLater, MatchList, MentorshipList
 from gateway.mailbox import ask
 from gateway.matchmaker import Matchmaker
+from gateway.openapi_answers import answers, read_query
 from gateway.problems import RETRY_S, STATUS, Problem
 from gateway.rates import Limit
 from gateway.web_input import Input, admit, network, read_json, take
 from gateway.web_needs import needs
+from gateway.web_queries import Id
 from gateway.web_services import Services
 from protocol.codes import Code
 from protocol.frames import MENTORS_MAX, MentorFound, MentorshipItem
@@ -74,13 +76,20 @@ class Found(Struct, frozen=True):
     ticket: int
 
 
+class OwnQuery(Struct, frozen=True):
+    """Goes on behind the mentorship `after`. `all` 1: those that are over, too."""
+
+    after: Id = 0
+    all: Annotated[int, Meta(ge=0, le=1)] = 0
+
+
 class Later(Struct, frozen=True):
     """It takes longer: ask for the ticket."""
 
     ticket: int
 
 
-class Listed(Struct, frozen=True):
+class OwnMentorships(Struct, frozen=True):
     """One's own mentorships, by ascending number."""
 
     mentorships: tuple[dict[str, object], ...]
@@ -105,6 +114,7 @@ class Matching:
         self._matchmaker = matchmaker
 
     @needs(OWN)
+    @answers("Looks for mentors who fit.", {200: Found, 202: Later}, takes=Search, refuses=(Code.FORBIDDEN, Code.NOT_FOUND))
     async def find(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(Search)
@@ -125,6 +135,7 @@ class Matching:
         raise _refusal(result)
 
     @needs(OWN)
+    @answers("What a search came to.", {200: Found, 202: Later})
     async def result(self, ticket: int) -> Response:
         claims = await self._admit()
         kept = await self._matchmaker.result(ticket, claims.user)
@@ -137,18 +148,13 @@ class Matching:
         return response
 
     @needs(OWN)
+    @answers("One's own mentorships.", {200: OwnMentorships}, query=OwnQuery, refuses=(Code.FORBIDDEN, Code.NOT_FOUND))
     async def own(self) -> Response:
         claims = await self._admit()
-        try:
-            after = int(request.args.get("after", "0"))
-        except ValueError:
-            after = -1
-        if not 0 <= after <= ID_MAX:
-            raise Problem(Code.INVALID, f"after: a number from 0 to {ID_MAX}")
-        open_only = request.args.get("all", "0") != "1"
-        result = await ask(self._services.store, ListMentorships(claims.user, after, open_only, LISTED_MAX))
+        wanted = read_query(OwnQuery)
+        result = await ask(self._services.store, ListMentorships(claims.user, wanted.after, not wanted.all, LISTED_MAX))
         if isinstance(result, MentorshipList):
-            return _json(Listed(tuple(_named(item) for item in result.mentorships), result.more))
+            return _json(OwnMentorships(tuple(_named(item) for item in result.mentorships), result.more))
         assert isinstance(result, Denied), result
         raise _refusal(result)
 

@@ -28,10 +28,11 @@ from actors.accounts import Claims, Declined
 from actors.mfa import Enrolled, Listed, Method, PasskeyProof, Proof, RecoveryProof, Refusal, Refused, TotpProof
 from actors.recovery_codes import TYPED_LENGTH_MAX
 from gateway.hash_orders import Verdict
+from gateway.openapi_answers import answers
 from gateway.problems import Problem
 from gateway.totp import enrolment_uri
-from gateway.web_auth import Password, set_right, tell_session
-from gateway.web_challenge import Token, describe, read_token
+from gateway.web_auth import Password, Session, set_right, tell_session
+from gateway.web_challenge import SecondStep, Token, describe, read_token
 from gateway.web_input import Input, admit, caller, network, read_json, take
 from gateway.web_needs import needs
 from gateway.web_services import Services
@@ -142,6 +143,12 @@ class MultiFactorRoutes:
         self._factors = services.multi_factor
 
     @needs(ANYONE)
+    @answers(
+        "Opens a session by the second step of a log-in.",
+        {200: Session},
+        takes=Answer,
+        refuses=(Code.MFA, Code.FORBIDDEN, Code.NOT_FOUND),
+    )
     async def answer(self) -> Response:
         services = self._services
         wanted = await read_json(Answer)
@@ -157,6 +164,7 @@ class MultiFactorRoutes:
         return tell_session(services.tokens, opened, services.wall())
 
     @needs(OWN)
+    @answers("Proves anew who one is, for what is dangerous.", {200: SteppedUp}, takes=StepUp, refuses=(Code.FORBIDDEN,))
     async def step_up(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(StepUp)
@@ -182,18 +190,21 @@ class MultiFactorRoutes:
         return Method.PASSWORD
 
     @needs(OWN)
+    @answers("Asks for a challenge that a passkey answers.", {200: SecondStep})
     async def begin_step_up(self) -> Response:
         claims = await self._admit()
         challenge = _done(await self._factors.begin_step_up(claims, caller()))
         return _json(describe(challenge, self._services.passkeys, alone=False))
 
     @needs(OWN)
+    @answers("The account's second factors.", {200: Methods})
     async def list_methods(self) -> Response:
         claims = await self._admit()
         found = await self._factors.list_factors(claims)
         return _json(Methods([listed(one) for one in found.methods], found.recovery_left))
 
     @needs(OWN_FRESH)
+    @answers("Makes a secret for an authenticator.", {201: NewTotp}, refuses=(Code.CONFLICT, Code.LIMIT))
     async def offer_totp(self) -> Response:
         claims = await self._admit(fresh=True)
         offer = _done(await self._factors.offer_totp(claims, caller()))
@@ -201,18 +212,21 @@ class MultiFactorRoutes:
         return _json(NewTotp(offer.secret, uri, offer.expires_at), 201)
 
     @needs(OWN_FRESH)
+    @answers("Makes a new authenticator count, by its first code.", {200: Added}, takes=Confirm, refuses=(Code.CONFLICT, Code.NOT_FOUND))
     async def confirm_totp(self) -> Response:
         claims = await self._admit(fresh=True)
         wanted = await read_json(Confirm)
         return tell_added(await self._factors.confirm_totp(claims, wanted.code, caller()))
 
     @needs(OWN_FRESH)
+    @answers("Takes the authenticator away.", {204: None}, refuses=(Code.NOT_FOUND, Code.CONFLICT))
     async def remove_totp(self) -> Response:
         claims = await self._admit(fresh=True)
         _pass(await self._factors.remove(claims, Method.TOTP, 0, caller()))
         return Response(b"", status=204)
 
     @needs(OWN_FRESH)
+    @answers("Makes ten new recovery codes.", {200: RecoveryCodes}, refuses=(Code.NOT_FOUND, Code.CONFLICT))
     async def renew_recovery_codes(self) -> Response:
         claims = await self._admit(fresh=True)
         return _json(RecoveryCodes(list(_done(await self._factors.renew_recovery_codes(claims, caller())))))

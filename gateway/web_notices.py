@@ -25,11 +25,12 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.accounts import Claims
 from actors.notices import REMINDERS_MAX, Listed, Preferences, Reminder
 from actors.push import ADDRESS_LENGTH_MAX, SUBSCRIPTIONS_MAX, Service, Subscribed, Subscription
+from gateway.openapi_answers import answers, read_query
 from gateway.problems import Problem
 from gateway.push import apns, fcm
 from gateway.push.web_push import SubscriptionRefused, check_keys, read_endpoint
@@ -78,11 +79,22 @@ class Here(Input, frozen=True):
     auth: Annotated[str, Meta(max_length=40)] = ""
 
 
+class Before(Struct, frozen=True):
+    """Which notices: so many before one of them, or from the newest."""
+
+    before: Seq | None = None
+    limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = 50
+
+
 class ListAnswer(Struct, frozen=True):
+    """Notices, the newest first."""
+
     notices: tuple[Listed, ...]
 
 
 class ReminderAnswer(Struct, frozen=True):
+    """What one is to be reminded of."""
+
     reminders: tuple[Reminder, ...]
 
 
@@ -95,6 +107,8 @@ class PushAnswer(Struct, frozen=True):
 
 
 class Made(Struct, frozen=True):
+    """The number of what was made."""
+
     id: int
 
 
@@ -123,12 +137,14 @@ class Notices:
         self._telling = telling
 
     @needs(OWN)
+    @answers("One's notices, the newest first.", {200: ListAnswer}, query=Before)
     async def list_notices(self) -> Response:
         claims = await self._admit(ASKED)
-        before, limit = _number("before", 0, ID_MAX), _number("limit", 50, LIST_MAX)
-        return _json(ListAnswer(await self._telling.notices.list_notices(claims.user, before, limit)))
+        wanted = read_query(Before)
+        return _json(ListAnswer(await self._telling.notices.list_notices(claims.user, wanted.before or 0, wanted.limit)))
 
     @needs(OWN)
+    @answers("Says which notices were read.", {204: None}, takes=Seen)
     async def read(self) -> Response:
         claims = await self._admit(CHANGED)
         seen = await read_json(Seen)
@@ -136,22 +152,26 @@ class Notices:
         return Response(status=204)
 
     @needs(OWN)
+    @answers("How one wants to be told.", {200: Preferences})
     async def preferences(self) -> Response:
         claims = await self._admit(ASKED)
         return _json(await self._telling.notices.preferences(claims.user))
 
     @needs(OWN)
+    @answers("Says how one wants to be told.", {204: None}, takes=Preferences)
     async def prefer(self) -> Response:
         claims = await self._admit(CHANGED)
         await self._telling.notices.prefer(claims.user, await read_json(Preferences))
         return Response(status=204)
 
     @needs(OWN)
+    @answers("One's reminders.", {200: ReminderAnswer})
     async def reminders(self) -> Response:
         claims = await self._admit(ASKED)
         return _json(ReminderAnswer(await self._telling.notices.reminders(claims.user)))
 
     @needs(OWN)
+    @answers("Makes a reminder.", {201: Made}, takes=Wish, refuses=(Code.LIMIT,))
     async def remind(self) -> Response:
         claims = await self._admit(CHANGED)
         wish = await read_json(Wish)
@@ -167,6 +187,7 @@ class Notices:
         return _json(Made(id), 201)
 
     @needs(OWN)
+    @answers("Takes a reminder back.", {204: None})
     async def forget_reminder(self, id: int) -> Response:
         claims = await self._admit(CHANGED)
         if not await self._telling.notices.forget_reminder(claims.user, id):
@@ -174,6 +195,7 @@ class Notices:
         return Response(status=204)
 
     @needs(OWN)
+    @answers("Where one's devices are pushed to.", {200: PushAnswer})
     async def subscriptions(self) -> Response:
         claims = await self._admit(ASKED)
         telling = self._telling
@@ -181,12 +203,14 @@ class Notices:
         return _json(PushAnswer(names, telling.vapid_public, await telling.subscriptions.subscriptions(claims.user)))
 
     @needs(OWN)
+    @answers("Says where this device is pushed to.", {201: Made}, takes=Here, refuses=(Code.LIMIT,))
     async def subscribe(self) -> Response:
         claims = await self._admit(CHANGED)
         subscription = self._read(await read_json(Here))
         return _json(Made(await self._telling.subscriptions.subscribe(claims.user, claims.device, subscription)), 201)
 
     @needs(OWN)
+    @answers("Pushes to a device no more.", {204: None})
     async def unsubscribe(self, id: int) -> Response:
         claims = await self._admit(CHANGED)
         if not await self._telling.subscriptions.unsubscribe(claims.user, id):
@@ -224,15 +248,6 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise SubscriptionRefused("p256dh, auth: base64url") from None
-
-
-def _number(name: str, usual: int, most: int) -> int:
-    text = request.args.get(name, "")
-    if not text:
-        return usual
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and 1 <= int(text) <= most):
-        raise Problem(Code.INVALID, f"{name}: a number from 1 to {most}")
-    return int(text)
 
 
 def _json(answer: object, status: int = 200) -> Response:

@@ -24,6 +24,7 @@ from actors.accounts import Claims
 from actors.job_desk import PAGE_MAX, Cancelled, Desk, JobsWanted, JobView, KindFigures, RegionFigures, ScheduleView, State
 from actors.jobs import KIND_LENGTH_MAX
 from gateway.models import ModelFigures
+from gateway.openapi_answers import Media, answers
 from gateway.operator_page import PAGE, POLICY
 from gateway.problems import Problem
 from gateway.web_entry import enter
@@ -88,10 +89,12 @@ class Operator:
         self._desk = desk
 
     @needs(ANYONE)
+    @answers("The operator's page; it asks the others.", {200: Media("text/html", text=True)})
     async def page(self) -> Response:
         return Response(PAGE, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
 
     @needs(OPERATE)
+    @answers("Queues, schedules, jobs and models.", {200: JobsPage}, query=JobsWanted)
     async def jobs(self) -> Response:
         await self._admit()
         wanted = _wanted()
@@ -100,6 +103,7 @@ class Operator:
         return _json(JobsPage(kinds, schedules, jobs, unserved, self._services.models()))
 
     @needs(OPERATE)
+    @answers("One job.", {200: JobView})
     async def show(self, id: int) -> Response:
         await self._admit()
         view = await self._desk.show(_known(id))
@@ -108,6 +112,7 @@ class Operator:
         return _json(view)
 
     @needs(OPERATE)
+    @answers("Makes a dead letter a job again.", {200: Retried})
     async def retry(self, id: int) -> Response:
         claims = await self._admit()
         count = await self._desk.retry([_known(id)], actor=claims.user, address=caller().address)
@@ -116,12 +121,14 @@ class Operator:
         return _json(Retried(count))
 
     @needs(OPERATE)
+    @answers("Makes the oldest dead letters of a kind jobs again.", {200: Retried}, takes=RetryKind)
     async def retry_kind(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(RetryKind)
         return _json(Retried(await self._desk.retry_kind(wanted.kind, actor=claims.user, address=caller().address)))
 
     @needs(OPERATE)
+    @answers("Cancels a job.", {200: CancelledAnswer})
     async def cancel(self, id: int) -> Response:
         claims = await self._admit()
         cancelled = await self._desk.cancel(_known(id), actor=claims.user, address=caller().address)

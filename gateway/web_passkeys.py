@@ -20,11 +20,12 @@ from quart import Blueprint, Response
 
 from actors.accounts import DEVICE_NAME_LENGTH_MAX, Declined, NameRefused, normalise_label
 from actors.mfa import PASSKEY_NAME_LENGTH_MAX, Method
+from gateway.openapi_answers import answers
 from gateway.problems import Problem
 from gateway.web_auth import Typed
-from gateway.web_challenge import Token, read_token, tell_challenge, write_token
+from gateway.web_challenge import SecondStepNeeded, Token, read_token, tell_challenge, write_token
 from gateway.web_input import Input, caller, network, read_json, take
-from gateway.web_mfa import OWN_FRESH, admit_own, tell_added
+from gateway.web_mfa import OWN_FRESH, Added, admit_own, tell_added
 from gateway.web_needs import needs
 from gateway.web_services import Services
 from protocol.codes import Code
@@ -75,6 +76,7 @@ class PasskeyRoutes:
         self._passkeys = services.passkeys
 
     @needs(ANYONE)
+    @answers("Asks for a challenge to log in with a passkey alone.", {200: SecondStepNeeded}, takes=Begin, refuses=(Code.NOT_FOUND,))
     async def begin_log_in(self) -> Response:
         services = self._services
         wanted = await read_json(Begin)
@@ -85,6 +87,7 @@ class PasskeyRoutes:
         return tell_challenge(challenge, self._passkeys, alone=True)
 
     @needs(OWN_FRESH)
+    @answers("Asks a browser to make a passkey.", {200: Offer}, refuses=(Code.NOT_FOUND, Code.LIMIT))
     async def offer(self) -> Response:
         self._check_offered()
         claims = await admit_own(self._services, fresh=True)
@@ -95,6 +98,7 @@ class PasskeyRoutes:
         return Response(msgspec.json.encode(answer), content_type="application/json")
 
     @needs(OWN_FRESH)
+    @answers("Keeps a passkey that a browser made.", {201: Added}, takes=NewPasskey, refuses=(Code.NOT_FOUND, Code.CONFLICT))
     async def add(self) -> Response:
         claims = await admit_own(self._services, fresh=True)
         wanted = await read_json(NewPasskey)
@@ -103,6 +107,7 @@ class PasskeyRoutes:
         return tell_added(await self._factors.add_passkey(claims, token, bytes(wanted.passkey), name, caller()), 201)
 
     @needs(OWN_FRESH)
+    @answers("Takes a passkey away.", {204: None}, refuses=(Code.CONFLICT,))
     async def remove(self, number: int) -> Response:
         claims = await admit_own(self._services, fresh=True)
         declined = await self._factors.remove(claims, Method.PASSKEY, number, caller())

@@ -23,6 +23,7 @@ from quart import Blueprint, Response
 
 from actors.accounts import NameRefused, normalise_name
 from actors.identity import SECRET_LENGTH_MAX, normalise_email
+from gateway.openapi_answers import Media, answers
 from gateway.passwords import PasswordRefused
 from gateway.problems import Problem
 from gateway.web_account import Address, done, given
@@ -77,6 +78,7 @@ class Recovery:
         self._limits = services.limits
 
     @needs(ANYONE)
+    @answers("Mails a link to set another password, if there is such an account; the answer does not say.", {202: None}, takes=Forgot)
     async def forgot(self) -> Response:
         wanted = await read_json(Forgot)
         named = _named(wanted.account)
@@ -86,6 +88,7 @@ class Recovery:
         return done(202)
 
     @needs(ANYONE)
+    @answers("Sets another password by a link's code; every session ends.", {204: None}, takes=Reset, refuses=(Code.GONE, Code.CONFLICT))
     async def reset(self) -> Response:
         wanted = await read_json(Reset)
         try:
@@ -103,6 +106,7 @@ class Recovery:
         return done()
 
     @needs(ANYONE)
+    @answers("Proves an address by a link's code.", {204: None}, takes=Verify, refuses=(Code.GONE, Code.CONFLICT))
     async def verify(self) -> Response:
         wanted = await read_json(Verify)
         await take(self._rates, "link", network(), self._limits.link_address)
@@ -110,6 +114,7 @@ class Recovery:
         return done()
 
     @needs(ANYONE)
+    @answers("The page that links in mails open.", {200: Media("text/html", text=True)})
     async def page(self) -> Response:
         response = Response(PAGE, content_type="text/html; charset=utf-8")
         response.headers["Content-Security-Policy"] = page_policy(PAGE)

@@ -19,6 +19,7 @@ from quart import Blueprint, Response
 
 from actors.accounts import Claims
 from actors.authority import RoleBook, RoleList
+from gateway.openapi_answers import answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
@@ -73,21 +74,25 @@ class Appointing:
         self._book = book
 
     @needs(SEE)
+    @answers("What one may do in a community, and its custom roles.", {200: Roles})
     async def of_community(self, space: int) -> Response:
         claims = await self._admit(SEE, space)
         return _tell(await self._book.list_roles(claims.user, space))
 
     @needs(SEE_PLATFORM)
+    @answers("The platform's roles, and who has them.", {200: Roles})
     async def of_platform(self) -> Response:
         claims = await self._admit(SEE_PLATFORM)
         return _tell(await self._book.list_roles(claims.user, None))
 
     @needs(CHANGE_PLATFORM)
+    @answers("Gives an account a role of the platform.", {204: None}, refuses=(Code.LIMIT,))
     async def give(self, role: int, user: int) -> Response:
         claims = await self._admit(CHANGE_PLATFORM)
         return _done(await self._book.give(claims, role, user, caller()))
 
     @needs(CHANGE_PLATFORM)
+    @answers("Takes a role of the platform from an account.", {204: None})
     async def take(self, role: int, user: int) -> Response:
         claims = await self._admit(CHANGE_PLATFORM)
         return _done(await self._book.take(claims, role, user, caller()))

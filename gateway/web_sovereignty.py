@@ -23,6 +23,7 @@ from msgspec import Meta
 from quart import Blueprint, Response
 
 from actors.sovereignty import Archive, Kind, Sovereignty
+from gateway.openapi_answers import Media, answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
@@ -82,21 +83,25 @@ class Owning:
         self._sovereignty = sovereignty
 
     @needs(EXPORT)
+    @answers("Asks for an archive of a community.", {202: Archive})
     async def order(self, space: int) -> Response:
         claims = await enter(self._services, EXPORT, space)
         return await self._order(Kind.COMMUNITY, space, claims.user)
 
     @needs(FETCH)
+    @answers("How far an archive is.", {200: Archive})
     async def find(self, space: int) -> Response:
         claims = await enter(self._services, FETCH, space)
         return _tell(await self._found(Kind.COMMUNITY, space, claims.user))
 
     @needs(FETCH)
+    @answers("A part of an archive, from 0.", {200: Media("application/octet-stream")})
     async def fetch(self, space: int, part: int) -> Response:
         claims = await enter(self._services, FETCH, space)
         return await self._fetch(Kind.COMMUNITY, space, claims.user, part)
 
     @needs(KEEP)
+    @answers("Sets how long a community's messages are kept.", {204: None}, takes=Retention)
     async def keep(self, space: int) -> Response:
         claims = await enter(self._services, KEEP, space)
         wanted = await read_json(Retention)
@@ -106,6 +111,7 @@ class Owning:
         return Response(b"", status=204)
 
     @needs(ERASE)
+    @answers("Erases a community. There is no way back.", {202: None}, takes=Erase)
     async def erase(self, space: int) -> Response:
         claims = await enter(self._services, ERASE, space)
         wanted = await read_json(Erase)
@@ -116,21 +122,25 @@ class Owning:
         return Response(b"", status=202)
 
     @needs(OWN_PROVEN)
+    @answers("Asks for an archive of oneself.", {202: Archive})
     async def order_own(self) -> Response:
         claims = await enter(self._services, OWN_PROVEN)
         return await self._order(Kind.PERSON, claims.user, claims.user)
 
     @needs(OWN_FETCH)
+    @answers("How far one's own archive is.", {200: Archive}, refuses=(Code.FORBIDDEN, Code.NOT_FOUND))
     async def find_own(self) -> Response:
         claims = await enter(self._services, OWN_FETCH)
         return _tell(await self._found(Kind.PERSON, claims.user, claims.user))
 
     @needs(OWN_FETCH)
+    @answers("A part of one's own archive, from 0.", {200: Media("application/octet-stream")}, refuses=(Code.FORBIDDEN,))
     async def fetch_own(self, part: int) -> Response:
         claims = await enter(self._services, OWN_FETCH)
         return await self._fetch(Kind.PERSON, claims.user, claims.user, part)
 
     @needs(OWN_PROVEN)
+    @answers("Erases the account that asks. There is no way back.", {202: None}, takes=Erase)
     async def erase_own(self) -> Response:
         claims = await enter(self._services, OWN_PROVEN)
         wanted = await read_json(Erase)

@@ -21,6 +21,7 @@ from actors.clock import measure
 from actors.requests import QUESTIONS
 from actors.storage import Attached, Borrow, Denied
 from gateway.mailbox import ask
+from gateway.openapi_answers import Media, answers
 from gateway.problems import RETRY_S, STATUS, Problem
 from gateway.sync_visit import AnyStep, Visit, Visitor
 from gateway.web_bounds import SYNC_PATH
@@ -56,6 +57,7 @@ class Syncing:
         self._services = services
 
     @needs(OWN)
+    @answers("Carries frames as on the socket, and answers them.", {200: Media(CONTENT_TYPE)}, takes=Media(CONTENT_TYPE))
     async def sync(self) -> Response:
         services = self._services
         until = trio.current_time() + ANSWER_S

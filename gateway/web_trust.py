@@ -15,15 +15,18 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.accounts import Claims
-from actors.trust_book import TrustBook
+from actors.trust_book import SeedPage, TrustBook
+from actors.trust_words import Explained
+from gateway.openapi_answers import answers, read_query
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
 from gateway.web_input import admit, caller, take
 from gateway.web_needs import needs
+from gateway.web_queries import After
 from gateway.web_services import Services
 from protocol.codes import Code
 from protocol.permissions import OWN, Needs, Permission, on_platform
@@ -54,6 +57,7 @@ class Trusting:
         self._book = book
 
     @needs(OWN)
+    @answers("How far one is trusted here, and why.", {200: Explained})
     async def own(self) -> Response:
         services = self._services
         claims = await admit(services.tokens, services.sessions, services.wall())
@@ -64,17 +68,14 @@ class Trusting:
         return Response(msgspec.json.encode(explained), content_type="application/json")
 
     @needs(READ_SEEDS)
+    @answers("Accounts whose word others build on.", {200: SeedPage}, query=After)
     async def seeds(self) -> Response:
         await self._enter(READ_SEEDS)
-        try:
-            after = int(request.args.get("after", "0"))
-        except ValueError:
-            after = -1
-        if not 0 <= after <= ID_MAX:
-            raise Problem(Code.INVALID, f"after: a number from 0 to {ID_MAX}")
+        after = read_query(After).after
         return Response(msgspec.json.encode(await self._book.list_seeds(after)), content_type="application/json")
 
     @needs(NAME_SEEDS)
+    @answers("Makes an account one whose word others build on.", {204: None})
     async def name_seed(self, user: int) -> Response:
         claims = await self._enter(NAME_SEEDS)
         if not await self._book.name_seed(claims, user, caller()):
@@ -82,6 +83,7 @@ class Trusting:
         return Response("", status=204)
 
     @needs(NAME_SEEDS)
+    @answers("Takes that away.", {204: None})
     async def unname_seed(self, user: int) -> Response:
         claims = await self._enter(NAME_SEEDS)
         if not await self._book.unname_seed(claims, user, caller()):

@@ -27,6 +27,7 @@ from quart import Blueprint, Response, request
 from actors.accounts import Declined, NameRefused, normalise_label
 from actors.webhooks import DELIVERIES_PAGE_MAX, KINDS, NAMES, DeliveryInfo, Position, Subscription, WebhookInfo, tag_of
 from gateway.integrations import Integrations
+from gateway.openapi_answers import answers
 from gateway.problems import Problem
 from gateway.rates import Limit
 from gateway.web_entry import enter
@@ -52,7 +53,7 @@ ONE: Final = f"/<int(min=1, max={ID_MAX}):number>"
 Id = Annotated[int, Meta(ge=0, le=ID_MAX)]
 
 
-class Wanted(Input, frozen=True):
+class WantedWebhook(Input, frozen=True):
     """Asks for a subscription. `events`: names of `docs/webhooks.md`; `role`: it is told what a member of this role may read."""
 
     name: Annotated[str, Meta(max_length=200)]
@@ -147,32 +148,37 @@ class Subscriptions:
         self._random_bytes = random_bytes
 
     @needs(SEE)
+    @answers("A community's webhooks.", {200: WebhookList})
     async def list(self, space: int) -> Response:
         await enter(self._services, SEE, space)
         return _json(WebhookList([_webhook(info) for info in await self._given.webhooks.list(space)]))
 
     @needs(CHANGE)
+    @answers("Makes a webhook; the answer has its secret, once.", {201: Webhook}, takes=WantedWebhook, refuses=(Code.LIMIT,))
     async def make(self, space: int) -> Response:
         claims = await enter(self._services, CHANGE, space)
         await take(self._services.rates, "integrations", claims.user, CHANGES)
-        wanted = self._subscription(await read_json(Wanted))
+        wanted = self._subscription(await read_json(WantedWebhook))
         secret = make_secret(self._random_bytes)
         made = _must(await self._given.webhooks.make(claims, space, wanted, self._seal(secret, space), caller()))
         return _json(_webhook(made, secret), 201)
 
     @needs(CHANGE)
+    @answers("Changes a webhook.", {200: Webhook}, takes=WantedWebhook)
     async def change(self, space: int, number: int) -> Response:
         claims = await enter(self._services, CHANGE, space)
         await take(self._services.rates, "integrations", claims.user, CHANGES)
-        wanted = self._subscription(await read_json(Wanted))
+        wanted = self._subscription(await read_json(WantedWebhook))
         return _json(_webhook(_must(await self._given.webhooks.change(claims, space, number, wanted, caller()))))
 
     @needs(CHANGE)
+    @answers("Ends a webhook.", {204: None})
     async def delete(self, space: int, number: int) -> Response:
         claims = await enter(self._services, CHANGE, space)
         return _done(await self._given.webhooks.delete(claims, space, number, caller()))
 
     @needs(CHANGE)
+    @answers("Makes another secret for a webhook; the answer has it, once.", {200: Secret}, takes=NewSecret)
     async def set_secret(self, space: int, number: int) -> Response:
         claims = await enter(self._services, CHANGE, space)
         await take(self._services.rates, "integrations", claims.user, CHANGES)
@@ -183,16 +189,19 @@ class Subscriptions:
         return _json(Secret(secret))
 
     @needs(SEE)
+    @answers("Tells a webhook nothing until it is resumed.", {204: None}, refuses=(Code.CONFLICT,))
     async def pause(self, space: int, number: int) -> Response:
         claims = await enter(self._services, SEE, space)
         return _done(await self._given.webhooks.pause(claims, space, number, caller()))
 
     @needs(SEE)
+    @answers("Tells a webhook again, from where it was.", {204: None}, refuses=(Code.CONFLICT,))
     async def resume(self, space: int, number: int) -> Response:
         claims = await enter(self._services, SEE, space)
         return _done(await self._given.webhooks.resume(claims, space, number, caller()))
 
     @needs(SEE)
+    @answers("Tells a webhook again what came after an event.", {204: None}, takes=Replay, refuses=(Code.CONFLICT,))
     async def replay(self, space: int, number: int) -> Response:
         claims = await enter(self._services, SEE, space)
         await take(self._services.rates, "integrations", claims.user, CHANGES)
@@ -200,6 +209,7 @@ class Subscriptions:
         return _done(await self._given.webhooks.replay(claims, space, number, wanted.stream, wanted.after, caller()))
 
     @needs(SEE)
+    @answers("What a webhook was told, the latest first.", {200: DeliveryList}, query=Page)
     async def deliveries(self, space: int, number: int) -> Response:
         await enter(self._services, SEE, space)
         try:
@@ -211,7 +221,7 @@ class Subscriptions:
     def _seal(self, secret: str, space: int) -> bytes:
         return self._given.seals.seal(secret.encode(), about(space))
 
-    def _subscription(self, wanted: Wanted) -> Subscription:
+    def _subscription(self, wanted: WantedWebhook) -> Subscription:
         reach = self._given.reach
         try:
             name = normalise_label(wanted.name, "name", NAME_LENGTH_MAX)

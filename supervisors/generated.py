@@ -5,6 +5,7 @@
     protocol.entity_page ─▶ docs/entities.md         supervisors.settings  ─▶ docs/settings.md
     protocol.learning_vectors ─▶ tests/vectors/learning.json
     protocol.typescript  ─▶ web/sdk/src/protocol.ts  protocol.session_vectors ─▶ tests/vectors/session.json
+    gateway.openapi      ─▶ docs/openapi.json
     supervisors.questions ─▶ docs/operating.md, deploy/grafana/educonnect.json
 
 Invariant: a file named here is never edited by hand; a test compares each with what the code says now.
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway import openapi_whole
 from protocol import entity_page, learning_vectors, reference, schema, session_vectors, sync_vectors, typescript, vectors
 from supervisors import dashboard, operating_page, settings_page
 
@@ -31,6 +33,7 @@ FILES: dict[str, Callable[[], str]] = {
     "tests/vectors/learning.json": learning_vectors.encode_vectors,
     "tests/vectors/session.json": session_vectors.encode_vectors,
     "web/sdk/src/protocol.ts": typescript.render,
+    "docs/openapi.json": openapi_whole.render,
     "docs/settings.md": settings_page.render,
     "docs/operating.md": operating_page.render,
     "deploy/grafana/educonnect.json": dashboard.render,

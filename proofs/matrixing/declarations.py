@@ -1,6 +1,6 @@
 """Everything that declares what it needs, and where a sample of it is missing.
 
-Operation, Command ─vars─▶ needs          create_app(anything) ─▶ url_map ─▶ needs by endpoint
+Operation, Command ─vars─▶ needs          whole_app() ─▶ url_map ─▶ needs by endpoint
                                 ╰─▶ holes(): what declares nothing, or has no sample
 """
 
@@ -11,11 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final, get_args
 
-import msgspec
-
-from gateway.web import create_app
+from gateway.openapi_whole import whole_app
 from gateway.web_needs import declared
-from gateway.web_services import Services
 from proofs.matrixing.site import COMMANDS, OPERATIONS, ROUTES
 from protocol.frames import AnyCommand
 from protocol.operations import AnyOperation
@@ -32,28 +29,14 @@ SAMPLES: Final = (
     "insight_samples",
     "upload_samples",
     "document_samples",
+    "api_samples",
 )
-
-
-class _Anything:
-    """Stands for a port of an application that is only looked at."""
-
-    def __getattr__(self, name: str) -> _Anything:
-        return self
-
-    def __call__(self, *arguments: object, **named: object) -> _Anything:
-        return self
 
 
 @cache
 def route_needs() -> dict[str, Needs | None]:
     """What every route of the whole application declares, by endpoint; None: nothing."""
-    given: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Services):
-        # A part that an installation may leave out is looked at, too.
-        if field.required or field.default is None:
-            given[field.name] = _Anything()
-    app = create_app(Services(**given))
+    app = whole_app()
     found = declared(app)
     return {rule.endpoint: found.get(rule.endpoint) for rule in app.url_map.iter_rules()}
 
