@@ -181,6 +181,7 @@ class Uploads(Protocol):
 
 def sniff(head: bytes) -> str:
     """What a file is, by its first `SNIFF_BYTES` bytes. Text is `text/plain`; markup that a browser would run is `PLAIN`."""
+    head = head[:SNIFF_BYTES]
     for magic, at, kind in _MAGIC:
         if head.startswith(magic, at):
             return kind
@@ -200,7 +201,8 @@ def _is_plain_text(head: bytes) -> bool:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:
+        # A letter of several bytes may be cut where looking ends, and only there.
+        if len(head) < SNIFF_BYTES or error.start < len(head) - 3:
             return False
         text = head[: error.start].decode()
     return all(letter.isprintable() or letter in "\t\n\r" for letter in text)

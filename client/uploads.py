@@ -4,8 +4,8 @@
                                                             ╰─▶ all there ─▶ ask until the server has looked at it ─▶ SentFile
 
 What is known of a file (where its upload is) is kept by its hash in `Memory`, which a program may put on disk: then a file goes on where it
-was after the program was killed, too. Send files before the message that names them, and what people wrote before any file: files are what a
-bad link has time for last.
+was after the program was killed, too. Send files before the message that names them, and what people wrote before any file: files are what
+a bad link has time for last.
 
 Invariant: a file that was taken whole is never sent again; what the server has is what was read here, or it is refused.
 """

@@ -131,7 +131,7 @@ class _Tus:
         checksum = _read_checksum()
         wanted = Wanted(_read_number("Upload-Length"), filename, sha256)
         with_bytes = request.mimetype == OFFSET_TYPE
-        if not with_bytes and request.content_length:
+        if not with_bytes and (request.content_length or request.mimetype):
             raise Problem(Code.INVALID, f"a body is the file's first bytes, and comes as Content-Type {OFFSET_TYPE}", status=415)
         upload = await self._do_create(claims, wanted)
         if with_bytes:

@@ -27,7 +27,7 @@ ALIVE_S: Final = 900.0
 
 
 class MediaLinks:
-    """Signs and verifies. `keys`: the one that signs first; each `KEY_BYTES` long. A link lives for `alive_s` at least, at most twice that."""
+    """Signs and verifies. `keys`: the one that signs first; each `KEY_BYTES` long. A link lives from `alive_s` to twice that."""
 
     def __init__(self, keys: Sequence[bytes], alive_s: float = ALIVE_S) -> None:
         assert keys and all(len(key) == KEY_BYTES for key in keys)

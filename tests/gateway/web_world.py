@@ -26,6 +26,7 @@ from gateway.rates import Buckets, Decision, Limit
 from gateway.tokens import KeySet, generate_pem
 from gateway.web import create_app
 from gateway.web_services import Probe, Readiness, Services
+from gateway.web_uploads_links import Files
 from protocol.codes import Code
 from protocol.permissions import Permission
 from tests.gateway.identity_world import InMemoryIdentity
@@ -256,6 +257,7 @@ class World:
         multi_factor: MultiFactor | None = None,
         passkeys: PasskeyReader | None = None,
         trust: TrustBook | None = None,
+        files: Files | None = None,
     ) -> None:
         self.memory = InMemoryAccounts()
         # What is in a real database has its clock's times.
@@ -286,6 +288,7 @@ class World:
             sync_limits=sync_limits or SyncLimits(),
             quotas=quotas,
             trust=trust,
+            files=files,
             wall=lambda: self.now,
             registration_open=registration_open,
         )

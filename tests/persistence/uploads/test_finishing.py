@@ -7,6 +7,7 @@ import io
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def bomb() -> bytes:
     return png(8_000, 6_500, zlib.compress(b"\0" * (6_500 * 24_001), 1))
 
 
-HOSTILE = {
+HOSTILE: dict[str, Callable[[], bytes]] = {
     "a header and nothing behind it": lambda: png(100, 100),
     "a picture of 60,000 times 60,000": lambda: png(60_000, 60_000, zlib.compress(b"\0" * 1_000)),
     "a decompression bomb": bomb,
