@@ -210,7 +210,9 @@ async def _judge(tx: asyncpg.Connection, rows: Sequence[Row]) -> tuple[list[NewE
                 events.append(event(inboxes[user], author, noted[row["id"]]))
             continue
         if kind == _MENTORSHIP_NOTED:
-            if row["id"] in mentorships and user in inboxes:
+            if row["payload"] is not None and user in inboxes:  # one of the two was erased since
+                events.append(NewEvent(inboxes[user], author, kind, row["payload"]))
+            elif row["id"] in mentorships and user in inboxes:
                 events.append(event(inboxes[user], mentorships[row["id"]].by, mentorships[row["id"]]))
             continue
         if kind == NOTICED:

@@ -9,6 +9,7 @@ import asyncpg
 
 from actors.storage import ListMentorships, MentorshipList, Result
 from persistence.mentoring.closing import NOTED
+from protocol import codec
 from protocol.events import MentorshipNoted
 from protocol.frames import MentorshipItem
 from protocol.values import MentorshipState
@@ -26,6 +27,11 @@ join mentorships o on o.id = q.mentorship and q.user_id in (o.mentor, o.learner)
 join accounts a on a.id = q.user_id and a.disabled_at is null
 order by o.id for share of o"""
 """Locked until it is in the inbox: whoever covers what was said finds it there, or has covered it before it was read."""
+_UNTOLD: Final = """
+select x.id as untold, o.* from outbox x join mentorships o on o.id = x.seq
+where x.kind = $2 and x.payload is null and x.user_id <> $1 and (o.mentor = $1 or o.learner = $1)
+order by x.id limit $3 for update of x"""
+UNTOLD_MAX: Final = 500
 
 
 async def list_mentorships(connection: asyncpg.Connection, queries: Sequence[ListMentorships]) -> list[Result]:
@@ -48,16 +54,21 @@ async def read_noted(tx: asyncpg.Connection, rows: Sequence[Mapping[str, Any]]) 
     if not asked:
         return {}
     found = await tx.fetch(_NOTED, [row["seq"] for row in asked], [row["user_id"] for row in asked])
-    return {
-        asked[row["pos"] - 1]["id"]: MentorshipNoted(
-            row["id"],
-            row["mentor"],
-            row["learner"],
-            MentorshipState(row["state"]),
-            row["community"],
-            row["space_id"],
-            row["by_user"],
-            row["said"],
-        )
-        for row in found
-    }
+    return {asked[row["pos"] - 1]["id"]: _as_noted(row, row["said"]) for row in found}
+
+
+async def write_down_untold(tx: asyncpg.Connection, user: int) -> int:
+    """Before somebody's mentorships are deleted: what others were not told yet, without a word of anybody's. How many; 0: none is left."""
+    rows = await tx.fetch(_UNTOLD, user, NOTED, UNTOLD_MAX)
+    payloads = [codec.encode(_as_noted(row, "")) for row in rows]
+    await tx.execute(
+        "update outbox x set payload = q.payload from unnest($1::bigint[], $2::bytea[]) q (id, payload) where x.id = q.id",
+        [row["untold"] for row in rows],
+        payloads,
+    )
+    return len(rows)
+
+
+def _as_noted(row: Mapping[str, Any], words: str) -> MentorshipNoted:
+    state = MentorshipState(row["state"])
+    return MentorshipNoted(row["id"], row["mentor"], row["learner"], state, row["community"], row["space_id"], row["by_user"], words)

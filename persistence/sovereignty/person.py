@@ -20,6 +20,7 @@ from actors.storage import Fact
 from persistence.append import Effect, NewEvent, authority_changed, event, finish
 from persistence.audit import Deed, record
 from persistence.mentoring.closing import forget_person
+from persistence.mentoring.listing import write_down_untold
 from persistence.operations.membership import end_membership
 from persistence.operations.outgrown import lock_services_of
 from persistence.operations.space import SpaceSeen, lock_space
@@ -118,6 +119,7 @@ async def erase_step(tx: asyncpg.Connection, user: int, step: str) -> tuple[str,
             return ("leaving" if more else "together"), int(more), facts
         case ["together"]:
             rows, facts = await forget_together(tx, user)
+            rows = rows or await write_down_untold(tx, user)
             return ("together" if rows else "own"), rows, facts
         case ["own"]:
             spaces, streams = await own_spaces(tx, user)

@@ -482,7 +482,11 @@ def due(body: Body) -> Due:
     ("body", "event", "data"),
     [
         (Said("hello"), "message.posted", {"text": "hello"}),
-        (Posted("hi", 4, (5, 6), True), "message.posted", {"text": "hi", "reply_to": 4, "mentions": [5, 6], "edited": True}),
+        (
+            Posted("hi", 4, (5, 6), True),
+            "message.posted",
+            {"text": "hi", "reply_to": 4, "mentions": [5, 6], "edited": True, "attachments": []},
+        ),
         (Redacted(), "message.redacted", {}),
         (Joined(5, Role.MENTOR, "Ada"), "member.joined", {"user": 5, "role": "mentor", "display_name": "Ada"}),
         (Renamed(5, "Ada L."), "member.renamed", {"user": 5, "display_name": "Ada L."}),

@@ -468,6 +468,8 @@ async def test_of_somebody_who_is_erased_no_word_is_left_and_the_other_is_told(b
         assert len(await tables_with(w, "sunflower")) >= 2
         await erase(w, Kind.PERSON, ben.user)
         assert await tables_with(w, "sunflower") == {}
-        assert MentorshipClosed(MentorshipState.BROKEN_OFF, 0) in await bodies(w, records)
+        told = [body for body in await inbox(w, ann) if isinstance(body, MentorshipNoted) and body.mentorship == mentorship]
+        assert told[-1].state is MentorshipState.BROKEN_OFF and told[-1].words == ""
+        assert await bodies(w, records) == [], "what the two wrote together is gone with its stream's log"
         assert await code(w, ann, Say(conversation, "hello?")) is Code.FORBIDDEN
         assert await w.column("select id from mentorships") == [other]
