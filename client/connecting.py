@@ -16,12 +16,14 @@ import trio
 
 from client.exchange import Exchange
 from client.http_door import HttpDoor, SyncGrant
+from client.http_link import HttpTransport
 from client.link import Transport
 from client.runner import LEAVE_S, Runner
 from client.session import Session, World
 from client.settings import Grant, Settings, Syncing
 from client.sqlite_store import MemoryStore
 from client.store import Store
+from client.ways import Ways
 from client.websocket import WebSocketTransport
 
 REAL_WORLD = World(time.time, random.random)
@@ -39,7 +41,8 @@ async def connect(
 ) -> AsyncIterator[Session]:
     """Opens a session with `server` (its URL, or a transport) and keeps it until the block ends. Does not wait for the socket.
 
-    Leaving the block says `Bye`, within `LEAVE_S`; mutations without an outcome stay in `store` (`await session.settled()` waits for them).
+    Where sockets are blocked and HTTP is not, the same goes over HTTP until a socket works again (`client.ways`). Leaving the block says
+    `Bye`, within `LEAVE_S`; mutations without an outcome stay in `store` (`await session.settled()` waits for them).
     `door` "http" is for where sockets are blocked: everything goes by requests, at once where there is something to send, else every half
     minute; `grant` is then one that knows the way (`Credentials`).
     Exceptions of the block come out as they are, not in a group.
@@ -55,7 +58,7 @@ async def connect(
             raise TypeError("a bare token does not open the way over HTTP; Credentials do")
         runner: Runner | HttpDoor = HttpDoor(session, exchange, cast(SyncGrant, grant), settings, world)
     else:
-        transport = WebSocketTransport(server) if isinstance(server, str) else server
+        transport = Ways(WebSocketTransport(server), HttpTransport(server), world.spread) if isinstance(server, str) else server
         runner = Runner(session, exchange, transport, grant, settings, world)
     try:
         async with trio.open_nursery() as nursery:

@@ -35,7 +35,11 @@ class LinkClosed(ClientError):
 
 
 class Unreachable(ClientError):
-    """No server answered at this address now."""
+    """No server answered at this address now. `status`: HTTP's, where somebody answered and refused; else 0."""
+
+    def __init__(self, detail: str = "", status: int = 0) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 class MutationRefused(ClientError):

@@ -75,7 +75,8 @@ class WebSocketTransport:
         finally:
             await trio.aclose_forcefully(stream)
         if socket is None:
-            raise Unreachable(f"{self._authority}: {reader.failure or 'the connection was closed during the handshake'}")
+            failure = reader.failure or "the connection was closed during the handshake"
+            raise Unreachable(f"{self._authority}: {failure}", reader.status)
 
     async def _connect(self) -> trio.abc.Stream:
         if not self._secure:
@@ -113,6 +114,8 @@ class Reader:
     def __init__(self) -> None:
         self.nursery: trio.Nursery | None = None
         self.failure = ""
+        self.status = 0
+        """HTTP's, where the handshake was refused."""
         self.on_end: Callable[[], None] | None = None
 
     def start_soon(self, read: Callable[[], Awaitable[None]]) -> None:
@@ -123,6 +126,7 @@ class Reader:
         try:
             await read()
         except trio_websocket.ConnectionRejected as error:
+            self.status = error.status_code
             self.failure = f"the server refused the socket with HTTP status {error.status_code}"
         except (trio_websocket.HandshakeError, trio_websocket.ConnectionClosed, ProtocolError) as error:
             self.failure = f"{type(error).__name__}: {error}"

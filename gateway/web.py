@@ -41,6 +41,7 @@ from gateway.web_devices import create_devices
 from gateway.web_insights import create_insights
 from gateway.web_keys import create_keys
 from gateway.web_learning import create_learning
+from gateway.web_links import create_links
 from gateway.web_mail import create_mail
 from gateway.web_match import create_match
 from gateway.web_mfa import create_mfa
@@ -51,6 +52,7 @@ from gateway.web_passkeys import create_passkeys
 from gateway.web_recovery import create_recovery
 from gateway.web_roles import create_roles
 from gateway.web_services import Probe, Readiness, Services
+from gateway.web_site import create_site, load_site
 from gateway.web_sovereignty import create_sovereignty
 from gateway.web_streaming import PacedConnection
 from gateway.web_sync import create_sync
@@ -72,40 +74,6 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-
-HOME: Final = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>EduConnect</title>
-<h1>EduConnect</h1>
-<p>The realtime backend of a community-based learning platform: one compact, persistent socket for each device carries chat,
-notifications and sync, made for slow links.</p>
-<ul>
-<li><code>/socket</code>: the WebSocket. Binary messages of msgpack frames; <code>docs/protocol.md</code> describes every one.</li>
-<li><code>POST /api/v1/auth/register</code> and <code>/login</code>: JSON in, a session with its tokens out.</li>
-<li><code>POST /api/v1/sync</code>: the same frames where sockets are blocked.</li>
-<li><a href="/health">/health</a>: this process is alive. <a href="/ready">/ready</a>: it can serve, and what it depends on.</li>
-<li><a href="/metrics">/metrics</a>: figures for Prometheus.</li>
-<li><a href="/.well-known/jwks.json">/.well-known/jwks.json</a>: the keys that access tokens are signed with.</li>
-</ul>
-<p>HTTP is described at <a href="/api/v1/docs">/api/v1/docs</a>,
-for programs at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>
-<p>From a terminal: <code>educonnect chat --register --name ada</code></p>
-</html>
-"""
-
-
-class HealthAnswer(msgspec.Struct, frozen=True):
-    """It answers, so it lives."""
-
-    status: Literal["alive"] = "alive"
-
-
-class KeyList(msgspec.Struct, frozen=True):
-    """A JSON Web Key Set (RFC 7517)."""
-
-    keys: list[dict[str, str]]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -190,9 +158,11 @@ def create_app(services: Services) -> QuartTrio:
     if services.files is not None:
         app.register_blueprint(create_uploads(services, services.files.uploads))
         app.register_blueprint(create_media(services, services.files))
+    if services.links is not None:
+        app.register_blueprint(create_links(services, services.links))
     app.register_blueprint(create_openapi())
+    app.register_blueprint(create_site(load_site()))
     node = Node(services)
-    app.get("/")(node.home)
     app.get("/health")(node.health)
     app.get("/ready")(node.ready)
     app.get("/metrics")(node.metrics)
@@ -206,11 +176,6 @@ class Node:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-
-    @needs(ANYONE)
-    @answers("A page for people who come by.", {200: Media("text/html", text=True)})
-    async def home(self) -> Response:
-        return Response(HOME, content_type="text/html; charset=utf-8")
 
     @needs(ANYONE)
     @answers("This process lives.", {200: HealthAnswer})

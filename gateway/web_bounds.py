@@ -20,6 +20,7 @@ SYNC_PATH: Final = "/api/v1/sync"
 BOUNCES_PATH: Final = "/api/v1/mail/bounces"
 PREFERENCES_PATH: Final = "/api/v1/notices/preferences"
 UPLOADS_PATH: Final = "/api/v1/uploads"
+LINK_PATH: Final = "/api/v1/link"
 
 
 class RouteBounds(Struct, frozen=True):
@@ -49,9 +50,14 @@ OWN: Final[Mapping[str, RouteBounds]] = {
 UPLOADING: Final = RouteBounds(request_s=1800.0, body_s=1800.0, body_bytes_max=1 << 40, streams=True)
 """Half an hour; what is longer is cut, and goes on by another request."""
 
+LINKING: Final = RouteBounds(request_s=40.0, body_s=20.0, body_bytes_max=MESSAGE_BYTES_MAX)
+"""A poll waits for up to 25 s."""
+
 
 def bounds_of(path: str) -> RouteBounds:
     """The bounds of this path."""
+    if path == LINK_PATH or path.startswith(f"{LINK_PATH}/"):
+        return LINKING
     if path == UPLOADS_PATH or path.startswith(f"{UPLOADS_PATH}/"):
         return UPLOADING
     return OWN.get(path, EVERYWHERE)

@@ -24,6 +24,7 @@ from actors.storage import Journal, Store
 from actors.trust_book import TrustBook
 from actors.trust_gates import Thresholds
 from gateway.http_counts import HttpCounts
+from gateway.http_links import HttpLinks
 from gateway.integrations import Integrations
 from gateway.matchmaker import Matchmaker
 from gateway.metrics import Metrics
@@ -124,6 +125,8 @@ class Services(Struct, frozen=True):
     """Courses, grades and learners; None: there are no routes about them."""
     files: Files | None = None
     """Uploads, and links to what came with messages; None: there are no routes about them."""
+    links: HttpLinks | None = None
+    """Links over HTTP; None: there are no routes about them."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

@@ -47,6 +47,8 @@ from gateway.connection import Bounds
 from gateway.handshake import Policy
 from gateway.hash_processes import HashProcesses
 from gateway.http_counts import HttpCounts
+from gateway.http_link import LinkBounds
+from gateway.http_links import HttpLinks
 from gateway.http_serving import HttpServing
 from gateway.link import LinkOptions, RedisLink
 from gateway.listener import Listener
@@ -259,6 +261,7 @@ class Node:
         )
         self.file_room = FileRoom(self.bridge, self.keys, settings.uploads)
         self.http_counts = HttpCounts()
+        self.http_links = HttpLinks(self.number, link_bounds(settings))
         self.listener: Listener | None = None
         self._corked: Listener | None = None
         self.http = HttpServing(create_app(self._services()), msgspec.convert(settings.http, HttpBounds, from_attributes=True))
@@ -345,6 +348,7 @@ class Node:
         )
         listener.poller.each_round(self.dispatcher.hold, self.dispatcher.release)
         async with trio.open_nursery() as nursery:
+            await nursery.start(self.http_links.serve, self.cast.entrance.accept)
             addresses = await nursery.start(listener.run)
             self._port = int(addresses[0].rpartition(":")[2])
             self._on_listening(addresses)
@@ -354,7 +358,9 @@ class Node:
             # A history that is over deserves no grace: every gateway goes through this at once, and none would take anybody for as long.
             grace_s = 0.0 if self._history_over else settings.drain.grace_s
             log.info("drain_began", sockets=len(listener.multiplexer), grace_s=grace_s)
-            await listener.drain(grace_s)
+            async with trio.open_nursery() as drain:
+                drain.start_soon(listener.drain, grace_s)
+                drain.start_soon(self.http_links.drain, grace_s)
             nursery.cancel_scope.cancel()
 
     async def _watch_epoch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -394,6 +400,7 @@ class Node:
             identity=self.identity,
             sovereignty=self.sovereignty,
             files=self.file_room.files,
+            links=self.http_links,
             integrations=self.outside.integrations,
             multi_factor=self.multi_factor,
             passkeys=self.passkeys,
@@ -533,6 +540,18 @@ def socket_bounds(settings: Settings) -> Bounds:
         pong_s=settings.heartbeat.pong_s,
         close_s=sockets.close_s,
         linger_s=sockets.linger_s,
+    )
+
+
+def link_bounds(settings: Settings) -> LinkBounds:
+    """The bounds of links over HTTP: those of sockets, where they have the same."""
+    sockets, heartbeat = settings.sockets, settings.heartbeat
+    return LinkBounds(
+        message_bytes_max=sockets.message_bytes_max,
+        queue_soft_bytes=sockets.queue_soft_bytes,
+        queue_hard_bytes=sockets.queue_hard_bytes,
+        heartbeat_s=heartbeat.heartbeat_s,
+        pong_s=heartbeat.pong_s,
     )
 
 
