@@ -4,7 +4,7 @@
     protocol.schema      ─▶ docs/protocol.json       protocol.sync_vectors ─▶ tests/vectors/sync.json
     protocol.entity_page ─▶ docs/entities.md         supervisors.settings  ─▶ docs/settings.md
     protocol.learning_vectors ─▶ tests/vectors/learning.json
-    protocol.typescript  ─▶ web/sdk/src/protocol.ts  protocol.session_vectors ─▶ tests/vectors/session.json
+    protocol.typescript  ─▶ web/sdk/src/*.ts         protocol.session_vectors ─▶ tests/vectors/session.json
     gateway.openapi      ─▶ docs/openapi.json
     supervisors.questions ─▶ docs/operating.md, deploy/grafana/educonnect.json
 
@@ -33,6 +33,7 @@ FILES: dict[str, Callable[[], str]] = {
     "tests/vectors/learning.json": learning_vectors.encode_vectors,
     "tests/vectors/session.json": session_vectors.encode_vectors,
     "web/sdk/src/protocol.ts": typescript.render,
+    "web/sdk/src/wire.ts": typescript.render_wire,
     "docs/openapi.json": openapi_whole.render,
     "docs/settings.md": settings_page.render,
     "docs/operating.md": operating_page.render,

@@ -13,16 +13,20 @@ const shared = { absWorkingDir: here, bundle: true, format: "esm", target: "es20
 
 async function library(outdir = "build/esm", minify = true) {
   rmSync(join(here, outdir), { recursive: true, force: true });
-  const entryPoints = ["index", "learning", "merge"].map((name) => `src/${name}.ts`);
+  const entryPoints = ["index", "protocol", "wire_api", "learning", "merge"].map((name) => `src/${name}.ts`);
   await build({ ...shared, entryPoints, outdir, splitting: true, minify, legalComments: "none", chunkNames: "[name]-[hash]" });
 }
 
-/** What a page loads that opens a client and uses nothing else: whatever it does not name is left out of its bundle. */
-async function core() {
-  const stdin = { contents: 'export { openClient } from "./src/index.ts";', resolveDir: here };
-  const made = await build({ ...shared, stdin, minify: true, legalComments: "none", write: false });
-  const [{ contents }] = made.outputFiles;
-  return { raw: contents.length, brotli: brotliCompressSync(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length };
+/** What a page loads that opens a client and uses nothing else: first the entry, then, in the tab that gets the socket, the session. */
+async function sizes() {
+  const stdin = { contents: 'export { openClient } from "./src/index.ts";', resolveDir: here, sourcefile: "entry.js" };
+  const options = { ...shared, stdin, minify: true, legalComments: "none", splitting: true, outdir: "build/size", metafile: true, write: false };
+  const { outputFiles, metafile } = await build(options);
+  return Object.entries(metafile.outputs).map(([path, { entryPoint }]) => {
+    const { contents } = outputFiles.find((one) => one.path.endsWith(path));
+    const brotli = brotliCompressSync(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length;
+    return { name: entryPoint === "src/core.ts" ? "session" : entryPoint ? "entry" : "both", raw: contents.length, brotli };
+  });
 }
 
 function run(command, args) {
@@ -45,6 +49,5 @@ if (mode === "--test") {
 } else {
   await library();
   if (mode !== "--size") run(process.execPath, [join(here, "../node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"]);
-  const { raw, brotli } = await core();
-  console.log(`core: ${raw} bytes, ${brotli} bytes with brotli`);
+  for (const { name, raw, brotli } of await sizes()) console.log(`${name}: ${raw} bytes, ${brotli} bytes with brotli`);
 }

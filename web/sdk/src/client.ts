@@ -17,10 +17,8 @@ import type {
   SayOptions,
   Status,
 } from "./api";
-import { decodeBody } from "./codec";
 import type { Hub } from "./core";
 import type {
-  Body,
   Command,
   Conflict,
   Frame,
@@ -29,13 +27,11 @@ import type {
   MentorshipPage,
   MentorsFound,
   Operation,
-  Page,
   Person,
   ReportPage,
   Value,
   VersionPage,
 } from "./protocol";
-import { NO_FIELDS, writeFields } from "./records";
 
 type Request = Extract<Command, { id: number }>;
 const EMPTY_STATUS: Status = {
@@ -195,20 +191,9 @@ export class Client implements Face {
     return this.call("submit", operation, crypto.randomUUID());
   }
 
-  async history(stream: number, where: { before?: number; after?: number; limit?: number }): Promise<Conversation> {
+  history(stream: number, where: { before?: number; after?: number; limit?: number }): Promise<Conversation> {
     const { before = 0, after = 0, limit = 50 } = where;
-    const newest = before || after ? before : Number.MAX_SAFE_INTEGER;
-    const page = await this.request<Page>({ type: "History", id: 0, stream, before: newest, after, limit }, "Page");
-    const messages = page.events.flatMap(({ seq, author, at, body }) => {
-      const said = decodeBody(body) as Body;
-      if (said.type !== "Said" && said.type !== "Posted") return [];
-      const more = said.type === "Posted" ? said : { reply_to: 0, mentions: [], edited: false, attachments: [] };
-      const { reply_to: replyTo, mentions, edited, attachments } = more;
-      const base = { seq, key: 0, author, at, text: said.text, replyTo, mentions, edited, attachments };
-      return [{ ...base, deleted: false, reactions: new Map(), state: "sent" as const, failed: "" }];
-    });
-    const start = (page.events[0]?.seq ?? 1) - 1;
-    return { stream, start, upto: page.events.at(-1)?.seq ?? 0, caughtUp: !page.more, refused: 0, messages, typing: [] };
+    return this.call("history", stream, before || after ? before : Number.MAX_SAFE_INTEGER, after, limit);
   }
 
   // Records
@@ -243,10 +228,9 @@ export class Client implements Face {
     return this.change(answers, ANSWER, question, fields);
   }
 
-  resolve(conflict: Conflict, { choice, fields }: Decision): Promise<number> {
-    const packed = fields && choice === "merged" ? writeFields(fields) : NO_FIELDS;
-    const at = Math.max(0, Math.floor(Date.now() / 1000));
-    return this.submit({ type: "Resolve", conflict: conflict.conflict, choice: CHOICES[choice], version: conflict.version, at, fields: packed });
+  resolve({ conflict, version }: Conflict, { choice, fields }: Decision): Promise<number> {
+    const merged = choice === "merged" && fields ? fields : new Map();
+    return this.call("resolve", conflict, version, CHOICES[choice], merged, crypto.randomUUID());
   }
 
   reopen(conflict: number): Promise<number> {

@@ -9,20 +9,10 @@
  *
  * Invariant: `decode` takes what lies within the ranges of the table, and throws `BadFrame` for all else.
  */
+import { BadFrame } from "./errors";
 import { NotMsgpack, Reader, Writer, type Packed } from "./msgpack";
-import { BATCH_FRAMES_MAX, Code, SHAPES, WIRE, type Body, type Command, type Cursor, type Frame, type Operation, type Raw } from "./protocol";
-
-/** The peer's fault: `code` says which, `tag` of which message as far as that can be read. */
-export class BadFrame extends Error {
-  readonly code: Code;
-  readonly tag: number;
-
-  constructor(code: Code, detail: string, tag = 0) {
-    super(detail);
-    this.code = code;
-    this.tag = tag;
-  }
-}
+import { BATCH_FRAMES_MAX, Code, type Body, type Command, type Cursor, type Frame, type Operation, type Raw } from "./protocol";
+import { SHAPES, WIRE } from "./wire";
 
 /** A frame from a newer server. */
 export interface UnknownFrame {

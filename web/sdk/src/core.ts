@@ -7,16 +7,17 @@
  *
  * Invariant: a topic's value is a function of store, exchange and runner; it is told again after each step that may have changed it.
  */
-import type { Challenge, Failure, Me, Status } from "./api";
+import type { Challenge, Conversation, Failure, Me, Status } from "./api";
 import { decodeOperation } from "./codec";
 import { Desk } from "./desk";
-import { Refused } from "./errors";
+import { DiskFull, Refused } from "./errors";
 import { Exchange, type World } from "./exchange";
 import { Account, Credentials, readLogin, type Login } from "./http_door";
 import { Code, StreamKind, type Command, type Fields, type Frame, type LinkQuality, type MentorsFound, type Operation } from "./protocol";
+import { writeFields } from "./records";
 import { readChat, Room, roomOf } from "./rooms";
 import { Runner, type Link } from "./socket";
-import { DiskFull, type Disk, Store } from "./store";
+import { type Disk, Store } from "./store";
 
 /** Of a conversation that one was never in, or not for long, so many of the newest events come. */
 const BACKLOG = 60;
@@ -135,6 +136,9 @@ export class Core implements Hub {
       this.submit(this.exchange.replica.change(stream, entity, key, fields, gone, this.now()), nonce),
     request: (command: Asking, answer: Frame["type"]) => this.exchange.questions.ask((id) => ({ ...command, id }), answer),
     findMentors: (command: Asking) => this.findMentors(command),
+    resolve: (conflict: number, version: number, choice: number, fields: Fields, nonce: string) =>
+      this.submit({ type: "Resolve", conflict, choice, version, at: this.now(), fields: writeFields(fields) }, nonce),
+    history: (stream: number, before: number, after: number, limit: number) => this.history(stream, before, after, limit),
     older: (stream: number, limit: number) => this.older(stream, limit),
     typing: (stream: number) => this.exchange.type(stream),
     discard: async (key: number) => {
@@ -331,6 +335,13 @@ export class Core implements Hub {
     const page = await this.exchange.questions.ask((id) => ({ type: "History", id, stream, before: start + 1, limit }), "Page");
     room.putInFront(page);
     return page.more;
+  }
+
+  /** A page as it stands in the server's log; what was edited reads as it does now. */
+  private async history(stream: number, before: number, after: number, limit: number): Promise<Conversation> {
+    const page = await this.exchange.questions.ask((id) => ({ type: "History", id, stream, before, after, limit }), "Page");
+    const room = Room.of(page, this.store);
+    return { ...room.view(this.me()?.user ?? 0, this.options.world.wall()), caughtUp: !page.more };
   }
 
   /** Somebody begins (1) or ends (-1) to look. */

@@ -1,4 +1,35 @@
-/** What can go wrong for an application, by name. */
+/** What can go wrong, by name. */
+import type { Code } from "./protocol";
+
+/** The peer's fault: `code` says which, `tag` of which message as far as that can be read. */
+export class BadFrame extends Error {
+  constructor(
+    readonly code: Code,
+    detail: string,
+    readonly tag = 0,
+  ) {
+    super(detail);
+  }
+}
+
+/** Fields that the table of entities does not allow. The text names the field and what is allowed. */
+export class BadFields extends Error {}
+
+/** Too many mutations have no outcome. */
+export class QueueFull extends Error {}
+
+/** A request that was refused for good. */
+export class RequestFailed extends Error {
+  constructor(
+    readonly code: Code,
+    detail: string,
+  ) {
+    super(detail || `refused with code ${code}`);
+  }
+}
+
+/** The disk has no room. */
+export class DiskFull extends Error {}
 
 /** The server does not keep to the protocol: the socket is given up, and the next one begins anew. */
 export class ServerFault extends Error {}

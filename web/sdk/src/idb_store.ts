@@ -1,5 +1,6 @@
 /** The disk of a browser: one IndexedDB database with one table of rows by name. */
-import { DiskFull, type Disk } from "./store";
+import { DiskFull } from "./errors";
+import type { Disk } from "./store";
 
 const TABLE = "rows";
 

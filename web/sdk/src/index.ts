@@ -8,7 +8,6 @@
  *     void client.say(stream, "good morning");
  */
 import { Client } from "./client";
-import { Core } from "./core";
 import type { World } from "./exchange";
 import { IdbDisk } from "./idb_store";
 import { MemoryDisk } from "./memory_store";
@@ -18,15 +17,11 @@ import type { Disk } from "./store";
 import { Tabs } from "./tabs";
 
 export type { Attempt, Challenge, Conversation, Decision, Failure, Live, LiveStream, Me, MentorWish, Message, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView } from "./api";
-export { BadFrame, decodeBody, decodeFrame, decodeOperation, encode } from "./codec";
-export { Client } from "./client";
-export { AccountError, Refused, Unreachable } from "./errors";
+export type { Client } from "./client";
+export { AccountError, BadFields, BadFrame, DiskFull, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 export { MemoryDisk } from "./memory_store";
-export * from "./protocol";
-export { RequestFailed } from "./questions";
-export { BadFields, entities, readFields, readOutcome, Outcome, upcast, writeFields } from "./records";
-export { DiskFull, type Disk } from "./store";
 export type { Link } from "./socket";
+export type { Disk } from "./store";
 
 export interface ClientOptions {
   /** Of the server, as people know it. In a page: the page's own, unless said otherwise. */
@@ -68,8 +63,11 @@ function linkQuality(): LinkQuality {
 export async function openClient(options: ClientOptions = {}): Promise<Client> {
   const { url = globalThis.location?.origin ?? "", name = "educonnect", deviceName = "browser", quotaBytes = 0 } = options;
   const makeDisk = options.disk ?? (() => (typeof indexedDB === "undefined" ? Promise.resolve(new MemoryDisk()) : IdbDisk.open(name)));
-  const openCore = async () =>
-    Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher: options.fetch, socket: options.socket ?? openSocket, link: linkQuality, deviceName, quotaBytes });
+  // Whoever only looks on from a second tab does not load what the first one runs.
+  const openCore = async () => {
+    const { Core } = await import("./core");
+    return Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher: options.fetch, socket: options.socket ?? openSocket, link: linkQuality, deviceName, quotaBytes });
+  };
   const page = globalThis as { addEventListener?: typeof addEventListener; document?: Document };
   const alone = options.shared === false || !globalThis.navigator?.locks || typeof BroadcastChannel === "undefined";
   const tabs = alone ? undefined : new Tabs(name, openCore);

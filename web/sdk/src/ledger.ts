@@ -10,12 +10,10 @@
  * Invariant: what is sent at once is in order and lies in a run of consecutive numbers that begins at the lowest unanswered one and is no
  * longer than the window.
  */
+import { QueueFull } from "./errors";
 import type { Raw } from "./protocol";
 
 export const UNANSWERED_MAX = 50_000;
-
-/** Too many mutations have no outcome. */
-export class QueueFull extends Error {}
 
 /** One mutation. `number` is 0 until it is first sent, `noted` once the store knows it; `weight`: how many bytes of the socket it took. */
 export interface Entry {

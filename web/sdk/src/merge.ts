@@ -8,8 +8,9 @@
  *
  * Invariant: a value that loses is in `theirs` or `mine`, or its change is kept as an attempt; progress never falls within a generation.
  */
-import { type Fields, type Value } from "./protocol";
-import { BadFields, bringUp, CASTS, entities, GENERATION, Outcome, PERCENT, upcast, type Declaration } from "./records";
+import { BadFields } from "./errors";
+import type { Fields, Value } from "./protocol";
+import { bringUp, CASTS, entities, GENERATION, Outcome, PERCENT, upcast, type Declaration } from "./records";
 
 /** Stands among a record's cells for its being deleted. */
 const GONE = 0;

@@ -11,18 +11,9 @@
  * Invariant: an answer reaches whoever asked for it once; nobody waits for a socket that is gone.
  */
 import { encode, type Heard } from "./codec";
+import { RequestFailed } from "./errors";
 import { RETRY, type Command, type Failed, type Frame, type MentorsFound } from "./protocol";
 import { backoffMs } from "./session_machine";
-
-/** A request that was refused for good. */
-export class RequestFailed extends Error {
-  constructor(
-    readonly code: number,
-    detail: string,
-  ) {
-    super(detail || `refused with code ${code}`);
-  }
-}
 
 export type Make = (id: number) => Command;
 export type Hear = (answer: Frame) => void;

@@ -5,11 +5,10 @@
  *
  * Invariant: `upcast` of what any schema wrote gives fields of the present one, and again the same.
  */
+import { BadFields } from "./errors";
 import { pack, unpack, type Packed } from "./msgpack";
-import { ENTITIES, FIELDS_MAX, LIST_MAX, type Fields, type Raw, type Value } from "./protocol";
-
-/** Fields that the table does not allow. The text names the field and what is allowed. */
-export class BadFields extends Error {}
+import { FIELDS_MAX, LIST_MAX, type Fields, type Raw, type Value } from "./protocol";
+import { ENTITIES } from "./wire";
 
 export type Rule = "advance" | "latest" | "attempts" | "server" | "manual";
 

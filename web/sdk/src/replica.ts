@@ -11,9 +11,9 @@
  * Invariant: a view is `overlay` of the store's record and of the Changes in order of their keys; nothing else is remembered of a record.
  */
 import type { RecordView } from "./api";
-import { ServerFault } from "./errors";
+import { BadFields, ServerFault } from "./errors";
 import type { Change, Changed, Fields, RecordItem, RecordPage, Raw } from "./protocol";
-import { advanced, BadFields, entities, GENERATION, PERCENT, prepare, PROGRESS, readFields, upcast, writeFields } from "./records";
+import { advanced, entities, GENERATION, PERCENT, prepare, PROGRESS, readFields, upcast, writeFields } from "./records";
 import { readChange, type Confirmed, type SnapshotMark, type Store } from "./store";
 
 /** A Change of this device in the view. `echo`: the version as which it was written; 0 while it has no outcome. */

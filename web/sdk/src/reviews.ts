@@ -51,7 +51,7 @@ export function ratingOf(points: number, quickly = false): number {
 export function review(card: Card, rating: number, now: number): Card {
   now = Math.max(now, card.last);
   const days = Math.floor((now - card.last) / DAY_S);
-  let stability = W[(rating - 1) as 0];
+  let stability: number = W[(rating - 1) as 0];
   let difficulty = clamped(firstDifficulty(rating));
   if (card.state !== State.NEW && card.stability) {
     const hard = Math.max(1, card.difficulty / 1000);

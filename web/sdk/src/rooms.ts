@@ -83,6 +83,14 @@ export class Room implements Reader {
     return room;
   }
 
+  /** What a page of events alone comes to; it is kept nowhere. */
+  static of(page: Page, store: Store): Room {
+    const first = page.events[0]?.seq ?? 1;
+    const room = new Room(store, page.stream, first - 1, page.events.at(-1)?.seq ?? 0, () => undefined);
+    for (const { seq, author, at, body } of page.events) room.fold(seq, author, at, decodeBody(body) as Body);
+    return room;
+  }
+
   private keep(): void {
     this.store.note(`room/${this.stream}`, () => {
       const kept = [...this.messages.values()].slice(-KEPT_MAX);
@@ -142,8 +150,7 @@ export class Room implements Reader {
   putInFront(page: Page): void {
     const first = page.events[0];
     if (!first || page.events.at(-1)!.seq !== this.start) return;
-    const older = new Room(this.store, this.stream, first.seq - 1, first.seq - 1, () => undefined);
-    for (const { seq, author, at, body } of page.events) older.fold(seq, author, at, decodeBody(body) as Body);
+    const older = Room.of(page, this.store);
     for (const [seq, text] of this.earlyEdits) older.edit(seq, text);
     for (const seq of this.deleted) older.delete(seq);
     for (const [seq, reactions] of this.reactions) {

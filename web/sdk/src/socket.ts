@@ -10,8 +10,8 @@
  *
  * Invariant: every socket that was opened is reported to the machine as `Cut` once, after the exchange has put back what was open on it.
  */
-import { BadFrame, decodeFrame, encode, join, packCursors, split } from "./codec";
-import { AccountError, DeviceCopied, ServerFault } from "./errors";
+import { decodeFrame, encode, join, packCursors, split } from "./codec";
+import { AccountError, BadFrame, DeviceCopied, ServerFault } from "./errors";
 import type { Exchange, World } from "./exchange";
 import type { Credentials } from "./http_door";
 import { Code, LinkQuality, SCHEMA, VERSION, type Cursor, type Raw, type Resumed, type Welcome } from "./protocol";

@@ -25,9 +25,6 @@ export interface Disk {
   close(): void;
 }
 
-/** The disk has no room. */
-export class DiskFull extends Error {}
-
 /** A mutation. Ascending `key` is the order of asking; `number` is 0 while it was never sent; `nonce` is its caller's name for it. */
 export interface Kept {
   readonly key: number;

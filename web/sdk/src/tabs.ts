@@ -9,13 +9,9 @@
  *
  * Invariant: at most one tab has the store open; a tab that is gone leaves no subscription behind.
  */
-import { BadFrame } from "./codec";
-import type { Core, Hub } from "./core";
-import { AccountError, Refused, Unreachable } from "./errors";
-import { QueueFull } from "./ledger";
-import { RequestFailed } from "./questions";
-import { BadFields } from "./records";
 import type { Status } from "./api";
+import type { Core, Hub } from "./core";
+import { AccountError, BadFields, BadFrame, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 
 /** What goes over the channel. `from` and `to` are tabs. */
 type Note =
@@ -33,7 +29,7 @@ type Plain = readonly [number, string, object];
 
 const ERRORS = [Refused, RequestFailed, AccountError, Unreachable, BadFields, BadFrame, QueueFull];
 /** Asked of the next tab anew, when the one that was asked is gone; the others may have had their effect. */
-const REPEATABLE: readonly string[] = ["submit", "change", "request", "findMentors", "older", "typing", "discard", "hurry", "synced"];
+const REPEATABLE: readonly string[] = ["submit", "change", "resolve", "history", "request", "findMentors", "older", "typing", "discard", "hurry", "synced"];
 
 interface Call {
   readonly method: string;

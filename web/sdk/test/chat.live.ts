@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { StreamKind } from "../src/index";
+import { StreamKind } from "../src/protocol";
 import { Person, until } from "./people";
 
 let amina: Person;

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BadFrame, decode, decodeBody, decodeFrame, decodeOperation, encode, join, packCursors, split, unpackCursors } from "../src/codec";
+import { decode, decodeBody, decodeFrame, decodeOperation, encode, join, packCursors, split, unpackCursors } from "../src/codec";
+import { BadFrame } from "../src/errors";
 import { Writer, pack, unpack } from "../src/msgpack";
-import { Code, WIRE } from "../src/protocol";
+import { Code } from "../src/protocol";
+import { WIRE } from "../src/wire";
 import { fromHex, json, packed, toHex, vectors, type Json } from "./vectors";
 
 const VECTORS = vectors("frames");

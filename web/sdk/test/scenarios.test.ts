@@ -4,9 +4,10 @@ import { decode, decodeFrame, decodePart, encode } from "../src/codec";
 import { Exchange } from "../src/exchange";
 import { MemoryDisk } from "../src/memory_store";
 import { pack, unpack } from "../src/msgpack";
-import { WIRE, type ChangeItem, type Chunk, type Fields } from "../src/protocol";
+import type { ChangeItem, Chunk, Fields } from "../src/protocol";
 import { writeFields } from "../src/records";
 import { Store } from "../src/store";
+import { WIRE } from "../src/wire";
 import { json, packed, vectors, type Json } from "./vectors";
 
 const { scenarios: SCENARIOS } = vectors("sync");

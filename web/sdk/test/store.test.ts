@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encode } from "../src/codec";
+import { DiskFull } from "../src/errors";
 import { Exchange } from "../src/exchange";
 import { MemoryDisk } from "../src/memory_store";
 import type { Operation, Welcome } from "../src/protocol";
-import { DiskFull, Store } from "../src/store";
+import { Store } from "../src/store";
 
 const T = 1_800_000_000;
 const WORLD = { wall: () => T * 1000, spread: () => 0.5, later: () => () => undefined };
