@@ -28,13 +28,16 @@ from protocol.operations import (
     AskQuestions,
     Block,
     CreateCommunity,
+    CreateDocument,
     Invite,
+    NameVersion,
     OpenConversation,
     ProposeMentorship,
     React,
     Rename,
     ReportMessage,
     ReportPerson,
+    RestoreVersion,
     Unblock,
 )
 
@@ -55,6 +58,7 @@ class Quota(Enum):
     MATCHES = "matches"
     PROPOSALS = "proposals"
     DRAFTS = "drafts"
+    DOCUMENTS = "documents"
 
 
 class Quotas(Struct, frozen=True):
@@ -84,6 +88,8 @@ class Quotas(Struct, frozen=True):
 
     drafts: Rate = Rate(6 / 60, 20)
     """Each has a model read a lesson, which may take seconds."""
+    documents: Rate = Rate(4 / 60, 40)
+    """Opened, named or restored: each may copy what a document is, up to 4 MiB. What is written in them has the session's rate alone."""
 
     def of(self, quota: Quota) -> Rate:
         """The rate of one of them."""
@@ -112,6 +118,9 @@ OPERATIONS: Final[Mapping[type[object], Quota]] = {
     Rename: Quota.RENAMES,
     ProposeMentorship: Quota.PROPOSALS,
     AskQuestions: Quota.DRAFTS,
+    CreateDocument: Quota.DOCUMENTS,
+    NameVersion: Quota.DOCUMENTS,
+    RestoreVersion: Quota.DOCUMENTS,
 }
 
 

@@ -497,6 +497,7 @@ def account_quotas(settings: Settings) -> Quotas:
         matches=Rate(quotas.matches_per_minute / 60, quotas.matches_burst),
         proposals=Rate(quotas.proposals_per_minute / 60, quotas.proposals_burst),
         drafts=Rate(quotas.drafts_per_minute / 60, quotas.drafts_burst),
+        documents=Rate(quotas.documents_per_minute / 60, quotas.documents_burst),
     )
 
 

@@ -584,6 +584,12 @@ class Quotas(Section, frozen=True):
         _QUOTAS.drafts.burst
     )
     drafts_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = 60 * _QUOTAS.drafts.per_s
+    documents_burst: Annotated[int, Meta(ge=1, le=100_000, description="documents opened, versions named and restored, at once")] = int(
+        _QUOTAS.documents.burst
+    )
+    documents_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
+        60 * _QUOTAS.documents.per_s
+    )
 
 
 class Matching(Section, frozen=True):

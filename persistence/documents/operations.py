@@ -33,6 +33,7 @@ from protocol.permissions import Permission
 from protocol.values import Role, StreamKind
 
 DOCUMENTS_PER_SPACE_MAX: Final = 500
+DOCUMENTS_PER_PERSON_MAX: Final = 50
 VERSIONS_MAX: Final = 100
 """Of a document; a state is 4 MiB at most and a few kilobytes mostly."""
 
@@ -93,6 +94,10 @@ async def create_document(tx: asyncpg.Connection, entry: Entry, operation: Creat
         return roles
     if sum(stream.kind is StreamKind.DOCUMENT for stream in space.streams) >= DOCUMENTS_PER_SPACE_MAX:
         return Refuse(Code.LIMIT, f"a community has at most {DOCUMENTS_PER_SPACE_MAX} documents")
+    opened: int = await tx.fetchval("select count(*) from documents where space_id = $1 and created_by = $2", space.id, entry.user)
+    if opened >= DOCUMENTS_PER_PERSON_MAX and not space.standing(entry.user).may(Permission.MANAGE_CHANNELS):
+        # Or one of them could leave no room for anybody else's.
+        return Refuse(Code.LIMIT, f"one opens at most {DOCUMENTS_PER_PERSON_MAX} documents in a community, or keeps its channels")
     row = await tx.fetchrow(_OPEN, space.id, StreamKind.DOCUMENT, operation.title, *roles, entry.user)
     assert row is not None
     events = (

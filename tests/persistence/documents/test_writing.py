@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from persistence.bridge import Bridge
+from persistence.documents.operations import DOCUMENTS_PER_PERSON_MAX, DOCUMENTS_PER_SPACE_MAX
 from protocol.codes import Code
 from protocol.documents import checksum_of
 from protocol.events import DocumentChanged, DocumentOpened, Restarted, Updated
@@ -69,6 +70,22 @@ async def test_whoever_opened_a_document_may_change_it_while_they_read_it(bridge
         await w.ok(ann, SetRole(space, ben.user, Role.MODERATOR))
         await w.ok(ben, ChangeDocument(document, "Mine", 15, 15))
         assert await code(w, ben, ChangeDocument(document, "Nobody's", 0, 0)) is Code.INVALID
+
+
+async def test_one_member_leaves_room_for_the_others_documents(bridge: Bridge) -> None:
+    async with world(bridge) as w:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, _ = await w.community(ann, ben)
+        await open_document(w, ben, space)
+        made = (
+            "with s as (insert into streams (space_id, kind, placement) select $1, 5, $1 from generate_series(1, $3) returning id)"
+            " insert into documents (stream_id, space_id, created_by, write_roles, generation) select id, $1, $2, 15, 1 from s"
+        )
+        await w.rows(made, space, ben.user, DOCUMENTS_PER_PERSON_MAX - 1)
+        assert await code(w, ben, CreateDocument(space, "one more")) is Code.LIMIT
+        await w.ok(ann, CreateDocument(space, "Ann's"))
+        await w.rows(made, space, ben.user, DOCUMENTS_PER_SPACE_MAX - DOCUMENTS_PER_PERSON_MAX - 1)
+        assert await code(w, ann, CreateDocument(space, "one too many")) is Code.LIMIT
 
 
 async def test_nothing_but_updates_is_said_in_a_document_and_updates_nowhere_else(bridge: Bridge) -> None:
