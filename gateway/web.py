@@ -76,6 +76,18 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
 }
 
 
+class HealthAnswer(msgspec.Struct, frozen=True):
+    """It answers, so it lives."""
+
+    status: Literal["alive"] = "alive"
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
 class Check(msgspec.Struct, frozen=True):
     """How one thing is doing, and whether anything can be served without it."""
 

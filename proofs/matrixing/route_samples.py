@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from gateway.web_site import FOLDER
 from proofs.matrixing.ground import PASSWORD
 from proofs.matrixing.site import Site, route
 from proofs.matrixing.speaking import Request
@@ -24,9 +25,30 @@ def _whose(site: Site) -> int:
     return site.user if site.is_own and site.actor.standing.manner is not Manner.NOBODY else site.other.user
 
 
-@route("home")
-async def home(site: Site) -> Request:
+@route("site.page")
+async def page(site: Site) -> Request:
     return Request("GET", "/")
+
+
+@route("site.file")
+async def file(site: Site) -> Request:
+    html = (FOLDER / "index.html").read_text()
+    return Request("GET", html.partition('<script type="module" src="')[2].partition('"')[0])
+
+
+@route("site.worker")
+async def worker(site: Site) -> Request:
+    return Request("GET", "/worker.js")
+
+
+@route("site.icon")
+async def icon(site: Site) -> Request:
+    return Request("GET", "/icon.svg")
+
+
+@route("site.manifest")
+async def manifest(site: Site) -> Request:
+    return Request("GET", "/manifest.webmanifest")
 
 
 @route("health")

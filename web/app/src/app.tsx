@@ -1,0 +1,77 @@
+/** The frame around every page: who is logged in sees bar, places and page, everybody else the door. */
+import { useEffect } from "preact/hooks";
+import type { Client } from "../../sdk/src/api";
+import { useLive } from "./live";
+import { Channel } from "./pages/channel";
+import { Door } from "./pages/door";
+import { Home } from "./pages/home";
+import { NewCommunity } from "./pages/new";
+import { Settings } from "./pages/settings";
+import { SpacePage } from "./pages/space";
+import { Icon, Mark } from "./parts/icon";
+import { Places } from "./parts/places";
+import { SyncState } from "./parts/sync_state";
+import { HOME, place } from "./place";
+import { keeps, session } from "./session";
+import { language, say } from "./words";
+
+export function App() {
+  useLive(language);
+  const client = useLive(session);
+  if (client instanceof Error) return <Failed error={client} />;
+  return client ? <Known client={client} /> : <Door />;
+}
+
+function Failed({ error }: { error: Error }) {
+  return (
+    <main class="door">
+      <h1>{say("app.failed")}</h1>
+      <p>{say("app.failedWhy")}</p>
+      <p class="quiet">{error.message}</p>
+      <button class="main" onClick={() => location.reload()}>
+        {say("app.again")}
+      </button>
+    </main>
+  );
+}
+
+function Known({ client }: { client: Client }) {
+  return useLive(client.me) ? <Inside client={client} /> : <Door />;
+}
+
+function Inside({ client }: { client: Client }) {
+  const { page, id } = useLive(place);
+  const kept = useLive(keeps);
+  useEffect(() => {
+    // Whoever reads by ear or key begins where the new page does.
+    document.getElementById("main")?.focus({ preventScroll: true });
+  }, [page, id]);
+  return (
+    <div class={`frame on-${page}`}>
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+        {say("app.skip")}
+      </a>
+      <header class="bar">
+        <a class="brand" href={HOME} aria-label={say("app.home")}>
+          <Mark />
+          <span class="wide">EduConnect</span>
+        </a>
+        <SyncState client={client} />
+        <a class="icon" href="#/settings" aria-label={say("settings.title")} title={say("settings.title")}>
+          <Icon name="settings" />
+        </a>
+      </header>
+      {!kept && <p class="warning" role="alert">{say("app.keepsNothing")}</p>}
+      <nav class="side" aria-label={say("places.title")}>
+        <Places client={client} />
+      </nav>
+      <main id="main" class="page" tabIndex={-1}>
+        {page === "home" && <Home client={client} />}
+        {page === "channel" && <Channel key={id} client={client} stream={id} />}
+        {page === "space" && <SpacePage key={id} client={client} id={id} />}
+        {page === "new" && <NewCommunity client={client} />}
+        {page === "settings" && <Settings client={client} />}
+      </main>
+    </div>
+  );
+}

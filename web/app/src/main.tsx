@@ -1,0 +1,14 @@
+/** The app's beginning: words, look, service worker, session, and the page that the address names. */
+import { render } from "preact";
+import { App } from "./app";
+import { applyLook } from "./look";
+import { open } from "./session";
+import { preferred, speak } from "./words";
+
+applyLook();
+void open();
+void speak(preferred()).then(() => render(<App />, document.getElementById("app")!));
+if ("serviceWorker" in navigator && window.isSecureContext) {
+  // Afterwards, so that what the page needs comes first. Without one the app works, with a network.
+  addEventListener("load", () => void navigator.serviceWorker.register("/worker.js").catch(() => undefined));
+}

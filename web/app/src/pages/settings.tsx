@@ -1,0 +1,49 @@
+/** Language, look, and the account of this device. */
+import { useState } from "preact/hooks";
+import type { Client } from "../../../sdk/src/api";
+import { useLive } from "../live";
+import { applyLook, look, LOOKS } from "../look";
+import { Avatar } from "../parts/avatar";
+import { Choices } from "../parts/choices";
+import { Head } from "../parts/head";
+import { leave } from "../session";
+import { inWords } from "../trouble";
+import { count, language, LANGUAGES, say, speak, type Language } from "../words";
+
+export function Settings({ client }: { client: Client }) {
+  const me = useLive(client.me);
+  const chosen = useLive(look);
+  const { pending } = useLive(client.status);
+  const [wrong, setWrong] = useState("");
+  const [sure, setSure] = useState(false);
+  const out = () => {
+    // What is not sent goes with the rest: that is said first.
+    if (pending && !sure) return setSure(true);
+    leave(client).catch((error: unknown) => setWrong(inWords(error)));
+  };
+  if (!me) return null;
+  const languages = (Object.keys(LANGUAGES) as Language[]).map((one) => [one, LANGUAGES[one]] as const);
+  return (
+    <>
+      <Head title={say("settings.title")} />
+      <section class="card person">
+        <Avatar user={me.user} name={me.displayName || me.name} />
+        <div>
+          <strong dir="auto">{me.displayName || me.name}</strong>
+          <p class="quiet">@{me.name}</p>
+        </div>
+      </section>
+      <section class="card">
+        <Choices name="language" legend={say("settings.language")} options={languages} chosen={language.value} onChoose={(one) => void speak(one, true)} />
+        <Choices name="look" legend={say("settings.look")} options={LOOKS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={chosen} onChoose={applyLook} />
+      </section>
+      <section class="card">
+        <h2>{say("settings.leaveTitle")}</h2>
+        <p class="quiet">{say("settings.leaveExplain")}</p>
+        {sure && <p class="wrong" role="alert">{count("settings.leaveUnsent", pending)}</p>}
+        {wrong && <p class="wrong" role="alert">{wrong}</p>}
+        <button onClick={out}>{sure ? say("settings.leaveAnyway") : say("settings.leave")}</button>
+      </section>
+    </>
+  );
+}

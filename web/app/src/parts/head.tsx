@@ -1,0 +1,20 @@
+/** The line over a page: the way back (on a phone), what it is, and what belongs to it. */
+import type { ComponentChildren } from "preact";
+import { HOME } from "../place";
+import { say } from "../words";
+import { Icon } from "./icon";
+
+export function Head({ title, under, children }: { title: string; under?: ComponentChildren; children?: ComponentChildren }) {
+  return (
+    <header class="head">
+      <a class="icon back" href={HOME} aria-label={say("app.back")}>
+        <Icon name="back" />
+      </a>
+      <div class="names">
+        <h1 dir="auto">{title}</h1>
+        {under && <p class="quiet" dir="auto">{under}</p>}
+      </div>
+      {children}
+    </header>
+  );
+}

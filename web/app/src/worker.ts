@@ -1,0 +1,42 @@
+/**
+ * The service worker: the shell from the cache, everything else from the network.
+ *
+ *     install ─▶ every file of this build into a cache of its own ─▶ used from the next start on
+ *     a page, a file of the shell ─▶ cache, then network          /api, /socket, /media: not touched
+ *
+ * Invariant: a page and the files that it names are of one build, so an update is never half there.
+ */
+export {};
+
+declare const VERSION: string;
+declare const SHELL: readonly string[];
+
+const worker = self as unknown as ServiceWorkerGlobalScope;
+const CACHE = `educonnect-${VERSION}`;
+
+worker.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([...SHELL])));
+});
+
+worker.addEventListener("activate", (event) => {
+  const old = (names: string[]) => names.filter((name) => name.startsWith("educonnect-") && name !== CACHE);
+  const clear = caches.keys().then((names) => Promise.all(old(names).map((name) => caches.delete(name))));
+  event.waitUntil(clear.then(() => worker.clients.claim()));
+});
+
+worker.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== worker.location.origin) return;
+  if (request.mode === "navigate" ? pathname === "/" : SHELL.includes(pathname)) event.respondWith(kept(pathname, request));
+  else if (pathname.startsWith("/app/")) event.respondWith(kept(pathname, request, true));
+});
+
+async function kept(path: string, request: Request, keep = false): Promise<Response> {
+  const cache = await caches.open(CACHE);
+  const found = await cache.match(path);
+  if (found) return found;
+  const answer = await fetch(request);
+  if (keep && answer.ok) await cache.put(path, answer.clone());
+  return answer;
+}

@@ -1,0 +1,40 @@
+// The words of the app in every language: whoever leaves one out cannot build.
+//
+// A key that ends in `.other` is a number's; a language has it in each of its own plural forms (Intl.PluralRules), and in no others.
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
+const HOLE = /\{\w+\}/g;
+
+function keysFor(english, language) {
+  const forms = new Intl.PluralRules(language).resolvedOptions().pluralCategories;
+  const keys = new Map();
+  for (const [key, text] of Object.entries(english)) {
+    const [stem, form] = [key.slice(0, key.lastIndexOf(".")), key.slice(key.lastIndexOf(".") + 1)];
+    if (form === "other") for (const one of forms) keys.set(`${stem}.${one}`, text);
+    else if (form !== "one") keys.set(key, text);
+  }
+  return keys;
+}
+
+/** Throws where a language lacks a key, has one too many, or fills other holes than English does. */
+export function checkWords(folder) {
+  const english = JSON.parse(readFileSync(join(folder, "en.json"), "utf8"));
+  const wrong = [];
+  for (const name of readdirSync(folder).sort()) {
+    const language = name.replace(".json", "");
+    const words = JSON.parse(readFileSync(join(folder, name), "utf8"));
+    const wanted = keysFor(english, language);
+    for (const [key, text] of wanted) {
+      if (!words[key]) wrong.push(`${name} lacks ${key}`);
+      // A form for exactly one or two says it in words, where the language does.
+      else if (![".zero", ".one", ".two"].some((form) => key.endsWith(form)) && holes(words[key]) !== holes(text)) wrong.push(`${name}: ${key} fills ${holes(words[key]) || "nothing"}, not ${holes(text) || "nothing"}`);
+    }
+    for (const key of Object.keys(words)) if (!wanted.has(key)) wrong.push(`${name} has ${key}, which nobody uses`);
+  }
+  if (wrong.length) throw new Error(`words:\n${wrong.join("\n")}`);
+}
+
+function holes(text) {
+  return [...new Set(text.match(HOLE) ?? [])].sort().join(" ");
+}
