@@ -29,6 +29,7 @@ SAMPLES: Final = (
     "insight_samples",
     "upload_samples",
     "document_samples",
+    "link_samples",
     "api_samples",
 )
 
