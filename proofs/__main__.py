@@ -14,12 +14,14 @@ NAMES = (
     "matrix",
     "max_write",
     "ml_chaos",
+    "openapi",
     "rehearse",
     "revocation",
     "rings",
     "simulate",
     "sync_model",
     "unreviewed",
+    "uploads",
 )
 
 
