@@ -121,7 +121,7 @@ class _Site:
         return self._answer("index.html", ASK_AGAIN)
 
     @needs(ANYONE)
-    @answers("A file of the app: script, style, words.", {200: Media("text/javascript", text=True), 304: None}, fields=_KEPT, sends=_TAG)
+    @answers("A file of the app: script, style, words.", {200: Media("text/javascript", text=True), 304: None}, fields=_KEPT)
     async def file(self, name: str) -> Response:
         return self._answer(f"app/{name}", FOR_EVER)
 
