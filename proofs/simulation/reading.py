@@ -24,12 +24,14 @@ from actors.storage import (
     HeldList,
     HoldingRead,
     ListConflicts,
+    ListDocumentVersions,
     ListHeld,
     ListMembers,
     ListMentorships,
     ListReports,
     ListSpaces,
     ListUnapplied,
+    LoadState,
     MemberList,
     MentorshipList,
     PersonFound,
@@ -78,6 +80,8 @@ Reading = (
     | ListHeld
     | ListMentorships
     | FindMatches
+    | LoadState
+    | ListDocumentVersions
 )
 WRITERS = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
 
@@ -143,6 +147,9 @@ def read(tables: Tables, query: Reading) -> Result:
         case FindMatches():
             # As where no matchmaker runs: nobody mentors here.
             return Denied(Code.UNAVAILABLE)
+        case LoadState() | ListDocumentVersions():
+            # No document can be made here.
+            return Denied(Code.NOT_FOUND)
         case ReadHolding():
             device = tables.devices.get(query.device)
             if device is None or device.user != query.user:
