@@ -57,7 +57,6 @@ create table document_versions (
 alter table document_versions alter column state set storage external;
 create index document_versions_by_document on document_versions (stream_id, id);
 create index document_versions_by_space on document_versions (space_id);
-create index document_versions_by_person on document_versions (by);
 comment on table document_versions is 'owner: the document, gone with it; at most persistence.documents.operations.VERSIONS_MAX each';
 
 create table document_set_aside (
