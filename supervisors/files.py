@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from actors.jobs import Cron, JobKind, Way, Work
 from gateway.tokens import KeySet
 from gateway.web_uploads_links import KEY_BYTES, PURPOSE, Files, MediaLinks
@@ -40,7 +38,7 @@ class FileRoom:
             return
         s3 = S3Options(settings.s3_endpoint, settings.s3_region, settings.s3_key_id, settings.s3_secret.reveal())
         self.objects = Objects(settings.store, s3)
-        rules = msgspec.convert(settings, UploadRules, from_attributes=True)
+        rules = UploadRules(settings.bytes_max, settings.person_bytes_max, settings.space_bytes_max, settings.wait_hours)
         links = MediaLinks(keys.derive(PURPOSE, KEY_BYTES), settings.link_s)
         self.files = Files(PostgresUploads(bridge, self.objects, rules), links)
         finisher = Finisher(bridge, self.objects, Scanner(settings.scanner), run_in_sandbox)
