@@ -263,7 +263,7 @@ def _answer(status: int, body: Body, one: Answers, schemas: Mapping[type[msgspec
 
 def _content(body: Body, schemas: Mapping[type[msgspec.Struct], dict[str, Any]]) -> dict[str, Any]:
     if isinstance(body, Media):
-        return {body.type: {"schema": {"type": "string"} if body.text else {}}}
+        return {body.type: {"schema": {"type": "string"} if body.text else {"type": "string", "format": "binary"}}}
     refs = [schemas[kind] for kind in _structs(body)]
     return {"application/json": {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}}}
 

@@ -34,6 +34,8 @@ from gateway.openapi_routes import create_openapi
 from gateway.problems import RETRY_S, Problem, of_storage, render
 from gateway.redis_connection import RedisError
 from gateway.web_account import create_account
+from gateway.web_api import create_api
+from gateway.web_api_messages import create_messages
 from gateway.web_audit import create_audit
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
@@ -172,6 +174,9 @@ def create_app(services: Services) -> QuartTrio:
         app.register_blueprint(create_media(services, services.files))
     if services.links is not None:
         app.register_blueprint(create_links(services, services.links))
+    if services.writing is not None:
+        app.register_blueprint(create_api(services, services.writing))
+        app.register_blueprint(create_messages(services, services.writing))
     app.register_blueprint(create_openapi())
     app.register_blueprint(create_site(load_site()))
     node = Node(services)

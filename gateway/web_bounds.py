@@ -20,6 +20,7 @@ SYNC_PATH: Final = "/api/v1/sync"
 BOUNCES_PATH: Final = "/api/v1/mail/bounces"
 PREFERENCES_PATH: Final = "/api/v1/notices/preferences"
 UPLOADS_PATH: Final = "/api/v1/uploads"
+COMMUNITIES_PATH: Final = "/api/v1/communities/"
 LINK_PATH: Final = "/api/v1/link"
 
 
@@ -50,6 +51,8 @@ OWN: Final[Mapping[str, RouteBounds]] = {
 UPLOADING: Final = RouteBounds(request_s=1800.0, body_s=1800.0, body_bytes_max=1 << 40, streams=True)
 """Half an hour; what is longer is cut, and goes on by another request."""
 
+MESSAGES: Final = RouteBounds(body_bytes_max=32 * 1024)
+"""A message of 4,000 characters, of which JSON may make six bytes each, and more of rare ones."""
 LINKING: Final = RouteBounds(request_s=40.0, body_s=20.0, body_bytes_max=MESSAGE_BYTES_MAX)
 """A poll waits for up to 25 s."""
 
@@ -60,6 +63,8 @@ def bounds_of(path: str) -> RouteBounds:
         return LINKING
     if path == UPLOADS_PATH or path.startswith(f"{UPLOADS_PATH}/"):
         return UPLOADING
+    if path.startswith(COMMUNITIES_PATH) and "/messages" in path:
+        return MESSAGES
     return OWN.get(path, EVERYWHERE)
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from actors.accounts import Accounts, Claims
 from actors.authority import Authority, RoleBook
+from actors.http_writing import Writing
 from actors.identity import Identity
 from actors.insight_book import InsightBook
 from actors.job_desk import Desk
@@ -127,6 +128,8 @@ class Services(Struct, frozen=True):
     """Uploads, and links to what came with messages; None: there are no routes about them."""
     links: HttpLinks | None = None
     """Links over HTTP; None: there are no routes about them."""
+    writing: Writing | None = None
+    """Operations that come as requests; None: there are no routes about communities and messages."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

@@ -39,6 +39,7 @@ from actors.sentences import say
 from actors.storage import Fact, Herald
 from persistence import retries
 from persistence.bridge import Bridge
+from persistence.http_writing import sweep_keys
 from persistence.identity import addresses
 from persistence.identity.links import sweep_links
 from persistence.identity.rules import IdentityRules
@@ -270,11 +271,11 @@ class PostgresAccounts:
         return answer
 
     async def sweep(self, kept_s: int = 30 * 24 * 3600, limit: int = 1000) -> int:
-        """Deletes up to `limit` sessions that ended or expired more than `kept_s` ago, with their tokens, and as many links whose time is
-        over; how many. For a job."""
+        """Deletes up to `limit` sessions that ended or expired more than `kept_s` ago, with their tokens, and as many links and keys of
+        requests whose time is over; how many. For a job."""
 
         async def work(tx: asyncpg.Connection) -> int:
-            return len(await tx.fetch(_SWEEP, kept_s, limit)) + await sweep_links(tx, limit)
+            return len(await tx.fetch(_SWEEP, kept_s, limit)) + await sweep_links(tx, limit) + await sweep_keys(tx, limit)
 
         return await retries.run(self._bridge, work)
 

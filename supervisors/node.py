@@ -80,6 +80,7 @@ from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
 from persistence.epoch import read_epoch
 from persistence.followed import Followed
+from persistence.http_writing import PostgresWriting
 from persistence.identity.own import PostgresIdentity
 from persistence.identity.rules import IdentityRules
 from persistence.jobs.desk import PostgresDesk
@@ -401,6 +402,7 @@ class Node:
             sovereignty=self.sovereignty,
             files=self.file_room.files,
             links=self.http_links,
+            writing=PostgresWriting(self.bridge),
             integrations=self.outside.integrations,
             multi_factor=self.multi_factor,
             passkeys=self.passkeys,

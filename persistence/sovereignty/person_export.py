@@ -29,7 +29,7 @@ FORMAT: Final = "educonnect.person"
 FILES: Final[dict[str, str]] = {
     "account": "select id, name::text, display_name, email::text, email_verified_at, language, created_at, trust"
     " from accounts where id = $1",
-    "devices": "select id, name, seen_at from devices where user_id = $1 order by id",
+    "devices": "select id, name, seen_at from devices where user_id = $1 and idempotency is null order by id",
     "sessions": "select id, device_id, created_at, last_seen_at, expires_at, revoked_at, user_agent, address from sessions"
     " where user_id = $1 order by id",
     "passkeys": "select name, created_at, last_used_at, backed_up from passkeys where user_id = $1 order by id",

@@ -140,6 +140,7 @@ def route(
     word: str = "",
     *,
     foreign: bool = False,
+    mine: bool = False,
     needs: Needs | None = None,
     ended_too: bool = False,
     past: tuple[Code, ...] = (),
@@ -147,7 +148,7 @@ def route(
     """Registers how a route is asked for."""
 
     def register(make: RouteSample) -> RouteSample:
-        sample = Sample(endpoint, word, make, foreign, needs=needs, ended_too=ended_too, past=frozenset(past))
+        sample = Sample(endpoint, word, make, foreign, mine, needs=needs, ended_too=ended_too, past=frozenset(past))
         ROUTES.setdefault(endpoint, []).append(sample)
         return make
 
