@@ -142,7 +142,8 @@ class Grammar:
 
     def _field(self, field: inspect.Field) -> Tree:
         make = self._made.get(field.name)
-        if make is not None and self._chance.random() < 0.9:
+        # By chance alone a chunk's changes would be shorter than any change is.
+        if make is not None and (self._chance.random() < 0.9 or field.name == "changes"):
             return make()
         return self._value(field.type)
 
