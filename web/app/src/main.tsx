@@ -7,7 +7,11 @@ import { preferred, speak } from "./words";
 
 applyLook();
 void open();
-void speak(preferred()).then(() => render(<App />, document.getElementById("app")!));
+const root = document.getElementById("app")!;
+void speak(preferred()).then(() => {
+  root.replaceChildren();
+  render(<App />, root);
+});
 if ("serviceWorker" in navigator && window.isSecureContext) {
   // Afterwards, so that what the page needs comes first. Without one the app works, with a network.
   addEventListener("load", () => void navigator.serviceWorker.register("/worker.js").catch(() => undefined));

@@ -2,6 +2,7 @@
 import type { Client, Me } from "../../sdk/src/api";
 import { forget, keep, recall } from "./kept";
 import { Cell } from "./live";
+import { say } from "./words";
 
 /** Nothing yet, the client, or why there is none. */
 export const session = new Cell<Client | Error | null>(null);
@@ -37,9 +38,10 @@ export interface Named {
 }
 
 const PEOPLE_MAX = 1000;
-const ASK_AGAIN_MS = 15_000;
 const PAGES_MAX = 10;
-const asked = new Map<number, number>();
+const asking = new Set<number>();
+/** Who is in no community that was looked at: they have left. */
+export const strangers = new Set<number>();
 
 function recalled(): ReadonlyMap<number, Named> {
   const kept: unknown = JSON.parse(recall("people") || "[]");
@@ -49,10 +51,10 @@ function recalled(): ReadonlyMap<number, Named> {
 /** Names by account, of the communities that were looked at; kept, so that a chat without a network has them. */
 export const people = new Cell(recalled());
 
-/** Asks who is in a space, unless that was asked just now. Without a network it is left for later. */
-export async function learnNames(client: Client, space: number): Promise<void> {
-  if (Date.now() - (asked.get(space) ?? 0) < ASK_AGAIN_MS) return;
-  asked.set(space, Date.now());
+/** Asks who is in a space. Without a network it is left for later. `wanted`: whoever is not found among them is not asked for again. */
+export async function learnNames(client: Client, space: number, wanted: readonly number[] = []): Promise<void> {
+  if (asking.has(space)) return;
+  asking.add(space);
   try {
     let after = 0;
     for (let n = 0; n < PAGES_MAX; n++) {
@@ -62,15 +64,18 @@ export async function learnNames(client: Client, space: number): Promise<void> {
       people.set(new Map([...known].slice(-PEOPLE_MAX)));
       keep("people", JSON.stringify([...people.value]));
       after = page.members.at(-1)?.user ?? 0;
-      if (!page.more) return;
+      if (!page.more) break;
     }
+    for (const user of wanted) if (!people.value.has(user)) strangers.add(user);
   } catch {
-    // Refused or cut off: who writes is shown without a name, and the next look asks again.
-    asked.delete(space);
+    // Refused or cut off: who writes is shown without a name, and the next one without a name asks again.
+    return;
+  } finally {
+    asking.delete(space);
   }
 }
 
 export function nameOf(user: number, me: Me | null, known: ReadonlyMap<number, Named>): string {
   if (me?.user === user) return me.displayName || me.name;
-  return known.get(user)?.display ?? "…";
+  return known.get(user)?.display ?? say("talk.somebody");
 }

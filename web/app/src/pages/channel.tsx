@@ -12,7 +12,7 @@ import { Head } from "../parts/head";
 import { Icon } from "../parts/icon";
 import { MessageRow } from "../parts/message";
 import { toSpace } from "../place";
-import { learnNames, nameOf, people } from "../session";
+import { learnNames, nameOf, people, strangers } from "../session";
 import { count, day, say } from "../words";
 import { Missing } from "./space";
 
@@ -35,10 +35,10 @@ function Talk({ client, stream, space }: { client: Client; stream: number; space
   const { state } = useLive(client.status);
   const [aim, setAim] = useState<Aim | null>(null);
   const view = space.streams.find((one) => one.stream === stream);
-  const nameless = talk.messages.some(({ author }) => author !== me?.user && !known.has(author));
+  const nameless = [...new Set(talk.messages.map(({ author }) => author))].filter((one) => one !== me?.user && !known.has(one) && !strangers.has(one));
   useEffect(() => {
-    if (state === "online") void learnNames(client, space.space);
-  }, [state, nameless, space.space]);
+    if (state === "online" && nameless.length) void learnNames(client, space.space, nameless);
+  }, [state, nameless.join(), space.space]);
   const typing = talk.typing.map((user) => nameOf(user, me, known));
   return (
     <div class="talk">

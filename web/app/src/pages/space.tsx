@@ -97,7 +97,7 @@ function Invite({ client, space }: { client: Client; space: SpaceView }) {
         <Field id="invite" label={say("space.inviteName")} value={name} onText={setName} maxLength={41} dir="auto" autocomplete="off" autocapitalize="none" spellcheck={false} />
         <button disabled={busy || !name.trim()}>{say("space.inviteSend")}</button>
         {wrong && <p class="wrong" role="alert">{wrong}</p>}
-        {invited && <p class="note" role="status">{say("space.invited", { name: invited })}</p>}
+        {invited && <p class="note done" role="status">{say("space.invited", { name: invited })}</p>}
       </form>
     </section>
   );
