@@ -58,6 +58,8 @@ def render() -> str:
         _contents(),
         "## Transport",
         guide.TRANSPORT,
+        "## Over HTTP",
+        guide.OVER_HTTP,
         "## Tokens",
         guide.TOKENS,
         "## Messages and frames",

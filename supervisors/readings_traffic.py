@@ -173,10 +173,15 @@ def _web(node: Node) -> tuple[Metric, ...]:
         found = {"memory": counts.from_l1, "redis": counts.from_redis, "postgres": counts.loaded, "shared": counts.shared}
         return {(source,): float(count) for source, count in found.items()}
 
+    def links_closed() -> dict[Labels, float]:
+        return {(str(code),): float(count) for code, count in node.http_links.counters.closes.items()}
+
     return (
         Metric("educonnect_http_connections", "Plain HTTP connections.", "gauge", lambda: node.http.connections),
         Metric("educonnect_http_requests", "Requests answered.", "counter", requests, ("method", "route", "status")),
         Metric("educonnect_http_seconds", "From a request's head to its answer.", "histogram", lambda: http.seconds),
+        Metric("educonnect_http_links", "Open links over HTTP, where sockets are blocked.", "gauge", lambda: float(len(node.http_links))),
+        Metric("educonnect_http_links_closed", "Links over HTTP ended, by close code.", "counter", links_closed, ("code",)),
         Metric("educonnect_http_crashes", "Connections that ended by a fault of ours.", "counter", lambda: node.http.crashes),
         Metric("educonnect_sync_visit_frames", "Frames in a sync over HTTP.", "histogram", lambda: http.visit_frames),
         Metric("educonnect_session_answers", "Where a session's state came from.", "counter", sessions_by_source, ("source",)),

@@ -111,7 +111,7 @@ async def test_http_is_left_within_a_minute_of_the_socket_working_and_only_then(
     await heard(both)
     async with both.open() as link:
         assert await link.receive() == b"http"
-        with trio.move_on_after(5 * RETRY_S) as patience:
+        with trio.move_on_after(5.5 * RETRY_S) as patience:
             await link.receive()
         assert patience.cancelled_caught and socket.tried == 7
         socket.blocked = False
