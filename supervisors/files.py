@@ -33,16 +33,17 @@ class FileRoom:
 
     def __init__(self, bridge: Bridge, keys: KeySet, settings: Uploads) -> None:
         self.files: Files | None = None
+        self.objects: Objects | None = None
         self._kinds: tuple[JobKind, ...] = ()
         if not settings.store:
             return
         s3 = S3Options(settings.s3_endpoint, settings.s3_region, settings.s3_key_id, settings.s3_secret.reveal())
-        self.objects = Objects(settings.store, s3)
+        objects = self.objects = Objects(settings.store, s3)
         rules = UploadRules(settings.bytes_max, settings.person_bytes_max, settings.space_bytes_max, settings.wait_hours)
         links = MediaLinks(keys.derive(PURPOSE, KEY_BYTES), settings.link_s)
-        self.files = Files(PostgresUploads(bridge, self.objects, rules), links)
-        finisher = Finisher(bridge, self.objects, Scanner(settings.scanner), run_in_sandbox)
-        collector = Collector(bridge, self.objects)
+        self.files = Files(PostgresUploads(bridge, objects, rules), links)
+        finisher = Finisher(bridge, objects, Scanner(settings.scanner), run_in_sandbox)
+        collector = Collector(bridge, objects)
         self._kinds = (
             JobKind(FINISH, Finish, finisher.finish, timeout_s=600.0, way=QUICK),
             JobKind(RENDER, Render, finisher.render, attempts_max=4, timeout_s=180.0, way=QUICK),

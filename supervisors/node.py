@@ -233,7 +233,8 @@ class Node:
         self.exchange.settle(self.link, self.control.poke, self.sessions)
         ledger = settings.sovereignty.ledger_file
         self.erasures = Erasures(self.bridge, self.exchange, Ledger(Path(ledger)) if ledger else None)
-        self.sovereignty = PostgresSovereignty(self.bridge, self.erasures)
+        self.file_room = FileRoom(self.bridge, self.keys, settings.uploads)
+        self.sovereignty = PostgresSovereignty(self.bridge, self.erasures, self.file_room.objects)
         self.housekeeping = Housekeeping(
             self.bridge,
             self.accounts,
@@ -260,7 +261,6 @@ class Node:
             wait_s=passwords.wait_s,
             rules=PasswordRules(settings.identity.password_length_min, settings.identity.password_score_min, settings.identity.site_words),
         )
-        self.file_room = FileRoom(self.bridge, self.keys, settings.uploads)
         self.http_counts = HttpCounts()
         self.http_links = HttpLinks(self.number, link_bounds(settings))
         self.listener: Listener | None = None

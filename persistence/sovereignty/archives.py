@@ -21,7 +21,9 @@ from actors.sovereignty import PART_BYTES, Archive, Kind
 from persistence.audit import Deed, record
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
+from persistence.objects import Objects
 from persistence.sovereignty.archive import Writer
+from persistence.sovereignty.enclosed import enclose, files_of
 from persistence.sovereignty.erasures import Erasures
 from persistence.sovereignty.leaving import NoSuchCommunity, export_space
 from persistence.sovereignty.person_export import export_person
@@ -46,8 +48,9 @@ class MakeArchive(Struct, frozen=True):
 class PostgresSovereignty:
     """See the module."""
 
-    def __init__(self, bridge: Bridge, erasures: Erasures) -> None:
+    def __init__(self, bridge: Bridge, erasures: Erasures, objects: Objects | None = None) -> None:
         self._bridge = bridge
+        self._objects = objects
         self._erasures = erasures
 
     async def order(self, kind: Kind, subject: int, user: int) -> Archive:
@@ -131,6 +134,11 @@ class PostgresSovereignty:
                     readonly=True,
                     isolation="snapshot",
                 )
+                if self._objects is not None:
+                    files = await self._bridge.run(
+                        partial(files_of, kind=Kind(row["kind"]), subject=row["subject"]), deadline_s=CALL_S, readonly=True
+                    )
+                    await enclose(file, self._objects, files, ARCHIVE_BYTES_MAX)
             except NoSuchCommunity as error:
                 failed = str(error)
             size = file.seek(0, 2)

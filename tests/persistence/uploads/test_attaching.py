@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from pathlib import Path
 
-from actors.sovereignty import Kind
+from actors.sovereignty import PART_BYTES, Kind
 from actors.uploads import State
 from persistence.bridge import Bridge
+from persistence.sovereignty.archive import Reader
+from persistence.sovereignty.archives import MakeArchive, PostgresSovereignty
+from persistence.sovereignty.erasures import Erasures
 from persistence.uploads.rules import COLLECT, RENDER
 from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.events import Posted
 from protocol.operations import DecideHeld, Delete, Edit, Post, Remove, SetModeration
 from tests.persistence.sovereignty.test_erasure import erase
-from tests.persistence.uploads.desk import Desk, noise, photo
+from tests.persistence.uploads.desk import Desk, Once, noise, photo
 from tests.persistence.world import World, world
 
 
@@ -134,6 +139,36 @@ async def test_the_files_of_what_is_checked_first_wait_with_it_and_come_with_it(
         await desk.sweep()
         assert await desk.bytes_of(picture.sha256)
         assert len(await desk.uploads.readable(ada.user, channel, (seq,))) == 1
+
+
+async def test_an_archive_has_the_files_of_whose_it_is_and_of_nobody_else(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path / "store")
+        ada, ben = await w.person("ada"), await w.person("ben")
+        space, _, channel = await w.community(ada, ben)
+        raws = {ada: noise(700_000, 1), ben: noise(9_000, 2)}
+        for who, raw in raws.items():
+            sent = await desk.ready(who.user, raw)
+            await w.ok(who, Post(channel, "mine", attachments=(sent.id,)))
+        alone = await desk.ready(ben.user, b"only mine")
+        sovereignty = PostgresSovereignty(bridge, Erasures(bridge, w.herald, None), desk.objects)
+        wanted = {(Kind.COMMUNITY, space): set(raws.values()), (Kind.PERSON, ben.user): {raws[ben], b"only mine"}}
+        for (kind, subject), expected in wanted.items():
+            order = await sovereignty.order(kind, subject, ada.user)
+            await sovereignty.make(Once(bridge, MakeArchive(order.id)))
+            found = await sovereignty.find(kind, subject, ada.user)
+            assert found is not None and found.ready
+            parts = [await sovereignty.read(order.id, part) for part in range(-(-found.bytes // PART_BYTES))]
+            path = tmp_path / "archive.zip"
+            path.write_bytes(b"".join(part for part in parts if part))
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.startswith("objects/")]
+                assert {archive.read(name) for name in names} == expected and len(names) == 2
+                assert all(name == f"objects/{hashlib.sha256(archive.read(name)).hexdigest()}" for name in names)
+            if kind is Kind.COMMUNITY:
+                with Reader(path) as reader:
+                    reader.verify()
+        assert alone.state is State.READY
 
 
 async def test_of_an_erased_person_or_community_no_byte_of_a_file_is_left(bridge: Bridge, tmp_path: Path) -> None:
