@@ -92,13 +92,20 @@ function Said({ client, live, talk, read, onAim }: SaidGiven) {
     height.current = place.scrollHeight;
   }, [shown[0]?.seq, last?.seq, last?.key, shown.length, talk.typing.length]);
 
+  // A moment after it was seen, so that a lively channel is one mark and not twenty; and at once when one goes elsewhere.
+  const unmarked = useRef(0);
+  const mark = () => {
+    if (!unmarked.current || document.visibilityState !== "visible") return;
+    client.markRead(stream, unmarked.current).catch(() => undefined);
+    unmarked.current = 0;
+  };
   useEffect(() => {
     if (upto <= read || away) return;
-    const timer = setTimeout(() => {
-      if (document.visibilityState === "visible") client.markRead(stream, upto).catch(() => undefined);
-    }, READ_AFTER_MS);
+    unmarked.current = upto;
+    const timer = setTimeout(mark, READ_AFTER_MS);
     return () => clearTimeout(timer);
   }, [upto, read, away, stream]);
+  useEffect(() => mark, []);
 
   const scrolled = () => {
     const place = box.current!;
