@@ -27,7 +27,8 @@ TOO_LARGE: Final = 4
 UNKNOWN_TASK: Final = 5
 DESCRIPTORS_MAX: Final = 32
 WORDS_MAX: Final = 500
-_NICE: Final = 5
+_NICE: Final = 10
+"""What is opened here can wait; a key on somebody's screen cannot."""
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CLONE_NEWUSER: Final = 0x10000000
