@@ -154,17 +154,20 @@ class PostgresUploads:
             said = [(row["seq"], decode_body(row["body"])) for row in rows]
             files = [(seq, file) for seq, body in said if isinstance(body, Posted) for file in body.attachments]
             made = await tx.fetch(
-                "select o.sha256, o.bytes as whole, r.name, r.width, r.height, r.bytes from objects o left join renditions r using (sha256)"
-                " where o.sha256 = any($1) and o.state = 1 order by o.sha256, r.width, r.name desc",
-                list({file.hash for _, file in files}),
+                "select u.id, o.sha256, o.bytes as whole, r.name, r.width, r.height, r.bytes from uploads u"
+                " join objects o on o.sha256 = u.sha256 and o.state = 1 left join renditions r on r.sha256 = u.sha256"
+                " where u.id = any($1) and u.stream_id = $2 order by u.id, r.width, r.name desc",
+                [file.id for _, file in files],
+                stream,
             )
-            by_hash: dict[bytes, list[asyncpg.Record]] = {}
+            # By the row as well as by the message: what an archive brought in may name any hash.
+            kept: dict[tuple[int, bytes], list[asyncpg.Record]] = {}
             for row in made:
-                by_hash.setdefault(bytes(row["sha256"]), []).append(row)
+                kept.setdefault((row["id"], bytes(row["sha256"])), []).append(row)
             return tuple(
-                Readable(seq, file.id, file.hash, file.name, _renditions(file.media_type, by_hash[file.hash]))
+                Readable(seq, file.id, file.hash, file.name, _renditions(file.media_type, kept[file.id, file.hash]))
                 for seq, file in files
-                if file.hash in by_hash
+                if (file.id, file.hash) in kept
             )
 
         return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)

@@ -99,6 +99,22 @@ async def test_links_are_for_who_may_read_the_message_now(bridge: Bridge, tmp_pa
         assert await desk.uploads.readable(ada.user, channel, (seq,)) == ()
 
 
+async def test_a_message_that_names_anothers_file_opens_nothing(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, eve = await w.person("ada"), await w.person("eve")
+        (_, _, ours), (_, _, theirs) = await w.community(ada), await w.community(eve)
+        secret = await desk.ready(ada.user, b"a secret of ada's")
+        seq = await w.ok(ada, Post(ours, "ours", attachments=(secret.id,)))
+        mine = await desk.ready(eve.user, b"something")
+        forged = await w.ok(eve, Post(theirs, "mine", attachments=(mine.id,)))
+        # As an archive of eve's making could bring it in.
+        body = await w.value("select body from log where stream_id = $1 and seq = $2", ours, seq)
+        await w.rows("update log set body = $3 where stream_id = $1 and seq = $2", theirs, forged, body)
+        assert len(await desk.uploads.readable(ada.user, ours, (seq,))) == 1
+        assert await desk.uploads.readable(eve.user, theirs, (forged,)) == ()
+
+
 async def test_with_a_message_that_is_deleted_its_bytes_go_and_with_time_those_that_nobody_sent(bridge: Bridge, tmp_path: Path) -> None:
     async with world(bridge) as w:
         desk = Desk(bridge, tmp_path)
