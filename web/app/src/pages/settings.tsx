@@ -30,7 +30,7 @@ export function Settings({ client }: { client: Client }) {
         <Avatar user={me.user} name={me.displayName || me.name} />
         <div>
           <strong dir="auto">{me.displayName || me.name}</strong>
-          <p class="quiet">@{me.name}</p>
+          <p class="quiet"><bdi>@{me.name}</bdi></p>
         </div>
       </section>
       <section class="card">

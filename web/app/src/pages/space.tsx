@@ -129,7 +129,7 @@ function Members({ client, space }: { client: Client; space: SpaceView }) {
           <li key={user} class="row">
             <Avatar user={user} name={display || name} />
             <span class="grow" dir="auto">
-              {display || name} <span class="quiet">@{name}</span>
+              {display || name} <bdi class="quiet">@{name}</bdi>
             </span>
             <span class="quiet">{say(ROLES[role] ?? "role.learner")}</span>
           </li>

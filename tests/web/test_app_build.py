@@ -1,0 +1,62 @@
+"""The app's build: what is in the repository is what its sources give, in every language, on any machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.web_site import FOLDER
+from tests.web.tools import install
+
+BUILD_S = 60
+
+
+@pytest.fixture(scope="module")
+def web() -> Path:
+    return install()
+
+
+def run_node(web: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["node", *arguments], cwd=web, capture_output=True, text=True, timeout=BUILD_S, check=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_rebuild_gives_the_files_that_are_in_the_repository_byte_for_byte(web: Path, tmp_path: Path) -> None:
+    done = run_node(web, "app/build.mjs", str(tmp_path / "site"))
+    assert done.returncode == 0, done.stderr
+    built, kept = contents(tmp_path / "site"), contents(FOLDER)
+    assert built.keys() == kept.keys(), "run: cd web && node app/build.mjs"
+    assert [name for name in built if built[name] != kept[name]] == [], "run: cd web && node app/build.mjs"
+
+
+def test_the_types_of_the_app_are_sound(web: Path) -> None:
+    done = run_node(web, "node_modules/typescript/bin/tsc", "--noEmit", "-p", "app")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("language", "key", "words", "complaint"),
+    [
+        ("sw", "door.logIn", None, "sw.json lacks door.logIn"),
+        ("ar", "space.people.few", None, "ar.json lacks space.people.few"),
+        ("fr", "home.hello", "Bonjour", "fr.json: home.hello fills nothing, not {name}"),
+        ("es", "nobody.asks", "por esto", "es.json has nobody.asks, which nobody uses"),
+    ],
+)
+def test_a_language_that_lacks_words_cannot_be_built(
+    web: Path, tmp_path: Path, language: str, key: str, words: str | None, complaint: str
+) -> None:
+    folder = Path(shutil.copytree(web / "app" / "messages", tmp_path / "messages"))
+    file = folder / f"{language}.json"
+    changed = {**json.loads(file.read_text()), key: words}
+    file.write_text(json.dumps({one: text for one, text in changed.items() if text is not None}))
+    check = f'import {{ checkWords }} from "{web}/app/words.mjs"; checkWords("{folder}");'
+    done = run_node(web, "--input-type=module", "-e", check)
+    assert done.returncode != 0 and complaint in done.stderr
