@@ -25,7 +25,8 @@ async function sizes() {
   return Object.entries(metafile.outputs).map(([path, { entryPoint }]) => {
     const { contents } = outputFiles.find((one) => one.path.endsWith(path));
     const brotli = brotliCompressSync(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length;
-    return { name: entryPoint === "src/core.ts" ? "session" : entryPoint ? "entry" : "both", raw: contents.length, brotli };
+    const names = { "src/core.ts": "session", "src/http_link.ts": "http", undefined: "shared" };
+    return { name: names[entryPoint] ?? "entry", raw: contents.length, brotli };
   });
 }
 
@@ -44,7 +45,7 @@ if (mode === "--test") {
   // What ends in `.live.ts` needs a server, whose address is in EDUCONNECT_URL.
   const kind = process.env.EDUCONNECT_URL ? ".live.ts" : ".test.ts";
   const files = tests.filter((name) => name.endsWith(kind) && (!only.length || only.some((one) => name.includes(one))));
-  const flags = ["--enable-source-maps", "--experimental-websocket", "--disable-warning=ExperimentalWarning", "--test"];
+  const flags = ["--enable-source-maps", "--experimental-websocket", "--disable-warning=ExperimentalWarning", "--test", "--test-force-exit"];
   run(process.execPath, [...flags, ...files.map((name) => `build/test/${name.replace(/\.ts$/, ".mjs")}`)]);
 } else {
   await library();

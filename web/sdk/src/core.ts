@@ -31,8 +31,8 @@ export interface CoreOptions {
   readonly url: string;
   readonly disk: Disk;
   readonly world: World;
-  readonly fetcher?: typeof fetch | undefined;
-  readonly socket: (url: string) => Link;
+  readonly fetcher: typeof fetch;
+  readonly socket: () => Link;
   readonly link: () => LinkQuality;
   readonly deviceName: string;
   /** Bytes for records; 0: as many as fit. */
@@ -249,7 +249,7 @@ export class Core implements Hub {
     const runner = (this.runner = new Runner(
       exchange,
       credentials,
-      { open: () => options.socket(options.url), link: options.link, heartbeatS: 0, software: options.deviceName },
+      { open: options.socket, link: options.link, heartbeatS: 0, software: options.deviceName },
       options.world,
     ));
     runner.onWelcome = ({ inbox }) => this.followInbox(inbox);

@@ -32,7 +32,7 @@ export class Account {
 
   constructor(
     url: string,
-    private readonly fetcher: typeof fetch = (...given) => fetch(...given),
+    private readonly fetcher: typeof fetch,
   ) {
     this.url = url.replace(/\/+$/, "");
   }

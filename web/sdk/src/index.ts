@@ -50,7 +50,7 @@ const WORLD: World = {
 };
 
 function openSocket(url: string): Link {
-  return new WebSocket(`${url.replace(/^http/, "ws").replace(/\/+$/, "")}/socket`) as unknown as Link;
+  return new WebSocket(`${url.replace(/^http/, "ws")}/socket`) as unknown as Link;
 }
 
 /** What the browser says of its network; most say nothing. */
@@ -65,8 +65,10 @@ export async function openClient(options: ClientOptions = {}): Promise<Client> {
   const makeDisk = options.disk ?? (() => (typeof indexedDB === "undefined" ? Promise.resolve(new MemoryDisk()) : IdbDisk.open(name)));
   // Whoever only looks on from a second tab does not load what the first one runs.
   const openCore = async () => {
-    const { Core } = await import("./core");
-    return Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher: options.fetch, socket: options.socket ?? openSocket, link: linkQuality, deviceName, quotaBytes });
+    const [{ Core }, { Ways }] = await Promise.all([import("./core"), import("./http_link")]);
+    const fetcher: typeof fetch = options.fetch ?? ((...given) => fetch(...given));
+    const ways = new Ways(url.replace(/\/+$/, ""), options.socket ?? openSocket, fetcher);
+    return Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher, socket: () => ways.open(), link: linkQuality, deviceName, quotaBytes });
   };
   const page = globalThis as { addEventListener?: typeof addEventListener; document?: Document };
   const alone = options.shared === false || !globalThis.navigator?.locks || typeof BroadcastChannel === "undefined";

@@ -110,3 +110,18 @@ test("what will never be is said so, and can be put away", async () => {
   await ben.client.discard(failure!.key);
   await until(ben.client.failures, (failures) => failures.length === 0, "put away");
 });
+
+test("where sockets are blocked, the same goes over HTTP by itself", async () => {
+  const dora = await Person.signUp(true);
+  await dora.client.submit({ type: "Join", space: community });
+  await until(dora.client.places, (places) => places.spaces.some((one) => one.space === community), "joined");
+  const hers = dora.client.follow(channel);
+  await amina.client.say(channel, "can you hear me?");
+  await until(hers, ({ messages }) => messages.some(({ text }) => text === "can you hear me?"), "heard");
+  await dora.client.say(channel, "through the wall");
+  const his = ben.client.follow(channel);
+  await until(his, ({ messages }) => messages.some(({ text }) => text === "through the wall"), "answered");
+  assert.ok(dora.requests > 4);
+  his.close();
+  await dora.client.close();
+});

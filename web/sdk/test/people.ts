@@ -19,20 +19,28 @@ export function until<T>(live: Live<T>, wanted: (value: T) => boolean, what: str
   });
 }
 
-/** Somebody with a device. `cut` ends the socket as a lost network does; `offline` keeps it so. */
+/** Somebody with a device. `cut` ends the socket as a lost network does; `offline` keeps it so; `blocked`: HTTP goes through, sockets do not. */
 export class Person {
   readonly disk = new MemoryDisk();
   readonly name = `web${process.pid}x${++count}`;
   client!: Client;
   offline = false;
+  blocked = false;
+  requests = 0;
   private links: WebSocket[] = [];
 
   async start(): Promise<void> {
-    this.client = await openClient({ url: URL_OF_SERVER, shared: false, disk: async () => this.disk, socket: (url) => this.open(url), deviceName: "test" });
+    const disk = async () => this.disk;
+    this.client = await openClient({ url: URL_OF_SERVER, shared: false, disk, socket: (url) => this.open(url), fetch: (...given) => this.fetch(...given), deviceName: "test" });
+  }
+
+  private fetch(...given: Parameters<typeof fetch>): Promise<Response> {
+    this.requests++;
+    return this.offline ? Promise.reject(new TypeError("offline")) : fetch(...given);
   }
 
   private open(url: string): Link {
-    const link = new WebSocket(`${(this.offline ? "http://127.0.0.1:1" : url).replace("http", "ws")}/socket`);
+    const link = new WebSocket(`${(this.offline || this.blocked ? "http://127.0.0.1:1" : url).replace("http", "ws")}/socket`);
     this.links.push(link);
     return link as unknown as Link;
   }
@@ -47,8 +55,9 @@ export class Person {
     await this.start();
   }
 
-  static async signUp(): Promise<Person> {
+  static async signUp(blocked = false): Promise<Person> {
     const person = new Person();
+    person.blocked = blocked;
     await person.start();
     const me = await person.client.signUp(person.name, "a long enough word");
     assert.ok(me.user > 0);
