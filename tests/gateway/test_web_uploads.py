@@ -130,20 +130,25 @@ async def test_of_anothers_upload_one_is_told_what_one_is_told_of_none(web: Web)
         assert (await web.world.ask(method, f"/api/v1/uploads{path}", raw=raw, headers=fields)).status == 401
 
 
-PATHS = st.tuples(
+Named = tuple[bytes, str, int, int]
+PATHS: st.SearchStrategy[Named] = st.tuples(
     st.binary(min_size=32, max_size=32), st.sampled_from(["original", "160.webp"]), st.integers(1, 99), st.integers(1, 10**10)
 )
 
 
 @given(PATHS, PATHS, st.sampled_from([KEY, OTHER]))
-def test_a_link_is_good_for_what_it_was_made_for_and_nothing_else(made: Any, tried: Any, key: bytes) -> None:
-    url = MediaLinks([KEY]).sign(*made)
-    signature = url.rpartition("sig=")[2]
-    links = MediaLinks([key])
-    assert links.verify(*tried, signature, 0.0) == (made == tried and key == KEY)
-    assert MediaLinks([OTHER, KEY]).verify(*made, signature, made[3] - 1.0), "a key that signs no more still opens"
-    assert not MediaLinks([KEY]).verify(*made, signature, float(made[3])), "its time is over"
-    assert not links.verify(*made, "", 0.0) and not links.verify(*made, "\u20ac" + signature, 0.0)
+def test_a_link_is_good_for_what_it_was_made_for_and_nothing_else(made: Named, tried: Named, key: bytes) -> None:
+    signature = MediaLinks([KEY]).sign(*made).rpartition("sig=")[2]
+
+    def opens(links: MediaLinks, named: Named, shown: str, now: float) -> bool:
+        sha256, rendition, upload, until = named
+        return links.verify(sha256, rendition, upload, until, shown, now)
+
+    assert opens(MediaLinks([key]), tried, signature, 0.0) == (made == tried and key == KEY)
+    assert opens(MediaLinks([key]), made, signature, 0.0) == (key == KEY)
+    assert opens(MediaLinks([OTHER, KEY]), made, signature, made[3] - 1.0), "a key that signs no more still opens"
+    assert not opens(MediaLinks([KEY]), made, signature, float(made[3])), "its time is over"
+    assert not opens(MediaLinks([KEY]), made, "", 0.0) and not opens(MediaLinks([KEY]), made, "\u20ac" + signature, 0.0)
 
 
 @given(st.floats(min_value=0, max_value=4e9))
@@ -186,7 +191,7 @@ async def test_of_a_body_no_more_is_in_memory_than_waits_to_be_kept() -> None:
         raise AssertionError
 
     made = BoundedRequest("PATCH", "http", "/api/v1/uploads/7", b"", Headers(), "", "1.1", {}, send_push_promise=refuse)
-    connection = PacedConnection.__new__(PacedConnection)
+    connection: Any = PacedConnection.__new__(PacedConnection)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connection.handle_messages, nursery, made, receive)
         await trio.testing.wait_all_tasks_blocked()

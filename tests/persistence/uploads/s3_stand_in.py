@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             part = data[first : last + 1]
             return self._answer(206, part, Content_Range=f"bytes {first}-{first + len(part) - 1}/{len(data)}", **fields)
         if self.command == "HEAD":
-            return self._answer(200, Content_Length=str(len(data)), **fields)
+            return self._answer(200, b"", Content_Length=str(len(data)), **fields)
         return self._answer(200, data, **fields)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _go
