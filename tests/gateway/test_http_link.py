@@ -1,4 +1,7 @@
-"""The link over HTTP: numbers, acknowledgements, bounds and ends, as a session and its peer meet them; on a clock of its own."""
+"""The link over HTTP: numbers, acknowledgements, bounds and ends, as a session and its peer meet them; on a clock of its own.
+
+The clock stands still where something is refused: Quart renders a refusal in a thread, and a clock that jumps does not wait for threads.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,7 @@ async def test_what_was_not_acknowledged_is_given_again_and_what_was_never(autoj
         assert await talk.hear() == []
 
 
-async def test_a_message_that_comes_again_is_not_taken_twice_and_one_before_a_gap_not_at_all(autojump_clock: MockClock) -> None:
+async def test_a_message_that_comes_again_is_not_taken_twice_and_one_before_a_gap_not_at_all(mock_clock: MockClock) -> None:
     async with linked() as place:
         talk, _ = await place.open()
         assert [(await talk.say(number, b"m%d" % number)).status for number in (2, 2, 4, 3, 1)] == [204, 204, 409, 204, 204]
@@ -131,7 +134,7 @@ async def test_an_answer_that_goes_on_shows_life_and_ends_with_the_heartbeat(aut
 
 
 @pytest.mark.parametrize("name", ["0000002a-7", "0000002b-1", "x", "0000002a-1"], ids=["unknown", "elsewhere", "strange", "another's"])
-async def test_a_link_is_found_by_its_name_and_key_alone_and_nobody_learns_which_was_wrong(name: str, autojump_clock: MockClock) -> None:
+async def test_a_link_is_found_by_its_name_and_key_alone_and_nobody_learns_which_was_wrong(name: str, mock_clock: MockClock) -> None:
     async with linked() as place:
         talk, _ = await place.open()
         stranger, _ = await place.open()
@@ -155,7 +158,7 @@ async def test_fan_out_is_refused_at_the_soft_bound_and_told_when_there_is_room(
         assert session.drains == 1 and session.outlet.push(Batch(bytes(80)))
 
 
-async def test_who_asks_on_without_reading_is_closed_as_slow_and_nothing_of_it_is_kept(autojump_clock: MockClock) -> None:
+async def test_who_asks_on_without_reading_is_closed_as_slow_and_nothing_of_it_is_kept(mock_clock: MockClock) -> None:
     async with linked(LinkBounds(queue_soft_bytes=100, queue_hard_bytes=200)) as place:
         talk, _ = await place.open()
         session = place.sessions[0]
@@ -164,6 +167,7 @@ async def test_who_asks_on_without_reading_is_closed_as_slow_and_nothing_of_it_i
         assert session.outlet.queued_bytes == 0 and session.ends == []
         (word,) = await talk.hear(0)
         assert read_word(word.payload) == Over(Code.SLOW, "answers were not read")
+        mock_clock.autojump_threshold = 0
         await session.until(lambda: session.ends)
         assert session.ends == [(Code.SLOW, "answers were not read")]
         (await talk.say(2)).problem(404, Code.NOT_FOUND)
@@ -194,7 +198,7 @@ async def test_what_a_session_says_last_is_fetched_before_the_word_that_it_is_ov
         assert len(place.links) == 0 and session.ends == [(Code.REVOKED, "logged out")]
 
 
-async def test_a_link_that_is_left_ends_at_once_and_gives_its_place_back(autojump_clock: MockClock) -> None:
+async def test_a_link_that_is_left_ends_at_once_and_gives_its_place_back(mock_clock: MockClock) -> None:
     async with linked(LinkBounds(per_client_max=1)) as place:
         talk, _ = await place.open()
         refused = await place.world.ask("POST", LINK, raw=b"hello", headers=FRAMES)
@@ -204,10 +208,11 @@ async def test_a_link_that_is_left_ends_at_once_and_gives_its_place_back(autojum
         await place.open()
 
 
-async def test_links_are_bounded_and_elsewhere_is_said_to_whoever_comes_while_this_gateway_goes(autojump_clock: MockClock) -> None:
+async def test_links_are_bounded_and_elsewhere_is_said_to_whoever_comes_while_this_gateway_goes(mock_clock: MockClock) -> None:
     async with linked(LinkBounds(links_max=1)) as place:
         talk, _ = await place.open()
         (await place.world.ask("POST", LINK, raw=b"hello", headers=FRAMES)).problem(503, Code.BUSY)
+        mock_clock.autojump_threshold = 0
         async with trio.open_nursery() as nursery:
             nursery.start_soon(place.links.drain, 5.0)
             await trio.sleep(1)
@@ -217,10 +222,11 @@ async def test_links_are_bounded_and_elsewhere_is_said_to_whoever_comes_while_th
         assert place.sessions[0].ends == [(Code.DRAIN, "this server is going away")]
 
 
-async def test_too_many_requests_on_one_link_are_refused_and_do_not_end_it(autojump_clock: MockClock) -> None:
+async def test_too_many_requests_on_one_link_are_refused_and_do_not_end_it(mock_clock: MockClock) -> None:
     async with linked(LinkBounds(asks_per_s=1, asks_burst=3)) as place:
         talk, _ = await place.open()
         assert [(await talk.say(number)).status for number in (2, 3, 4, 5)] == [204, 204, 204, 429]
+        mock_clock.autojump_threshold = 0
         await trio.sleep(2)
         assert (await talk.say(5)).status == 204
 
@@ -236,7 +242,7 @@ async def test_too_many_requests_on_one_link_are_refused_and_do_not_end_it(autoj
         ("", b"x", "application/msgpack", 400),
     ],
 )
-async def test_what_is_no_message_is_refused_by_name(query: str, raw: bytes, kind: str, status: int, autojump_clock: MockClock) -> None:
+async def test_what_is_no_message_is_refused_by_name(query: str, raw: bytes, kind: str, status: int, mock_clock: MockClock) -> None:
     async with linked(LinkBounds(message_bytes_max=100)) as place:
         talk, _ = await place.open()
         headers = {"Authorization": f"Link {talk.key}", "Content-Type": kind}
