@@ -19,6 +19,9 @@ __all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey
 
 TESTS_S = 120
 
+pytestmark = pytest.mark.xdist_group("web-sdk")
+"""They build into one folder."""
+
 
 @pytest.fixture(scope="session")
 def sdk() -> Path:

@@ -20,6 +20,8 @@ from tests.web.test_sdk import run_node, sdk
 
 __all__ = ["database", "postgres_server", "postgres_template", "sdk", "valkey", "valkey_server"]
 
+pytestmark = pytest.mark.xdist_group("web-sdk")
+
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-features=LocalNetworkAccessChecks"]
 """The page comes from the test and not from the network, so the browser takes the gateway for a machine of somebody's home."""
 PATIENCE_MS = 15_000
