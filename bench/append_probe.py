@@ -2,9 +2,9 @@
 
     python -m bench.append_probe [--rounds 60] [--batch 500]
 
-Starts its own Postgres (fsync on) in a temporary folder. The function before documents is kept beside the present one under another name, and both
-take batches of posts in turns, over one connection, in the same tables: what the machine does besides hits both alike. Prints the median of
-each in microseconds a post, commit included, and how far the present one is from the earlier.
+Starts its own Postgres (fsync on) in a temporary folder. The function before documents is kept beside the present one, called otherwise;
+both take batches of posts in turns, over one connection, in the same tables: what the machine does besides hits both alike. Prints the
+median of each in microseconds a post, commit included, and how far the present one is from the earlier.
 """
 
 from __future__ import annotations
