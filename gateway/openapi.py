@@ -263,6 +263,8 @@ def _answer(status: int, body: Body, one: Answers, schemas: Mapping[type[msgspec
 
 def _content(body: Body, schemas: Mapping[type[msgspec.Struct], dict[str, Any]]) -> dict[str, Any]:
     if isinstance(body, Media):
+        if body.type.endswith(("json", "manifest")):
+            return {body.type: {"schema": {"type": "object"}}}
         return {body.type: {"schema": {"type": "string"} if body.text else {"type": "string", "format": "binary"}}}
     refs = [schemas[kind] for kind in _structs(body)]
     return {"application/json": {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}}}

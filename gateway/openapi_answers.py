@@ -61,6 +61,8 @@ class Answers(Struct, frozen=True):
     fields: tuple[Field, ...] = ()
     sends: Mapping[str, str] = {}
     refuses: tuple[Code | int, ...] = ()
+    compress: bool = False
+    """Long answers may be made smaller: there is never a secret in them."""
 
 
 def answers(
@@ -73,11 +75,12 @@ def answers(
     fields: tuple[Field, ...] = (),
     sends: Mapping[str, str] | None = None,
     refuses: tuple[Code | int, ...] = (),
+    compress: bool = False,
 ) -> Callable[[View], View]:
     """Declares it, on the function or method that answers a route. `words`: a sentence for integrators; the docstring goes on."""
 
     def declare(view: View) -> View:
-        setattr(view, _ATTRIBUTE, Answers(words, gives, takes, body_optional, query, fields, sends or {}, refuses))
+        setattr(view, _ATTRIBUTE, Answers(words, gives, takes, body_optional, query, fields, sends or {}, refuses, compress))
         return view
 
     return declare
@@ -85,7 +88,13 @@ def answers(
 
 def declared_answers(app: QuartTrio) -> dict[str, Answers]:
     """The declarations by endpoint."""
-    return {endpoint: found for endpoint, view in app.view_functions.items() if (found := getattr(view, _ATTRIBUTE, None)) is not None}
+    return {endpoint: found for endpoint, view in app.view_functions.items() if (found := answers_of(view)) is not None}
+
+
+def answers_of(view: object) -> Answers | None:
+    """What a view declares, if anything."""
+    found: Answers | None = getattr(view, _ATTRIBUTE, None)
+    return found
 
 
 def read_query(kind: type[S]) -> S:

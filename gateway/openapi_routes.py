@@ -49,18 +49,19 @@ class OpenApi:
         {200: Media("application/json"), 304: None},
         fields=(Field("If-None-Match", "The `ETag` of what is kept already."),),
         sends={"ETag": "Of this document."},
+        compress=True,
     )
     async def document(self) -> Response:
         if not self._document:
             self._document = msgspec.json.encode(describe(cast(QuartTrio, current_app)))
-            self._etag = f'"{hashlib.sha256(self._document).hexdigest()[:32]}"'
+            self._etag = f'W/"{hashlib.sha256(self._document).hexdigest()[:32]}"'
         fields = {"ETag": self._etag, "Cache-Control": "no-cache"}
         if self._etag in (part.strip() for part in request.headers.get("If-None-Match", "").split(",")):
             return Response(b"", status=304, headers=fields)
         return Response(self._document, headers=fields, content_type="application/json")
 
     @needs(ANYONE)
-    @answers("This document, to be read.", {200: Media("text/html", text=True)})
+    @answers("This document, to be read.", {200: Media("text/html", text=True)}, compress=True)
     async def page(self) -> Response:
         fields = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
         return Response(PAGE, headers=fields, content_type="text/html; charset=utf-8")

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 import structlog
 import trio
-from quart import Request, Response, request
+from quart import Request, Response, current_app, request
 from quart.ctx import RequestContext
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
@@ -39,6 +39,8 @@ from gateway.web_api_messages import create_messages
 from gateway.web_audit import create_audit
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
+from gateway.web_compression import compress
+from gateway.web_cors import Origins
 from gateway.web_devices import create_devices
 from gateway.web_insights import create_insights
 from gateway.web_keys import create_keys
@@ -51,6 +53,7 @@ from gateway.web_needs import collect, needs
 from gateway.web_notices import create_notices
 from gateway.web_operator import create_operator
 from gateway.web_passkeys import create_passkeys
+from gateway.web_paths import takes
 from gateway.web_recovery import create_recovery
 from gateway.web_roles import create_roles
 from gateway.web_services import Probe, Readiness, Services
@@ -138,9 +141,13 @@ def create_app(services: Services) -> QuartTrio:
     app.register_error_handler(trio.TooSlowError, _too_slow)
     app.register_error_handler(HTTPException, _refused_by_framework)
     app.before_request(services.http.begin)
+    origins = Origins(services.origins)
+    app.before_request(origins.answer_preflight)
     app.after_request(services.http.count)
     app.after_request(_fill)
     app.after_request(_secure)
+    app.after_request(compress)
+    app.after_request(origins.mark)
     app.register_blueprint(create_auth(services))
     app.register_blueprint(create_account(services))
     app.register_blueprint(create_recovery(services))
@@ -277,6 +284,8 @@ def _refused_by_framework(error: HTTPException) -> Response:
     status = error.code or 500
     bounds = bounds_of(request.path)
     allow = {"Allow": ", ".join(sorted(methods))} if (methods := getattr(error, "valid_methods", None)) else {}
+    if status == 405 and takes(cast(QuartTrio, current_app), request.method, request.path):
+        status = 404
     match status:
         case 404:
             problem = Problem(Code.NOT_FOUND, f"there is nothing at this path; {_PATHS}")

@@ -153,7 +153,7 @@ class _Communities:
         self._writing = writing
 
     @needs(OWN)
-    @answers("One's communities, with their channels.", {200: Communities, 304: None}, fields=(KEPT,), sends=TAGGED)
+    @answers("One's communities, with their channels.", {200: Communities, 304: None}, fields=(KEPT,), sends=TAGGED, compress=True)
     async def own(self) -> Response:
         claims = await entered(self._services, OWN, 0, ASKED)
         return tagged(Communities(tuple(map(_community, await self._spaces(claims.user)))))
@@ -168,7 +168,7 @@ class _Communities:
         return answer(MadeCommunity(made), 201)
 
     @needs(READING)
-    @answers("A community, with its channels.", {200: Community, 304: None}, fields=(KEPT,), sends=TAGGED)
+    @answers("A community, with its channels.", {200: Community, 304: None}, fields=(KEPT,), sends=TAGGED, compress=True)
     async def show(self, space: int) -> Response:
         claims = await entered(self._services, READING, space, ASKED)
         for state in await self._spaces(claims.user):
@@ -177,7 +177,7 @@ class _Communities:
         raise Problem(Code.NOT_FOUND, NO_COMMUNITY)
 
     @needs(READING)
-    @answers("Who is in a community.", {200: MembersAnswer, 304: None}, query=MemberQuery, fields=(KEPT,), sends=TAGGED)
+    @answers("Who is in a community.", {200: MembersAnswer, 304: None}, query=MemberQuery, fields=(KEPT,), sends=TAGGED, compress=True)
     async def members(self, space: int) -> Response:
         services = self._services
         claims = await entered(services, READING, space, ASKED)
@@ -228,7 +228,8 @@ def answer(told: Struct, status: int = 200) -> Response:
 def tagged(told: Struct) -> Response:
     """JSON that whoever keeps it need not fetch again while it is the same."""
     body = msgspec.json.encode(told)
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    # Weak: compressed or not, it says the same.
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
     fields = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     if etag in (part.strip() for part in request.headers.get("If-None-Match", "").split(",")):
         return Response(b"", status=304, headers=fields)

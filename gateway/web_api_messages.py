@@ -135,7 +135,7 @@ class _Messages:
         self._writing = writing
 
     @needs(READING)
-    @answers("Messages of a channel.", {200: MessagePage, 304: None}, query=PageQuery, fields=(KEPT,), sends=TAGGED)
+    @answers("Messages of a channel.", {200: MessagePage, 304: None}, query=PageQuery, fields=(KEPT,), sends=TAGGED, compress=True)
     async def page(self, space: int, stream: int) -> Response:
         services = self._services
         claims = await entered(services, READING, space, ASKED)

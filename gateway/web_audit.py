@@ -84,14 +84,14 @@ class Reading:
         self._audit = audit
 
     @needs(READ)
-    @answers("What was done in a community, newest first.", {200: AuditPage}, query=Query)
+    @answers("What was done in a community, newest first.", {200: AuditPage}, query=Query, compress=True)
     async def of_community(self, space: int) -> Response:
         claims = await enter(self._services, READ, space)
         await take(self._services.rates, "audit", claims.user, READS)
         return await self._page(_query(), space, whole=False)
 
     @needs(READ_ALL)
-    @answers("What was done anywhere, newest first.", {200: AuditPage}, query=Query)
+    @answers("What was done anywhere, newest first.", {200: AuditPage}, query=Query, compress=True)
     async def of_platform(self) -> Response:
         claims = await enter(self._services, READ_ALL)
         await take(self._services.rates, "audit", claims.user, READS)

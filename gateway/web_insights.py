@@ -64,7 +64,7 @@ class _Insights:
         self._book = book
 
     @needs(OWN)
-    @answers("What is reckoned about oneself.", {200: OwnInsights})
+    @answers("What is reckoned about oneself.", {200: OwnInsights}, compress=True)
     async def own(self) -> Response:
         services = self._services
         claims = await admit(services.tokens, services.sessions, services.wall())
@@ -72,7 +72,7 @@ class _Insights:
         return _json(await self._book.own(claims.user))
 
     @needs(MENTORING)
-    @answers("What is reckoned about a learner whom one mentors.", {200: LearnerInsights})
+    @answers("What is reckoned about a learner whom one mentors.", {200: LearnerInsights}, compress=True)
     async def learner(self, space: int, user: int) -> Response:
         claims = await self._enter(MENTORING, space)
         found = await self._book.learner(space, user, claims.user)
@@ -81,7 +81,7 @@ class _Insights:
         return _json(found)
 
     @needs(WRITING)
-    @answers("A month of a community's lessons, in sums.", {200: LessonPage}, query=OfMonth)
+    @answers("A month of a community's lessons, in sums.", {200: LessonPage}, query=OfMonth, compress=True)
     async def lessons(self, space: int) -> Response:
         await self._enter(WRITING, space)
         wanted = read_query(OfMonth)

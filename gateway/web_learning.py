@@ -50,19 +50,19 @@ class _Learning:
         self._book = book
 
     @needs(READING)
-    @answers("A community's courses.", {200: CoursePage}, query=After)
+    @answers("A community's courses.", {200: CoursePage}, query=After, compress=True)
     async def courses(self, space: int) -> Response:
         await self._enter(READING, space)
         return _json(await self._book.courses(space, read_query(After).after))
 
     @needs(READING)
-    @answers("One's own grades in a community.", {200: GradePage}, query=After)
+    @answers("One's own grades in a community.", {200: GradePage}, query=After, compress=True)
     async def grades(self, space: int) -> Response:
         claims = await self._enter(READING, space)
         return _json(await self._book.grades(space, claims.user, read_query(After).after))
 
     @needs(MENTORING)
-    @answers("How the learners of a community come along.", {200: LearnerPage}, query=After)
+    @answers("How the learners of a community come along.", {200: LearnerPage}, query=After, compress=True)
     async def learners(self, space: int) -> Response:
         claims = await self._enter(MENTORING, space)
         return _json(await self._book.learners(space, claims.user, read_query(After).after))

@@ -114,7 +114,7 @@ class Matching:
         self._matchmaker = matchmaker
 
     @needs(OWN)
-    @answers("Looks for mentors who fit.", {200: Found, 202: Later}, takes=Search, refuses=(Code.FORBIDDEN, Code.NOT_FOUND))
+    @answers("Looks for mentors who fit.", {200: Found, 202: Later}, takes=Search, refuses=(Code.FORBIDDEN, Code.NOT_FOUND), compress=True)
     async def find(self) -> Response:
         claims = await self._admit()
         wanted = await read_json(Search)
@@ -135,7 +135,7 @@ class Matching:
         raise _refusal(result)
 
     @needs(OWN)
-    @answers("What a search came to.", {200: Found, 202: Later})
+    @answers("What a search came to.", {200: Found, 202: Later}, compress=True)
     async def result(self, ticket: int) -> Response:
         claims = await self._admit()
         kept = await self._matchmaker.result(ticket, claims.user)
@@ -148,7 +148,7 @@ class Matching:
         return response
 
     @needs(OWN)
-    @answers("One's own mentorships.", {200: OwnMentorships}, query=OwnQuery, refuses=(Code.FORBIDDEN, Code.NOT_FOUND))
+    @answers("One's own mentorships.", {200: OwnMentorships}, query=OwnQuery, refuses=(Code.FORBIDDEN, Code.NOT_FOUND), compress=True)
     async def own(self) -> Response:
         claims = await self._admit()
         wanted = read_query(OwnQuery)

@@ -137,7 +137,7 @@ class Notices:
         self._telling = telling
 
     @needs(OWN)
-    @answers("One's notices, the newest first.", {200: ListAnswer}, query=Before)
+    @answers("One's notices, the newest first.", {200: ListAnswer}, query=Before, compress=True)
     async def list_notices(self) -> Response:
         claims = await self._admit(ASKED)
         wanted = read_query(Before)

@@ -94,7 +94,7 @@ class Operator:
         return Response(PAGE, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
 
     @needs(OPERATE)
-    @answers("Queues, schedules, jobs and models.", {200: JobsPage}, query=JobsWanted)
+    @answers("Queues, schedules, jobs and models.", {200: JobsPage}, query=JobsWanted, compress=True)
     async def jobs(self) -> Response:
         await self._admit()
         wanted = _wanted()

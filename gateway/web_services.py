@@ -130,6 +130,8 @@ class Services(Struct, frozen=True):
     """Links over HTTP; None: there are no routes about them."""
     writing: Writing | None = None
     """Operations that come as requests; None: there are no routes about communities and messages."""
+    origins: tuple[str, ...] = ()
+    """Of pages that may ask from elsewhere (`gateway.web_cors`)."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

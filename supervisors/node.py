@@ -402,6 +402,7 @@ class Node:
             sovereignty=self.sovereignty,
             files=self.file_room.files,
             links=self.http_links,
+            origins=self.settings.listen.origins,
             writing=PostgresWriting(self.bridge),
             integrations=self.outside.integrations,
             multi_factor=self.multi_factor,

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from actors.http_writing import Stamp
 from actors.storage_port import Unavailable
 from gateway.metrics import Metric, Metrics
 from gateway.redis_connection import RedisError
@@ -187,3 +188,18 @@ async def test_a_body_that_does_not_arrive_is_given_up(autojump_clock: trio.test
     response = await connection.as_response()
     assert response.status_code == 408
     assert response.headers["Content-Type"] == "application/problem+json"
+
+
+class NoWriting:
+    """Makes the routes about communities exist."""
+
+    async def stamp(self, user: int, key: bytes) -> Stamp:
+        raise NotImplementedError
+
+
+async def test_a_number_that_is_too_large_is_not_found_whatever_other_methods_there_are() -> None:
+    world = World(writing=NoWriting())
+    messages = "/api/v1/communities/1/channels/2/messages"
+    for method, path in (("DELETE", f"{messages}/{2**80}"), ("PUT", f"{messages}/{2**80}"), ("POST", messages.replace("/1/", "/0/"))):
+        (await world.ask(method, path)).problem(404, Code.NOT_FOUND)
+    assert (await world.ask("PATCH", f"{messages}/3")).status == 405

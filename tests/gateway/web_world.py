@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 
 from actors.accounts import Accounts, Caller, Claims, Credentials, Declined, Names, Opened, Registration, SessionInfo, SessionState
 from actors.cell import Ref
+from actors.http_writing import Writing
 from actors.limits import UNLIMITED, Limits
 from actors.mfa import Challenge, Factors, MultiFactor
 from actors.storage import Answered, Decided, Entry, Journal, Query, Store
@@ -258,6 +259,8 @@ class World:
         passkeys: PasskeyReader | None = None,
         trust: TrustBook | None = None,
         files: Files | None = None,
+        writing: Writing | None = None,
+        origins: tuple[str, ...] = (),
     ) -> None:
         self.memory = InMemoryAccounts()
         # What is in a real database has its clock's times.
@@ -289,6 +292,8 @@ class World:
             quotas=quotas,
             trust=trust,
             files=files,
+            writing=writing,
+            origins=origins,
             wall=lambda: self.now,
             registration_open=registration_open,
         )
