@@ -47,6 +47,15 @@ def test_the_types_of_the_sdk_are_sound(sdk: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_build_is_the_same_byte_for_byte_as_the_one_before(sdk: Path) -> None:
+    def built() -> dict[str, bytes]:
+        run_node(sdk, "--size")
+        return {path.name: path.read_bytes() for path in (sdk / "build" / "esm").iterdir()}
+
+    first = built()
+    assert "index.js" in first and first == built()
+
+
 async def test_people_talk_through_a_real_gateway(sdk: Path, database: str, valkey: TestValkey, tmp_path: Path) -> None:
     async with gateways(settings_for(database, valkey.url, tmp_path, moderation=Moderation(flooding=False)), tmp_path / "run") as [house]:
         assert isinstance(house, Inside)
