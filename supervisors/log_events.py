@@ -30,6 +30,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "node_gave_up": LogEvent("error", "its tree had more crashes than it may: the process ends with status 1"),
     "stop_asked": LogEvent("info", "a signal came; the second one ends it at once"),
     "port_opened": LogEvent("info", "connections are taken"),
+    "hasher_lost": LogEvent("error", "a process that hashes passwords ended or stood still; who asked was told to come back"),
     "drain_began": LogEvent("info", "no more connections; clients are told their moment to leave"),
     "database_awaited": LogEvent("warning", "the process cannot begin before it knows which history the database is"),
     "trust_disagreed": LogEvent(
@@ -102,7 +103,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     # Files
     "upload_part_not_kept": LogEvent("info", "a line was cut, and what had come by it could not be kept: its sender sends it again"),
     # Documents
-    "document_update_quarantined": LogEvent("warning", "an update that nobody can apply, or that stops who tries, is no part of its document"),
+    "document_update_quarantined": LogEvent(
+        "warning", "an update that nobody can apply, or that stops who tries, is no part of its document"
+    ),
     # Webhooks
     "webhook_abandoned": LogEvent("warning", "a subscription failed for too long and was paused; its community's owners were told"),
     "webhooks_not_looked_at": LogEvent("warning", "deliveries wait for the database; said once, not at each look"),
