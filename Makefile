@@ -85,7 +85,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 
 # The short forms of the long searches; each prints what it counted, and fails on a single violation. The longest come first, and what only
 # computes gives way to what talks to running servers. Each by itself is `make prove-matrix` and the like; all at once, `make -j 3 prove`.
-PROOFS := matrix sync_model faults ml_chaos rehearse fuzz max_write simulate jobs gap unfenced serial
+PROOFS := matrix openapi sync_model faults ml_chaos rehearse fuzz max_write simulate jobs gap unfenced serial
 .PHONY: $(PROOFS:%=prove-%)
 prove: $(PROOFS:%=prove-%)
 
@@ -93,6 +93,8 @@ PROVE = $(SCRATCH) $(BIN)/python -m proofs
 PROVE_NICELY = $(SCRATCH) nice $(BIN)/python -m proofs
 prove-matrix: install
 	$(PROVE) matrix
+prove-openapi: install
+	$(PROVE_NICELY) openapi
 prove-simulate: install
 	$(PROVE_NICELY) simulate --seeds 200
 prove-sync_model: install

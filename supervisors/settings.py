@@ -128,7 +128,7 @@ class Listen(Section, frozen=True):
     tls_key: Annotated[str, Meta(description="the PEM file with its key, readable by this user alone")] = ""
     origins: Annotated[
         tuple[str, ...],
-        Meta(max_length=64, description="browser origins that may open a socket, such as `https://learn.example`; `*` allows all"),
+        Meta(max_length=64, description="origins of pages that may open a socket and ask by HTTP: `https://learn.example`; `*` allows all"),
     ] = ()
 
 
