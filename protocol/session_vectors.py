@@ -31,6 +31,7 @@ _SESSIONS: Final[tuple[Session, ...]] = (
     Session(epoch=7, failures=9, echoes=1, renewals=1, delay_ms=4000),
     Session(epoch=7, echoes=2, renewals=3, moving=True, renew_first=True),
     Session(epoch=7, by_ticket=True, token_first=True, failures=2),
+    Session(epoch=7, failures=2, echoes=2, renewals=2),
     Session(epoch=7, told=Goodbye(Code.DRAIN, "later", 2500)),
     Session(epoch=7, told=Goodbye(Code.REVOKED, "over", 10), by_ticket=True),
 )
