@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests import needs
 from tests.system.running import PASSWORD, Dev
 from tests.system.test_passkeys import FLAGS
+from tests.web.tools import install
 
 WAIT_MS = 20_000
 PHONE = {"width": 360, "height": 740}
@@ -193,3 +194,43 @@ def test_in_arabic_the_page_reads_from_the_right_and_nothing_sticks_out(ben: Vis
     assert mark and gear and mark["x"] > gear["x"]
     ben.shoot("channel-arabic-dark-phone")
     assert ben.wrong == []
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds wrong with a page, as it stands now."""
+    # What fades in is judged when it is there.
+    page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
+    page.evaluate((install() / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    ask = "axe.run().then(({violations}) => violations.map(one => `${one.id}: ${one.nodes.map(node => node.target.join(' ')).join(', ')}`))"
+    found: list[str] = page.evaluate(ask)
+    return found
+
+
+def test_axe_finds_nothing_on_any_page_at_either_size_dark_or_light(amina: Visitor, ben: Visitor, channel: str) -> None:
+    space = amina.page.locator(".place h2 a").first.get_attribute("href")
+    assert space
+    found: dict[str, list[str]] = {}
+    for visitor in (amina, ben):
+        for name, path in {"home": "#/", "channel": channel, "space": space, "new": "#/new", "settings": "#/settings"}.items():
+            visitor.page.goto(f"{visitor.origin}/{path}")
+            expect(visitor.page.locator(f".on-{name}")).to_be_visible(timeout=WAIT_MS)
+            if name == "channel":
+                message = visitor.page.locator(".message").last
+                message.hover()
+                message.locator(".more").click()
+            visitor.page.locator(".sync summary").click()
+            visitor.shoot(f"axe-{name}-{visitor.name}")
+            found[f"{name} of {visitor.name}"] = faults(visitor.page)
+    assert not any(found.values()), found
+
+
+def test_axe_finds_nothing_at_the_door(browser: Browser, origin: str) -> None:
+    visitor = Visitor(browser, origin, "carol", PHONE, "sw")
+    expect(visitor.page.locator("html")).to_have_attribute("lang", "sw", timeout=WAIT_MS)
+    assert faults(visitor.page) == []
+    visitor.page.locator("#tab-signUp").click()
+    visitor.page.locator("form button.main").click()
+    expect(visitor.page.locator("[role=alert]")).to_be_visible(timeout=WAIT_MS)
+    assert faults(visitor.page) == []
+    visitor.shoot("door-swahili-phone")
+    visitor.context.close()

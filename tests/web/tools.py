@@ -16,7 +16,7 @@ def install() -> Path:
     """The web folder, with node and the tools of its lock. Without them the test skips, or fails where everything is required."""
     require("node", "runs and builds what is in web")
     npm = require("npm", "installs the tools of the web folder")
-    done = WEB / "node_modules" / "preact"
+    done = WEB / "node_modules" / "axe-core"
     with (WEB / "package-lock.json").open() as lock:
         # `npm ci` empties the folder first: two at once would each take the other's files away.
         fcntl.flock(lock, fcntl.LOCK_EX)

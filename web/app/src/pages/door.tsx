@@ -42,7 +42,9 @@ export function Door() {
               </button>
             ))}
           </div>
-          <Entry key={way} way={way} onChallenge={setChallenge} />
+          <div id="entry" role="tabpanel" aria-labelledby={`tab-${way}`}>
+            <Entry key={way} way={way} onChallenge={setChallenge} />
+          </div>
         </>
       )}
       <Languages />
@@ -75,7 +77,7 @@ function Entry({ way, onChallenge }: { way: Way; onChallenge: (challenge: Challe
   };
 
   return (
-    <form id="entry" role="tabpanel" aria-labelledby={`tab-${way}`} onSubmit={(event) => void enter(event)} noValidate>
+    <form onSubmit={(event) => void enter(event)} noValidate>
       <Field id="name" label={say("door.name")} hint={isNew ? say("door.nameHint") : ""} value={name} onText={setName} autocomplete="username" autocapitalize="none" spellcheck={false} maxLength={40} dir="auto" />
       {isNew && <Field id="display" label={say("door.display")} hint={say("door.displayHint")} value={display} onText={setDisplay} autocomplete="name" maxLength={80} dir="auto" />}
       <Password value={password} onText={setPassword} isNew={isNew} />
