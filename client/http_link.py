@@ -53,16 +53,16 @@ class HttpTransport:
 
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._url = (url if "://" in url else f"http://{url}").rstrip("/")
-        self._tls = tls
+        # Reading the system's certificates takes tens of milliseconds, and nothing of them is asked without TLS.
+        self._verify: ssl.SSLContext | bool = tls if tls is not None else self._url.startswith("https://")
         self.streams = True
         """Whether answers go on here; False once something in between held one back."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Link]:
         """A link for the length of the block; its first message opens it. Raises `Unreachable` where nobody answers at all."""
-        verify: ssl.SSLContext | bool = self._tls if self._tls is not None else True
         fields = {"user-agent": "educonnect-python"}
-        async with httpx.AsyncClient(base_url=self._url, verify=verify, trust_env=False, timeout=ASK_S, headers=fields) as client:
+        async with httpx.AsyncClient(base_url=self._url, verify=self._verify, trust_env=False, timeout=ASK_S, headers=fields) as client:
             if not await answers(client):
                 raise Unreachable(f"{self._url}: no server answers over HTTP")
             async with trio.open_nursery() as nursery:
@@ -76,8 +76,7 @@ class HttpTransport:
 
     async def is_there(self) -> bool:
         """Whether a server answers over HTTP."""
-        verify: ssl.SSLContext | bool = self._tls if self._tls is not None else True
-        async with httpx.AsyncClient(base_url=self._url, verify=verify, trust_env=False, timeout=ASK_S) as client:
+        async with httpx.AsyncClient(base_url=self._url, verify=self._verify, trust_env=False, timeout=ASK_S) as client:
             return await answers(client)
 
 
