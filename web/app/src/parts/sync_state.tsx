@@ -3,6 +3,7 @@
  *
  * Invariant: it never says that something is saved which has no outcome yet.
  */
+import { useEffect, useRef } from "preact/hooks";
 import type { Client, Failure, Status } from "../../../sdk/src/api";
 import { network, useLive } from "../live";
 import { leave } from "../session";
@@ -29,8 +30,21 @@ export function SyncState({ client }: { client: Client }) {
   const failures = useLive(client.failures);
   const online = useLive(network);
   const [mood, words] = summary(status, online);
+  const box = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    // Whoever goes on elsewhere does not have to close it.
+    const close = ({ target }: Event) => {
+      if (box.current && !(target instanceof Node && box.current.contains(target))) box.current.open = false;
+    };
+    addEventListener("pointerdown", close);
+    addEventListener("hashchange", close);
+    return () => {
+      removeEventListener("pointerdown", close);
+      removeEventListener("hashchange", close);
+    };
+  }, []);
   return (
-    <details class={`sync ${mood}`}>
+    <details ref={box} class={`sync ${mood}`}>
       <summary>
         <Icon name={SIGNS[mood]} />
         <span role="status">{words}</span>
