@@ -86,7 +86,7 @@ class Attachment(Struct, frozen=True, array_like=True):
         bytes,
         Meta(
             max_length=PLACEHOLDER_BYTES_MAX,
-            description="what a picture looks like from afar: columns times 16 plus rows, then red, green and blue of each cell, row by row",
+            description="what a picture looks like from afar: columns times 16 plus rows, then red, green and blue of each cell, by rows",
         ),
     ] = b""
     name: Annotated[str, Meta(max_length=FILE_NAME_MAX, description="what its sender called it, cleaned")] = ""

@@ -42,19 +42,20 @@ that brought nothing, while `GET /health` answers; try a socket again each minut
     GET    /api/v1/link/NAME?after=7                                              200   what comes behind message 7
     DELETE /api/v1/link/NAME                                                      204   the link is over
 
-* **Bodies.** A request's body is one message, as on the socket, of type `application/msgpack`. An answer's is parts: `number` and `length`
-  as LEB128 varints, and so many bytes of a message. Number 0 is about the link itself: no bytes, a sign of life; `o`, the name, a space and
-  the key, first of all; `c`, two bytes of close code (big endian) and a reason, when it is over. Pass over words that you do not know.
+* **Bodies.** A request's body is one message, as on the socket, of type `application/msgpack`. An answer's is parts: `number` and
+  `length` as LEB128 varints, and so many bytes of a message. Number 0 is about the link itself: no bytes, a sign of life; `o`, the name,
+  a space and the key, first of all; `c`, two bytes of close code (big endian) and a reason, when it is over. Pass over words that you do
+  not know.
 * **The key** goes with each further request: `Authorization: Link KEY`. It is as secret as a token. The name is not.
-* **Numbers.** Messages are numbered from 1, each way; the one that opens is number 1. A message that was not answered is sent again with its
-  number, and taken once; 409 says that one before it is missing. `after` says up to where everything came: until then the server keeps it
-  and gives it again, so pass over numbers you have. `n=0` with an empty body says `after` and nothing else.
-* **Waiting.** `GET` answers when there is something, after 25 s with nothing at the latest; ask again at once. With
-  `Accept: application/vnd.educonnect.stream` the answer goes on for a heartbeat, with a sign of life at once and each 15 s: where none comes
+* **Numbers.** Messages are numbered from 1, each way; the one that opens is number 1. A message that was not answered is sent again with
+  its number, and taken once; 409 says that one before it is missing. `after` says up to where everything came: until then the server
+  keeps it and gives it again, so pass over numbers you have. `n=0` with an empty body says `after` and nothing else.
+* **Waiting.** `GET` answers when there is something, after 25 s with nothing at the latest; ask again at once. With `Accept:
+  application/vnd.educonnect.stream` the answer goes on for a heartbeat, with a sign of life at once and each 15 s: where none comes
   within some seconds, something in between holds answers back, and polls are the way. The latest request for a link is the one that is
   answered; one before it that still waits ends, empty.
-* **Ends.** An answer that is lost ends nothing: ask again. Who asks for nothing within the heartbeat and 20 s more is `DEAD`. 404 and 421 (a
-  link of another gateway) mean: open another link, and go on by your cursors. 429 and 503 mean: the same again, later.
+* **Ends.** An answer that is lost ends nothing: ask again. Who asks for nothing within the heartbeat and 20 s more is `DEAD`. 404 and 421
+  (a link of another gateway) mean: open another link, and go on by your cursors. 429 and 503 mean: the same again, later.
 """
 
 TOKENS: Final = """\

@@ -892,9 +892,7 @@ class Uploads(Section, frozen=True):
     wait_hours: Annotated[
         float, Meta(ge=0.1, le=720, description="how long an upload waits for its next byte, and to be sent with a message; then it goes")
     ] = _UPLOADS.wait_hours
-    link_s: Annotated[
-        float, Meta(ge=10, le=86_400, description="how long a link to a file is good, at least; at most twice that")
-    ] = LINK_S
+    link_s: Annotated[float, Meta(ge=10, le=86_400, description="how long a link to a file is good, at least; at most twice that")] = LINK_S
     scanner: Annotated[
         str,
         Meta(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_parts_are_read_as_they_were_written_wherever_the_bytes_are_cut(written:
     data = b"".join(encode_part(number, payload) for number, payload in written)
     places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     parts = Parts(300)
-    read = [part for begin, end in zip(places, places[1:], strict=False) for part in parts.feed(data[begin:end])]
+    read = [part for begin, end in pairwise(places) for part in parts.feed(data[begin:end])]
     assert read == [Part(number, payload) for number, payload in written]
     assert parts.is_between
 

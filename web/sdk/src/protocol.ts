@@ -130,7 +130,7 @@ export interface Attachment {
   readonly width: number;
   /** likewise */
   readonly height: number;
-  /** what a picture looks like from afar: columns times 16 plus rows, then red, green and blue of each cell, row by row */
+  /** what a picture looks like from afar: columns times 16 plus rows, then red, green and blue of each cell, by rows */
   readonly placeholder: Uint8Array;
   /** what its sender called it, cleaned */
   readonly name: string;
