@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPMethod
 from typing import Any, get_args
 
 import msgpack
@@ -163,7 +164,11 @@ def test_links_in_the_reference_lead_somewhere() -> None:
 def test_the_guide_names_only_what_exists() -> None:
     schema = describe()
     known = {form.name for form in schema.forms()} | {value.name for value in schema.values} | {row.name for row in schema.codes}
-    known |= {f"{form.name}.{field.name}" for form in schema.forms() for field in form.fields} | {"Origin", "Retry-After"}
+    known |= {f"{form.name}.{field.name}" for form in schema.forms() for field in form.fields} | {
+        "Origin",
+        "Retry-After",
+        *(method.name for method in HTTPMethod),
+    }
     known |= {outcome.name for outcome in Outcome}
     words = " ".join(text for name, text in vars(guide).items() if name.isupper())
     named = {name.removesuffix(".limits") for name in re.findall(r"`([A-Z][A-Za-z_.]+)`", words)}
