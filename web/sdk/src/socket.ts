@@ -475,7 +475,11 @@ class Socket {
     this.pumping = true;
     void this.write()
       .catch((error: unknown) => this.end(0, `this device cannot keep what is to be sent: ${(error as Error).message}`))
-      .finally(() => (this.pumping = false));
+      .finally(() => {
+        this.pumping = false;
+        // Who asked between the last look and now was told that somebody is at it.
+        if (this.again) this.pump();
+      });
   }
 
   private async write(): Promise<void> {

@@ -69,6 +69,11 @@ test("a socket that breaks again and again loses nothing, and the session goes o
   hers.close();
 });
 
+test("what is said as soon as the answer before it came does not wait for a heartbeat", { timeout: 30_000 }, async () => {
+  for (let n = 0; n < 100; n++) await ben.client.say(channel, `at once ${n}`);
+  assert.equal(ben.client.status.value.pending, 0);
+});
+
 test("an older page is put in front", async () => {
   for (let n = 0; n < 70; n++) void amina.client.say(channel, `many ${n}`);
   await amina.client.synced();
