@@ -254,7 +254,10 @@ async def test_a_cancelled_scope_leaves_no_query_behind(empty: Bridge) -> None:
         await sleeping.wait()
         nursery.cancel_scope.cancel()
     running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(61)' AND state = 'active'"
-    assert await empty.run(value(running), deadline_s=DEADLINE_S) == 0
+    # Where the cancellation took longer than it may, the connection was cut, and its server notices a moment later.
+    with trio.fail_after(10):
+        while await empty.run(value(running), deadline_s=DEADLINE_S):
+            await trio.sleep(0.05)
 
 
 async def test_stopping_answers_every_call_and_afterwards_calls_are_refused(empty_database: str) -> None:
