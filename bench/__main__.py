@@ -107,7 +107,9 @@ def main(arguments: Sequence[str]) -> int:
         write_page(load())
         return 0
     options = Options(rounds=asked.rounds or (1 if asked.quick else 5), quick=asked.quick, peers=asked.peers, traces=asked.traces)
-    command = shlex.join(["python", "-m", "bench", *arguments])
+    # It is written down for every machine: a place is named as the usage names it.
+    spoken = [one.replace(asked.traces, "FOLDER") for one in arguments] if asked.traces else arguments
+    command = shlex.join(["python", "-m", "bench", *spoken])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     machine = describe_machine()
     print(header(command, machine, options))

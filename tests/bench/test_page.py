@@ -63,6 +63,10 @@ def test_the_page_and_its_plots_say_what_the_results_say() -> None:
     assert {path.name: path.read_text() for path in PLOTS.glob("*.svg")} == plots(load())
 
 
+def test_a_command_that_is_written_down_names_no_place_of_one_machine() -> None:
+    assert [measured.command for measured in load() if "/" in measured.command] == []
+
+
 def test_a_profile_stands_with_its_measure(tmp_path: Path) -> None:
     (tmp_path / "pair.md").write_text("All of it in the kernel.\n")
     (tmp_path / "pair-wake.md").write_text("And some in waking.\n")
