@@ -52,10 +52,10 @@ from bench.figures import Measured, describe_machine, held, keep, load, merge, o
 from bench.generator import CompilerMissing, GeneratorFailed
 from bench.link import LinkMissing
 from bench.ours import ENVIRONMENT
-from bench.page import write_page
 from bench.peer import PeerMissing, version
 from bench.peer_nats import nats_name, pinned
 from bench.peer_plain import uws_name, uws_version
+from bench.report import write_page
 from bench.stage import Options
 from bench.sync_link_systems import POUCHDB
 

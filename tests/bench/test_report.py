@@ -11,8 +11,8 @@ import pytest
 from bench.__main__ import MEASURES, main
 from bench.curves import curves
 from bench.figures import Figure, Goal, Measured, keep, load, merge, table, tally
-from bench.page import PAGE, describe, render
 from bench.plots import FULL, PLOTS, groups, plots
+from bench.report import PAGE, describe, render
 
 GOALS = {"Socket": Goal(ratio_max=0.25), "uWS": Goal(ratio_max=1.5)}
 
