@@ -69,7 +69,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     path: str = "/socket"
     origins: tuple[str, ...] = ()
-    """The browser origins that may connect, such as `https://learn.example`; `*` allows all.
+    """The browser origins that may connect beside the one that was asked (Host), such as `https://learn.example`; `*` allows all.
 
     A request without an origin does not come from a browser page, carries nobody's ambient authority, and is always allowed.
     """
@@ -149,7 +149,7 @@ def decide(head: Head, policy: Policy) -> Decision:
     origins = head.values("origin")
     if len(origins) > 1:
         return Refusal(400, "At most one Origin is possible.")
-    if origins and "*" not in policy.origins and origins[0] not in policy.origins:
+    if origins and not _may_connect(origins[0], head.values("host")[0], policy):
         return Refusal(403, "This origin may not connect.")
     offered = [token.strip() for value in head.values("sec-websocket-protocol") for token in value.split(",")]
     subprotocol = next((name for name in offered if name in policy.subprotocols), "")
@@ -182,6 +182,11 @@ def _switching(key: str, subprotocol: str) -> bytes:
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept_value(key)}\r\n{agreed}\r\n"
     ).encode("ascii")
+
+
+def _may_connect(origin: str, host: str, policy: Policy) -> bool:
+    """A page may connect to where it came from, and to whoever names it. A proxy that changes Host has to have its pages' origin named."""
+    return "*" in policy.origins or origin in policy.origins or origin.lower() in (f"https://{host.lower()}", f"http://{host.lower()}")
 
 
 def _is_key(value: str) -> bool:

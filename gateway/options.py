@@ -10,6 +10,7 @@ Invariant: nothing is imported here that is more than values.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +20,9 @@ from gateway.webhooks.addresses import Network
 from gateway.webhooks.destination import PORTS
 
 # HTTP
+
+SITE: Final = Path(__file__).with_name("site")
+"""The web app as it is built into this package."""
 
 
 class HttpBounds(Struct, frozen=True):

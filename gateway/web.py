@@ -185,7 +185,7 @@ def create_app(services: Services) -> QuartTrio:
         app.register_blueprint(create_api(services, services.writing))
         app.register_blueprint(create_messages(services, services.writing))
     app.register_blueprint(create_openapi())
-    app.register_blueprint(create_site(load_site()))
+    app.register_blueprint(create_site(load_site(services.site)))
     node = Node(services)
     app.get("/health")(node.health)
     app.get("/ready")(node.ready)

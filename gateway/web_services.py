@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -30,7 +31,7 @@ from gateway.integrations import Integrations
 from gateway.matchmaker import Matchmaker
 from gateway.metrics import Metrics
 from gateway.models import ModelFigures
-from gateway.options import AuthLimits, SyncLimits
+from gateway.options import SITE, AuthLimits, SyncLimits
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
 from gateway.rates import Decision, Limit
@@ -132,6 +133,8 @@ class Services(Struct, frozen=True):
     """Operations that come as requests; None: there are no routes about communities and messages."""
     origins: tuple[str, ...] = ()
     """Of pages that may ask from elsewhere (`gateway.web_cors`)."""
+    site: Path = SITE
+    """Where the web app's built files are."""
     step_up_s: float = 600.0
     """How long ago somebody may have proven themselves before something dangerous; `IdentityRules.step_up_s`."""
     wall: Callable[[], float] = time.time

@@ -21,12 +21,12 @@ from msgspec import Struct
 from quart import Blueprint, Response, request
 
 from gateway.openapi_answers import Field, Media, answers
+from gateway.options import SITE
 from gateway.problems import Problem
 from gateway.web_needs import needs
 from protocol.codes import Code
 from protocol.permissions import ANYONE
 
-FOLDER: Final = Path(__file__).with_name("site")
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -76,7 +76,7 @@ class SiteFile(Struct, frozen=True):
     bodies: Mapping[str, bytes]
 
 
-def load_site(folder: Path = FOLDER) -> Mapping[str, SiteFile]:
+def load_site(folder: Path = SITE) -> Mapping[str, SiteFile]:
     """The build in `folder`, by path from it; nothing where there is none. Blocks: called while the application is made."""
     found: dict[str, SiteFile] = {}
     if not (folder / "index.html").is_file():

@@ -244,12 +244,13 @@ def welcome(installation: Installation) -> str:
     return f"""
 EduConnect is up.
 
+  the app            {first}   (in a browser; {AMINA.name} and {JUMA.name} have accounts, see below)
   gateway            {first}   (socket at /socket, HTTP at /api/v1, /health, /ready, /metrics){also}
   data               {os.path.relpath(installation.folder)}   (mails are written to {os.path.relpath(installation.mail_folder)})
   the tree, live     {program} tree --live --portholes {os.path.relpath(installation.portholes)}
   to operate it      {program} jobs --config {os.path.relpath(installation.settings_file)}   (and doctor, roles, space, person, …)
 
-A community is ready, with two people in it. In two more terminals:
+A community is ready, with two people in it: log in as one of them in the app, or chat from two more terminals:
 
   {program} chat --url {first} --name {AMINA.name} --password {AMINA.password}
   {program} chat --url {second} --name {JUMA.name} --password {JUMA.password}

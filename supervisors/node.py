@@ -57,7 +57,7 @@ from gateway.mail.sealing import MailSeals
 from gateway.matchmaker import Matchmaker, MatchOptions
 from gateway.metrics import Metrics
 from gateway.models import LinedModels
-from gateway.options import AuthLimits, Cost, HttpBounds, PasswordRules, RelyingParty, SyncLimits
+from gateway.options import SITE, AuthLimits, Cost, HttpBounds, PasswordRules, RelyingParty, SyncLimits
 from gateway.passkeys import PasskeyReader
 from gateway.passwords import Passwords
 from gateway.rates import Limit, Rates
@@ -403,6 +403,7 @@ class Node:
             files=self.file_room.files,
             links=self.http_links,
             origins=self.settings.listen.origins,
+            site=Path(self.settings.listen.site) if self.settings.listen.site else SITE,
             writing=PostgresWriting(self.bridge),
             integrations=self.outside.integrations,
             multi_factor=self.multi_factor,

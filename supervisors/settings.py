@@ -128,8 +128,15 @@ class Listen(Section, frozen=True):
     tls_key: Annotated[str, Meta(description="the PEM file with its key, readable by this user alone")] = ""
     origins: Annotated[
         tuple[str, ...],
-        Meta(max_length=64, description="origins of pages that may open a socket and ask by HTTP: `https://learn.example`; `*` allows all"),
+        Meta(
+            max_length=64,
+            description="other origins whose pages may open a socket and ask by HTTP: `https://learn.example`; `*` allows all",
+        ),
     ] = ()
+    site: Annotated[
+        str,
+        Meta(description="the folder of a web app of your own, as `node web/app/build.mjs FOLDER` writes it; empty: ours"),
+    ] = ""
 
 
 class Proxy(Section, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from gateway.web_site import FOLDER
+from gateway.options import SITE
 from proofs.matrixing.ground import PASSWORD
 from proofs.matrixing.site import Site, route
 from proofs.matrixing.speaking import Request
@@ -32,7 +32,7 @@ async def page(site: Site) -> Request:
 
 @route("site.file")
 async def file(site: Site) -> Request:
-    html = (FOLDER / "index.html").read_text()
+    html = (SITE / "index.html").read_text()
     return Request("GET", html.partition('<script type="module" src="')[2].partition('"')[0])
 
 

@@ -110,6 +110,19 @@ def test_an_allowed_origin_is_upgraded_and_remembered() -> None:
     assert decision.origin == "https://learn.example"
 
 
+@pytest.mark.parametrize("origin", ["https://gate.example:8443", "http://gate.example:8443", "https://GATE.example:8443"])
+def test_a_page_may_connect_to_where_it_came_from(origin: str) -> None:
+    assert isinstance(ask(Host="gate.example:8443", Origin=origin, policy=Policy()), Upgrade)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://gate.example", "https://other.example:8443", "https://gate.example:8443.evil.example", "null", "ftp://gate.example:8443"],
+)
+def test_a_page_of_another_host_or_port_may_not_connect_unless_it_is_named(origin: str) -> None:
+    assert ask(Host="gate.example:8443", Origin=origin, policy=Policy()) == Refusal(403, "This origin may not connect.")
+
+
 def test_a_star_allows_every_origin() -> None:
     assert isinstance(ask(Origin="https://anywhere.example", policy=Policy(origins=("*",))), Upgrade)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web_site import FOLDER
+from gateway.options import SITE
 from tests.web.tools import install
 
 BUILD_S = 60
@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_rebuild_gives_the_files_that_are_in_the_repository_byte_for_byte(web: Path, tmp_path: Path) -> None:
     done = run_node(web, "app/build.mjs", str(tmp_path / "site"))
     assert done.returncode == 0, done.stderr
-    built, kept = contents(tmp_path / "site"), contents(FOLDER)
+    built, kept = contents(tmp_path / "site"), contents(SITE)
     assert built.keys() == kept.keys(), "run: cd web && node app/build.mjs"
     assert [name for name in built if built[name] != kept[name]] == [], "run: cd web && node app/build.mjs"
 

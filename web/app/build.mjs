@@ -17,6 +17,9 @@ const site = resolve(process.argv[2] ?? join(here, "../../gateway/site"));
 const sdk = join(here, "../sdk/src/index.ts");
 
 checkWords(join(here, "messages"));
+// First the style of the lazy pages, whose name the script asks for.
+const more = await build({ absWorkingDir: here, entryPoints: { more: "src/style/more.css" }, outdir: "app", entryNames: "[name]-[hash]", bundle: true, minify: true, write: false });
+const moreStyle = `app/${basename(more.outputFiles[0].path)}`;
 const made = await build({
   absWorkingDir: here,
   entryPoints: { app: "src/main.tsx", style: "src/style/all.css" },
@@ -34,17 +37,27 @@ const made = await build({
   jsx: "automatic",
   jsxImportSource: "preact",
   alias: { "@educonnect/sdk": sdk },
+  define: { MORE_STYLE: JSON.stringify(`/${moreStyle}`) },
   metafile: true,
   write: false,
 });
 
-const files = new Map(made.outputFiles.map((one) => [`app/${basename(one.path)}`, Buffer.from(one.contents)]));
+const files = new Map([...made.outputFiles, ...more.outputFiles].map((one) => [`app/${basename(one.path)}`, Buffer.from(one.contents)]));
 const outputs = Object.entries(made.metafile.outputs);
 const entry = outputs.find(([, one]) => one.entryPoint === "src/main.tsx");
-const style = [...files.keys()].find((name) => name.endsWith(".css"));
-/** Scripts that the page needs: all but the languages, of which one is chosen. They begin to come while the page is read. */
+const style = [...files.keys()].find((name) => name.startsWith("app/style-"));
+/** What comes only when it is chosen or opened: a language, a page, and whatever is theirs alone. */
 const isWords = (one) => one.entryPoint?.startsWith("messages/");
-const critical = outputs.filter(([name, one]) => name.endsWith(".js") && !isWords(one)).map(([name]) => name).sort();
+const comesLater = (one) => isWords(one) || /^src\/pages\/[a-z-]+\//.test(one.entryPoint ?? "");
+const first = new Set();
+const need = (name) => {
+  if (first.has(name)) return;
+  first.add(name);
+  for (const one of made.metafile.outputs[name].imports) if (!comesLater(made.metafile.outputs[one.path])) need(one.path);
+};
+need(entry[0]);
+/** Scripts that the page needs. They begin to come while the page is read. */
+const critical = [...first].sort();
 /** Those of them without which nothing is seen. */
 const seen = new Set();
 const reach = (name) => {
@@ -61,8 +74,10 @@ files.set("index.html", Buffer.from(index));
 files.set("icon.svg", readFileSync(join(here, "src/icon.svg")));
 files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanifest")));
 
-// What works without a network from the first visit on: the shell, the SDK, the style; a language comes when it is chosen and is kept then.
-const shell = ["/", ...critical.map((name) => `/${name}`), `/${style}`, "/icon.svg", "/manifest.webmanifest"].sort();
+// What works without a network from the first visit on: the shell, the SDK, the style, and every page; a language comes when it is chosen and
+// is kept then.
+const pages = Object.keys(made.metafile.outputs).filter((name) => name.endsWith(".js") && !first.has(name) && !isWords(made.metafile.outputs[name]));
+const shell = ["/", ...critical.map((name) => `/${name}`), `/${style}`, `/${moreStyle}`, ...pages.map((name) => `/${name}`), "/icon.svg", "/manifest.webmanifest"].sort();
 const hash = createHash("sha256");
 for (const name of [...files.keys()].sort()) hash.update(name).update(files.get(name));
 const worker = await build({

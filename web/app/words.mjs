@@ -4,6 +4,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
+const LANGUAGES = ["ar", "en", "es", "fr", "sw"];
 const HOLE = /\{\w+\}/g;
 
 function keysFor(english, language) {
@@ -19,9 +20,10 @@ function keysFor(english, language) {
 
 /** Throws where a language lacks a key, has one too many, or fills other holes than English does. */
 export function checkWords(folder) {
+  for (const one of readdirSync(folder, { withFileTypes: true })) if (one.isDirectory()) checkWords(join(folder, one.name));
   const english = JSON.parse(readFileSync(join(folder, "en.json"), "utf8"));
   const wrong = [];
-  for (const name of readdirSync(folder).sort()) {
+  for (const name of LANGUAGES.map((one) => `${one}.json`)) {
     const language = name.replace(".json", "");
     const words = JSON.parse(readFileSync(join(folder, name), "utf8"));
     const wanted = keysFor(english, language);

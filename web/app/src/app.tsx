@@ -2,6 +2,7 @@
 import { useEffect } from "preact/hooks";
 import type { Client } from "../../sdk/src/api";
 import { useLive } from "./live";
+import { PAGES, type PageName } from "./pages";
 import { Channel } from "./pages/channel";
 import { Door } from "./pages/door";
 import { Home } from "./pages/home";
@@ -9,6 +10,7 @@ import { NewCommunity } from "./pages/new";
 import { Settings } from "./pages/settings";
 import { SpacePage } from "./pages/space";
 import { Icon, Mark } from "./parts/icon";
+import { Lazy } from "./parts/lazy";
 import { Places } from "./parts/places";
 import { SyncState } from "./parts/sync_state";
 import { HOME, place } from "./place";
@@ -40,7 +42,7 @@ function Known({ client }: { client: Client }) {
 }
 
 function Inside({ client }: { client: Client }) {
-  const { page, id } = useLive(place);
+  const { page, id, rest } = useLive(place);
   const kept = useLive(keeps);
   useEffect(() => {
     // Whoever reads by ear or key begins where the new page does.
@@ -71,6 +73,7 @@ function Inside({ client }: { client: Client }) {
         {page === "space" && <SpacePage key={id} client={client} id={id} />}
         {page === "new" && <NewCommunity client={client} />}
         {page === "settings" && <Settings client={client} />}
+        {Object.hasOwn(PAGES, page) && <Lazy key={`${page}/${id}`} name={page as PageName} client={client} id={id} rest={rest} />}
       </main>
     </div>
   );

@@ -1,27 +1,72 @@
-/** The app in five languages. English comes with the script, another one when it is chosen. */
+/** The app in five languages. English comes with the script, another one when it is chosen; a lazy page brings its own words (`openBook`). */
 import english from "../messages/en.json";
 import { keep, recall } from "./kept";
 import { Cell } from "./live";
 
 export type Key = keyof typeof english;
-/** What is said of a number: the stem of keys such as `unread.other`. */
-export type Counted = Key extends infer One ? (One extends `${infer Stem}.other` ? Stem : never) : never;
 type Words = Readonly<Record<string, string>>;
 
 /** Each by its own name. */
 export const LANGUAGES = { en: "English", es: "Español", fr: "Français", ar: "العربية", sw: "Kiswahili" } as const;
 export type Language = keyof typeof LANGUAGES;
 
-const OTHERS: Readonly<Record<Exclude<Language, "en">, () => Promise<{ default: Words }>>> = {
+type Others = Readonly<Record<Exclude<Language, "en">, () => Promise<{ default: Words }>>>;
+
+let plurals = new Intl.PluralRules("en");
+export const language = new Cell<Language>("en");
+
+/** The words of one part of the app. */
+export interface Book<English> {
+  /** The words for `key`, its holes filled. */
+  say(key: keyof English, holes?: Holes): string;
+  /** The words for a number of things. */
+  count(stem: Stem<keyof English>, number: number, holes?: Holes): string;
+}
+type Holes = Readonly<Record<string, string | number>>;
+type Stem<Key> = Key extends `${infer One}.other` ? One : never;
+
+const turns: ((wanted: Language) => Promise<() => void>)[] = [];
+/** Books that were opened while another language than theirs is spoken, and are on their way. */
+let coming: Promise<unknown> = Promise.resolve();
+
+/** A page's words: in English with the page, in another language when the page comes or that is chosen. They are not shown before (`booksReady`). */
+export function openBook<English extends Words>(english: English, others: Others): Book<English> {
+  let words: Words = english;
+  const turn = async (wanted: Language) => {
+    const next: Words = wanted === "en" ? english : (await others[wanted]()).default;
+    return () => void (words = next);
+  };
+  turns.push(turn);
+  if (language.value !== "en") {
+    const opened = turn(language.value).then((apply) => apply(), forgive);
+    coming = Promise.all([coming, opened]);
+  }
+  return {
+    say: (key, holes = {}) => fill(words[key as string] ?? english[key as string] ?? "", holes),
+    count: (stem, number, holes = {}) => {
+      const text = words[`${stem}.${plurals.select(number)}`] ?? words[`${stem}.other`] ?? "";
+      return fill(text, { ...holes, n: new Intl.NumberFormat(language.value).format(number) });
+    },
+  };
+}
+
+/** Fulfilled when every book that is open speaks the person's language, or cannot. */
+export async function booksReady(): Promise<void> {
+  await coming;
+}
+
+/** Where words cannot be had, it stays as it is. */
+function forgive(error: unknown): void {
+  if (!(error instanceof TypeError)) throw error;
+}
+
+const shell = openBook(english, {
   es: () => import("../messages/es.json"),
   fr: () => import("../messages/fr.json"),
   ar: () => import("../messages/ar.json"),
   sw: () => import("../messages/sw.json"),
-};
-
-let words: Words = english;
-let plurals = new Intl.PluralRules("en");
-export const language = new Cell<Language>("en");
+});
+export const { say, count } = shell;
 
 function known(tag: string): Language | undefined {
   const short = tag.toLowerCase().split("-")[0] ?? "";
@@ -33,13 +78,12 @@ export function preferred(): Language {
   return known(recall("language")) ?? navigator.languages.map(known).find(Boolean) ?? "en";
 }
 
-/** Speaks another language from now on. Where its words cannot be had, it stays as it is. */
+/** Speaks another language from now on. Where its words cannot be had, all stay as they are. */
 export async function speak(wanted: Language, chosen = false): Promise<void> {
   try {
-    words = wanted === "en" ? english : (await OTHERS[wanted]()).default;
+    for (const apply of await Promise.all(turns.map((turn) => turn(wanted)))) apply();
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return;
+    return forgive(error);
   }
   if (chosen) keep("language", wanted);
   plurals = new Intl.PluralRules(wanted);
@@ -48,18 +92,7 @@ export async function speak(wanted: Language, chosen = false): Promise<void> {
   language.set(wanted);
 }
 
-/** The words for `key`, its holes filled. */
-export function say(key: Key, holes: Readonly<Record<string, string | number>> = {}): string {
-  return fill(words[key] ?? english[key], holes);
-}
-
-/** The words for a number of things. */
-export function count(stem: Counted, number: number, holes: Readonly<Record<string, string | number>> = {}): string {
-  const text = words[`${stem}.${plurals.select(number)}`] ?? words[`${stem}.other`] ?? "";
-  return fill(text, { ...holes, n: new Intl.NumberFormat(language.value).format(number) });
-}
-
-function fill(text: string, holes: Readonly<Record<string, string | number>>): string {
+function fill(text: string, holes: Holes): string {
   return text.replace(/\{(\w+)\}/g, (hole, name: string) => String(holes[name] ?? hole));
 }
 

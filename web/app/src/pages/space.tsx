@@ -4,6 +4,7 @@ import type { Client, SpaceView } from "../../../sdk/src/api";
 import type { Member } from "../../../sdk/src/protocol";
 import { useLive } from "../live";
 import { Avatar } from "../parts/avatar";
+import { Doors } from "../parts/doors";
 import { Field } from "../parts/field";
 import { Head } from "../parts/head";
 import { Icon } from "../parts/icon";
@@ -40,6 +41,12 @@ export function SpacePage({ client, id }: { client: Client; id: number }) {
         </ul>
         {leads && <NewChannel client={client} space={space} />}
       </section>
+      {space.kind === COMMUNITY && (
+        <nav class="card" aria-label={say("space.parts")}>
+          <Doors where="space" id={space.space} />
+          {leads && <Doors where="staff" id={space.space} />}
+        </nav>
+      )}
       {leads && <Invite client={client} space={space} />}
       <Members client={client} space={space} />
       {space.kind === COMMUNITY && space.role !== OWNER && <Leave client={client} space={space} />}

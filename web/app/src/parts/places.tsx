@@ -5,6 +5,7 @@ import { useLive } from "../live";
 import { place, toChannel, toSpace } from "../place";
 import { inWords } from "../trouble";
 import { count, say } from "../words";
+import { Doors } from "./doors";
 import { Icon } from "./icon";
 
 /** Kinds of streams that people talk in (docs/protocol.md). */
@@ -21,6 +22,7 @@ export function Places({ client }: { client: Client }) {
   const shown = spaces.filter((space) => talks(space).length > 0);
   return (
     <>
+      <Doors where="me" />
       {invitations.map((one) => (
         <Invited key={one.space} client={client} invitation={one} />
       ))}

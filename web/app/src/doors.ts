@@ -1,0 +1,14 @@
+/** What leads to the lazy pages: beside the communities, and in each of them. */
+import type { IconName } from "./parts/icon";
+import type { PageName } from "./pages";
+import type { Key } from "./words";
+
+/** `where`: "me" is one's own, "space" is in each community, "staff" in those that one leads. */
+export interface Door {
+  readonly page: PageName;
+  readonly icon: IconName;
+  readonly words: Key;
+  readonly where: "me" | "space" | "staff";
+}
+
+export const DOORS: readonly Door[] = [];

@@ -1,0 +1,15 @@
+/** Pages that come when they are first opened, by their name in the address: `#/lessons/3`. */
+import type { ComponentType } from "preact";
+import type { Client } from "../../sdk/src/api";
+
+/** What a page is given. `id`: what it is of, as its address says (0: nothing); `rest`: what follows that. */
+export interface PageGiven {
+  readonly client: Client;
+  readonly id: number;
+  readonly rest: readonly string[];
+}
+
+export type Page = ComponentType<PageGiven>;
+
+export const PAGES = {} as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
+export type PageName = keyof typeof PAGES;
