@@ -25,7 +25,7 @@ export function applyLook(chosen: Look = look.value): void {
 
 /** A round trip that makes one wait for everything that is pressed, and so many of them in a row. */
 const SLOW_MS = 1500;
-const SLOW_COUNT = 3;
+const SLOW_COUNT = 2;
 
 /** What some browsers tell of their network (Network Information API). */
 interface Connection extends EventTarget {
@@ -41,6 +41,7 @@ export const textFirst = new Cell(asks || recall("text") === "on");
 /** Whether to offer it. */
 export const textOffered = new Cell(false);
 let slow = 0;
+let felt = 0;
 
 function isSparing(): boolean {
   return Boolean(connection?.saveData);
@@ -64,6 +65,8 @@ function show(): void {
 /** The person's word, which stays: text first, or not. */
 export function chooseText(on: boolean): void {
   keep("text", on ? "on" : "off");
+  // A reload would ask for it again.
+  if (!on && asks) history.replaceState(history.state, "", location.pathname + location.hash);
   textFirst.set(on);
   textOffered.set(false);
   show();
@@ -71,7 +74,8 @@ export function chooseText(on: boolean): void {
 
 /** A round trip to the server was measured, in milliseconds (0: none was). */
 export function feelLink(roundTripMs: number): void {
-  if (!roundTripMs) return;
+  if (!roundTripMs || roundTripMs === felt) return;
+  felt = roundTripMs;
   slow = roundTripMs < SLOW_MS ? 0 : slow + 1;
   offer();
 }
