@@ -8,7 +8,7 @@
  * promise of such a call is fulfilled when the server has committed it, and rejected with `Refused` when it never will be; an app that
  * shows `LiveStream` or `LiveRecords` need not wait for either.
  */
-import type { Attachment, Code, Conflict, Fields, HeldPage, MemberPage, MentorsFound, MentorshipPage, Operation, Person, ReportPage, Value, VersionPage } from "./protocol";
+import type { Attachment, Code, Conflict, ConflictPage, Fields, HeldPage, MemberPage, MentorsFound, MentorshipPage, Operation, Person, ReportPage, Value, VersionPage } from "./protocol";
 
 /** A value that changes. `subscribe` calls back at once, and after each change; what it returns ends that. */
 export interface Live<T> {
@@ -159,6 +159,12 @@ export interface Failure {
   readonly at: number;
 }
 
+/** A mutation that has no outcome yet. */
+export interface Unsent {
+  readonly key: number;
+  readonly operation: Operation;
+}
+
 export interface SayOptions {
   readonly replyTo?: number;
   readonly mentions?: readonly number[];
@@ -240,6 +246,10 @@ export interface Client {
   resolve(conflict: Conflict, decision: Decision): Promise<number>;
   reopen(conflict: number): Promise<number>;
   claim(conflict: number, on?: boolean): Promise<number>;
+  /** Conflicts as the server has them, decided ones too, by ascending number after `after`; `conflict`: that one alone. Needs a link. */
+  allConflicts(where?: { after?: number; conflict?: number }): Promise<ConflictPage>;
+  /** What waits for its outcome, oldest first. */
+  unsent(): Open<readonly Unsent[]>;
   /** What was there before, newest first. */
   versions(stream: number, entity: number, key: number, before?: number): Promise<VersionPage>;
   /** Somebody has seen to a refused mutation. */

@@ -16,11 +16,13 @@ import type {
   RecordView,
   SayOptions,
   Status,
+  Unsent,
 } from "./api";
 import type { Hub } from "./core";
 import type {
   Command,
   Conflict,
+  ConflictPage,
   Frame,
   HeldPage,
   MemberPage,
@@ -239,6 +241,14 @@ export class Client implements Face {
 
   claim(conflict: number, on = true): Promise<number> {
     return this.submit({ type: "Claim", conflict, on });
+  }
+
+  allConflicts({ after = 0, conflict = 0 } = {}): Promise<ConflictPage> {
+    return this.request({ type: "Conflicts", id: 0, after, open_only: false, conflict, limit: 50 }, "ConflictPage");
+  }
+
+  unsent(): Open<readonly Unsent[]> {
+    return new Watched<readonly Unsent[]>(this.hub, "unsent", [], []);
   }
 
   versions(stream: number, entity: number, key: number, before = 0): Promise<VersionPage> {

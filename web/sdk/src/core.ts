@@ -158,6 +158,7 @@ export class Core implements Hub {
     notices: () => this.desk.notices,
     conflicts: () => this.exchange.upkeep.conflicts,
     failures: () => this.failures(),
+    unsent: () => [...this.store.mutations.values()].map(({ key, operation }) => ({ key, operation: decodeOperation(operation) })),
     stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall()),
     records: (stream: number, entity: number) => this.exchange.replica.list(stream, entity),
     record: (stream: number, entity: number, key: number) => this.exchange.replica.view(stream, entity, key),
@@ -211,7 +212,7 @@ export class Core implements Hub {
     const { streams, upkeep, replica, mutations } = exchange;
     upkeep.quotaBytes = options.quotaBytes;
     this.desk = new Desk(store, (what) => this.touch(what));
-    exchange.changed = () => this.touch("status");
+    exchange.changed = () => this.touch("status", "unsent");
     upkeep.changed = (what) => {
       this.touch(what === "spaces" ? "places" : "conflicts", "status");
       if (what === "spaces") this.followPlaces();
@@ -363,7 +364,7 @@ export class Core implements Hub {
     value.catch(() => undefined);
     const kept = this.store.mutations.get(key);
     if (kept) this.lay(key, kept.operation);
-    this.touch("status");
+    this.touch("status", "unsent");
     await this.store.durable();
     return value;
   }
