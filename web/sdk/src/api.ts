@@ -136,6 +136,12 @@ export interface RecordView {
   readonly pending: number;
 }
 
+/** Whether a stream's records are on this device, so that they are there without a network. `known`: this tab has been told. */
+export interface Held {
+  readonly known: boolean;
+  readonly here: boolean;
+}
+
 /** What somebody is told of; `seq` is its name. */
 export interface NoticeView {
   readonly seq: number;
@@ -197,7 +203,15 @@ export interface MentorWish {
   readonly limit?: number;
 }
 
+/** Two doors to the session, in whichever tab it is: for what comes by itself when it is first asked for (`documents`, `uploads`). */
+export interface Hub {
+  call(method: string, ...given: unknown[]): Promise<unknown>;
+  /** Calls back where a value is known, and at each change; what it returns ends that. */
+  open(topic: string, given: readonly number[], listener: (value: unknown) => void): () => void;
+}
+
 export interface Client {
+  readonly hub: Hub;
   readonly status: Live<Status>;
   readonly me: Live<Me | null>;
   readonly places: Live<Places>;
@@ -235,6 +249,8 @@ export interface Client {
   records(stream: number, entity: number): Open<readonly RecordView[]>;
   /** One record. */
   record(stream: number, entity: number, key: number): Open<RecordView>;
+  /** Whether a stream's records are here; not where there was no room for them. */
+  held(stream: number): Open<Held>;
   /** Writes fields of a record; the promise is of the outcome (`n * 8 + what`, docs/sync.md). */
   change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number>;
   erase(stream: number, entity: number, key: number): Promise<number>;

@@ -6,6 +6,7 @@ import type {
   Conversation,
   Decision,
   Failure,
+  Hub,
   Live,
   LiveStream,
   Me,
@@ -18,7 +19,6 @@ import type {
   Status,
   Unsent,
 } from "./api";
-import type { Hub } from "./core";
 import type {
   Command,
   Conflict,
@@ -107,7 +107,7 @@ export class Client implements Face {
 
   /** `end` closes what the hub is made of. */
   constructor(
-    private readonly hub: Hub,
+    readonly hub: Hub,
     private readonly end: () => Promise<void>,
   ) {
     this.status = this.watchAll("status", EMPTY_STATUS);
@@ -207,6 +207,10 @@ export class Client implements Face {
   record(stream: number, entity: number, key: number): Open<RecordView> {
     const empty = { stream, entity, key, version: 0, fields: new Map(), gone: false, pending: 0 };
     return new Watched<RecordView>(this.hub, "record", [stream, entity, key], empty);
+  }
+
+  held(stream: number): Open<Held> {
+    return new Watched<Held>(this.hub, "held", [stream], { known: false, here: false });
   }
 
   change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number> {

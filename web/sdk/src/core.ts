@@ -7,15 +7,17 @@
  *
  * Invariant: a topic's value is a function of store, exchange and runner; it is told again after each step that may have changed it.
  */
-import type { Challenge, Conversation, Failure, Me, Status } from "./api";
+import type { Challenge, Conversation, Failure, Hub, Me, Status } from "./api";
 import { decodeOperation } from "./codec";
 import { Desk } from "./desk";
 import { DiskFull, Refused } from "./errors";
 import { Exchange, type World } from "./exchange";
 import { Account, Credentials, readLogin, type Login } from "./http_door";
+import { PARTS, type Inside, type Part } from "./parts";
 import { Code, StreamKind, type Command, type Fields, type Frame, type LinkQuality, type MentorsFound, type Operation } from "./protocol";
 import { writeFields } from "./records";
 import { readChat, Room, roomOf } from "./rooms";
+import { backoffMs } from "./session_machine";
 import { Runner, type Link } from "./socket";
 import { type Disk, Store } from "./store";
 
@@ -24,6 +26,7 @@ const BACKLOG = 60;
 const BEHIND_MAX = 500;
 /** Conversations that are kept up to date while nobody looks at them. */
 const ROOMS_MAX = 100;
+const TOKEN_LEFT_MS = 10_000;
 const CHATS: readonly number[] = [StreamKind.CHANNEL, StreamKind.CONVERSATION];
 const ANNOUNCING: readonly string[] = ["ChannelOpened", "ChannelChanged", "SettingsChanged", "RoleSet", "Renamed"];
 
@@ -39,34 +42,31 @@ export interface CoreOptions {
   readonly quotaBytes: number;
 }
 
-/** The two doors. */
-export interface Hub {
-  call(method: string, ...given: unknown[]): Promise<unknown>;
-  /** Calls back at once where a value is known, and at each change. */
-  open(topic: string, given: readonly number[], listener: (value: unknown) => void): () => void;
-}
-
 interface Topic {
-  readonly read: () => unknown;
+  readonly name: string;
+  readonly given: readonly number[];
   readonly listeners: Set<(value: unknown) => void>;
 }
 
 type Asking = Extract<Command, { id: number }>;
 
-export class Core implements Hub {
+export class Core implements Hub, Inside {
   private readonly account: Account;
   private credentials: Credentials | undefined;
-  private exchange!: Exchange;
+  exchange!: Exchange;
   private runner: Runner | undefined;
   private desk!: Desk;
   private readonly rooms = new Map<number, Room>();
   private readonly presence = new Map<number, { online: number; users: readonly number[] }>();
   private readonly topics = new Map<string, Topic>();
   private dirty = new Set<string>();
+  /** Those that have come, and those that are on their way. */
+  private readonly parts = new Map<string, Part>();
+  private readonly coming = new Map<string, Promise<Part>>();
 
   private constructor(
-    private readonly options: CoreOptions,
-    private readonly store: Store,
+    readonly options: CoreOptions,
+    readonly store: Store,
   ) {
     this.account = new Account(options.url, options.fetcher);
     store.onTrouble = (error) => this.makeRoom(error);
@@ -74,6 +74,7 @@ export class Core implements Hub {
     if (typeof kept === "string") this.credentials = this.credentialsOf(JSON.parse(kept) as Login);
     this.prepare();
     if (this.credentials) this.connect();
+    for (const name of this.resident()) this.fetchPart(name);
   }
 
   /** Opens what is kept on the disk, and goes on from there. */
@@ -84,7 +85,9 @@ export class Core implements Hub {
   // The doors
 
   async call(method: string, ...given: unknown[]): Promise<unknown> {
-    const act = (this.methods as Record<string, (...given: any[]) => unknown>)[method];
+    const [name = "", rest] = method.split(".");
+    const methods = rest ? (await this.part(name)).methods : this.methods;
+    const act = (methods as Readonly<Record<string, (...given: any[]) => unknown>> | undefined)?.[rest ?? name];
     if (!act) throw new TypeError(`there is no ${method}`);
     return act(...given);
   }
@@ -93,19 +96,67 @@ export class Core implements Hub {
     const key = [name, ...given].join("/");
     let topic = this.topics.get(key);
     if (!topic) {
-      const read = (this.readers as Record<string, (...given: number[]) => unknown>)[name]!;
-      this.topics.set(key, (topic = { read: () => read(...given), listeners: new Set() }));
-      this.opened(name, given[0] ?? 0, 1);
+      this.topics.set(key, (topic = { name, given, listeners: new Set() }));
+      this.opened(name, given, 1);
     }
     const { listeners } = topic;
     const mine = (value: unknown) => listener(value);
     listeners.add(mine);
-    listener(topic.read());
+    const value = this.read(topic);
+    if (value !== undefined) listener(value);
     return () => {
       if (!listeners.delete(mine) || listeners.size) return;
       this.topics.delete(key);
-      this.opened(name, given[0] ?? 0, -1);
+      this.opened(name, given, -1);
     };
+  }
+
+  /** A topic's value; undefined while its part is on its way. */
+  private read({ name, given }: Topic): unknown {
+    const [part = "", rest] = name.split(".");
+    const readers = rest ? this.parts.get(part)?.readers : this.readers;
+    return (readers as Readonly<Record<string, (...given: number[]) => unknown>> | undefined)?.[rest ?? part]?.(...given);
+  }
+
+  // Parts
+
+  /** A part, loaded at its first use. Rejected where it cannot be had now; the next one who asks tries again. */
+  part(name: string): Promise<Part> {
+    let coming = this.coming.get(name);
+    if (!coming) {
+      coming = this.load(name);
+      this.coming.set(name, coming);
+      coming.catch(() => this.coming.delete(name));
+    }
+    return coming;
+  }
+
+  private async load(name: string): Promise<Part> {
+    const fetched = await PARTS[name]?.();
+    if (!fetched) throw new TypeError(`there is no part ${name}`);
+    const part = fetched.part(this);
+    this.parts.set(name, part);
+    part.begin?.();
+    for (const [key, topic] of this.topics) {
+      if (!topic.name.startsWith(`${name}.`)) continue;
+      part.opened?.(topic.name.slice(name.length + 1), topic.given, 1);
+      this.touch(key);
+    }
+    return part;
+  }
+
+  /** Somebody looks, or something is left to do: it is tried until the part is here. */
+  private fetchPart(name: string, failures = 0): void {
+    this.part(name).catch(() => this.options.world.later(backoffMs(failures, 1), () => this.fetchPart(name, failures + 1)));
+  }
+
+  private resident(): readonly string[] {
+    return (this.store.noted("parts") ?? []) as readonly string[];
+  }
+
+  keepLoaded(name: string, on: boolean): void {
+    const others = this.resident().filter((one) => one !== name);
+    if (this.resident().includes(name) !== on) this.store.note("parts", on ? [...others, name] : others);
   }
 
   /** Ends it; what is kept stays. */
@@ -129,8 +180,7 @@ export class Core implements Hub {
       await this.credentials?.ask("POST", everywhere ? "auth/logout-everywhere" : "auth/logout", {}).catch(() => undefined);
       await this.leave();
     },
-    ask: (method: string, route: string, body?: unknown) =>
-      this.credentials ? this.credentials.ask(method, route, body) : this.account.ask(method, route, body),
+    ask: (method: string, route: string, body?: unknown) => this.ask(method, route, body),
     submit: (operation: Operation, nonce: string) => this.submit(operation, nonce),
     change: (stream: number, entity: number, key: number, fields: Fields, gone: boolean, nonce: string) =>
       this.submit(this.exchange.replica.change(stream, entity, key, fields, gone, this.now()), nonce),
@@ -140,7 +190,7 @@ export class Core implements Hub {
       this.submit({ type: "Resolve", conflict, choice, version, at: this.now(), fields: writeFields(fields) }, nonce),
     history: (stream: number, before: number, after: number, limit: number) => this.history(stream, before, after, limit),
     older: (stream: number, limit: number) => this.older(stream, limit),
-    typing: (stream: number) => this.exchange.type(stream),
+    typing: (stream: number) => this.exchange.remark(`typing/${stream}`, { type: "Typing", stream }),
     discard: async (key: number) => {
       this.store.discard(key);
       for (const room of this.rooms.values()) room.discard(key);
@@ -161,19 +211,31 @@ export class Core implements Hub {
     unsent: () => [...this.store.mutations.values()].map(({ key, operation }) => ({ key, operation: decodeOperation(operation) })),
     stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall()),
     records: (stream: number, entity: number) => this.exchange.replica.list(stream, entity),
+    held: (stream: number) => ({ known: true, here: this.exchange.upkeep.isHere(stream) }),
     record: (stream: number, entity: number, key: number) => this.exchange.replica.view(stream, entity, key),
     presence: (space: number) => this.presence.get(space) ?? { online: 0, users: [] },
   };
 
   // Who one is
 
-  private now(): number {
+  now(): number {
     return Math.max(0, Math.floor(this.options.world.wall() / 1000));
   }
 
-  private me(): Me | null {
+  me(): Me | null {
     const login = this.credentials?.login;
     return login ? { user: login.user, device: login.device, name: login.name, displayName: login.display_name } : null;
+  }
+
+  ask(method: string, route: string, body?: unknown): Promise<unknown> {
+    return this.credentials ? this.credentials.ask(method, route, body) : this.account.ask(method, route, body);
+  }
+
+  /** The access token, good for some seconds at least; empty: nobody is logged in. */
+  async token(): Promise<string> {
+    const { credentials, options, runner } = this;
+    if (credentials && credentials.login.expires_at * 1000 - options.world.wall() - (runner?.aheadMs ?? 0) < TOKEN_LEFT_MS) await credentials.renew();
+    return credentials?.login.access_token ?? "";
   }
 
   private credentialsOf(login: Login): Credentials {
@@ -228,6 +290,7 @@ export class Core implements Hub {
       decided(key, operation, code, value, detail);
       const chat = readChat(operation);
       if (chat) this.rooms.get(roomOf(chat))?.decided(key, value, code ? detail || `refused with code ${code}` : "");
+      for (const part of this.parts.values()) part.decided?.(key, operation, code, value, detail);
       this.touch("failures");
     };
     exchange.onHint = (hint) => {
@@ -235,12 +298,17 @@ export class Core implements Hub {
         this.presence.set(hint.space, hint);
         return this.touch(`presence/${hint.space}`);
       }
+      if (hint.type !== "IsTyping") {
+        for (const part of this.parts.values()) part.heard?.(hint);
+        return;
+      }
       const ms = this.rooms.get(hint.stream)?.heardTyping(hint.user, options.world.wall());
       if (ms) options.world.later(ms + 50, () => this.touch(`stream/${hint.stream}`));
     };
     const inbox = this.credentials?.login.inbox;
     if (inbox) this.followInbox(inbox);
     this.followPlaces();
+    for (const part of this.parts.values()) part.begin?.();
     for (const key of this.topics.keys()) this.touch(key);
   }
 
@@ -255,7 +323,9 @@ export class Core implements Hub {
     ));
     runner.onWelcome = ({ inbox }) => this.followInbox(inbox);
     runner.onStatus = () => {
-      if (runner.status.state !== "online") for (const room of this.rooms.values()) room.cut();
+      const online = runner.status.state === "online";
+      if (!online) for (const room of this.rooms.values()) room.cut();
+      for (const part of this.parts.values()) part.online?.(online);
       this.touch("status");
     };
     runner.start();
@@ -346,7 +416,14 @@ export class Core implements Hub {
   }
 
   /** Somebody begins (1) or ends (-1) to look. */
-  private opened(name: string, id: number, by: 1 | -1): void {
+  private opened(name: string, given: readonly number[], by: 1 | -1): void {
+    const [id = 0] = given;
+    const [part = "", rest] = name.split(".");
+    if (rest) {
+      if (by > 0) this.fetchPart(part);
+      this.parts.get(part)?.opened?.(rest, given, by);
+      return;
+    }
     if (name === "stream") this.room(id).open += by;
     if (name !== "presence") return;
     const { questions } = this.exchange;
@@ -357,7 +434,7 @@ export class Core implements Hub {
 
   // What is asked for
 
-  private async submit(operation: Operation, nonce: string): Promise<number> {
+  async submit(operation: Operation, nonce: string): Promise<number> {
     if (!this.credentials) throw new Refused(Code.UNAUTHENTICATED, "nobody is logged in here");
     const { key, value } = this.exchange.mutations.submit(operation, nonce);
     // Whoever only looks at what is shown need not ask what became of it.
@@ -417,13 +494,13 @@ export class Core implements Hub {
   }
 
   /** These topics may have other values now: told together, when this step of the program is over. */
-  private touch(...keys: string[]): void {
+  touch(...keys: string[]): void {
     if (!this.dirty.size) queueMicrotask(() => this.tell());
     for (const key of keys) this.dirty.add(key);
   }
 
   private touchRecords(stream: number): void {
-    for (const key of this.topics.keys()) if (key.startsWith(`records/${stream}/`) || key.startsWith(`record/${stream}/`)) this.touch(key);
+    for (const key of this.topics.keys()) if ([`records/${stream}/`, `record/${stream}/`, `held/${stream}`].some((start) => key.startsWith(start))) this.touch(key);
   }
 
   private tell(): void {
@@ -432,8 +509,8 @@ export class Core implements Hub {
     for (const key of dirty) {
       const topic = this.topics.get(key);
       if (!topic) continue;
-      const value = topic.read();
-      for (const listener of [...topic.listeners]) listener(value);
+      const value = this.read(topic);
+      if (value !== undefined) for (const listener of [...topic.listeners]) listener(value);
     }
   }
 

@@ -159,6 +159,11 @@ export class Upkeep {
     return [...following, ...fetching].sort((a, b) => positions.priority(a) - positions.priority(b));
   }
 
+  /** Whether all of a stream's records up to some time are on this device. */
+  isHere(stream: number): boolean {
+    return this.streams.positions.has(stream) && !this.wanted.has(stream);
+  }
+
   isFetching(stream: number): boolean {
     return this.wanted.has(stream);
   }
