@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Client, SpaceView } from "../../../sdk/src/api";
 import type { Member } from "../../../sdk/src/protocol";
+import { useAct } from "../act";
 import { useLive } from "../live";
 import { Avatar } from "../parts/avatar";
 import { Doors } from "../parts/doors";
@@ -11,7 +12,6 @@ import { Icon } from "../parts/icon";
 import { talks } from "../parts/places";
 import { go, HOME, toChannel } from "../place";
 import { learnNames } from "../session";
-import { inWords } from "../trouble";
 import { count, say, type Key } from "../words";
 
 const OWNER = 1;
@@ -169,22 +169,4 @@ function Leave({ client, space }: { client: Client; space: SpaceView }) {
       </button>
     </section>
   );
-}
-
-/** Something that is done once at a time, and what went wrong with it. */
-function useAct() {
-  const [wrong, setWrong] = useState("");
-  const [busy, setBusy] = useState(false);
-  const act = async (what: () => Promise<void>) => {
-    setBusy(true);
-    setWrong("");
-    try {
-      await what();
-    } catch (error) {
-      setWrong(inWords(error));
-    } finally {
-      setBusy(false);
-    }
-  };
-  return { wrong, busy, act };
 }
