@@ -137,7 +137,7 @@ export interface RecordView {
 }
 
 /** Whether a stream's records are on this device, so that they are there without a network. `known`: this tab has been told. */
-export interface Held {
+export interface Kept {
   readonly known: boolean;
   readonly here: boolean;
 }
@@ -250,7 +250,7 @@ export interface Client {
   /** One record. */
   record(stream: number, entity: number, key: number): Open<RecordView>;
   /** Whether a stream's records are here; not where there was no room for them. */
-  held(stream: number): Open<Held>;
+  kept(stream: number): Open<Kept>;
   /** Writes fields of a record; the promise is of the outcome (`n * 8 + what`, docs/sync.md). */
   change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number>;
   erase(stream: number, entity: number, key: number): Promise<number>;

@@ -7,6 +7,7 @@ import type {
   Decision,
   Failure,
   Hub,
+  Kept,
   Live,
   LiveStream,
   Me,
@@ -209,8 +210,8 @@ export class Client implements Face {
     return new Watched<RecordView>(this.hub, "record", [stream, entity, key], empty);
   }
 
-  held(stream: number): Open<Held> {
-    return new Watched<Held>(this.hub, "held", [stream], { known: false, here: false });
+  kept(stream: number): Open<Kept> {
+    return new Watched<Kept>(this.hub, "kept", [stream], { known: false, here: false });
   }
 
   change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number> {

@@ -211,7 +211,7 @@ export class Core implements Hub, Inside {
     unsent: () => [...this.store.mutations.values()].map(({ key, operation }) => ({ key, operation: decodeOperation(operation) })),
     stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall()),
     records: (stream: number, entity: number) => this.exchange.replica.list(stream, entity),
-    held: (stream: number) => ({ known: true, here: this.exchange.upkeep.isHere(stream) }),
+    kept: (stream: number) => ({ known: true, here: this.exchange.upkeep.isHere(stream) }),
     record: (stream: number, entity: number, key: number) => this.exchange.replica.view(stream, entity, key),
     presence: (space: number) => this.presence.get(space) ?? { online: 0, users: [] },
   };
@@ -500,7 +500,7 @@ export class Core implements Hub, Inside {
   }
 
   private touchRecords(stream: number): void {
-    for (const key of this.topics.keys()) if ([`records/${stream}/`, `record/${stream}/`, `held/${stream}`].some((start) => key.startsWith(start))) this.touch(key);
+    for (const key of this.topics.keys()) if ([`records/${stream}/`, `record/${stream}/`, `kept/${stream}`].some((start) => key.startsWith(start))) this.touch(key);
   }
 
   private tell(): void {

@@ -14,7 +14,7 @@
  */
 import { encode, type Heard } from "./codec";
 import { Mutations } from "./mutations";
-import { BATCH_FRAMES_MAX, LinkQuality, type Cursor, type IsTyping, type Limits, type Presence, type Welcome } from "./protocol";
+import { BATCH_FRAMES_MAX, LinkQuality, type Command, type Cursor, type Limits, type Welcome } from "./protocol";
 import { Questions, type After } from "./questions";
 import { Replica } from "./replica";
 import { ASKED, Doubt } from "./restored";
@@ -48,9 +48,9 @@ export class Exchange {
   /** Told when there may be something to send. */
   onWake: () => void = () => undefined;
   /** Told what is shown while one looks, and kept nowhere. */
-  onHint: (hint: IsTyping | Presence) => void = () => undefined;
+  onHint: (hint: Heard) => void = () => undefined;
   private timers = new Set<() => void>();
-  private typing: number[] = [];
+  private readonly remarks = new Map<string, Command>();
   private limits: Limits | undefined;
   private openMax = STREAMS_OPEN_MAX;
   private doubt: Doubt | undefined;
@@ -96,10 +96,10 @@ export class Exchange {
     this.streams.follow(inbox);
   }
 
-  /** Says that one is typing, if a socket is open. */
-  type(stream: number): void {
-    if (!this.limits || this.typing.includes(stream) || this.typing.length >= HINTS_MAX) return;
-    this.typing.push(stream);
+  /** Says something that is of use now or never, if a socket is open. Of what goes by the same name the last is said. */
+  remark(name: string, command: Command): void {
+    if (!this.limits || (!this.remarks.has(name) && this.remarks.size >= HINTS_MAX)) return;
+    this.remarks.set(name, command);
     this.onWake();
   }
 
@@ -158,7 +158,7 @@ export class Exchange {
     this.timers.clear();
     this.doubt = undefined;
     this.limits = undefined;
-    this.typing = [];
+    this.remarks.clear();
     this.mutations.cut();
     this.streams.cut();
     this.questions.cut();
@@ -194,8 +194,8 @@ export class Exchange {
       if (this.upkeep.isFetching(stream)) this.upkeep.askPage(stream);
       else frames.push(this.streams.ask(stream));
     }
-    frames.push(...this.questions.commands(), ...this.typing.map((stream) => encode({ type: "Typing", stream })));
-    this.typing = [];
+    frames.push(...this.questions.commands(), ...[...this.remarks.values()].map(encode));
+    this.remarks.clear();
     return frames;
   }
 
@@ -208,7 +208,7 @@ export class Exchange {
       return this.begin(welcome, true);
     }
     if (isFact(frame)) this.streams.hearEvent(frame);
-    else if (frame.type === "IsTyping" || frame.type === "Presence") return this.onHint(frame);
+    else if (frame.type === "IsTyping" || frame.type === "Presence" || frame.type === "IsAware") return this.onHint(frame);
     else if (frame.type === "Done") this.mutations.commit(frame.number, [frame.value]);
     else if (frame.type === "DoneRun") this.mutations.commit(frame.first, frame.values);
     else if (frame.type === "Refused") this.mutations.refuse(frame);

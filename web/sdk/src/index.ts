@@ -16,7 +16,7 @@ import type { Link } from "./socket";
 import type { Disk } from "./store";
 import { Tabs } from "./tabs";
 
-export type { Attempt, Challenge, Conversation, Decision, Failure, Hub, Live, LiveStream, Me, MentorWish, Message, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView, Unsent } from "./api";
+export type { Attempt, Challenge, Conversation, Decision, Failure, Hub, Kept, Live, LiveStream, Me, MentorWish, Message, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView, Unsent } from "./api";
 export type { Client } from "./client";
 export { AccountError, BadFields, BadFrame, DiskFull, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 export { MemoryDisk } from "./memory_store";

@@ -9,8 +9,8 @@
  *
  * Invariant: at most one tab has the store open; a tab that is gone leaves no subscription behind.
  */
-import type { Status } from "./api";
-import type { Core, Hub } from "./core";
+import type { Hub, Status } from "./api";
+import type { Core } from "./core";
 import { AccountError, BadFields, BadFrame, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 
 /** What goes over the channel. `from` and `to` are tabs. */
@@ -28,8 +28,8 @@ type Note =
 type Plain = readonly [number, string, object];
 
 const ERRORS = [Refused, RequestFailed, AccountError, Unreachable, BadFields, BadFrame, QueueFull];
-/** Asked of the next tab anew, when the one that was asked is gone; the others may have had their effect. */
-const REPEATABLE: readonly string[] = ["submit", "change", "resolve", "history", "request", "findMentors", "older", "typing", "discard", "hurry", "synced"];
+/** Not asked of the next tab anew, when the one that was asked is gone: they may have had their effect. What is kept has its caller's nonce. */
+const ONCE: readonly string[] = ["signUp", "logIn", "prove", "adopt", "logOut", "ask"];
 
 interface Call {
   readonly method: string;
@@ -149,7 +149,7 @@ export class Tabs implements Hub {
     const isFirst = !this.leader;
     this.leader = leader;
     for (const [id, call] of this.calls) {
-      if (isFirst || REPEATABLE.includes(call.method)) this.ask(id, call);
+      if (isFirst || !ONCE.includes(call.method)) this.ask(id, call);
       else this.settle(id, ({ reject }) => reject(new Unreachable("the tab that was asked is gone; look whether it was done")));
     }
     for (const [id, one] of this.opened) this.begin(id, one);
