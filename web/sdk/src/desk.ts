@@ -5,7 +5,7 @@
  */
 import type { NoticeView, Places } from "./api";
 import type { Packed } from "./msgpack";
-import type { Spaces } from "./protocol";
+import { ConflictState, NoticeKind, type Spaces } from "./protocol";
 import type { Store } from "./store";
 import type { Fact, Reader } from "./streams";
 
@@ -29,15 +29,21 @@ export class Desk implements Reader {
 
   take(fact: Fact): void {
     if (fact.type !== "Event") return;
-    const { body, seq, at } = fact;
-    if (body.type === "Noticed") {
-      const { kind, actor, space, stream, subject, words } = body;
-      const notice = { seq, at, kind, actor, space, stream, target: body.seq, subject, words, read: false };
-      this.tell([...this.notices, notice].slice(-NOTICES_MAX));
-    } else if (body.type === "NoticesRead") {
-      this.tell(this.notices.map((one) => (body.notices.includes(one.seq) ? { ...one, read: true } : one)));
-    } else if (body.type === "ReadUpTo") {
+    const { body, seq, at, stream: inbox } = fact;
+    const note = (kind: number, actor: number, space: number, stream: number, target: number, subject: number, words: string) => {
+      const read = target > 0 && target <= (this.read.get(stream) ?? 0);
+      this.tell([...this.notices, { seq, at, kind, actor, space, stream, target, subject, words, read }].slice(-NOTICES_MAX));
+    };
+    // As persistence/notice_rows.py: what says how things stand is a notice, too.
+    if (body.type === "Noticed") note(body.kind, body.actor, body.space, body.stream, body.seq, body.subject, body.words);
+    else if (body.type === "Mentioned") note(NoticeKind.MENTION, body.author, 0, body.stream, body.seq, 0, "");
+    else if (body.type === "Invited") note(NoticeKind.INVITATION, body.by, body.space, 0, 0, 0, body.name);
+    else if (body.type === "ConflictNoted") {
+      if (body.state === ConflictState.PENDING) note(NoticeKind.CONFLICT, body.by, 0, body.stream, 0, body.conflict, "");
+    } else if (body.type === "NoticesRead") this.readThose(({ seq }) => body.notices.includes(seq));
+    else if (body.type === "ReadUpTo") {
       this.read.set(body.stream, Math.max(body.seq, this.read.get(body.stream) ?? 0));
+      this.readThose(({ seq, stream, target }) => (body.stream === inbox ? seq <= body.seq : stream === body.stream && target > 0 && target <= body.seq));
       this.keep();
       this.changed("places");
     }
@@ -79,6 +85,10 @@ export class Desk implements Reader {
       invitations: (spaces?.invitations ?? []).map(({ by_name: byName, ...one }) => ({ ...one, byName })),
       blocked: new Set(spaces?.blocked ?? []),
     };
+  }
+
+  private readThose(are: (notice: NoticeView) => boolean): void {
+    if (this.notices.some((one) => !one.read && are(one))) this.tell(this.notices.map((one) => (are(one) ? { ...one, read: true } : one)));
   }
 
   private tell(notices: readonly NoticeView[]): void {

@@ -10,6 +10,7 @@
  */
 import type { Challenge } from "./api";
 import { AccountError, Unreachable } from "./errors";
+import { Code } from "./protocol";
 
 const TIMEOUT_MS = 20_000;
 
@@ -118,7 +119,8 @@ export class Credentials {
     try {
       return await this.account.ask(method, route, body, this.login.access_token);
     } catch (error) {
-      if (!(error instanceof AccountError) || error.status !== 401) throw error;
+      // A wrong code of a second factor says nothing of the token, and asked again it would count as two.
+      if (!(error instanceof AccountError) || error.status !== 401 || error.code === String(Code.MFA)) throw error;
     }
     await this.renew();
     return this.account.ask(method, route, body, this.login.access_token);
