@@ -189,6 +189,21 @@ class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     unmailed: Annotated[tuple[Annotated[int, Meta(ge=-2, le=255)], ...], Meta(max_length=32)] = ()
 
 
+class Preferred(Preferences, frozen=True):
+    """What somebody prefers, and what holds where they have said nothing. `defaults`: for each kind a sum of `Way`; `always`: the kinds that
+    come so whatever is preferred."""
+
+    defaults: dict[int, int] = {}
+    always: tuple[int, ...] = ()
+
+
+def with_defaults(preferences: Preferences) -> Preferred:
+    """The same, with `DEFAULTS` beside it."""
+    said = {name: getattr(preferences, name) for name in Preferences.__struct_fields__}
+    defaults = {int(kind): int(ways) for kind, ways in DEFAULTS.items()}
+    return Preferred(**said, defaults=defaults, always=tuple(sorted(int(kind) for kind in ALWAYS)))
+
+
 class Listed(Struct, frozen=True):
     """A notice in a list. `at`: Unix seconds."""
 

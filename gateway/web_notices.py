@@ -2,7 +2,7 @@
 
     GET    /api/v1/notices                 Bearer ?before &limit     200 {notices}, the newest first
     POST   /api/v1/notices/read            Bearer {notices}          204; the other devices hear of it through the inbox
-    GET    /api/v1/notices/preferences     Bearer                    200 Preferences
+    GET    /api/v1/notices/preferences     Bearer                    200 Preferred: with what holds by default
     PUT    /api/v1/notices/preferences     Bearer Preferences        204
     GET    /api/v1/notices/reminders       Bearer                    200 {reminders}
     POST   /api/v1/notices/reminders       Bearer {at, stream?, seq?, words?}   201 {id}
@@ -28,7 +28,7 @@ from msgspec import Meta, Struct
 from quart import Blueprint, Response
 
 from actors.accounts import Claims
-from actors.notices import REMINDERS_MAX, Listed, Preferences, Reminder
+from actors.notices import REMINDERS_MAX, Listed, Preferences, Preferred, Reminder, with_defaults
 from actors.push import ADDRESS_LENGTH_MAX, SUBSCRIPTIONS_MAX, Service, Subscribed, Subscription
 from gateway.openapi_answers import answers, read_query
 from gateway.problems import Problem
@@ -152,10 +152,10 @@ class Notices:
         return Response(status=204)
 
     @needs(OWN)
-    @answers("How one wants to be told.", {200: Preferences})
+    @answers("How one wants to be told.", {200: Preferred})
     async def preferences(self) -> Response:
         claims = await self._admit(ASKED)
-        return _json(await self._telling.notices.preferences(claims.user))
+        return _json(with_defaults(await self._telling.notices.preferences(claims.user)))
 
     @needs(OWN)
     @answers("Says how one wants to be told.", {204: None}, takes=Preferences)

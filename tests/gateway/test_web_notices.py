@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.notices import Listed, NoticeKind, Preferences, Reminder
+from actors.notices import DEFAULTS, Listed, NoticeKind, Preferences, Reminder
 from actors.push import Service, Subscribed, Subscription
 from gateway.mail.envelope import MailTokens
 from gateway.telling import Telling
@@ -119,6 +119,8 @@ async def test_preferences_are_taken_whole_and_within_bounds() -> None:
     assert (await place.ask("PUT", path, wanted, token=token)).status == 204
     said = (await place.ask("GET", path, token=token)).json
     assert (said["rules"][0], said["digest_at"], said["previews"]) == ({"ways": 3, "kind": 1, "space": 4, "stream": 0}, 480, True)
+    assert {int(kind): int(ways) for kind, ways in said["defaults"].items()} == {int(kind): int(ways) for kind, ways in DEFAULTS.items()}
+    assert said["always"] == [int(NoticeKind.SECURITY)]
     for wrong in ({"rules": [{"ways": 16}]}, {"digest": 3}, {"digest_at": 1440}, {"rules": [{"ways": 1}] * 201}, {"unknown": 1}):
         (await place.ask("PUT", path, wrong, token=token)).problem(400, Code.INVALID)
     full = {"rules": [{"ways": 15, "kind": 255, "space": 2**53 - 1, "stream": 2**53 - 1}] * 200}
