@@ -29,7 +29,7 @@ from protocol.codes import Code
 
 URL = "http://127.0.0.1:8000"
 DONE, FAILED, BAD_USAGE = 0, 1, 2
-_CODE = re.compile(r"(?:.*[#&?](?:address|password)=)?([A-Za-z0-9_-]{43})")
+_CODE = re.compile(r"(?:.*[#&?/](?:address|password)=)?([A-Za-z0-9_-]{43})")
 
 Command = Callable[["Desk", argparse.Namespace], Awaitable[None]]
 

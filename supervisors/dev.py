@@ -161,8 +161,16 @@ class Installation:
             "EDUCONNECT_LISTEN_ORIGINS": "*",  # any page on this machine may try; in production they are named
             "EDUCONNECT_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
             "EDUCONNECT_DRAIN_SPREAD_S": str(DRAIN_GRACE_S),
+            **self._passkeys(),
             **self._environment,
         }
+
+    def _passkeys(self) -> dict[str, str]:
+        """Passkeys are for a domain, which an address is not, and for pages whose port is known; unless somebody said otherwise."""
+        if not self.port or any(name.startswith(("EDUCONNECT_MFA_", "EDUCONNECT_CONFIG")) for name in os.environ):
+            return {}
+        origins = ",".join(f"http://localhost:{self.port + number}" for number in range(len(self.gateways)))
+        return {"EDUCONNECT_MFA_RP_ID": "localhost", "EDUCONNECT_MFA_ORIGINS": origins}
 
     def _port_of(self, program: Program, number: int | None) -> int:
         """A gateway that comes back is where it was, also when its port was a free one."""
@@ -244,7 +252,7 @@ def welcome(installation: Installation) -> str:
     return f"""
 EduConnect is up.
 
-  the app            {first}   (in a browser; {AMINA.name} and {JUMA.name} have accounts, see below)
+  the app            {first.replace("127.0.0.1", "localhost")}   (in a browser; {AMINA.name} and {JUMA.name} have accounts, see below)
   gateway            {first}   (socket at /socket, HTTP at /api/v1, /health, /ready, /metrics){also}
   data               {os.path.relpath(installation.folder)}   (mails are written to {os.path.relpath(installation.mail_folder)})
   the tree, live     {program} tree --live --portholes {os.path.relpath(installation.portholes)}

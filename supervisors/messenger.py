@@ -229,7 +229,7 @@ class Messenger:
             pick_language(news.to.language),
             {"name": news.to.name},
             [_line(line) for line in news.lines],
-            f"{page}/",
+            f"{page}/#/notices",
             stop,
         )
         await self._send(work, news.to, letter)

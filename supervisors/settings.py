@@ -276,7 +276,7 @@ class Identity(Section, frozen=True):
             min_length=8,
             max_length=200,
             pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$",
-            description="where people reach this server or its web app; links in mails lead there, never to what a request says",
+            description="where people open the web app; links in mails lead there, never to what a request says",
         ),
     ] = _IDENTITY.page_url
     address_link_s: Annotated[int, Meta(ge=600, le=7 * DAY_S, description="how long a link that proves a mail address is good")] = (

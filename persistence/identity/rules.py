@@ -23,7 +23,7 @@ class IdentityRules(Struct, frozen=True):
     """How long things last, in seconds, and where links lead."""
 
     page_url: str = "http://127.0.0.1:8000"
-    """Of the page at `/account/link`; the address of this server, or of the web app."""
+    """Where the web app is: links open its page `#/link`."""
     address_link_s: int = 24 * 3600
     reset_link_s: int = 3600
     step_up_s: int = 600
@@ -37,5 +37,5 @@ class IdentityRules(Struct, frozen=True):
         """The mail that carries a link. The secret is behind the `#`, which no browser sends to anybody and no server logs; until it is
         sent it is sealed."""
         assert seal is not None, "who makes links is given what seals them"
-        sealed = seal.seal(user, {"link": f"{self.page_url}/account/link#{FRAGMENTS[purpose]}={secret}", "code": secret})
+        sealed = seal.seal(user, {"link": f"{self.page_url}/#/link/0/{FRAGMENTS[purpose]}={secret}", "code": secret})
         return Outgoing(TEMPLATES[purpose], user, address, {"hours": f"{self.life_s(purpose) / 3600:g}"}, sealed)

@@ -229,7 +229,7 @@ async def test_a_forgotten_password_is_set_anew_by_a_link_to_the_proven_address_
     mail = (await mails(bridge))[-1]
     assert (mail.template, mail.to_user, mail.address) == ("reset", mine.user, EMAIL)
     secret = mail.values["code"]
-    assert mail.values["link"] == f"https://learn.example/account/link#password={secret}"
+    assert mail.values["link"] == f"https://learn.example/#/link/0/password={secret}"
     found = await identity.find_reset(secret)
     assert found is not None and found.user == mine.user and set(found.words) == {"ada", "Ada", EMAIL}
     assert await identity.reset_password(secret, "new", CALLER) is None
@@ -379,7 +379,7 @@ async def test_an_address_is_the_accounts_when_its_link_was_opened_and_not_befor
     assert ((found := await profile(identity, mine)).email, found.email_pending) == ("", EMAIL)
     (mail,) = await mails(bridge)
     assert (mail.template, mail.to_user, mail.address) == ("verify", mine.user, EMAIL)
-    assert mail.values["link"] == f"https://learn.example/account/link#address={mail.values['code']}"
+    assert mail.values["link"] == f"https://learn.example/#/link/0/address={mail.values['code']}"
     assert await identity.prove_address(mail.values["code"], CALLER) is None
     assert ((found := await profile(identity, mine)).email, found.email_pending) == (EMAIL, "")
     assert code(await identity.prove_address(mail.values["code"], CALLER)) == Code.GONE

@@ -38,7 +38,7 @@ async def mailed(dev: Dev, address: str, after: int = 0) -> list[str]:
 
 def code_of(text: str, what: str) -> str:
     """The code in a mail's link, which is also written beside it."""
-    (code,) = set(re.findall(rf"/account/link#{what}=([\w-]{{43}})", text))
+    (code,) = set(re.findall(rf"/#/link/0/{what}=([\w-]{{43}})", text))
     assert len(re.findall(code, text)) >= 2, "who cannot open the link types the code"
     return str(code)
 

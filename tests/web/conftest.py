@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -14,9 +15,15 @@ from tests.system.test_passkeys import FLAGS
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    """Without models and without the demonstration's people. Tests make people and communities of their own in it."""
+    """Without models and without the demonstration's people. Tests make people and communities of their own in it. Its port is known before,
+    so that there are passkeys at `localhost`, and it may push to services of this machine."""
     needs.require("chromium", "the web app is used in a real browser")
-    running = Dev(tmp_path_factory.mktemp("app"), "--no-demo")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDUCONNECT_PUSH_LOOPBACK_ALLOWED", "true")
+        running = Dev(tmp_path_factory.mktemp("app"), "--no-demo", "--port", str(port))
     try:
         yield running
     finally:
