@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +25,7 @@ from protocol.curriculum import (
     next_lessons,
 )
 
+VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "vectors/learning.json").read_text("utf-8"))["next"]
 KEYS = st.integers(1, 8)
 CHECKPOINTS = st.dictionaries(
     KEYS, st.builds(lambda asked, points: Checkpoint(asked, asked, asked * points), st.integers(1, 3), st.sampled_from([0, 59, 60, 100]))
@@ -193,3 +199,20 @@ def test_records_are_read_as_they_are_written() -> None:
     assert lesson_of(7, {1: "Water", 3: 2, 4: 5, 6: 3, 7: (8, 9), 8: 1}) == Lesson(7, 2, 5, 3, (8, 9), PUBLISHED)
     assert lesson_of(7, {}) == Lesson(7, state=DRAFT)
     assert checkpoints_of({1: 7, 2: 7, 3: 8}, {1: 100, 2: 0}) == {7: Checkpoint(2, 2, 100), 8: Checkpoint(1, 0, 0)}
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["name"])
+def test_lessons_stand_and_follow_as_the_vectors_say(case: dict[str, Any]) -> None:
+    lessons = {
+        key: Lesson(key, course, order, level, tuple(requires), state) for key, course, order, level, requires, state in case["lessons"]
+    }
+    steps = next_lessons(
+        lessons,
+        progress=dict(case.get("progress", ())),
+        checkpoints={lesson: Checkpoint(*stands) for lesson, *stands in case.get("checkpoints", ())},
+        paths=dict(case.get("paths", ())),
+        courses=set(case.get("courses", ())),
+        level=case.get("level", 0),
+    )
+    assert in_order(lessons) == case["order"]
+    assert [[step.lesson, step.why] for step in steps] == case["next"]
