@@ -2,8 +2,8 @@
 
     cases below (by hand) ─▶ normalise · numbers · words · grade · next ─▶ tests/vectors/learning.json
 
-What is expected of grades and of what comes next stands here as it was thought out; the functions under test make none of it. Cards are reckoned: that they are
-right is what tests hold against the published package.
+What is expected of grades and of what comes next stands here as it was thought out; the functions under test make none of it. Cards are
+reckoned: that they are right is what tests hold against the published package.
 
 Invariant: the same cases give the same file, byte for byte.
 """
@@ -175,7 +175,7 @@ _NEXT: Final[tuple[dict[str, Json], ...]] = (
         "next": [[2, "new"]],
     },
 )
-"""Lessons as [key, course, order, level, requires, state]; progress as [lesson, percent]; checkpoints as [lesson, asked, graded, points]."""
+"""Lessons: [key, course, order, level, requires, state]; progress: [lesson, percent]; checkpoints: [lesson, asked, graded, points]."""
 
 
 def _cards(reviews: tuple[tuple[int, int], ...]) -> list[Json]:
@@ -196,8 +196,9 @@ def vectors() -> dict[str, Json]:
             "the numbers that it may mean, as [digits, decimal places]. `words`: what was written, an accepted answer, if it is right. "
             "`grade`: a question (form; how many options; key; words; gaps), an answer, and [points, feedback]; null: no usable key. "
             "`reviews`: reviews of one card as [Unix seconds, rating], and after each the card's fields from `due` to `last`. "
-            "`next`: lessons as [key, course, order, level, requires, state], progress as [lesson, percent], checkpoints as [lesson, asked, "
-            "graded, points], paths as [key, steps], courses that are followed, one's level; the lessons in order, and what comes next, why."
+            "`next`: lessons as [key, course, order, level, requires, state], progress as [lesson, percent], checkpoints as [lesson, "
+            "asked, graded, points], paths as [key, steps], courses that are followed, one's level; the lessons in order, and what comes "
+            "next, why."
         ),
         "normalise": [list(case) for case in _NORMALISE],
         "numbers": [list(case) for case in _NUMBERS],
