@@ -20,7 +20,7 @@ function keysFor(english, language) {
 
 /** Throws where a language lacks a key, has one too many, or fills other holes than English does. */
 export function checkWords(folder) {
-  for (const one of readdirSync(folder, { withFileTypes: true })) if (one.isDirectory()) checkWords(join(folder, one.name));
+  for (const one of readdirSync(folder, { withFileTypes: true })) if (one.isDirectory() && readdirSync(join(folder, one.name)).length) checkWords(join(folder, one.name));
   const english = JSON.parse(readFileSync(join(folder, "en.json"), "utf8"));
   const wrong = [];
   for (const name of LANGUAGES.map((one) => `${one}.json`)) {

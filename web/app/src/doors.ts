@@ -11,4 +11,7 @@ export interface Door {
   readonly where: "me" | "space" | "staff";
 }
 
-export const DOORS: readonly Door[] = [];
+export const DOORS: readonly Door[] = [
+  { page: "mentors", icon: "mentor", words: "mentors.title", where: "me" },
+  { page: "review", icon: "flag", words: "review.title", where: "staff" },
+];

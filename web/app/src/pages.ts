@@ -11,5 +11,8 @@ export interface PageGiven {
 
 export type Page = ComponentType<PageGiven>;
 
-export const PAGES = {} as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
+export const PAGES = {
+  mentors: () => import("./pages/mentors/page"),
+  review: () => import("./pages/review/page"),
+} as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
 export type PageName = keyof typeof PAGES;
