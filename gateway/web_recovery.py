@@ -5,9 +5,9 @@
     POST /api/v1/auth/email/verify      {code}             204
     GET  /account/link                                     a page of one form for a link's code, which is behind its #
 
-`forgot` looks at nothing but limits, so it costs and says the same for everybody; a job looks later. A link opens a page of the web app (this
-one is where earlier mails led) and does nothing by being fetched: mail scanners fetch every link, and what they fetched would be used up, or
-worse, agreed to.
+`forgot` looks at nothing but limits, so it costs and says the same for everybody; a job looks later. A link opens a page of the web app
+(earlier mails led to this one) and does nothing by being fetched: mail scanners fetch every link, and what they fetched would be used up,
+or worse, agreed to.
 
 Invariant: no answer here depends on whether an account exists; only the code of a link, which is 256 random bits, makes any difference.
 """

@@ -15,8 +15,8 @@ from tests.system.test_passkeys import FLAGS
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    """Without models and without the demonstration's people. Tests make people and communities of their own in it. Its port is known before,
-    so that there are passkeys at `localhost`, and it may push to services of this machine."""
+    """Without models and without the demonstration's people. Tests make people and communities of their own in it. Its port is known
+    before, so that there are passkeys at `localhost`, and it may push to services of this machine."""
     needs.require("chromium", "the web app is used in a real browser")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
