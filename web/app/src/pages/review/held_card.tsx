@@ -25,7 +25,7 @@ export function HeldCard({ client, item, online, onDone }: Given) {
   const unseen = reasons.length === 1 && reasons[0]?.harm === 0 && reasons[0].percent === UNSEEN_PERCENT;
   return (
     <li class="card">
-      <h2>{appealed ? say("held.appeal") : say(FORMS[form as keyof typeof FORMS] ?? "form.other")}</h2>
+      <h2>{appealed ? say("held.appeal") : say(FORMS[form as keyof typeof FORMS] ?? "form.unknown")}</h2>
       <p class="quiet">
         <bdi>{nameOf(user, me, known)}</bdi> · {day(at)}, {clock(at)}
       </p>

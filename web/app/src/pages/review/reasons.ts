@@ -25,9 +25,9 @@ const REASONS = {
 } as const;
 
 export function harm(kind: number): string {
-  return say(HARMS[kind as keyof typeof HARMS] ?? "harm.other");
+  return say(HARMS[kind as keyof typeof HARMS] ?? "harm.unknown");
 }
 
 export function reportReason(reason: number): string {
-  return say(REASONS[reason as keyof typeof REASONS] ?? "harm.other");
+  return say(REASONS[reason as keyof typeof REASONS] ?? "harm.unknown");
 }
