@@ -4,10 +4,18 @@ import { HOME } from "../place";
 import { say } from "../words";
 import { Icon } from "./icon";
 
-export function Head({ title, under, children }: { title: string; under?: ComponentChildren; children?: ComponentChildren }) {
+interface Given {
+  readonly title: string;
+  readonly under?: ComponentChildren;
+  /** Where back leads; home unless said otherwise. */
+  readonly back?: string;
+  readonly children?: ComponentChildren;
+}
+
+export function Head({ title, under, back = HOME, children }: Given) {
   return (
     <header class="head">
-      <a class="icon back" href={HOME} aria-label={say("app.back")}>
+      <a class="icon back" href={back} aria-label={say("app.back")}>
         <Icon name="back" />
       </a>
       <div class="names">
