@@ -55,13 +55,15 @@ export interface Challenge {
   readonly methods: readonly string[];
 }
 
-/** A stream of a space, as one is told of it. `head`: its last event; `read`: up to where one has read; `unread`: events between. */
+/** A stream of a space, as one is told of it. `head`: its last event; `read`: up to where one has read; `unread`: messages of others after
+ *  that (of what is not here each event counts). */
 export interface StreamView {
   readonly stream: number;
   readonly kind: number;
   readonly name: string;
   readonly head: number;
   readonly read: number;
+  readonly unread: number;
   readonly mayWrite: boolean;
 }
 
@@ -89,8 +91,20 @@ export interface Places {
   readonly blocked: ReadonlySet<number>;
 }
 
-/** A message as it stands now. Of one's own that is not committed yet `seq` is 0 and `key` names it; `failed` says why it never will be.
- *  `reactions`: who reacted how. */
+/** A file that its message waits for. `done`: bytes that the server has; `why`: it will not have this one; `hash`: SHA-256 in hexadecimal,
+ *  once that is known. */
+export interface WaitingFile {
+  readonly name: string;
+  readonly media_type: string;
+  readonly size: number;
+  readonly done: number;
+  readonly state: "waiting" | "sending" | "ready" | "refused";
+  readonly why: string;
+  readonly hash: string;
+}
+
+/** A message as it stands now. Of one's own that is not committed yet `seq` is 0 and `key` names it (below 0: it waits for `files`);
+ *  `failed` says why it never will be. `reactions`: who reacted how. One that did not change is the same object as before. */
 export interface Message {
   readonly seq: number;
   readonly key: number;
@@ -102,6 +116,7 @@ export interface Message {
   readonly edited: boolean;
   readonly deleted: boolean;
   readonly attachments: readonly Attachment[];
+  readonly files: readonly WaitingFile[];
   readonly reactions: ReadonlyMap<string, ReadonlySet<number>>;
   readonly state: "sent" | "waiting" | "failed";
   readonly failed: string;
@@ -176,6 +191,13 @@ export interface SayOptions {
   readonly mentions?: readonly number[];
   /** Finished uploads of one's own. */
   readonly attachments?: readonly number[];
+  /** At most 8. They are kept here, and sent when nothing else is to be sent; the message follows them. */
+  readonly files?: readonly NewFile[];
+}
+
+export interface NewFile {
+  readonly name: string;
+  readonly blob: Blob;
 }
 
 /** An answer to a checkpoint's question: `choices` are places of options, `text` what was written, `seconds` how long it took. */
@@ -234,8 +256,13 @@ export interface Client {
 
   /** A channel or conversation: what is kept here at once, then what comes. */
   follow(stream: number): LiveStream;
-  /** A message; the promise is of its number. Shown at once by `follow`. */
+  /** A message; the promise is of its number. Shown at once by `follow`. With files it needs no text: their names are it. Rejected with
+   *  `DiskFull` where files cannot be kept, and when `discard` is given the message's key. */
   say(stream: number, text: string, options?: SayOptions): Promise<number>;
+  /** The bytes of a file that waits (`place`: its place in the message's `files`); null: it is not here any more. */
+  waitingFile(message: number, place: number): Promise<Blob | null>;
+  /** Tries a message again whose files were refused. */
+  retryFiles(message: number): Promise<void>;
   edit(stream: number, target: number, text: string): Promise<number>;
   remove(stream: number, target: number): Promise<number>;
   react(stream: number, target: number, emoji: string, on?: boolean): Promise<number>;
@@ -268,7 +295,7 @@ export interface Client {
   unsent(): Open<readonly Unsent[]>;
   /** What was there before, newest first. */
   versions(stream: number, entity: number, key: number, before?: number): Promise<VersionPage>;
-  /** Somebody has seen to a refused mutation. */
+  /** Somebody has seen to a refused mutation, or calls off a message that waits for its files. */
   discard(failure: number): Promise<void>;
 
   members(space: number, after?: number): Promise<MemberPage>;

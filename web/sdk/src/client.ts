@@ -165,9 +165,18 @@ export class Client implements Face {
     return new Stream(this.hub, stream);
   }
 
-  say(stream: number, text: string, { replyTo = 0, mentions = [], attachments = [] }: SayOptions = {}): Promise<number> {
+  say(stream: number, text: string, { replyTo = 0, mentions = [], attachments = [], files = [] }: SayOptions = {}): Promise<number> {
+    if (files.length) return this.call("uploads.add", { stream, text, replyTo, mentions }, files, crypto.randomUUID());
     const plain = !replyTo && !mentions.length && !attachments.length;
     return this.submit(plain ? { type: "Say", stream, text } : { type: "Post", stream, text, reply_to: replyTo, mentions, attachments });
+  }
+
+  waitingFile(message: number, place: number): Promise<Blob | null> {
+    return this.call("uploads.bytes", message, place);
+  }
+
+  retryFiles(message: number): Promise<void> {
+    return this.call("uploads.again", message);
   }
 
   edit(stream: number, target: number, text: string): Promise<number> {
@@ -261,7 +270,7 @@ export class Client implements Face {
   }
 
   discard(failure: number): Promise<void> {
-    return this.call("discard", failure);
+    return this.call(failure < 0 ? "uploads.drop" : "discard", failure);
   }
 
   // Questions

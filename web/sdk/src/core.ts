@@ -40,6 +40,8 @@ export interface CoreOptions {
   readonly deviceName: string;
   /** Bytes for records; 0: as many as fit. */
   readonly quotaBytes: number;
+  /** Names the database of files that wait; empty: they are kept in memory. */
+  readonly files: string;
 }
 
 interface Topic {
@@ -137,12 +139,18 @@ export class Core implements Hub, Inside {
     const part = fetched.part(this);
     this.parts.set(name, part);
     part.begin?.();
+    part.online?.(this.runner?.status.state === "online");
     for (const [key, topic] of this.topics) {
       if (!topic.name.startsWith(`${name}.`)) continue;
       part.opened?.(topic.name.slice(name.length + 1), topic.given, 1);
       this.touch(key);
     }
     return part;
+  }
+
+  /** What parts that are here answer. */
+  private ofParts<T>(ask: (part: Part) => T | undefined): T[] {
+    return [...this.parts.values()].flatMap((part) => ask(part) ?? []);
   }
 
   /** Somebody looks, or something is left to do: it is tried until the part is here. */
@@ -204,12 +212,12 @@ export class Core implements Hub, Inside {
   private readonly readers = {
     status: () => this.status(),
     me: () => this.me(),
-    places: () => this.desk.places(this.exchange.upkeep.spaces),
+    places: () => this.desk.places(this.exchange.upkeep.spaces, (stream, read) => this.rooms.get(stream)?.unread(read, this.me()?.user ?? 0)),
     notices: () => this.desk.notices,
     conflicts: () => this.exchange.upkeep.conflicts,
     failures: () => this.failures(),
     unsent: () => [...this.store.mutations.values()].map(({ key, operation }) => ({ key, operation: decodeOperation(operation) })),
-    stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall()),
+    stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall(), this.ofParts((part) => part.outgoing?.(stream))[0]),
     records: (stream: number, entity: number) => this.exchange.replica.list(stream, entity),
     kept: (stream: number) => ({ known: true, here: this.exchange.upkeep.isHere(stream) }),
     record: (stream: number, entity: number, key: number) => this.exchange.replica.view(stream, entity, key),
@@ -460,7 +468,7 @@ export class Core implements Hub, Inside {
     return new Promise((resolve, reject) => {
       const off = this.open("status", [], () => {
         const ended = this.runner === undefined || this.runner.status.state === "ended";
-        if (!ended && !this.exchange.isComplete) return;
+        if (!ended && (!this.exchange.isComplete || this.status().pending)) return;
         queueMicrotask(() => off());
         if (ended) reject(new Refused(this.runner?.status.code ?? 0, this.runner?.status.detail ?? "nobody is logged in here"));
         else resolve();
@@ -479,7 +487,8 @@ export class Core implements Hub, Inside {
       code,
       detail,
       user: this.me()?.user ?? 0,
-      pending: exchange.mutations.pending,
+      // Of a part that is on its way nobody knows how much it has to send.
+      pending: this.ofParts((part) => part.pending?.()).reduce((sum, one) => sum + one, exchange.mutations.pending + this.resident().filter((one) => !this.parts.has(one)).length),
       behind: exchange.upkeep.behind,
       failed: store.unapplied().length,
       conflicts: exchange.upkeep.conflicts.length,

@@ -65,22 +65,19 @@ export class Desk implements Reader {
     this.changed("places");
   }
 
-  /** The overview, with what came since. */
-  places(spaces: Spaces | undefined): Places {
+  /** The overview, with what came since. `unread`: how many messages of a stream are new to somebody who has read so far. */
+  places(spaces: Spaces | undefined, unread: (stream: number, read: number) => number | undefined): Places {
     return {
       spaces: (spaces?.spaces ?? []).map(({ space, kind, name, role, streams }) => ({
         space,
         kind,
         name,
         role,
-        streams: streams.map((one) => ({
-          stream: one.stream,
-          kind: one.kind,
-          name: one.name,
-          head: Math.max(one.head, this.heads.get(one.stream) ?? 0),
-          read: Math.max(one.read_upto, this.read.get(one.stream) ?? 0),
-          mayWrite: one.may_write,
-        })),
+        streams: streams.map(({ stream, kind, name, may_write: mayWrite, ...one }) => {
+          const head = Math.max(one.head, this.heads.get(stream) ?? 0);
+          const read = Math.max(one.read_upto, this.read.get(stream) ?? 0);
+          return { stream, kind, name, head, read, unread: unread(stream, read) ?? Math.max(0, head - read), mayWrite };
+        }),
       })),
       invitations: (spaces?.invitations ?? []).map(({ by_name: byName, ...one }) => ({ ...one, byName })),
       blocked: new Set(spaces?.blocked ?? []),

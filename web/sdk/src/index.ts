@@ -16,7 +16,7 @@ import type { Link } from "./socket";
 import type { Disk } from "./store";
 import { Tabs } from "./tabs";
 
-export type { Attempt, Challenge, Conversation, Decision, Failure, Hub, Kept, Live, LiveStream, Me, MentorWish, Message, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView, Unsent } from "./api";
+export type { Attempt, Challenge, Conversation, Decision, Failure, Hub, Kept, Live, LiveStream, Me, MentorWish, Message, NewFile, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView, WaitingFile, Unsent } from "./api";
 export type { Client } from "./client";
 export { AccountError, BadFields, BadFrame, DiskFull, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 export { MemoryDisk } from "./memory_store";
@@ -68,7 +68,7 @@ export async function openClient(options: ClientOptions = {}): Promise<Client> {
     const [{ Core }, { Ways }] = await Promise.all([import("./core"), import("./http_link")]);
     const fetcher: typeof fetch = options.fetch ?? ((...given) => fetch(...given));
     const ways = new Ways(url.replace(/\/+$/, ""), options.socket ?? openSocket, fetcher);
-    return Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher, socket: () => ways.open(), link: linkQuality, deviceName, quotaBytes });
+    return Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher, socket: () => ways.open(), link: linkQuality, deviceName, quotaBytes, files: options.disk ? "" : `${name}/files` });
   };
   const page = globalThis as { addEventListener?: typeof addEventListener; document?: Document };
   const alone = options.shared === false || !globalThis.navigator?.locks || typeof BroadcastChannel === "undefined";

@@ -14,6 +14,7 @@ import type { Heard } from "./codec";
 import type { CoreOptions } from "./core";
 import type { Exchange } from "./exchange";
 import type { Operation, Raw } from "./protocol";
+import type { Outgoing } from "./rooms";
 import type { Store } from "./store";
 
 /** What a part may use of the session. */
@@ -48,10 +49,14 @@ export interface Part {
   opened?(topic: string, given: readonly number[], by: 1 | -1): void;
   /** At the start, and whenever somebody else has logged in, or nobody is: what was folded from the store is void. */
   begin?(): void;
-  /** A socket is open or gone. */
+  /** A socket is open or gone; told at the start, too. */
   online?(is: boolean): void;
   /** A frame that is neither an event nor an answer. */
   heard?(frame: Heard): void;
+  /** How many things wait inside of it to be sent: they count as mutations without an outcome. */
+  pending?(): number;
+  /** What waits for its files in a conversation. */
+  outgoing?(stream: number): Outgoing | undefined;
   /** A mutation has its outcome: `code` 0 is committed. */
   decided?(key: number, operation: Raw, code: number, value: number, detail: string): void;
 }
@@ -61,4 +66,6 @@ interface Fetched {
 }
 
 /** Each part's own file: one line a part. */
-export const PARTS: Readonly<Record<string, () => Promise<Fetched>>> = {};
+export const PARTS: Readonly<Record<string, () => Promise<Fetched>>> = {
+  uploads: () => import("./uploads"),
+};

@@ -7,6 +7,9 @@
  * The law: a page put in front plus the events after it equals the whole. Where the server rewrites its log (the present text of an edited
  * message, a tombstone for a deleted one), folding the rewritten events gives the same. As client/fold.py.
  *
+ * A message is replaced where it changes, and the list of them only when one of them did: thousands that are held cost nothing while nothing
+ * happens to them, and who shows them sees by identity what is new.
+ *
  * Invariant: `take` is given each event once, in order; `upto` is the cursor in the store.
  */
 import type { Conversation, Message } from "./api";
@@ -19,23 +22,20 @@ import type { Fact, Reader } from "./streams";
 /** Messages that are kept for being offline; older ones are asked for. */
 const KEPT_MAX = 100;
 /** Messages that are held while somebody looks. */
-const HELD_MAX = 2000;
+const HELD_MAX = 10_000;
 const TYPING_MS = 6_000;
 
-/** A message as the events tell it. */
-interface Said {
-  readonly seq: number;
-  readonly author: number;
-  readonly at: number;
-  text: string;
-  readonly replyTo: number;
-  readonly mentions: readonly number[];
-  edited: boolean;
-  readonly attachments: readonly Attachment[];
-}
+type Reactions = ReadonlyMap<string, ReadonlySet<number>>;
+const NOBODY: Reactions = /* @__PURE__ */ new Map();
+/** What a message has that nobody has done anything to. */
+export const PLAIN = { key: 0, replyTo: 0, mentions: [], edited: false, deleted: false, attachments: [], files: [], reactions: NOBODY, state: "sent", failed: "" } as const;
 
-type Reactions = Map<string, Set<number>>;
-const NOBODY: ReadonlyMap<string, ReadonlySet<number>> = /* @__PURE__ */ new Map();
+/** Messages of one's own that wait for their files, and what is known of files that are ready, by upload. */
+export interface Outgoing {
+  readonly messages: readonly Message[];
+  readonly files: ReadonlyMap<number, Attachment>;
+}
+const NOTHING: Outgoing = /* @__PURE__ */ Object.freeze({ messages: [], files: new Map() });
 
 /** One of one's own mutations about this stream. */
 interface Ours {
@@ -48,7 +48,8 @@ interface Ours {
 }
 
 export class Room implements Reader {
-  private messages = new Map<number, Said>();
+  private messages = new Map<number, Message>();
+  private list: readonly Message[] | undefined;
   private reactions = new Map<number, Reactions>();
   private deleted = new Set<number>();
   private earlyEdits = new Map<number, string>();
@@ -73,12 +74,11 @@ export class Room implements Reader {
     const cursor = store.cursors.get(stream);
     if (!kept || kept[1] !== cursor) return new Room(store, stream, after, after, changed);
     const room = new Room(store, stream, kept[0], kept[1], changed);
-    for (const [seq, author, at, text, replyTo, mentions, edited, files] of kept[2] as unknown as KeptMessage[]) {
-      room.messages.set(seq, { seq, author, at, text, replyTo, mentions, edited, attachments: files.map(attachmentOf) });
-    }
     for (const [seq, emoji, users] of kept[3] as unknown as [number, string, number[]][]) {
-      const reactions = room.reactions.get(seq) ?? new Map();
-      room.reactions.set(seq, reactions.set(emoji, new Set(users)));
+      room.reactions.set(seq, new Map([...(room.reactions.get(seq) ?? []), [emoji, new Set(users)]]));
+    }
+    for (const [seq, author, at, text, replyTo, mentions, edited, files] of kept[2] as unknown as KeptMessage[]) {
+      room.hold({ ...PLAIN, seq, author, at, text, replyTo, mentions, edited, attachments: files.map(attachmentOf) });
     }
     return room;
   }
@@ -131,6 +131,7 @@ export class Room implements Reader {
   /** Forgets what it has and takes the events after `after`. */
   beginAfter(after: number): void {
     this.messages.clear();
+    this.list = undefined;
     this.reactions.clear();
     this.deleted.clear();
     this.earlyEdits.clear();
@@ -157,6 +158,7 @@ export class Room implements Reader {
       for (const [emoji, users] of reactions) for (const user of users) older.react(seq, emoji, user, true);
     }
     this.start = older.start;
+    this.list = undefined;
     this.messages = new Map([...older.messages, ...this.messages]);
     this.reactions = older.reactions;
     this.deleted = older.deleted;
@@ -167,6 +169,7 @@ export class Room implements Reader {
   private shorten(): void {
     const max = this.open ? HELD_MAX : KEPT_MAX;
     if (this.messages.size <= max * 1.2) return;
+    this.list = undefined;
     const kept = [...this.messages.values()].slice(-max);
     this.start = kept[0]!.seq - 1;
     this.messages = new Map(kept.map((one) => [one.seq, one]));
@@ -176,23 +179,30 @@ export class Room implements Reader {
   }
 
   private fold(seq: number, author: number, at: number, body: Body): void {
-    if (body.type === "Said") this.messages.set(seq, { seq, author, at, text: body.text, replyTo: 0, mentions: [], edited: false, attachments: [] });
+    if (body.type === "Said") this.hold({ ...PLAIN, seq, author, at, text: body.text });
     else if (body.type === "Posted") {
       const { text, reply_to: replyTo, mentions, edited, attachments } = body;
-      this.messages.set(seq, { seq, author, at, text, replyTo, mentions, edited, attachments });
+      this.hold({ ...PLAIN, seq, author, at, text, replyTo, mentions, edited, attachments });
     } else if (body.type === "Edited") this.edit(body.target, body.text);
     else if (body.type === "Deleted") this.delete(body.target);
     else if (body.type === "Reacted") this.react(body.target, body.emoji, author, body.on);
     else if (body.type === "Cleared") this.clear(body.author, body.upto);
   }
 
+  /** A message as it is now, with its reactions. */
+  private hold(message: Message): void {
+    this.list = undefined;
+    this.messages.set(message.seq, { ...message, reactions: this.reactions.get(message.seq) ?? NOBODY });
+  }
+
   private edit(target: number, text: string): void {
     const message = this.messages.get(target);
-    if (message) this.messages.set(target, { ...message, text, edited: true });
+    if (message) this.hold({ ...message, text, edited: true });
     else if (target <= this.start) this.earlyEdits.set(target, text);
   }
 
   private delete(target: number): void {
+    this.list = undefined;
     this.messages.delete(target);
     this.earlyEdits.delete(target);
     this.reactions.delete(target);
@@ -201,6 +211,7 @@ export class Room implements Reader {
 
   /** What `author` (0: everybody) wrote up to `upto` is gone, and with it whatever was about it. */
   private clear(author: number, upto: number): void {
+    this.list = undefined;
     for (const [seq, message] of this.messages) if (seq <= upto && (author === 0 || author === message.author)) this.messages.delete(seq);
     for (const seq of this.reactions.keys()) if (seq > this.start && seq <= upto && !this.messages.has(seq)) this.reactions.delete(seq);
     if (author === 0) for (const seq of this.earlyEdits.keys()) if (seq <= upto) this.earlyEdits.delete(seq);
@@ -208,14 +219,18 @@ export class Room implements Reader {
 
   private react(target: number, emoji: string, user: number, on: boolean): void {
     if (this.deleted.has(target)) return;
-    const reactions = this.reactions.get(target) ?? new Map<string, Set<number>>();
-    const users = reactions.get(emoji) ?? new Set<number>();
-    if (on) users.add(user);
-    else users.delete(user);
-    if (users.size) reactions.set(emoji, users);
-    else reactions.delete(emoji);
+    const reactions = reacted(this.reactions.get(target) ?? NOBODY, emoji, user, on);
     if (reactions.size) this.reactions.set(target, reactions);
     else this.reactions.delete(target);
+    const message = this.messages.get(target);
+    if (message) this.hold(message);
+  }
+
+  /** How many messages of others came after `read`. Of events that are not here each counts. */
+  unread(read: number, me: number): number {
+    let count = Math.max(0, this.start - read);
+    for (const { seq, author } of this.messages.values()) if (seq > read && author !== me) count++;
+    return count;
   }
 
   // What is one's own
@@ -248,58 +263,63 @@ export class Room implements Reader {
   }
 
   /** What is shown, for `me`, at Unix milliseconds `now`. */
-  view(me: number, now: number): Conversation {
-    const shown = new Map<number, Message>();
-    for (const message of this.messages.values()) {
-      const reactions = this.reactions.get(message.seq) ?? NOBODY;
-      shown.set(message.seq, { ...message, key: 0, deleted: false, reactions, state: "sent", failed: "" });
-    }
-    const own: Message[] = [];
-    for (const one of [...this.ours.values()].sort((a, b) => a.key - b.key)) {
-      const message = this.overlay(shown, one, me);
-      if (message) own.push(message);
+  view(me: number, now: number, { messages: outgoing, files }: Outgoing = NOTHING): Conversation {
+    let messages = (this.list ??= [...this.messages.values()]);
+    if (this.ours.size || outgoing.length) {
+      const changed = new Map<number, Message>();
+      const own: Message[] = [];
+      for (const one of [...this.ours.values()].sort((a, b) => a.key - b.key)) {
+        const message = this.overlay(changed, one, me, files);
+        if (message) own.push(message);
+      }
+      messages = [...(changed.size ? messages.map((one) => changed.get(one.seq) ?? one) : messages), ...own, ...outgoing];
     }
     for (const [user, until] of this.typists) if (until <= now) this.typists.delete(user);
     const typing = [...this.typists.keys()].filter((user) => user !== me);
     const { stream, start, upto } = this;
-    return { stream, start, upto, caughtUp: this.caught, refused: this.code, messages: [...shown.values(), ...own], typing };
+    return { stream, start, upto, caughtUp: this.caught, refused: this.code, messages, typing };
   }
 
   /** Lays one of one's own over what is shown; a new message is returned. */
-  private overlay(shown: Map<number, Message>, { key, operation, at, seq, failed }: Ours, me: number): Message | undefined {
+  private overlay(changed: Map<number, Message>, { key, operation, at, seq, failed }: Ours, me: number, files: Outgoing["files"]): Message | undefined {
     if (operation.type === "Say" || operation.type === "Post") {
-      const replyTo = (operation.type === "Post" && operation.reply_to) || 0;
-      const mentions = (operation.type === "Post" && operation.mentions) || [];
+      const { reply_to: replyTo = 0, mentions = [], attachments = [] } = operation.type === "Post" ? operation : {};
       const state = failed ? "failed" : seq ? "sent" : "waiting";
-      const base = { seq, key, author: me, at, text: operation.text, replyTo, mentions };
-      return { ...base, edited: false, deleted: false, attachments: [], reactions: NOBODY, state, failed };
+      const known = attachments.flatMap((one) => files.get(one) ?? []);
+      return { ...PLAIN, seq, key, author: me, at, text: operation.text, replyTo, mentions, attachments: known, state, failed };
     }
-    const target = "target" in operation ? shown.get(operation.target) : undefined;
+    const named = "target" in operation ? operation.target : 0;
+    const target = changed.get(named) ?? this.messages.get(named);
     if (!target || failed) return undefined;
     const state = seq ? target.state : "waiting";
-    if (operation.type === "Edit") shown.set(target.seq, { ...target, text: operation.text, edited: true, state });
-    else if (operation.type === "Delete") shown.set(target.seq, { ...target, deleted: true, state });
+    if (operation.type === "Edit") changed.set(named, { ...target, text: operation.text, edited: true, state });
+    else if (operation.type === "Delete") changed.set(named, { ...target, deleted: true, state });
     else if (operation.type === "React") {
-      const reactions = new Map(target.reactions);
-      const users = new Set(reactions.get(operation.emoji));
-      if (operation.on ?? true) users.add(me);
-      else users.delete(me);
-      if (users.size) reactions.set(operation.emoji, users);
-      else reactions.delete(operation.emoji);
-      shown.set(target.seq, { ...target, reactions });
+      changed.set(named, { ...target, reactions: reacted(target.reactions, operation.emoji, me, operation.on ?? true) });
     }
     return undefined;
   }
 }
 
-type KeptMessage = [number, number, number, string, number, number[], boolean, KeptAttachment[]];
-type KeptAttachment = [number, Raw, string, number, number, number, Raw, string];
+/** The reactions after one more, or one less. */
+function reacted(before: Reactions, emoji: string, user: number, on: boolean): Reactions {
+  const users = new Set(before.get(emoji));
+  if (on) users.add(user);
+  else users.delete(user);
+  const reactions = new Map(before);
+  if (users.size) reactions.set(emoji, users);
+  else reactions.delete(emoji);
+  return reactions;
+}
 
-function plainOf(one: Attachment): Packed[] {
+type KeptMessage = [number, number, number, string, number, number[], boolean, KeptAttachment[]];
+export type KeptAttachment = [number, Raw, string, number, number, number, Raw, string];
+
+export function plainOf(one: Attachment): Packed[] {
   return [one.id, one.hash, one.media_type, one.size, one.width, one.height, one.placeholder, one.name];
 }
 
-function attachmentOf([id, hash, media_type, size, width, height, placeholder, name]: KeptAttachment): Attachment {
+export function attachmentOf([id, hash, media_type, size, width, height, placeholder, name]: KeptAttachment): Attachment {
   return { id, hash, media_type, size, width, height, placeholder, name };
 }
 

@@ -9,7 +9,7 @@
  *
  * Invariant: at most one tab has the store open; a tab that is gone leaves no subscription behind.
  */
-import type { Hub, Status } from "./api";
+import type { Conversation, Hub, Status } from "./api";
 import type { Core } from "./core";
 import { AccountError, BadFields, BadFrame, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 
@@ -22,7 +22,10 @@ type Note =
   | { readonly kind: "close"; readonly from: string; readonly id: number }
   | { readonly kind: "result"; readonly to: string; readonly id: number; readonly value: unknown }
   | { readonly kind: "error"; readonly to: string; readonly id: number; readonly error: Plain }
-  | { readonly kind: "value"; readonly to: string; readonly id: number; readonly value: unknown };
+  | { readonly kind: "value"; readonly to: string; readonly id: number; readonly value: unknown; readonly kept: Kept | undefined };
+
+/** Of a list of messages that was told before, so many at its beginning and at its end are as they were: what was told now lies between. */
+type Kept = readonly [number, number];
 
 /** An error as it can be cloned: which of `ERRORS` (-1: another), and what it says. */
 type Plain = readonly [number, string, object];
@@ -43,6 +46,8 @@ interface Opened {
   readonly given: readonly number[];
   readonly listener: (value: unknown) => void;
   off: () => void;
+  /** What was told last. */
+  last: unknown;
 }
 
 export class Tabs implements Hub {
@@ -112,7 +117,7 @@ export class Tabs implements Hub {
       const { from: to, id, topic, given } = note;
       const of = this.served.get(to) ?? this.expect(to);
       of.get(id)?.();
-      of.set(id, core.open(topic, given, (value) => this.post({ kind: "value", to, id, value })));
+      of.set(id, core.open(topic, given, teller(topic, (value, kept) => this.post({ kind: "value", to, id, value, kept }))));
     } else if (note.kind === "close") {
       this.served.get(note.from)?.get(note.id)?.();
       this.served.get(note.from)?.delete(note.id);
@@ -138,7 +143,7 @@ export class Tabs implements Hub {
     if (note.kind === "leader") this.follow(note.from);
     else if ("to" in note) {
       if (note.to !== this.id) return;
-      if (note.kind === "value") this.tell(note.id, note.value);
+      if (note.kind === "value") this.tell(note.id, note.value, note.kept);
       else this.settle(note.id, (call) => (note.kind === "result" ? call.resolve(note.value) : call.reject(revived(note.error))));
     } else if (this.core) this.serve(note);
   }
@@ -173,9 +178,12 @@ export class Tabs implements Hub {
     }
   }
 
-  private tell(id: number, value: unknown): void {
+  private tell(id: number, told: unknown, kept: Kept | undefined): void {
     const one = this.opened.get(id);
-    one?.listener(one.topic === "status" ? { ...(value as Status), leader: false } : value);
+    if (!one) return;
+    const value = kept ? whole(one.last as Conversation, told as Conversation, kept) : told;
+    one.last = value;
+    one.listener(one.topic === "status" ? { ...(value as Status), leader: false } : value);
   }
 
   private settle(id: number, act: (call: Call) => void): void {
@@ -195,7 +203,7 @@ export class Tabs implements Hub {
 
   open(topic: string, given: readonly number[], listener: (value: unknown) => void): () => void {
     const id = ++this.lastId;
-    const one: Opened = { topic, given, listener, off: () => undefined };
+    const one: Opened = { topic, given, listener, off: () => undefined, last: undefined };
     this.opened.set(id, one);
     if (this.leader) this.begin(id, one);
     return () => {
@@ -209,6 +217,29 @@ export class Tabs implements Hub {
     this.release();
     this.channel.close();
   }
+}
+
+/** Tells a topic's values to another tab: of a conversation what is new in it, since thousands of messages may be held. */
+function teller(topic: string, tell: (value: unknown, kept?: Kept) => void): (value: unknown) => void {
+  if (topic !== "stream") return (value) => tell(value);
+  let before: Conversation["messages"] = [];
+  return (value) => {
+    const conversation = value as Conversation;
+    const { messages } = conversation;
+    const most = Math.min(before.length, messages.length);
+    let head = 0;
+    while (head < most && before[head] === messages[head]) head++;
+    let tail = 0;
+    while (tail < most - head && before.at(-1 - tail) === messages.at(-1 - tail)) tail++;
+    const kept = head + tail ? ([head, tail] as const) : undefined;
+    before = messages;
+    tell(kept ? { ...conversation, messages: messages.slice(head, messages.length - tail) } : conversation, kept);
+  };
+}
+
+function whole(before: Conversation, told: Conversation, [head, tail]: Kept): Conversation {
+  const { messages } = before;
+  return { ...told, messages: [...messages.slice(0, head), ...told.messages, ...messages.slice(messages.length - tail)] };
 }
 
 function plain(error: unknown): Plain {
