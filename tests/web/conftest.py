@@ -23,6 +23,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
         port = probe.getsockname()[1]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDUCONNECT_PUSH_LOOPBACK_ALLOWED", "true")
+        patch.setenv("EDUCONNECT_TRUST_MENTORING", "0")  # how somebody comes to be trusted is claimed elsewhere
         running = Dev(tmp_path_factory.mktemp("app"), "--no-demo", "--port", str(port))
     try:
         yield running
