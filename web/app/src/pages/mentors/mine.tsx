@@ -86,7 +86,7 @@ function Item({ client, item, online, onDone }: ItemGiven) {
         {mentoring ? say("mine.youMentor") : say("mine.youLearn")} · <span dir="auto">{item.subject}</span> · {day(item.at)}
       </p>
       <p>{key ? say(key) : ""}</p>
-      {item.words && <blockquote dir="auto">{item.words}</blockquote>}
+      {item.words && <blockquote><p dir="auto">{item.words}</p></blockquote>}
       {said && state === MentorshipState.ACTIVE && <p class="quiet">{say("mine.youSaid")}</p>}
       {otherSaid && !said && state === MentorshipState.ACTIVE && <p class="quiet">{say("mine.otherSaid")}</p>}
       <p class="mentor-acts">

@@ -29,12 +29,12 @@ export function HeldCard({ client, item, online, onDone }: Given) {
       <p class="quiet">
         <bdi>{nameOf(user, me, known)}</bdi> · {day(at)}, {clock(at)}
       </p>
-      {text ? <blockquote dir="auto">{text}</blockquote> : <p class="quiet">{say("held.gone")}</p>}
+      {text ? <blockquote><p dir="auto">{text}</p></blockquote> : <p class="quiet">{say("held.gone")}</p>}
       <p class="review-why">{unseen ? say("held.unseen") : reasons.map((one) => say("held.reason", { what: harm(one.harm), percent: one.percent })).join(" · ")}</p>
       {appealed > 0 && appeal && (
         <div>
           <p class="quiet">{say("held.appealWords")}</p>
-          <blockquote dir="auto">{appeal}</blockquote>
+          <blockquote><p dir="auto">{appeal}</p></blockquote>
         </div>
       )}
       {appealed ? (

@@ -38,7 +38,7 @@ export function Mine({ client }: { client: Client }) {
             <p class="quiet">
               {day(one.at)}, {clock(one.at)}
             </p>
-            {one.text && <blockquote dir="auto">{one.text}</blockquote>}
+            {one.text && <blockquote><p dir="auto">{one.text}</p></blockquote>}
             <p class="review-why">{one.reasons.map(({ harm: kind }) => harm(kind)).join(" · ")}</p>
             {(one.state === HeldState.HIDDEN || one.state === HeldState.UPHELD) && <Appeal client={client} item={one} online={state === "online"} />}
           </li>

@@ -29,12 +29,12 @@ export function ReportCard({ client, item, online, onDone }: Given) {
       <p class="quiet">
         <bdi>{nameOf(user, me, known)}</bdi> · {day(at)}, {clock(at)} · {count("times", times)}
       </p>
-      {text && <blockquote dir="auto">{text}</blockquote>}
+      {text && <blockquote><p dir="auto">{text}</p></blockquote>}
       <p class="review-why">{reportReason(reason)}</p>
       {words && (
         <div>
           <p class="quiet">{say("report.words")}</p>
-          <blockquote dir="auto">{words}</blockquote>
+          <blockquote><p dir="auto">{words}</p></blockquote>
         </div>
       )}
       {message && stream > 0 && <a href={`${toChannel(stream)}/${seq}`}>{say("report.look")}</a>}
