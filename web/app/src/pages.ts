@@ -14,5 +14,7 @@ export type Page = ComponentType<PageGiven>;
 export const PAGES = {
   mentors: () => import("./pages/mentors/page"),
   review: () => import("./pages/review/page"),
+  conflicts: () => import("./pages/conflicts/page"),
+  record: () => import("./pages/record/page"),
 } as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
 export type PageName = keyof typeof PAGES;
