@@ -5,19 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 import trio
 
+from actors.documents import Compact
+from actors.jobs import Work
+from persistence.documents.compaction import JOB, Compactor
+from sandbox.process import run_in_sandbox
 from supervisors.settings import Moderation
 from tests.fixtures_postgres import database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
+from tests.persistence.documents.writing import Tried
+from tests.persistence.world import fetch
 from tests.system.inside import Inside, gateways, settings_for
 from tests.web.tools import install
 
 __all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
 
 TESTS_S = 120
+ONLY = os.environ.get("EDUCONNECT_SDK_TESTS", "").split()
+"""Names of files; none: all of them."""
 
 pytestmark = pytest.mark.xdist_group("web-sdk")
 """They build into one folder."""
@@ -56,8 +66,22 @@ def test_a_build_is_the_same_byte_for_byte_as_the_one_before(sdk: Path) -> None:
     assert "index.js" in first and first == built()
 
 
-async def test_people_talk_through_a_real_gateway(sdk: Path, database: str, valkey: TestValkey, tmp_path: Path) -> None:
-    async with gateways(settings_for(database, valkey.url, tmp_path, moderation=Moderation(flooding=False)), tmp_path / "run") as [house]:
+async def make_documents_small(house: Inside) -> None:
+    """What the jobs' process does elsewhere."""
+    compactor = Compactor(house.node.bridge, house.node.exchange, run_in_sandbox)
+    while True:
+        for row in await fetch(house.node.bridge, "delete from jobs where kind = $1 returning payload", JOB):
+            await compactor.run(cast(Work[Compact], Tried(msgspec.msgpack.decode(row["payload"], type=Compact))))
+        await trio.sleep(0.1)
+
+
+async def test_people_talk_and_write_through_a_real_gateway(sdk: Path, database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    async with (
+        gateways(settings_for(database, valkey.url, tmp_path, moderation=Moderation(flooding=False)), tmp_path / "run") as [house],
+        trio.open_nursery() as nursery,
+    ):
         assert isinstance(house, Inside)
-        said = await trio.to_thread.run_sync(lambda: run_node(sdk, "--test", EDUCONNECT_URL=house.url))
+        nursery.start_soon(make_documents_small, house)
+        said = await trio.to_thread.run_sync(lambda: run_node(sdk, "--test", *ONLY, EDUCONNECT_URL=house.url))
+        nursery.cancel_scope.cancel()
         assert "# fail 0" in said and "# pass 0" not in said

@@ -13,7 +13,7 @@ const shared = { absWorkingDir: here, bundle: true, format: "esm", target: "es20
 
 async function library(outdir = "build/esm", minify = true) {
   rmSync(join(here, outdir), { recursive: true, force: true });
-  const entryPoints = ["index", "protocol", "wire_api", "learning", "merge"].map((name) => `src/${name}.ts`);
+  const entryPoints = ["index", "protocol", "wire_api", "documents", "learning", "merge"].map((name) => `src/${name}.ts`);
   await build({ ...shared, entryPoints, outdir, splitting: true, minify, legalComments: "none", chunkNames: "[name]-[hash]" });
 }
 

@@ -67,5 +67,6 @@ interface Fetched {
 
 /** Each part's own file: one line a part. */
 export const PARTS: Readonly<Record<string, () => Promise<Fetched>>> = {
+  documents: () => import("./documents_part"),
   uploads: () => import("./uploads"),
 };
