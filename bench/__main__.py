@@ -7,7 +7,7 @@
 A measure whose run lost something, or that lacks something here, has no figure; the others go on, and the exit status says so. What was
 measured again takes the place of all that its measure said before; other measures' rows stay.
 
-`--quick` is small and shows that everything works; it writes nothing down, nor does `--no-peers`.
+`--quick` is small and shows that everything works; it writes nothing down, nor do `--no-peers`, `--only` and `--site`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from bench import (
     memory,
     models,
     moderation,
+    page,
     pair,
     posts,
     posts_two,
@@ -78,6 +79,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "models": models.measure,
     "growth": growth.measure,
     "documents": documents.measure,
+    "page": page.measure,
     "crowd": crowd.measure,
     "sync_link": sync_link.measure,
     "sync_load": sync_load.measure,
@@ -97,6 +99,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=None, help="interleaved rounds (5; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="small, and nothing is written down")
     parser.add_argument("--traces", default="", metavar="FOLDER", help="where the editing traces are that `documents` replays")
+    parser.add_argument("--only", default="", choices=[*page.PARTS, ""], metavar="PART", help=f"of `page`: {', '.join(page.PARTS)}")
+    parser.add_argument("--site", default="", metavar="FOLDER", help="another build of the app for `page` (or nothing is written down)")
     parser.add_argument("--list", action="store_true", help="what there is to measure")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md from the results, without measuring")
     asked = parser.parse_args(arguments)
@@ -106,7 +110,8 @@ def main(arguments: Sequence[str]) -> int:
     if asked.page:
         write_page(load())
         return 0
-    options = Options(rounds=asked.rounds or (1 if asked.quick else 5), quick=asked.quick, peers=asked.peers, traces=asked.traces)
+    rounds = asked.rounds or (1 if asked.quick else 5)
+    options = Options(rounds, asked.quick, asked.peers, asked.traces, asked.only, asked.site)
     # It is written down for every machine: a place is named as the usage names it.
     spoken = [one.replace(asked.traces, "FOLDER") for one in arguments] if asked.traces else arguments
     command = shlex.join(["python", "-m", "bench", *spoken])
@@ -147,7 +152,7 @@ class Run:
                 self._fail(2, f"{name}: {_first(missing)} (--no-peers measures ours alone)")
             else:
                 self.measured += measured
-                if self._options.peers and not self._options.quick:
+                if self._options.whole:
                     write_down(name, measured, self._command, self._machine)
 
     def _fail(self, status: int, line: str) -> None:

@@ -73,6 +73,15 @@ class Options(msgspec.Struct, frozen=True):
     peers: bool = True
     traces: str = ""
     """The folder of the editing traces, for `documents`."""
+    only: str = ""
+    """The one part of a measure that is asked for; empty: all."""
+    site: str = ""
+    """The folder of another build of the app, for `page`."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is measured is worth writing down."""
+        return self.peers and not (self.quick or self.only or self.site)
 
 
 class Stage(msgspec.Struct, frozen=True):

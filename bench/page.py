@@ -1,0 +1,50 @@
+"""The app in a real browser over emulated 3G and 2G, on a CPU four times slower: bytes and seconds until it can be used, and while it is.
+
+    sizes      what comes before the door, and before a chat, can be used, as the gateway packed it
+    times      from the navigation until it can be used: a phone that was never here, and one that was
+    scrolling  ten thousand messages up and down: the main thread's work in each frame
+    text       the same screens with text mode and without
+    lighthouse its four categories, at the door and in a chat
+
+The link is bench/link.py, the house bench/page_house.py behind its own TLS with a chain as long as public ones, the browser Debian's
+Chromium at the link's other end. `--only PART` measures a part and writes nothing down. `--site FOLDER` takes another build of the app.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from bench import page_scroll
+from bench.figures import Measured
+from bench.link import open_link
+from bench.page_browser import wrapper
+from bench.page_house import LONG_MESSAGES, Task, open_house
+from bench.page_scene import FAST, Scene
+from bench.stage import Options
+from bench.sync_link_tls import make_tls
+
+Part = Callable[[Scene], list[Measured]]
+PARTS: Final[dict[str, Part]] = {"scrolling": page_scroll.measure}
+QUICK_MESSAGES: Final = 1_000
+
+
+async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
+    """All parts, or the one that is asked for. Raises `LinkMissing`, `PeerMissing`, `GeneratorFailed`."""
+    names = [options.only] if options.only else list(PARTS)
+    with tempfile.TemporaryDirectory(prefix="educonnect-page-") as name:
+        folder = Path(name)
+        tls = make_tls(folder)
+        task = Task(tls, str(folder / "house"), QUICK_MESSAGES if options.quick else LONG_MESSAGES, 0, options.site)
+        async with open_link() as link:
+            await link.begin(FAST)
+            async with open_house(link, task) as house:
+                scene = Scene(folder, task, house, link, wrapper(link, folder), options, say)
+                measured: list[Measured] = []
+                for part in names:
+                    measured += await trio.to_thread.run_sync(PARTS[part], scene)
+    return measured
