@@ -153,7 +153,14 @@ class _Communities:
         self._writing = writing
 
     @needs(OWN)
-    @answers("One's communities, with their channels.", {200: Communities, 304: None}, fields=(KEPT,), sends=TAGGED, compress=True)
+    @answers(
+        "One's communities, with their channels.",
+        {200: Communities, 304: None},
+        fields=(KEPT,),
+        sends=TAGGED,
+        refuses=(Code.FORBIDDEN,),  # an API key is nobody's
+        compress=True,
+    )
     async def own(self) -> Response:
         claims = await entered(self._services, OWN, 0, ASKED)
         return tagged(Communities(tuple(map(_community, await self._spaces(claims.user)))))

@@ -2,7 +2,8 @@
 
 A server as `educonnect dev` runs it, without models; its own document (`/api/v1/openapi.json`) is read by schemathesis, which makes
 requests that fit it, and requests that do not. They are asked by somebody who owns a community and may do everything on the platform, of
-things that are there and of things that are not. Exit status 1: something was answered by a fault (5xx), or in a way that is not described:
+things that are there and of things that are not; then by a learner there, a stranger, another system with its key, and by nobody, of what
+is theirs and what is not. Exit status 1: something was answered by a fault (5xx), or in a way that is not described:
 a status, a type, a field or a shape. Each is named once, with the request that shows it.
 """
 
@@ -38,7 +39,7 @@ from persistence.bridge import Bridge, BridgeOptions
 from proofs.matrixing.ground import Actor, Ground, Place
 from proofs.matrixing.run import ENVIRONMENT
 from proofs.matrixing.scene import settle
-from proofs.matrixing.standing import Standing
+from proofs.matrixing.standing import Manner, Standing
 from proofs.numbers import at_least_one
 from proofs.rehearsal.run import unreported
 from protocol.permissions import Permission, of_platform
@@ -79,6 +80,7 @@ class Asking:
         self._random = random.Random(seed)
         self._session = requests.Session()
         self._actor: Actor | None = None
+        self._others: list[Actor] = []
         self._token = ""
         self._address = 0
         self.result = Result(statuses=Counter(), wrong={})
@@ -86,6 +88,7 @@ class Asking:
     def ask_all(self, examples: int, seed: int, only: str, say: Callable[[str], None]) -> None:
         """Every operation of the document, by requests that fit it and others that do not."""
         schema = schemathesis.openapi.from_dict(self._session.get(self._url + DOCUMENT_PATH, timeout=ANSWER_S).json())
+        self._others = [trio.from_thread.run(self._ground.person, standing, self._place) for standing in _OTHERS]
         for operation in sorted((_must(found) for found in schema.get_all_operations()), key=lambda one: one.label):
             if only not in operation.label:
                 continue
@@ -94,6 +97,10 @@ class Asking:
             self._log_in()
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 self._ask(operation, mode, examples, seed)
+            for other in self._others:
+                self._actor = other
+                self._log_in()
+                self._ask(operation, GenerationMode.POSITIVE, 1, seed)
             say(operation.label)
 
     def _ask(self, operation: Any, mode: GenerationMode, examples: int, seed: int) -> None:
@@ -134,7 +141,7 @@ class Asking:
         except FailureGroup as group:
             for failure in group.exceptions:
                 self._note(label, failure.title, case, response, str(failure))
-        if response.status_code == 401:
+        if response.status_code == 401 and self._actor is not None and self._actor.standing.has_session:
             self._log_in()
 
     def _known(self) -> dict[str, int]:
@@ -153,6 +160,12 @@ class Asking:
 
 
 _EVERYTHING: Final = Standing("everything", role=Role.OWNER, platform=frozenset(one for one in Permission if of_platform(one)))
+_OTHERS: Final = (
+    Standing("learner"),
+    Standing("stranger", Manner.STRANGER),
+    Standing("key", Manner.KEY, scopes=frozenset(one for one in Permission if not of_platform(one))),
+    Standing("nobody", Manner.NOBODY),
+)
 
 
 def _must(found: Any) -> Any:
