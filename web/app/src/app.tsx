@@ -9,10 +9,12 @@ import { Home } from "./pages/home";
 import { NewCommunity } from "./pages/new";
 import { Settings } from "./pages/settings";
 import { SpacePage } from "./pages/space";
+import { Bell } from "./parts/bell";
 import { Icon, Mark } from "./parts/icon";
 import { Lazy } from "./parts/lazy";
 import { Places } from "./parts/places";
 import { SyncState } from "./parts/sync_state";
+import { TextOffer } from "./parts/text_offer";
 import { HOME, place } from "./place";
 import { keeps, session } from "./session";
 import { language, say } from "./words";
@@ -59,11 +61,12 @@ function Inside({ client }: { client: Client }) {
           <span class="wide">EduConnect</span>
         </a>
         <SyncState client={client} />
+        <Bell client={client} />
         <a class="icon" href="#/settings" aria-label={say("settings.title")} title={say("settings.title")}>
           <Icon name="settings" />
         </a>
       </header>
-      {!kept && <p class="warning" role="alert">{say("app.keepsNothing")}</p>}
+      {kept ? <TextOffer /> : <p class="warning" role="alert">{say("app.keepsNothing")}</p>}
       <nav class="side" aria-label={say("places.title")}>
         <Places client={client} />
       </nav>

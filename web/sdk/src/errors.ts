@@ -12,11 +12,15 @@ export class BadFrame extends Error {
   }
 }
 
-/** Fields that the table of entities does not allow. The text names the field and what is allowed. */
-export class BadFields extends Error {}
+/** Fields that the table of entities does not allow. The text names the field and what is allowed; the code is the server's for the same. */
+export class BadFields extends Error {
+  readonly code = 1;
+}
 
 /** Too many mutations have no outcome. */
-export class QueueFull extends Error {}
+export class QueueFull extends Error {
+  readonly code = 25;
+}
 
 /** A request that was refused for good. */
 export class RequestFailed extends Error {

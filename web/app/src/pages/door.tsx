@@ -1,6 +1,8 @@
 /** Sign up, log in, and the second step. It stands before the SDK has come; what is pressed meanwhile waits for it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Challenge, Client, Me } from "../../../sdk/src/api";
+import { useLive } from "../live";
+import { chooseText, textFirst } from "../look";
 import { Field } from "../parts/field";
 import { Mark } from "../parts/icon";
 import { session } from "../session";
@@ -48,6 +50,7 @@ export function Door() {
         </>
       )}
       <Languages />
+      <TextFirst />
     </main>
   );
 }
@@ -124,6 +127,18 @@ function Proof({ challenge, onBack }: { challenge: Challenge; onBack: () => void
       <button class="main" disabled={busy || !code.trim()}>{say("door.prove")}</button>
       <button type="button" class="plain" onClick={onBack}>{say("app.back")}</button>
     </form>
+  );
+}
+
+/** For whoever finds the link too weak for more, before anything else has come. */
+function TextFirst() {
+  const text = useLive(textFirst);
+  return (
+    <p class="languages">
+      <button class="plain" aria-pressed={text} onClick={() => chooseText(!text)}>
+        {say("door.text")}
+      </button>
+    </p>
   );
 }
 

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Client } from "../../../sdk/src/api";
 import { useLive } from "../live";
-import { applyLook, look, LOOKS } from "../look";
+import { applyLook, chooseText, look, LOOKS, textFirst } from "../look";
 import { Avatar } from "../parts/avatar";
 import { Choices } from "../parts/choices";
 import { Head } from "../parts/head";
@@ -10,9 +10,12 @@ import { leave } from "../session";
 import { inWords } from "../trouble";
 import { count, language, LANGUAGES, say, speak, type Language } from "../words";
 
+const AMOUNTS = ["everything", "textFirst"] as const;
+
 export function Settings({ client }: { client: Client }) {
   const me = useLive(client.me);
   const chosen = useLive(look);
+  const text = useLive(textFirst);
   const { pending } = useLive(client.status);
   const [wrong, setWrong] = useState("");
   const [sure, setSure] = useState(false);
@@ -36,6 +39,8 @@ export function Settings({ client }: { client: Client }) {
       <section class="card">
         <Choices name="language" legend={say("settings.language")} options={languages} chosen={language.value} onChoose={(one) => void speak(one, true)} />
         <Choices name="look" legend={say("settings.look")} options={LOOKS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={chosen} onChoose={applyLook} />
+        <Choices name="amount" legend={say("settings.amount")} options={AMOUNTS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={text ? "textFirst" : "everything"} onChoose={(one) => chooseText(one === "textFirst")} />
+        <p class="quiet">{say("settings.amountExplain")}</p>
       </section>
       <section class="card">
         <h2>{say("settings.leaveTitle")}</h2>

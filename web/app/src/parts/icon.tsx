@@ -1,12 +1,19 @@
 /** Drawn signs, in the colour of the text around them; a reader by ear is told by the words beside them. */
+import { useLive } from "../live";
+import { textFirst } from "../look";
+
 const PATHS = {
   back: "M15 5l-7 7 7 7",
+  bell: "M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5a2.2 2.2 0 0 0 4 0",
+  clip: "M20 11.5l-8.2 8.2a5 5 0 0 1-7-7L13.5 4a3.3 3.3 0 0 1 4.7 4.7l-8.6 8.6a1.7 1.7 0 0 1-2.4-2.4l7.9-7.9",
   clock: "M12 7v5l3 2M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z",
   cloud: "M7 18a4 4 0 0 1-.5-7.97A6 6 0 0 1 18 9.5 4.3 4.3 0 0 1 17.5 18z",
   done: "M5 12.5l4.5 4.5L19 7.5",
   edit: "M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3",
+  file: "M7 3.5h7l4.5 4.5v12.5h-11.5zM14 3.5V8h4.5",
   flag: "M6 21V4M6 4.5h11l-2.5 4 2.5 4H6",
   hash: "M9.5 4L8 20M16 4l-1.5 16M4.5 9h16M3.5 15h16",
+  lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3M12 14.5v2",
   mentor: "M12 4l9 4.5-9 4.5-9-4.5zM7 11v4.5c2.8 2.4 7.2 2.4 10 0V11M21 8.5v6",
   more: "M5.5 12h.01M12 12h.01M18.5 12h.01",
   off: "M4 4l16 16M7 18a4 4 0 0 1-.5-7.97 6 6 0 0 1 1.2-2.6M10.5 5.2A6 6 0 0 1 18 9.5a4.3 4.3 0 0 1 2.6 6.6M17 18H7",
@@ -31,5 +38,5 @@ export function Icon({ name }: { name: IconName }) {
 }
 
 export function Mark() {
-  return <img src="/icon.svg" alt="" width="28" height="28" />;
+  return useLive(textFirst) ? null : <img src="/icon.svg" alt="" width="28" height="28" />;
 }
