@@ -16,5 +16,6 @@ export const PAGES = {
   review: () => import("./pages/review/page"),
   conflicts: () => import("./pages/conflicts/page"),
   record: () => import("./pages/record/page"),
+  notices: () => import("./pages/notices/page"),
 } as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
 export type PageName = keyof typeof PAGES;

@@ -27,6 +27,8 @@ export async function open(): Promise<void> {
 
 export async function leave(client: Client): Promise<void> {
   forget();
+  // Where that cannot be had: the server pushes nothing to a session that is over.
+  if (recall("push")) await import("./pages/notices/push").then(({ pushGone }) => pushGone()).catch(() => undefined);
   people.set(new Map());
   await client.logOut();
 }

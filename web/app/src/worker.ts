@@ -6,7 +6,7 @@
  *
  * Invariant: a page and the files that it names are of one build, so an update is never half there.
  */
-export {};
+import { answerPushes } from "./worker_push";
 
 declare const VERSION: string;
 declare const SHELL: readonly string[];
@@ -31,6 +31,8 @@ worker.addEventListener("fetch", (event) => {
   if (request.mode === "navigate" ? pathname === "/" : SHELL.includes(pathname)) event.respondWith(kept(pathname, request));
   else if (pathname.startsWith("/app/")) event.respondWith(kept(pathname, request, true));
 });
+
+answerPushes(worker);
 
 async function kept(path: string, request: Request, keep = false): Promise<Response> {
   const cache = await caches.open(CACHE);
