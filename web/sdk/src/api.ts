@@ -289,8 +289,9 @@ export interface Client {
   resolve(conflict: Conflict, decision: Decision): Promise<number>;
   reopen(conflict: number): Promise<number>;
   claim(conflict: number, on?: boolean): Promise<number>;
-  /** Conflicts as the server has them, decided ones too, by ascending number after `after`; `conflict`: that one alone. Needs a link. */
-  allConflicts(where?: { after?: number; conflict?: number }): Promise<ConflictPage>;
+  /** Conflicts as the server has them, also others' about what one may write, by ascending number after `after`; `conflict`: that one alone;
+   *  `open`: none that is decided. Needs a link. */
+  allConflicts(where?: { after?: number; conflict?: number; open?: boolean }): Promise<ConflictPage>;
   /** What waits for its outcome, oldest first. */
   unsent(): Open<readonly Unsent[]>;
   /** What was there before, newest first. */

@@ -257,8 +257,8 @@ export class Client implements Face {
     return this.submit({ type: "Claim", conflict, on });
   }
 
-  allConflicts({ after = 0, conflict = 0 } = {}): Promise<ConflictPage> {
-    return this.request({ type: "Conflicts", id: 0, after, open_only: false, conflict, limit: 50 }, "ConflictPage");
+  allConflicts({ after = 0, conflict = 0, open = false } = {}): Promise<ConflictPage> {
+    return this.request({ type: "Conflicts", id: 0, after, open_only: open, conflict, limit: 50 }, "ConflictPage");
   }
 
   unsent(): Open<readonly Unsent[]> {

@@ -19,6 +19,7 @@ import { DECIDED, isOpen, REVIEW } from "./sides";
 const PENDING = 1;
 const CLAIMED = 2;
 const REMEMBERED_MAX = 20;
+const PAGES_MAX = 10;
 /** In kept.ts this is forgotten with whoever logs out. */
 const DECIDED_HERE = "decided";
 
@@ -95,13 +96,17 @@ export function useStandings(client: Client): { readonly open: readonly Standing
   const here = useLive(decidedHere);
   const unsent = useUnsent(client);
   const { state } = useLive(client.status);
-  const numbers = [...new Set([...listed.map((one) => one.conflict), ...here])];
+  const numbers = [...new Set([...listed.map((one) => one.conflict), ...here, ...known.keys()])].sort((a, b) => a - b);
   const all = numbers.map((number) => newest(number, listed, known)).filter((one) => one !== undefined).map((one) => standing(one, unsent));
   const missing = here.filter((number) => !newest(number, listed, known));
   useEffect(() => {
-    if (state === "online") for (const number of missing) void look(client, number);
+    if (state === "online") for (const number of missing) look(client, number).catch(() => undefined);
   }, [state, missing.join()]);
-  const decided = all.filter(({ open }) => !open).sort((a, b) => here.indexOf(a.conflict.conflict) - here.indexOf(b.conflict.conflict));
+  useEffect(() => {
+    // Others' conflicts are told to them, not to everybody who may decide: whoever comes to decide asks. Cut off: the list is what it was.
+    if (state === "online") fetchAll(client, true).catch(() => undefined);
+  }, [client, state]);
+  const decided = all.filter(({ open, conflict }) => !open && here.includes(conflict.conflict)).sort((a, b) => here.indexOf(a.conflict.conflict) - here.indexOf(b.conflict.conflict));
   return { open: all.filter(({ open }) => open), decided };
 }
 
@@ -129,17 +134,24 @@ export async function look(client: Client, number: number): Promise<boolean> {
   return Boolean(found);
 }
 
-/** Every conflict that was decided, by people or by a rule, the newest first, as far as a few pages go. */
-export async function allDecided(client: Client): Promise<Conflict[]> {
+/** As the server has them now, as far as a few pages go. */
+async function fetchAll(client: Client, open: boolean): Promise<Conflict[]> {
   const found: Conflict[] = [];
-  for (let pages = 0, after = 0; pages < 10; pages++) {
-    const page = await client.allConflicts({ after });
+  for (let pages = 0, after = 0; pages < PAGES_MAX; pages++) {
+    const page = await client.allConflicts({ after, open });
     found.push(...page.conflicts);
     after = page.conflicts.at(-1)?.conflict ?? 0;
     if (!page.more || !after) break;
   }
-  for (const one of found) hold(client, one);
-  return found.filter((one) => !isOpen(one)).reverse();
+  const list = client.conflicts.value;
+  const gone = open ? [...held.value].filter(([, { conflict }]) => !isOpen(conflict)) : [...held.value];
+  held.set(new Map([...gone, ...found.map((conflict) => [conflict.conflict, { conflict, list }] as const)]));
+  return found;
+}
+
+/** Every conflict that was decided, by people or by a rule, the newest first. */
+export async function allDecided(client: Client): Promise<Conflict[]> {
+  return (await fetchAll(client, false)).filter((one) => !isOpen(one)).reverse();
 }
 
 /** Decides. What is shown changes at once; what the server says of it is told when it does. */
