@@ -22,7 +22,7 @@ from msgspec import Struct
 from actors.pace import Rate
 from actors.storage import Decided, Entry, Refusal
 from protocol.codes import Code
-from protocol.frames import AnyCommand, FindMentors, HeldItems, History, Members, Reports, Search
+from protocol.frames import AnyCommand, Find, FindMentors, HeldItems, History, Members, Reports, Search
 from protocol.operations import (
     Appeal,
     AskQuestions,
@@ -59,6 +59,7 @@ class Quota(Enum):
     PROPOSALS = "proposals"
     DRAFTS = "drafts"
     DOCUMENTS = "documents"
+    FINDS = "finds"
 
 
 class Quotas(Struct, frozen=True):
@@ -91,6 +92,9 @@ class Quotas(Struct, frozen=True):
     documents: Rate = Rate(4 / 60, 40)
     """Opened, named or restored: each may copy what a document is, up to 4 MiB. What is written in them has the session's rate alone."""
 
+    finds: Rate = Rate(60 / 60, 60)
+    """Searches in messages: one for each pause of somebody who types."""
+
     def of(self, quota: Quota) -> Rate:
         """The rate of one of them."""
         rates: dict[str, Rate] = msgspec.structs.asdict(self)
@@ -104,6 +108,7 @@ REQUESTS: Final[Mapping[type[AnyCommand], Quota]] = {
     Reports: Quota.MEMBERS,
     FindMentors: Quota.MATCHES,
     HeldItems: Quota.MEMBERS,
+    Find: Quota.FINDS,
 }
 OPERATIONS: Final[Mapping[type[object], Quota]] = {
     ReportMessage: Quota.REPORTS,

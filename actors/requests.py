@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+import msgspec
 from msgspec import Raw
 
 from actors.casting import cast_answer
@@ -20,7 +21,9 @@ from actors.storage import (
     Denied,
     Events,
     FindMatches,
+    FindMessages,
     FindPerson,
+    FoundPlace,
     HeldList,
     HoldingRead,
     InheritDevice,
@@ -38,6 +41,7 @@ from actors.storage import (
     MatchList,
     MemberList,
     MentorshipList,
+    MessagesFound,
     PersonFound,
     Query,
     ReadAfter,
@@ -63,7 +67,9 @@ from protocol.frames import (
     DocumentVersionPage,
     DocumentVersions,
     Failed,
+    Find,
     FindMentors,
+    Found,
     Frame,
     HeldItems,
     HeldPage,
@@ -112,12 +118,14 @@ AnyQuestion = (
     | FindMentors
     | LoadDocument
     | DocumentVersions
+    | Find
 )
 QUESTIONS: Final[tuple[type[AnyQuestion], ...]] = get_args(AnyQuestion)
 PAGE_BYTES_MAX: Final = 48 * 1024
 """A page of `History`."""
 RETRY_MS: Final = 500
 """How long to wait where the database is away or has too much to do."""
+_PLACE: Final = msgspec.msgpack.Decoder(FoundPlace)
 
 
 def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
@@ -165,6 +173,14 @@ def question(command: AnyQuestion, user: int, device: int) -> Query | Failed:
             return LoadState(document, user, version, generation, upto, offset, bytes_max)
         case DocumentVersions(_, document, before, limit):
             return ListDocumentVersions(document, user, before, limit)
+        case Find(id, words, space, stream, place, limit):
+            if "\0" in words:
+                return Failed(id, Code.INVALID, "no message contains U+0000")
+            try:
+                ended = _PLACE.decode(place) if place else None
+            except msgspec.MsgspecError:
+                return Failed(id, Code.INVALID, "this is no place that `Found` named")
+            return FindMessages(user, words, space, stream, ended, limit)
         case HeldItems(id, after, space, platform, open_only, limit):
             if space and platform:
                 return Failed(id, Code.INVALID, "give one of space and platform")
@@ -215,6 +231,8 @@ def _answer(command: AnyQuestion, result: Result) -> Frame:
             return HeldPage(id, result.items, result.more)
         case StatePart(generation, upto, size, offset, data) if isinstance(command, LoadDocument):
             return DocumentPart(id, command.document, generation, upto, size, offset, data)
+        case MessagesFound(messages, place):
+            return Found(id, messages, b"" if place is None else msgspec.msgpack.encode(place))
         case VersionsListed():
             return DocumentVersionPage(id, result.versions, result.more)
         case _:

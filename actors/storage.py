@@ -10,9 +10,9 @@ makes asking again safe. Authority is decided in the same transaction or snapsho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from actors.cell import Ref
 from actors.tracing import Trace
@@ -22,6 +22,7 @@ from protocol.events import RecordItem
 from protocol.frames import (
     Conflict,
     DocumentVersion,
+    FoundMessage,
     HeldItem,
     Invitation,
     KeptVersion,
@@ -35,6 +36,7 @@ from protocol.frames import (
     UnappliedItem,
 )
 from protocol.operations import AnyOperation, Held
+from protocol.values import ID_MAX
 
 
 class Refusal(Struct, frozen=True):
@@ -290,6 +292,17 @@ class ListDocumentVersions(Struct, frozen=True):
     limit: int
 
 
+class FindMessages(Struct, frozen=True):
+    """Messages with these words, where this account may read them now; as `protocol.frames.Find`. `place`: where the page before ended."""
+
+    user: int
+    words: str
+    space: int
+    stream: int
+    place: FoundPlace | None
+    limit: int
+
+
 class ReadHolding(Struct, frozen=True):
     """What a device keeps offline, as it said last."""
 
@@ -345,6 +358,7 @@ Query = (
     | FindMatches
     | LoadState
     | ListDocumentVersions
+    | FindMessages
 )
 
 
@@ -521,6 +535,22 @@ class VersionsListed(Struct, frozen=True):
     more: bool
 
 
+class FoundPlace(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a page of what was found ended. `whole`: among what has all words whole; `at`: Unix seconds."""
+
+    whole: bool
+    at: Annotated[int, Meta(ge=0, le=ID_MAX)]
+    stream: Annotated[int, Meta(ge=0, le=ID_MAX)]
+    seq: Annotated[int, Meta(ge=0, le=ID_MAX)]
+
+
+class MessagesFound(Struct, frozen=True):
+    """Answers `FindMessages`. `place`: where the next page begins; None: this was the last."""
+
+    messages: tuple[FoundMessage, ...]
+    place: FoundPlace | None
+
+
 class HoldingRead(Struct, frozen=True):
     """Answers `ReadHolding`."""
 
@@ -575,6 +605,7 @@ Result = (
     | MatchLater
     | StatePart
     | VersionsListed
+    | MessagesFound
     | Denied
 )
 

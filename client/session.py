@@ -29,7 +29,9 @@ from protocol.frames import (
     DocumentVersionPage,
     DocumentVersions,
     Event,
+    Find,
     FindMentors,
+    Found,
     Granted,
     HeldItems,
     HeldPage,
@@ -187,6 +189,11 @@ class Session(Recording):
     async def search(self, name: str) -> Person:
         """The account of exactly this name. Raises `RequestFailed` with `NOT_FOUND`."""
         return await self._ask(lambda id: Search(id, name), Person)
+
+    async def find(self, words: str, *, space: int = 0, stream: int = 0, place: bytes = b"", limit: int = 20) -> Found:
+        """A page of messages with these words, those that have all of them whole first, newest first. `place`: `Found.next` of the page
+        before. Raises `RequestFailed`: `NOT_FOUND` where one does not read, `RATE`, `LIMIT` where it would take too long."""
+        return await self._ask(lambda id: Find(id, words, space, stream, place, limit), Found)
 
     async def reports(
         self, *, space: int = 0, platform: bool = False, after: int = 0, open_only: bool = True, limit: int = 20

@@ -36,6 +36,7 @@ from gateway.redis_connection import RedisError
 from gateway.web_account import create_account
 from gateway.web_api import create_api
 from gateway.web_api_messages import create_messages
+from gateway.web_api_search import create_search
 from gateway.web_audit import create_audit
 from gateway.web_auth import create_auth
 from gateway.web_bounds import EVERYWHERE, BoundedRequest, bounds_of
@@ -184,6 +185,7 @@ def create_app(services: Services) -> QuartTrio:
     if services.writing is not None:
         app.register_blueprint(create_api(services, services.writing))
         app.register_blueprint(create_messages(services, services.writing))
+    app.register_blueprint(create_search(services))
     app.register_blueprint(create_openapi())
     app.register_blueprint(create_site(load_site(services.site)))
     node = Node(services)

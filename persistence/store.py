@@ -32,6 +32,7 @@ from actors.storage import (
     Borrow,
     CheckAudience,
     Denied,
+    FindMessages,
     FindPerson,
     InheritDevice,
     ListConflicts,
@@ -57,7 +58,7 @@ from actors.storage_port import StorageError
 from persistence import device_queries as d
 from persistence import queries as q
 from persistence import record_queries as r
-from persistence import report_queries
+from persistence import report_queries, search
 from persistence.bridge import Bridge
 from persistence.documents import reading as documents
 from persistence.journal import POISON, raise_if_ours
@@ -95,14 +96,24 @@ class _Asked(Struct, frozen=True, eq=False):
 class _Kind:
     """One kind of query: what waits, and how a batch of it is answered."""
 
-    __slots__ = ("answer", "batch_max", "readonly", "replica", "waiting")
+    __slots__ = ("answer", "batch_max", "busy", "readonly", "replica", "waiting", "workers_max")
 
-    def __init__(self, answer: Answer, batch_max: int, *, readonly: bool = True, replica: bool = False) -> None:
+    def __init__(
+        self, answer: Answer, batch_max: int, *, readonly: bool = True, replica: bool = False, workers_max: int | None = None
+    ) -> None:
         self.answer = answer
         self.batch_max = batch_max
         self.readonly = readonly
         self.replica = replica
+        self.workers_max = workers_max
+        """At once at the most; None: all there are. What may take long leaves the others to the rest."""
+        self.busy = 0
         self.waiting: deque[_Asked] = deque()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether another worker may take of it."""
+        return self.workers_max is None or self.busy < self.workers_max
 
 
 PAGES: Final = (ReadAfter, ReadBefore, ReadRecords, LoadState)
@@ -151,6 +162,7 @@ class Store:
             ListHeld: _Kind(held_queries.list_held, few),
             LoadState: _Kind(documents.load_state, few),
             ListDocumentVersions: _Kind(documents.list_versions, few),
+            FindMessages: _Kind(search.find_messages, 1, workers_max=1),
         }
         self._query_s = options.deadline_s * (1.0 - WAITING_SHARE)
         self._waiting = 0
@@ -198,12 +210,17 @@ class Store:
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
+            # Whoever ends with a kind that has its workers looks for itself what is next.
+            while not (ready := [kind for kind in self._kinds.values() if kind.waiting and kind.is_free]):
                 if self._news.is_set():
                     self._news = trio.Event()
                 await self._news.wait()
-            kind = min((kind for kind in self._kinds.values() if kind.waiting), key=lambda kind: kind.waiting[0].until_s)
-            await self._answer_batch(kind, self._take(kind))
+            kind = min(ready, key=lambda kind: kind.waiting[0].until_s)
+            kind.busy += 1
+            try:
+                await self._answer_batch(kind, self._take(kind))
+            finally:
+                kind.busy -= 1
 
     def _take(self, kind: _Kind) -> list[_Asked]:
         batch: list[_Asked] = []

@@ -86,6 +86,9 @@ PART_BYTES_MAX = 48 * 1024
 """Of a document's state in one answer."""
 AWARE_BYTES_MAX = 512
 VERSIONS_LISTED_MAX = 100
+FIND_WORDS_MAX = 200
+FOUND_MAX = 50
+FOUND_PLACE_BYTES_MAX = 48
 INHERIT_MAX = 256
 MENTORS_MAX = 40
 """Shown at once; some more are looked at, for those who may not be shown any more."""
@@ -1063,6 +1066,47 @@ class DocumentVersionPage(Frame, frozen=True, tag=77):
     more: bool
 
 
+class Find(Command, frozen=True, tag=31):
+    """Asks for messages with these words, of channels and conversations that one may read now: those with all words whole come first, newest
+    first, then those with words like them (a part, another form, a slip). What is said appears within seconds. Answered by `Found` or `Failed`.
+
+    `space`, `stream`: only there (0: everywhere). `place`: `Found.next` of the page before, empty for the first.
+    """
+
+    needs: ClassVar[Needs] = in_space(Permission.READ)
+    id: RequestId
+    words: Annotated[str, Meta(min_length=1, max_length=FIND_WORDS_MAX, description="as a person types them")]
+    space: MaybeSpaceId = 0
+    stream: MaybeStreamId = 0
+    place: Annotated[bytes, Meta(max_length=FOUND_PLACE_BYTES_MAX)] = b""
+    limit: Annotated[int, Meta(ge=1, le=FOUND_MAX)] = 20
+
+
+class FoundMessage(Struct, frozen=True, array_like=True):
+    """A message as it reads now. `name`: what its author is called; `whole`: it has all the words as they were typed.
+
+    `excerpt`: pieces of its text around what was found, in order; every second one, from the second on, is what was found, and is to be
+    marked. What was left out stands as "…".
+    """
+
+    space: SpaceId
+    stream: StreamId
+    seq: Seq
+    author: AuthorId
+    name: str
+    at: Seconds
+    whole: bool
+    excerpt: tuple[str, ...]
+
+
+class Found(Frame, frozen=True, tag=80):
+    """Answers `Find`. `next`: where the next page begins; empty: this was the last."""
+
+    id: RequestId
+    messages: tuple[FoundMessage, ...]
+    next: bytes = b""
+
+
 AnyCommand = (
     Hello
     | Resume
@@ -1094,6 +1138,7 @@ AnyCommand = (
     | Aware
     | LoadDocument
     | DocumentVersions
+    | Find
 )
 AnyRequest = (
     Ping
@@ -1118,6 +1163,7 @@ AnyRequest = (
     | HeldItems
     | LoadDocument
     | DocumentVersions
+    | Find
 )
 AnyFrame = (
     Welcome
@@ -1155,4 +1201,5 @@ AnyFrame = (
     | IsAware
     | DocumentPart
     | DocumentVersionPage
+    | Found
 )

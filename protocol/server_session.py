@@ -24,6 +24,7 @@ from protocol.frames import (
     Command,
     Conflicts,
     DocumentVersions,
+    Find,
     FindMentors,
     Follow,
     HeldItems,
@@ -106,6 +107,7 @@ WORK: tuple[type[Command], ...] = (
     Aware,
     LoadDocument,
     DocumentVersions,
+    Find,
 )
 """The commands of a session that is open."""
 

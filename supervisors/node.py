@@ -3,7 +3,7 @@
     Settings ─▶ Node(role) ─spec─▶ Supervisor("gateway", rest_for_one)
                                      ├ bridge          everything below stands on it
                                      ├ redis           commands, link: may be away, and everything goes on
-                                     ├ storage         journal, store, control, outbox, moderator
+                                     ├ storage         journal, store, control, outbox, moderator, indexer
                                      ├ actors          the pools of `supervisors.cast`
                                      ├ http            quart-trio behind hypercorn's parser
                                      ├ foreman, timetable, webhooks   in the role `jobs`
@@ -83,6 +83,7 @@ from persistence.followed import Followed
 from persistence.http_writing import PostgresWriting
 from persistence.identity.own import PostgresIdentity
 from persistence.identity.rules import IdentityRules
+from persistence.indexer import Indexer
 from persistence.jobs.desk import PostgresDesk
 from persistence.journal import Journal, JournalOptions
 from persistence.learning.book import PostgresLearning
@@ -170,7 +171,8 @@ class Node:
         self.models = LinedModels(asking_line(settings, self.number), asking_max=settings.ml.asking_max)
         judging = msgspec.convert(settings.moderation, ModeratorOptions, from_attributes=True)
         self.moderator = Moderator(self.bridge, self.exchange, self.models, judging)
-        heard = Overheard(self.exchange, self.moderator)
+        self.indexer = Indexer(self.bridge)
+        heard = Overheard(self.exchange, self.moderator, self.indexer)
         self.outbox = Outbox(self.bridge, heard)
         self.journal = Journal(
             self.bridge,
@@ -291,6 +293,7 @@ class Node:
             "control": self.control.serve,
             "outbox": self.outbox.serve,
             "moderator": self.moderator.serve,
+            "indexer": self.indexer.serve,
             "sessions": self.sessions.serve,
             "matchmaker": self.matchmaker.serve,
             "actors": self._run_actors,
@@ -502,6 +505,7 @@ def account_quotas(settings: Settings) -> Quotas:
         proposals=Rate(quotas.proposals_per_minute / 60, quotas.proposals_burst),
         drafts=Rate(quotas.drafts_per_minute / 60, quotas.drafts_burst),
         documents=Rate(quotas.documents_per_minute / 60, quotas.documents_burst),
+        finds=Rate(quotas.finds_per_minute / 60, quotas.finds_burst),
     )
 
 

@@ -597,6 +597,8 @@ class Quotas(Section, frozen=True):
     documents_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = (
         60 * _QUOTAS.documents.per_s
     )
+    finds_burst: Annotated[int, Meta(ge=1, le=100_000, description="searches in messages, at once")] = int(_QUOTAS.finds.burst)
+    finds_per_minute: Annotated[float, Meta(gt=0, le=100_000, description="the same, a minute, from then on")] = 60 * _QUOTAS.finds.per_s
 
 
 class Matching(Section, frozen=True):

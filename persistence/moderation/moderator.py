@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from math import ceil
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -506,13 +506,20 @@ class Absent:
         then(Unanswered(Why.AWAY, "no line to models"))
 
 
-class Overheard:
-    """A herald whose moderator hears of everything, too, before it is told to anybody else."""
+class Listener(Protocol):
+    """Who hears of what was committed, and does what follows in its own time."""
 
-    def __init__(self, herald: Herald, moderator: Moderator) -> None:
+    def told(self, facts: Sequence[Fact]) -> None: ...
+
+
+class Overheard:
+    """A herald of whose words others hear, too, before they are told to anybody else."""
+
+    def __init__(self, herald: Herald, *listeners: Listener) -> None:
         self._herald = herald
-        self._moderator = moderator
+        self._listeners = listeners
 
     def committed(self, facts: Sequence[Fact]) -> None:
-        self._moderator.told(facts)
+        for listener in self._listeners:
+            listener.told(facts)
         self._herald.committed(facts)

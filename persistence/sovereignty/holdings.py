@@ -112,6 +112,10 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("archive_parts", "", "", "goes with the archive"),
     Holding("archives", "t.kind = 1 and t.subject = any($1)", "t.kind = 2 and t.subject = $1 or t.asked_by = $1"),
     Holding("log", _STREAMS, "", "what the person wrote is emptied in place, or numbers would have gaps: `clearing`"),
+    # After the log: whoever writes these reads it, and nothing of it is left to be written again.
+    Holding("search_cursors", _STREAMS, "", "numbers"),
+    Holding("search_messages", _STREAMS, "t.author = $1", key=("stream_id", "seq")),
+    Holding("search_words", _SPACES, "", "of a person: a word goes with the last message that has it"),
     Holding("user_roles", _SPACES, _USER),
     Holding("roles", _SPACES, "", "a community's own, whoever made it"),
     Holding("invitations", _SPACES, "t.user_id = $1 or t.invited_by = $1"),

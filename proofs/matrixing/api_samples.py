@@ -59,6 +59,16 @@ async def read_messages(site: Site) -> Request:
     return Request("GET", _messages(site))
 
 
+@route("search.everywhere")
+async def find_everywhere(site: Site) -> Request:
+    return Request("GET", f"{V1}/search?words={site.ground.word()}")
+
+
+@route("search.community", foreign=True)
+async def find_in_community(site: Site) -> Request:
+    return Request("GET", _community(site, f"/search?words={site.ground.word()}"))
+
+
 @route("messages.say", foreign=True)
 async def say(site: Site) -> Request:
     return Request("POST", _messages(site), {"text": "said over HTTP"})

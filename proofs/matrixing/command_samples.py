@@ -24,8 +24,10 @@ from protocol.frames import (
     DoneRun,
     Event,
     Failed,
+    Find,
     Follow,
     Followed,
+    Found,
     Goodbye,
     Granted,
     Hello,
@@ -263,6 +265,18 @@ async def members(site: Site) -> Ask:
 async def search(site: Site) -> Ask:
     id = _id(site)
     return Ask(Search(id, site.place.name), by_id(id, Person))
+
+
+@command(Find)
+async def find(site: Site) -> Ask:
+    id = _id(site)
+    return Ask(Find(id, site.ground.word(), site.place.space), by_id(id, Found))
+
+
+@command(Find, "everywhere", foreign=False, needs=OWN)
+async def find_everywhere(site: Site) -> Ask:
+    id = _id(site)
+    return Ask(Find(id, site.ground.word()), by_id(id, Found))
 
 
 @command(Snapshot)

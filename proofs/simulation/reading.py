@@ -17,6 +17,7 @@ from actors.storage import (
     Denied,
     Events,
     FindMatches,
+    FindMessages,
     FindPerson,
     Generations,
     Head,
@@ -34,6 +35,7 @@ from actors.storage import (
     LoadState,
     MemberList,
     MentorshipList,
+    MessagesFound,
     PersonFound,
     ReadAfter,
     ReadBefore,
@@ -82,6 +84,7 @@ Reading = (
     | FindMatches
     | LoadState
     | ListDocumentVersions
+    | FindMessages
 )
 WRITERS = {kind: reduce(or_, (one.writers for one in TABLE.values() if one.stream is kind)) for kind in RECORD_KINDS}
 
@@ -147,6 +150,10 @@ def read(tables: Tables, query: Reading) -> Result:
         case FindMatches():
             # As where no matchmaker runs: nobody mentors here.
             return Denied(Code.UNAVAILABLE)
+        case FindMessages():
+            # As where nothing was indexed yet.
+            scope = [s.id for s in tables.streams.values() if query.stream in (0, s.id) and tables.may_read(s.id, query.user)]
+            return MessagesFound((), None) if scope or not (query.space or query.stream) else Denied(Code.NOT_FOUND)
         case LoadState() | ListDocumentVersions():
             # No document can be made here.
             return Denied(Code.NOT_FOUND)

@@ -200,6 +200,23 @@ export interface DocumentVersion {
   readonly size: number;
 }
 
+/** A message as it reads now. `name`: what its author is called; `whole`: it has all the words as they were typed. `excerpt`: pieces of its text around what was found, in order; every second one, from the second on, is what was found, and is to be marked. What was left out stands as "…". */
+export interface FoundMessage {
+  /** identifies a space: a community, a conversation, or a user's own */
+  readonly space: number;
+  /** identifies a stream */
+  readonly stream: number;
+  /** position in a stream, gapless from 1 */
+  readonly seq: number;
+  /** the account that caused an event; 0 is the system */
+  readonly author: number;
+  readonly name: string;
+  /** Unix time in seconds */
+  readonly at: number;
+  readonly whole: boolean;
+  readonly excerpt: readonly string[];
+}
+
 /** A stream that a device keeps. Lower `rank` comes first and goes last, within its class of streams. */
 export interface Held {
   /** identifies a stream */
@@ -758,6 +775,21 @@ export interface Aware {
   /** identifies a stream */
   readonly document: number;
   readonly data: Uint8Array;
+}
+
+/** Asks for messages with these words, of channels and conversations that one may read now: those with all words whole come first, newest first, then those with words like them (a part, another form, a slip). What is said appears within seconds. Answered by `Found` or `Failed`. `space`, `stream`: only there (0: everywhere). `place`: `Found.next` of the page before, empty for the first. */
+export interface Find {
+  readonly type: "Find";
+  /** chosen by the client, answered by the server */
+  readonly id: number;
+  /** as a person types them */
+  readonly words: string;
+  /** identifies a space; 0 is none */
+  readonly space?: number | undefined;
+  /** identifies a stream; 0 is none */
+  readonly stream?: number | undefined;
+  readonly place?: Uint8Array | undefined;
+  readonly limit?: number | undefined;
 }
 
 /** Asks for a document's state, or (`version`) that of one of its versions, in parts. Answered by `DocumentPart` or `Failed`. The first part is asked for with `generation`, `upto` and `offset` 0, the next ones with those of the first. When the last is there, follow the document from `upto`. */
@@ -1660,6 +1692,15 @@ export interface DocumentVersionPage {
   readonly more: boolean;
 }
 
+/** Answers `Find`. `next`: where the next page begins; empty: this was the last. */
+export interface Found {
+  readonly type: "Found";
+  /** chosen by the client, answered by the server */
+  readonly id: number;
+  readonly messages: readonly FoundMessage[];
+  readonly next: Uint8Array;
+}
+
 /** In a channel or conversation: a plain message. Its name is the event's sequence number. */
 export interface Said {
   readonly type: "Said";
@@ -2163,6 +2204,7 @@ export type Part =
   | Conflict
   | Cursor
   | DocumentVersion
+  | FoundMessage
   | Held
   | HeldItem
   | HeldReason
@@ -2215,6 +2257,7 @@ export type Command =
   | FindMentors
   | HeldItems
   | Aware
+  | Find
   | LoadDocument
   | DocumentVersions;
 
@@ -2307,7 +2350,8 @@ export type Frame =
   | HeldPage
   | IsAware
   | DocumentPart
-  | DocumentVersionPage;
+  | DocumentVersionPage
+  | Found;
 
 export type Body =
   | Said

@@ -19,123 +19,128 @@ n i 0 255
 o i 1 2147483647
 p s 0
 q i 0 9223372036854775807
-r o 0 1 2 3 4 5 6 7
-s r HeldReason
-t a 0 - s
-u o 0 1 2 3 4 5 6 7 8
-v i 0 100
-w e 1 2 4 8
-x o 0 1 2 3 4 5
-y i 0 101
-z i -9223372036854775808 9223372036854775807
-A a 0 - v
-B s 1 60
-C s 0 500
-D o 0 1 2 3
-E a 1 256 i
-F c 0 1 2 3 4 8 9 10 16 17 18 19 20 21 24 25 26 27 28 29 32 33 34 35 4000 4001 4002 4003 4004 4005 4006 4007 4008 4009 4010 4011 4012 4013 4014
-G s 0 400
-H i 1 9223372036854775807
-I r StreamState
-J a 0 - I
-K o 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14
-L i 0 1000
-M x 0
-N s 1 2048
-O r Cursor
-P a 0 256 O
-Q i 0 3600
-R e 0 1 2 3 4 5
-S s 0 64
-T x 1 64
-U i -9007199254740991 9007199254740991
-V a 0 512 U
-W i 1 4294967295
-X i 1 256
-Y i 1 200
-Z s 1 40
-aa i 1 9007199254740735
-ab r Run
-ac a 1 256 ab
-ad i 256 65536
-ae i 1 100
-af r Sent
-ag a 0 256 af
-ah a 0 20 B
-ai i 0 10
-aj s 2 35
-ak a 0 10 aj
-al i 0 16777215
-am a 0 7 al
-an i 1 40
-ao x 0 512
-ap i 0 2147483647
-aq i 256 49152
-ar s 1 4000
-as s 1 16
-at s 1 80
-au s 0 4096
-av i 0 15
-aw a 1 19 a
-ax a 0 20 a
-ay a 0 8 a
-az e 1 2 3
-aA r Held
-aB a 0 500 aA
-aC i 0 21600
-aD i 1 5
-aE r Level
-aF a 0 8 aE
-aG s 0 35
-aH i 1 50
-aI x 2 61440
-aJ i 0 4294967295
-aK r Limits
-aL a 0 - z
-aM a 0 256 q
-aN u b
-aO r PageEvent
-aP a 0 - aO
-aQ r SpaceState
-aR a 0 - aQ
-aS r Invitation
-aT a 0 - aS
-aU a 0 - a
-aV r Slow
+r a 0 - p
+s o 0 1 2 3 4 5 6 7
+t r HeldReason
+u a 0 - t
+v o 0 1 2 3 4 5 6 7 8
+w i 0 100
+x e 1 2 4 8
+y o 0 1 2 3 4 5
+z i 0 101
+A i -9223372036854775808 9223372036854775807
+B a 0 - w
+C s 1 60
+D s 0 500
+E o 0 1 2 3
+F a 1 256 i
+G c 0 1 2 3 4 8 9 10 16 17 18 19 20 21 24 25 26 27 28 29 32 33 34 35 4000 4001 4002 4003 4004 4005 4006 4007 4008 4009 4010 4011 4012 4013 4014
+H s 0 400
+I i 1 9223372036854775807
+J r StreamState
+K a 0 - J
+L o 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14
+M i 0 1000
+N x 0
+O s 1 2048
+P r Cursor
+Q a 0 256 P
+R i 0 3600
+S e 0 1 2 3 4 5
+T s 0 64
+U x 1 64
+V i -9007199254740991 9007199254740991
+W a 0 512 V
+X i 1 4294967295
+Y i 1 256
+Z i 1 200
+aa s 1 40
+ab i 1 9007199254740735
+ac r Run
+ad a 1 256 ac
+ae i 256 65536
+af i 1 100
+ag r Sent
+ah a 0 256 ag
+ai a 0 20 C
+aj i 0 10
+ak s 2 35
+al a 0 10 ak
+am i 0 16777215
+an a 0 7 am
+ao i 1 40
+ap x 0 512
+aq s 1 200
+ar x 0 48
+as i 1 50
+at i 0 2147483647
+au i 256 49152
+av s 1 4000
+aw s 1 16
+ax s 1 80
+ay s 0 4096
+az i 0 15
+aA a 1 19 a
+aB a 0 20 a
+aC a 0 8 a
+aD e 1 2 3
+aE r Held
+aF a 0 500 aE
+aG i 0 21600
+aH i 1 5
+aI r Level
+aJ a 0 8 aI
+aK s 0 35
+aL x 2 61440
+aM i 0 4294967295
+aN r Limits
+aO a 0 - A
+aP a 0 256 q
+aQ u b
+aR r PageEvent
+aS a 0 - aR
+aT r SpaceState
+aU a 0 - aT
+aV r Invitation
 aW a 0 - aV
-aX r Member
-aY a 0 - aX
-aZ r RecordItem
-ba a 0 - aZ
-bb r Conflict
-bc a 0 - bb
-bd r UnappliedItem
-be a 0 - bd
-bf r KeptVersion
-bg a 0 - bf
-bh r Settlement
-bi a 0 - bh
-bj a 0 - aA
-bk r ReportItem
+aX a 0 - a
+aY r Slow
+aZ a 0 - aY
+ba r Member
+bb a 0 - ba
+bc r RecordItem
+bd a 0 - bc
+be r Conflict
+bf a 0 - be
+bg r UnappliedItem
+bh a 0 - bg
+bi r KeptVersion
+bj a 0 - bi
+bk r Settlement
 bl a 0 - bk
-bm r MentorFound
-bn a 0 - bm
-bo r MentorshipItem
-bp a 0 - bo
-bq r HeldItem
-br a 0 - bq
-bs r DocumentVersion
-bt a 0 - bs
-bu r Attachment
-bv a 0 8 bu
-bw r StreamInfo
-bx a 0 - bw
-by o 0 1 2 3 4 5 6 7 8 9 10
-bz s 0 200
-bA a 1 100 a
-bB r Trusted
-bC a 0 512 bB
-bD a 1 256 a`;
+bm a 0 - aE
+bn r ReportItem
+bo a 0 - bn
+bp r MentorFound
+bq a 0 - bp
+br r MentorshipItem
+bs a 0 - br
+bt r HeldItem
+bu a 0 - bt
+bv r DocumentVersion
+bw a 0 - bv
+bx r FoundMessage
+by a 0 - bx
+bz r Attachment
+bA a 0 8 bz
+bB r StreamInfo
+bC a 0 - bB
+bD o 0 1 2 3 4 5 6 7 8 9 10
+bE s 0 200
+bF a 1 100 a
+bG r Trusted
+bH a 0 512 bG
+bI a 1 256 a`;
 
 /** Each form: its name, tag and fields. */
 export const WIRE = `
@@ -144,195 +149,198 @@ rChangeItem 0 key:a later:h fields:i= base:d= gone:j=
 r~Conflict 0 conflict:a stream:a entity:k key:a user:a state:l at:m version:d mine:i theirs:i common:i present:i gone:j= by:d= choice:n=
 r~Cursor 0 stream:a seq:d
 r~DocumentVersion 0 version:a generation:o upto:d name:p by:d at:m size:q
+r~FoundMessage 0 space:a stream:a seq:a author:d name:p at:m whole:j excerpt:r
 r~Held 0 stream:a rank:n=
-r~HeldItem 0 held:a form:l state:r user:a at:m reasons:t text:p= by:p= degraded:p= space:d= stream:d= seq:q= appeal:p= appealed:m=
-r~HeldReason 0 harm:u percent:v
-r~Invitation 0 space:a name:p role:w by:a by_name:p=
-r~KeptVersion 0 place:a version:d kept:x author:d at:m fields:i
-r~Level 0 harm:u hold:y hide:y
-r~Limits 0 message_bytes_max:z in_flight_max:z follows_max:z
-r~Member 0 user:a role:w display_name:p name:p=
-r~MentorFound 0 user:a name:p display_name:p percent:v factors:A why:p about:p= free:q=1 space:d=
-r~MentorshipItem 0 mentorship:a mentor:a learner:a other_name:p state:r subject:B words:C at:m community:d= space:d= conversation:d= records:d= said:j= other_said:j=
+r~HeldItem 0 held:a form:l state:s user:a at:m reasons:u text:p= by:p= degraded:p= space:d= stream:d= seq:q= appeal:p= appealed:m=
+r~HeldReason 0 harm:v percent:w
+r~Invitation 0 space:a name:p role:x by:a by_name:p=
+r~KeptVersion 0 place:a version:d kept:y author:d at:m fields:i
+r~Level 0 harm:v hold:z hide:z
+r~Limits 0 message_bytes_max:A in_flight_max:A follows_max:A
+r~Member 0 user:a role:x display_name:p name:p=
+r~MentorFound 0 user:a name:p display_name:p percent:w factors:B why:p about:p= free:q=1 space:d=
+r~MentorshipItem 0 mentorship:a mentor:a learner:a other_name:p state:s subject:C words:D at:m community:d= space:d= conversation:d= records:d= said:j= other_said:j=
 r~PageEvent 0 seq:a author:d at:m body:i
 r~RecordItem 0 entity:k key:a version:d fields:i= gone:j=
-r~ReportItem 0 report:a about:D user:a reason:u state:D at:m times:z words:C space:q= stream:q= seq:q= text:p=
-rRun 0 stream:a entity:k changes:E
-r~Sent 0 number:a digest:z
-r~Settlement 0 number:a code:F value:z detail:G=
-r~Slow 0 stream:a seconds:H
-r~SpaceState 0 space:a kind:x name:p role:w streams:J
-r~StreamInfo 0 stream:a kind:K name:p
-r~StreamState 0 stream:a kind:K name:p head:d read_upto:d may_write:j
-r~Trusted 0 user:a trust:L
-r~UnappliedItem 0 item:a user:a space:q at:m code:F detail:G operation:M quarantined:j=
-c~Hello 1 version:k token:N device:a cursors:P= epoch:d= clock_ms:d= heartbeat_s:Q= link:R= software:S= schema:k=2
-c~Resume 2 ticket:T left_ms:U cursors:V= link:R= heartbeat_s:Q= schema:k=2
+r~ReportItem 0 report:a about:E user:a reason:v state:E at:m times:A words:D space:q= stream:q= seq:q= text:p=
+rRun 0 stream:a entity:k changes:F
+r~Sent 0 number:a digest:A
+r~Settlement 0 number:a code:G value:A detail:H=
+r~Slow 0 stream:a seconds:I
+r~SpaceState 0 space:a kind:y name:p role:x streams:K
+r~StreamInfo 0 stream:a kind:L name:p
+r~StreamState 0 stream:a kind:L name:p head:d read_upto:d may_write:j
+r~Trusted 0 user:a trust:M
+r~UnappliedItem 0 item:a user:a space:q at:m code:G detail:H operation:N quarantined:j=
+c~Hello 1 version:k token:O device:a cursors:Q= epoch:d= clock_ms:d= heartbeat_s:R= link:S= software:T= schema:k=2
+c~Resume 2 ticket:U left_ms:V cursors:W= link:S= heartbeat_s:R= schema:k=2
 cBye 3
-cPing 4 id:W clock_ms:d=
-cRefresh 5 id:W token:N
+cPing 4 id:X clock_ms:d=
+cRefresh 5 id:X token:O
 cMutate 6 number:a operation:i
-cFollow 7 id:W stream:a after:d
-cUnfollow 8 id:W stream:a
-cOverview 9 id:W
-cHistory 10 id:W stream:a before:d= after:d= limit:X=50
+cFollow 7 id:X stream:a after:d
+cUnfollow 8 id:X stream:a
+cOverview 9 id:X
+cHistory 10 id:X stream:a before:d= after:d= limit:Y=50
 cTyping 11 stream:a
-cWatch 12 id:W space:a on:j
-cMembers 13 id:W space:a after:d= limit:Y=100
-cSearch 14 id:W name:Z
-cChunk 15 number:aa at:m runs:ac
-cSnapshot 16 id:W stream:a entity:n= key:d= bytes_max:ad=8192
-cConflicts 17 id:W after:d= open_only:j=true conflict:d= limit:ae=20
-cUnapplied 18 id:W after:d= space:d= limit:ae=20
-cVersions 19 id:W stream:a entity:k key:a before:d= limit:ae=20
-cInherit 20 id:W device:a sent:ag
-cHolding 21 id:W
+cWatch 12 id:X space:a on:j
+cMembers 13 id:X space:a after:d= limit:Z=100
+cSearch 14 id:X name:aa
+cChunk 15 number:ab at:m runs:ad
+cSnapshot 16 id:X stream:a entity:n= key:d= bytes_max:ae=8192
+cConflicts 17 id:X after:d= open_only:j=true conflict:d= limit:af=20
+cUnapplied 18 id:X after:d= space:d= limit:af=20
+cVersions 19 id:X stream:a entity:k key:a before:d= limit:af=20
+cInherit 20 id:X device:a sent:ah
+cHolding 21 id:X
 c~Sync 22 epoch:d= clock_ms:d= schema:k=2 bytes_max:d=
-cTakeTicket 23 id:W
-cReports 26 id:W after:d= space:d= platform:j= open_only:j=true limit:ae=20
-cMentorships 27 id:W after:d= open_only:j=true limit:ae=50
-cFindMentors 28 id:W subjects:ah= level:ai= styles:n= languages:ak= hours:am= space:d= limit:an=10
-cHeldItems 29 id:W after:d= space:d= platform:j= open_only:j=true limit:ae=20
-cAware 30 document:a data:ao
-cLoadDocument 100 id:W document:a version:d= generation:ap= upto:d= offset:ap= bytes_max:aq=8192
-cDocumentVersions 101 id:W document:a before:d= limit:ae=50
-oSay 1 stream:a text:ar
-oEdit 2 stream:a target:a text:ar
+cTakeTicket 23 id:X
+cReports 26 id:X after:d= space:d= platform:j= open_only:j=true limit:af=20
+cMentorships 27 id:X after:d= open_only:j=true limit:af=50
+cFindMentors 28 id:X subjects:ai= level:aj= styles:n= languages:al= hours:an= space:d= limit:ao=10
+cHeldItems 29 id:X after:d= space:d= platform:j= open_only:j=true limit:af=20
+cAware 30 document:a data:ap
+cFind 31 id:X words:aq space:d= stream:d= place:ar= limit:as=20
+cLoadDocument 100 id:X document:a version:d= generation:at= upto:d= offset:at= bytes_max:au=8192
+cDocumentVersions 101 id:X document:a before:d= limit:af=50
+oSay 1 stream:a text:av
+oEdit 2 stream:a target:a text:av
 oDelete 3 stream:a target:a
-oReact 4 stream:a target:a emoji:as on:j=true
+oReact 4 stream:a target:a emoji:aw on:j=true
 oMarkRead 5 stream:a seq:a
-oCreateCommunity 6 name:at open_to_all:j=true settings:au="{}"
-oCreateChannel 7 space:a name:at read_roles:av=15 write_roles:av=15
-oChangeChannel 8 stream:a name:at read_roles:av write_roles:av
+oCreateCommunity 6 name:ax open_to_all:j=true settings:ay="{}"
+oCreateChannel 7 space:a name:ax read_roles:az=15 write_roles:az=15
+oChangeChannel 8 stream:a name:ax read_roles:az write_roles:az
 oJoin 9 space:a
 oLeave 10 space:a
-oInvite 11 space:a user:a role:w=8
+oInvite 11 space:a user:a role:x=8
 oRemove 12 space:a user:a
-oSetRole 13 space:a user:a role:w
-oChangeSettings 14 space:a name:at open_to_all:j settings:au
-oOpenConversation 15 users:aw
-oRename 16 display_name:at
-oPost 17 stream:a text:ar reply_to:d= mentions:ax= attachments:ay=
+oSetRole 13 space:a user:a role:x
+oChangeSettings 14 space:a name:ax open_to_all:j settings:ay
+oOpenConversation 15 users:aA
+oRename 16 display_name:ax
+oPost 17 stream:a text:av reply_to:d= mentions:aB= attachments:aC=
 oChange 18 stream:a entity:k key:a at:m fields:i= base:d= gone:j=
 oClaim 19 conflict:a on:j=true
-oResolve 20 conflict:a choice:az version:d at:m fields:i=
+oResolve 20 conflict:a choice:aD version:d at:m fields:i=
 oReopen 21 conflict:a
-oSetBack 22 space:a user:a lesson:a percent:v=
-oHold 23 streams:aB quota_bytes:d=
+oSetBack 22 space:a user:a lesson:a percent:w=
+oHold 23 streams:aF quota_bytes:d=
 oRelease 24 item:a
 oDiscard 25 item:a
-oMakeRole 30 space:a name:at permissions:d
-oChangeRole 31 space:a role:a name:at permissions:d
+oMakeRole 30 space:a name:ax permissions:d
+oChangeRole 31 space:a role:a name:ax permissions:d
 oDropRole 32 space:a role:a
 oGiveRole 33 space:a role:a user:a
 oTakeRole 34 space:a role:a user:a
 oEndorse 40 space:a user:a
 oWithdrawEndorsement 41 space:a user:a
-oReportMessage 45 stream:a target:a reason:u words:C=
-oReportPerson 46 user:a reason:u words:C= space:d= profile:j=
+oReportMessage 45 stream:a target:a reason:v words:D=
+oReportPerson 46 user:a reason:v words:D= space:d= profile:j=
 oDecideReport 47 report:a uphold:j
 oBlock 48 user:a
 oUnblock 49 user:a
-oSetSlowMode 50 stream:a seconds:aC
-oProposeMentorship 65 user:a space:d subject:B words:C=
-oAnswerMentorship 66 mentorship:a accept:j words:C=
-oEndMentorship 67 mentorship:a reached:j rating:aD words:C=
+oSetSlowMode 50 stream:a seconds:aG
+oProposeMentorship 65 user:a space:d subject:C words:D=
+oAnswerMentorship 66 mentorship:a accept:j words:D=
+oEndMentorship 67 mentorship:a reached:j rating:aH words:D=
 oWithdrawProposal 68 mentorship:a
 oDecideHeld 75 held:a release:j
-oAppeal 76 held:a words:C=
+oAppeal 76 held:a words:D=
 oDecideAppeal 77 held:a uphold:j
-oSetModeration 78 space:a check_first:j= levels:aF= mask:j=true
-oAskQuestions 85 stream:a lesson:d= content:d= language:aG= limit:aH=10
-oCreateDocument 86 space:a title:at read_roles:av=15 write_roles:av=15
-oChangeDocument 87 document:a title:at read_roles:av write_roles:av archived:j=
-oUpdate 88 document:a generation:o update:aI checksum:aJ
-oNameVersion 89 document:a upto:a name:at
+oSetModeration 78 space:a check_first:j= levels:aJ= mask:j=true
+oAskQuestions 85 stream:a lesson:d= content:d= language:aK= limit:as=10
+oCreateDocument 86 space:a title:ax read_roles:az=15 write_roles:az=15
+oChangeDocument 87 document:a title:ax read_roles:az write_roles:az archived:j=
+oUpdate 88 document:a generation:o update:aL checksum:aM
+oNameVersion 89 document:a upto:a name:ax
 oRestoreVersion 90 document:a version:a
-f~Welcome 32 version:k session:z user:a inbox:a last_number:q epoch:d server_ms:d heartbeat_s:z expires:m limits:aK
-f~Done 33 number:a value:z
-f~DoneRun 34 first:a values:aL
-f~Refused 35 number:a code:F detail:G= wait_ms:z=
-f~Granted 36 id:W
-f~Failed 37 id:q code:F detail:G= wait_ms:z= stream:q=
-f~Pong 38 id:W server_ms:d
-f~Draining 39 delay_ms:z
-f~Goodbye 40 code:F detail:G= wait_ms:z=
-f~Resumed 41 last_number:q ahead_ms:z heartbeat_s:z rest:aM=
-f~Ticket 42 id:W ticket:M expires:m
-f~Event 48 stream:a seq:a author:d at:m body:aN
+f~Welcome 32 version:k session:A user:a inbox:a last_number:q epoch:d server_ms:d heartbeat_s:A expires:m limits:aN
+f~Done 33 number:a value:A
+f~DoneRun 34 first:a values:aO
+f~Refused 35 number:a code:G detail:H= wait_ms:A=
+f~Granted 36 id:X
+f~Failed 37 id:q code:G detail:H= wait_ms:A= stream:q=
+f~Pong 38 id:X server_ms:d
+f~Draining 39 delay_ms:A
+f~Goodbye 40 code:G detail:H= wait_ms:A=
+f~Resumed 41 last_number:q ahead_ms:A heartbeat_s:A rest:aP=
+f~Ticket 42 id:X ticket:N expires:m
+f~Event 48 stream:a seq:a author:d at:m body:aQ
 f~Followed 49 id:q stream:a upto:d live:j
 f~Lagged 50 stream:a
-f~Unfollowed 51 stream:a code:F
-f~Page 52 id:W stream:a events:aP more:j
-f~Spaces 53 id:W inbox_upto:d spaces:aR invitations:aT= blocked:aU= slow:aW=
-f~MemberPage 54 id:W space:a members:aY more:j
-f~Person 55 id:W user:a name:p display_name:p
+f~Unfollowed 51 stream:a code:G
+f~Page 52 id:X stream:a events:aS more:j
+f~Spaces 53 id:X inbox_upto:d spaces:aU invitations:aW= blocked:aX= slow:aZ=
+f~MemberPage 54 id:X space:a members:bb more:j
+f~Person 55 id:X user:a name:p display_name:p
 f~IsTyping 56 stream:a user:a
-f~Presence 57 space:a online:z users:aU=
-f~RecordPage 58 id:W stream:a head:d records:ba more:j
-f~ConflictPage 59 id:W conflicts:bc more:j
-f~UnappliedPage 60 id:W items:be more:j
-f~VersionPage 61 id:W versions:bg more:j
-f~Inherited 62 id:W settled:bi
-f~Holdings 63 id:W streams:bj quota_bytes:z
-f~ReportPage 67 id:W reports:bl more:j
-f~MentorsFound 71 id:q mentors:bn considered:z fitting:z by:p degraded:p= ticket:d=
-f~MentorsLater 72 id:W ticket:a
-f~MentorshipPage 73 id:W mentorships:bp more:j
-f~HeldPage 74 id:W items:br more:j
-f~IsAware 75 document:a user:a data:M
-f~DocumentPart 76 id:W document:a generation:o upto:d size:q offset:q data:M
-f~DocumentVersionPage 77 id:W versions:bt more:j
-b~Said 1 text:ar
-b~Edited 2 target:a text:ar
+f~Presence 57 space:a online:A users:aX=
+f~RecordPage 58 id:X stream:a head:d records:bd more:j
+f~ConflictPage 59 id:X conflicts:bf more:j
+f~UnappliedPage 60 id:X items:bh more:j
+f~VersionPage 61 id:X versions:bj more:j
+f~Inherited 62 id:X settled:bl
+f~Holdings 63 id:X streams:bm quota_bytes:A
+f~ReportPage 67 id:X reports:bo more:j
+f~MentorsFound 71 id:q mentors:bq considered:A fitting:A by:p degraded:p= ticket:d=
+f~MentorsLater 72 id:X ticket:a
+f~MentorshipPage 73 id:X mentorships:bs more:j
+f~HeldPage 74 id:X items:bu more:j
+f~IsAware 75 document:a user:a data:N
+f~DocumentPart 76 id:X document:a generation:o upto:d size:q offset:q data:N
+f~DocumentVersionPage 77 id:X versions:bw more:j
+f~Found 80 id:X messages:by next:N=
+b~Said 1 text:av
+b~Edited 2 target:a text:av
 b~Deleted 3 target:a
-b~Reacted 4 target:a emoji:as on:j=true
+b~Reacted 4 target:a emoji:aw on:j=true
 b~Redacted 5
-b~Posted 6 text:ar reply_to:q= mentions:ax= edited:j= attachments:bv=
-b~CommunityFounded 10 name:at
-b~Joined 11 user:a role:w display_name:at
+b~Posted 6 text:av reply_to:q= mentions:aB= edited:j= attachments:bA=
+b~CommunityFounded 10 name:ax
+b~Joined 11 user:a role:x display_name:ax
 b~Left 12 user:a by:d
-b~RoleSet 13 user:a role:w
-b~ChannelOpened 14 stream:a name:at read_roles:av write_roles:av
-b~ChannelChanged 15 stream:a name:at read_roles:av write_roles:av
-b~SettingsChanged 16 name:at open_to_all:j settings:au
-b~Renamed 17 user:a display_name:at
-b~SpaceEntered 20 space:a kind:x name:p role:w streams:bx
+b~RoleSet 13 user:a role:x
+b~ChannelOpened 14 stream:a name:ax read_roles:az write_roles:az
+b~ChannelChanged 15 stream:a name:ax read_roles:az write_roles:az
+b~SettingsChanged 16 name:ax open_to_all:j settings:ay
+b~Renamed 17 user:a display_name:ax
+b~SpaceEntered 20 space:a kind:y name:p role:x streams:bC
 b~SpaceLeft 21 space:a
 b~Mentioned 22 stream:a seq:a author:a
 b~ReadUpTo 23 stream:a seq:a
-b~Invited 24 space:a name:at role:w by:a
+b~Invited 24 space:a name:ax role:x by:a
 b~ConflictNoted 25 conflict:a stream:a entity:k key:a state:l by:d=
-b~Noticed 26 kind:by actor:d= space:d= stream:d= seq:d= subject:d= words:bz=
-b~NoticesRead 27 notices:bA
-b~Changed 30 records:ba
+b~Noticed 26 kind:bD actor:d= space:d= stream:d= seq:d= subject:d= words:bE=
+b~NoticesRead 27 notices:bF
+b~Changed 30 records:bd
 b~SessionRevoked 40 user:a session:q
 b~AuthorityChanged 41 space:a user:d
-b~TrustChanged 43 people:bC
-b~RoleMade 50 role:a name:at permissions:d
-b~RoleChanged 51 role:a name:at permissions:d
+b~TrustChanged 43 people:bH
+b~RoleMade 50 role:a name:ax permissions:d
+b~RoleChanged 51 role:a name:ax permissions:d
 b~RoleDropped 52 role:a
 b~RoleGiven 53 role:a user:a
 b~RoleTaken 54 role:a user:a
-b~Reported 57 report:a about:D user:a reason:u stream:d= seq:d=
-b~ReportDecided 58 report:a state:D by:d
+b~Reported 57 report:a about:E user:a reason:v stream:d= seq:d=
+b~ReportDecided 58 report:a state:E by:d
 b~PersonBlocked 59 user:a on:j=true
 b~SlowModeSet 60 stream:a seconds:q
 b~Cleared 69 author:d upto:a
-b~MentorshipNoted 70 mentorship:a mentor:a learner:a state:r community:d= space:d= by:d= words:C=
+b~MentorshipNoted 70 mentorship:a mentor:a learner:a state:s community:d= space:d= by:d= words:D=
 b~MentorshipBegan 71 mentorship:a mentor:a learner:a community:d=
-b~MentorshipSaidOver 72 reached:j words:C=
-b~MentorshipClosed 73 state:r by:d=
-b~TakenBack 76 target:a why:u
-b~HeldForReview 77 held:a form:l state:r user:a why:u stream:d= seq:d=
-b~HeldDecided 78 held:a state:r by:d appealed:j=
-b~ModerationSet 79 check_first:j levels:aF= mask:j=true
-b~Updated 80 update:aI checksum:aJ
-b~DocumentOpened 81 document:a title:at read_roles:av write_roles:av
-b~DocumentChanged 82 document:a title:at read_roles:av write_roles:av archived:j=
-b~VersionNamed 83 version:a upto:d name:at
+b~MentorshipSaidOver 72 reached:j words:D=
+b~MentorshipClosed 73 state:s by:d=
+b~TakenBack 76 target:a why:v
+b~HeldForReview 77 held:a form:l state:s user:a why:v stream:d= seq:d=
+b~HeldDecided 78 held:a state:s by:d appealed:j=
+b~ModerationSet 79 check_first:j levels:aJ= mask:j=true
+b~Updated 80 update:aL checksum:aM
+b~DocumentOpened 81 document:a title:ax read_roles:az write_roles:az
+b~DocumentChanged 82 document:a title:ax read_roles:az write_roles:az archived:j=
+b~VersionNamed 83 version:a upto:d name:ax
 b~Restarted 84 generation:o version:d=
-b~SetAside 85 events:bD`;
+b~SetAside 85 events:bI`;
 
 /** Each entity: number, name, rule, stream, marks (d: may be deleted, s: there is one), then its fields. */
 export const ENTITIES = `
