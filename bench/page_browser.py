@@ -70,10 +70,12 @@ class Fetched(msgspec.Struct):
 
     path: str
     kind: str
+    asked_ms: float
+    """Since the navigation."""
     bytes: int = 0
     body_bytes: int = 0
     done_ms: float = 0.0
-    """Since the navigation; 0: not whole yet."""
+    """0: not whole yet."""
 
 
 def wrapper(link: Link, folder: Path) -> Path:
@@ -143,7 +145,7 @@ class Visit:
         if not self._began_s:
             self._began_s = said["timestamp"]
         path = said["request"]["url"].partition(HOST)[2] or said["request"]["url"]
-        self.fetched[said["requestId"]] = Fetched(path, said.get("type", ""))
+        self.fetched[said["requestId"]] = Fetched(path, said.get("type", ""), self._since_ms(said))
 
     def _answered(self, said: dict[str, Any]) -> None:
         if one := self.fetched.get(said["requestId"]):
@@ -156,7 +158,10 @@ class Visit:
     def _finished(self, said: dict[str, Any]) -> None:
         if one := self.fetched.get(said["requestId"]):
             one.bytes = int(said["encodedDataLength"])
-            one.done_ms = (said["timestamp"] - self._began_s) * 1000
+            one.done_ms = self._since_ms(said)
+
+    def _since_ms(self, said: Mapping[str, Any]) -> float:
+        return (float(said["timestamp"]) - self._began_s) * 1000
 
     def go(self, url: str) -> None:
         """Begins the navigation, and waits until its answer comes."""
@@ -176,6 +181,12 @@ class Visit:
                 raise GeneratorFailed(f"the page waited in vain for {question}: {self.wrong}")
             self.page.wait_for_timeout(LOOK_MS)
         return answer
+
+    def asked_ms(self, path: str) -> float:
+        """Waits until the page has asked for it; when that was."""
+        while not (found := [one.asked_ms for one in self.fetched.values() if one.path == path]):
+            self.page.wait_for_timeout(LOOK_MS)
+        return found[0]
 
     def before(self, usable_ms: float) -> list[Fetched]:
         """What had come by then."""
