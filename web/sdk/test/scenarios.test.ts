@@ -6,8 +6,10 @@ import { MemoryDisk } from "../src/memory_store";
 import { pack, unpack } from "../src/msgpack";
 import type { ChangeItem, Chunk, Fields } from "../src/protocol";
 import { writeFields } from "../src/records";
-import { Store } from "../src/store";
+import { SqliteDisk } from "../src/sqlite_store";
+import { Store, type Disk } from "../src/store";
 import { WIRE } from "../src/wire";
+import { openPhone } from "./sqlite";
 import { json, packed, vectors, type Json } from "./vectors";
 
 const { scenarios: SCENARIOS } = vectors("sync");
@@ -20,7 +22,6 @@ const NAMES = new Map(
 
 /** Plays a scenario's steps to one client, and is its server. */
 class Player {
-  private disk = new MemoryDisk();
   private store!: Store;
   private client!: Exchange;
   private connected = false;
@@ -28,8 +29,11 @@ class Player {
   private asks: Json[] = [];
   private requests: Json[] = [];
 
+  /** `disk`: what is kept; a restart opens it again. */
+  constructor(private readonly disk: () => Promise<Disk>) {}
+
   async start(): Promise<void> {
-    this.store = await Store.open(this.disk);
+    this.store = await Store.open(await this.disk());
     this.store.bind(7, T);
     this.client = new Exchange(this.store, { wall: () => T * 1000, spread: () => 0.5, later: () => () => undefined });
     this.connected = false;
@@ -127,9 +131,20 @@ class Player {
   }
 }
 
-for (const { name, steps } of SCENARIOS) {
-  test(name, async () => {
-    const player = new Player();
+const DISKS: Readonly<Record<string, () => Promise<() => Promise<Disk>>>> = {
+  memory: async () => {
+    const disk = new MemoryDisk();
+    return async () => disk;
+  },
+  sqlite: async () => {
+    const phone = await openPhone();
+    return () => SqliteDisk.open(phone);
+  },
+};
+
+for (const { name, steps } of SCENARIOS) for (const [kind, open] of Object.entries(DISKS)) {
+  test(`${name} (${kind})`, async () => {
+    const player = new Player(await open());
     await player.start();
     for (const [at, step] of steps.entries()) {
       try {
