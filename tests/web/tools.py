@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -16,13 +17,15 @@ def install() -> Path:
     """The web folder, with node and the tools of its lock. Without them the test skips, or fails where everything is required."""
     require("node", "runs and builds what is in web")
     npm = require("npm", "installs the tools of the web folder")
-    done = WEB / "node_modules" / "axe-core"
-    with (WEB / "package-lock.json").open() as lock:
+    done = WEB / "node_modules" / ".installed"
+    with (WEB / "package-lock.json").open("rb") as lock:
         # `npm ci` empties the folder first: two at once would each take the other's files away.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.is_dir():
+        wanted = hashlib.sha256(lock.read()).hexdigest()
+        if not done.is_file() or done.read_text() != wanted:
             try:
                 subprocess.run([npm, "ci"], cwd=WEB, check=True, capture_output=True, timeout=NPM_S)
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
                 refuse("npm could not install the tools of the web folder")
+            done.write_text(wanted)
     return WEB
