@@ -28,7 +28,7 @@ const BEHIND_MAX = 500;
 const ROOMS_MAX = 100;
 const TOKEN_LEFT_MS = 10_000;
 const CHATS: readonly number[] = [StreamKind.CHANNEL, StreamKind.CONVERSATION];
-const ANNOUNCING: readonly string[] = ["ChannelOpened", "ChannelChanged", "SettingsChanged", "RoleSet", "Renamed"];
+const ANNOUNCING: readonly string[] = ["ChannelOpened", "ChannelChanged", "DocumentOpened", "DocumentChanged", "SettingsChanged", "RoleSet", "Renamed"];
 
 export interface CoreOptions {
   readonly url: string;
