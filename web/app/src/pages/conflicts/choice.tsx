@@ -24,9 +24,9 @@ export function FieldChoice({ client, conflict, view, sides, pick, onPick }: Giv
   const canMerge = isText || view.proposal !== undefined;
   const shown = (value: Value | undefined, before: Value | undefined) => <Shown client={client} stream={stream} entity={entity} field={field} value={value} before={before} />;
   return (
-    <fieldset class="card choice">
+    <fieldset class="card deciding">
       <legend>{fieldName(field)}</legend>
-      <div class={canMerge ? "sides three" : "sides"}>
+      <div class={canMerge ? "halves three" : "halves"}>
         <Side name={name} from="mine" label={sides.mine} pick={pick} onPick={onPick}>
           {shown(mine, common ?? (isText ? theirs : undefined))}
         </Side>
@@ -61,7 +61,7 @@ interface SideGiven {
 
 function Side({ name, from, label, pick, onPick, children }: SideGiven) {
   return (
-    <div class={pick.from === from ? "side picked" : "side"}>
+    <div class={pick.from === from ? "half picked" : "half"}>
       <label>
         <input type="radio" name={name} checked={pick.from === from} onChange={() => onPick({ ...pick, from })} />
         <span dir="auto">{label}</span>

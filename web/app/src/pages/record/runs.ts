@@ -19,6 +19,7 @@ export interface Mark {
 
 /** Comparing takes time with the square of the words: longer ones than this are shown as a whole. */
 export const WORDS_MAX = 1000;
+const LETTER = /[\p{L}\p{N}]/u;
 const WORD = /[\p{L}\p{M}\p{N}_]+|\s+|[^\p{L}\p{M}\p{N}_\s]/gu;
 
 /** A text's lines, each with its end. */
@@ -95,8 +96,8 @@ export function marksOf(before: string, after: string): Mark[] {
 }
 
 function between(one: readonly string[], other: readonly string[], tell: (kind: "same" | "changed", out: string, put: string) => void): void {
-  // Blank space alone holds nothing together: a row of single words out and in cannot be read.
-  const runs = runsOf(one, other).filter(([at, , length]) => one.slice(at, at + length).some((part) => part.trim()));
+  // Blank space and points alone hold nothing together: a row of single words out and in cannot be read.
+  const runs = runsOf(one, other).filter(([at, , length]) => one.slice(at, at + length).some((part) => LETTER.test(part)));
   let [at, atOther] = [0, 0];
   for (const [begin, beginOther, length] of [...runs, [one.length, other.length, 0] as const]) {
     const [out, put] = [one.slice(at, begin).join(""), other.slice(atOther, beginOther).join("")];
