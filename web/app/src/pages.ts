@@ -17,5 +17,7 @@ export const PAGES = {
   conflicts: () => import("./pages/conflicts/page"),
   record: () => import("./pages/record/page"),
   notices: () => import("./pages/notices/page"),
+  document: () => import("./pages/document/page"),
+  documents: () => import("./pages/documents/page"),
 } as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
 export type PageName = keyof typeof PAGES;

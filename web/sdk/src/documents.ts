@@ -10,9 +10,10 @@
  * Invariant: what the hands hold is what was loaded, every event after that in order, and what was written here.
  */
 import type { Client, Hub, Open } from "./api";
+import { decodeBody } from "./codec";
 import { unpackState, type Missing, type Standing } from "./documents_part";
 import { RequestFailed } from "./errors";
-import type { Code, DocumentPart, DocumentVersion, DocumentVersionPage } from "./protocol";
+import type { Code, DocumentChanged, DocumentPart, DocumentVersion, DocumentVersionPage, Page } from "./protocol";
 
 /** What opens updates: Yjs, or something else that does. */
 export interface Hands {
@@ -24,8 +25,8 @@ export interface Hands {
   read(updates: readonly Uint8Array[]): string;
   /** Several updates of one pen as one. */
   merge?(updates: readonly Uint8Array[]): Uint8Array;
-  /** The whole document as one update, without what waits for something else. */
-  state?(): Uint8Array;
+  /** The whole document as one update; undefined: not now. */
+  state?(): Uint8Array | undefined;
 }
 
 export interface DocumentView {
@@ -240,6 +241,7 @@ export class Document implements Open<DocumentView> {
     const { standing, hands } = this;
     if (!hands.state || !standing || standing.unsent || this.handing || this.broken) return;
     const state = hands.state();
+    if (!state) return;
     this.tail = 0;
     if (state.length <= STATE_BYTES_MAX) void this.call("keep", this.serial, this.upto, state);
   }
@@ -301,4 +303,35 @@ export function nameVersion(client: Client, document: number, upto: number, name
 /** Makes it what one of its versions is, for everybody. */
 export function restoreVersion(client: Client, document: number, version: number): Promise<number> {
   return client.submit({ type: "RestoreVersion", document, version });
+}
+
+/** What a document is called, who reads and writes it, whether it is put away, and who opened it. */
+export interface DocumentFrame {
+  readonly title: string;
+  readonly readRoles: number;
+  readonly writeRoles: number;
+  readonly archived: boolean;
+  readonly openedBy: number;
+}
+
+const FRAME_PAGES_MAX = 20;
+const PAGE = 100;
+
+/** A document's frame, from what its community was told; undefined where that is too long ago. `announcements`: the community's own stream. */
+export async function documentFrame({ hub }: Client, announcements: number, document: number): Promise<DocumentFrame | undefined> {
+  let before = Number.MAX_SAFE_INTEGER;
+  let newest: DocumentChanged | undefined;
+  for (let n = 0; n < FRAME_PAGES_MAX && before > 1; n++) {
+    const page = (await hub.call("request", { type: "History", id: 0, stream: announcements, before, limit: PAGE }, "Page")) as Page;
+    for (const { author, body: raw } of [...page.events].reverse()) {
+      const body = decodeBody(raw);
+      if (body.type === "DocumentChanged" && body.document === document) newest ??= body;
+      if (body.type !== "DocumentOpened" || body.document !== document) continue;
+      const { title, read_roles: readRoles, write_roles: writeRoles } = newest ?? body;
+      return { title, readRoles, writeRoles, archived: newest?.archived ?? false, openedBy: author };
+    }
+    before = page.events[0]?.seq ?? 0;
+    if (!page.more) return undefined;
+  }
+  return undefined;
 }
