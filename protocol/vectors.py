@@ -166,7 +166,9 @@ def _valid(schema: Schema) -> Iterator[dict[str, Json]]:
 
 
 def _default(field: Field) -> Json:
-    return EMPTY if field.shape == FieldsShape() else field.default
+    if field.shape == FieldsShape():
+        return EMPTY
+    return {"bin": ""} if isinstance(field.shape, BytesShape) and field.default == "" else field.default
 
 
 def _entry(form: Form, name: str, wire_fields: list[Json], values: list[Json]) -> dict[str, Json]:

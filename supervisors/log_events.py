@@ -78,6 +78,10 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "feed_failed": LogEvent("error", "what a model must know cannot be read, whatever the database; that model alone waits, ever longer"),
     "spoken_unread": LogEvent("error", "one thing that was said cannot be read, and is not judged; the others are"),
     "policy_unread": LogEvent("error", "a community's rules of moderation cannot be read; there it goes as where none are set"),
+    # Search
+    "indexing_lost": LogEvent("warning", "what is said now is not found: the database is away"),
+    "indexing_recovered": LogEvent("info", "it is found again, within seconds"),
+    "indexing_failed": LogEvent("error", "what is said in one stream cannot be indexed, and is not found; the others are"),
     # The search for a mentor
     "meeting_failed": LogEvent("error", "of a meeting no reminder can be made; the others of its round were"),
     "match_degraded": LogEvent("info", "no model answered a search; fixed weights did, and its answer says so; `why` is the model's"),
