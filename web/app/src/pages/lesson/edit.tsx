@@ -1,0 +1,136 @@
+/**
+ * For who writes: a lesson's name, state and sections, as records. Only what was changed is written, so two who mend different things both stay.
+ *
+ *     fields on the page ─ those that differ ─▶ learning.write ─▶ shown at once ─▶ the outcome: written, or it waits for a decision
+ */
+import { useState } from "preact/hooks";
+import { Entity, LessonState, text, whole, type Learning, type Section, type Study } from "../../../../sdk/src/learning";
+import { Outcome, readOutcome } from "../../../../sdk/src/records";
+import type { Value } from "../../../../sdk/src/protocol";
+import { Choices } from "../../parts/choices";
+import { Field } from "../../parts/field";
+import { Head } from "../../parts/head";
+import { inWords } from "../../trouble";
+import { say } from "../lessons/words";
+
+const TEXT_MAX = 4000;
+const STATES = [
+  ["0", "edit.draft"],
+  ["1", "edit.published"],
+  ["2", "edit.retired"],
+] as const;
+
+type Fate = "" | "kept" | "done" | "decide" | { readonly wrong: string };
+
+/** What becomes of what is written here: kept, then done, or waiting for a decision. */
+function useFate() {
+  const [fate, setFate] = useState<Fate>("");
+  const follow = (outcome: Promise<number>) => {
+    setFate("kept");
+    outcome.then(
+      (value) => setFate(readOutcome(value).outcome === Outcome.REVIEW ? "decide" : "done"),
+      (error: unknown) => setFate({ wrong: inWords(error) }),
+    );
+  };
+  return { fate, follow };
+}
+
+function FateLine({ fate }: { fate: Fate }) {
+  if (typeof fate === "object") return <p class="wrong" role="alert">{fate.wrong}</p>;
+  return (
+    <p class={fate === "done" ? "note done" : fate ? "note" : "quiet"} role="status">
+      {fate === "kept" && say("edit.kept")}
+      {fate === "done" && say("edit.done")}
+      {fate === "decide" && (
+        <>
+          {say("edit.decide")} <a href="#/conflicts">{say("edit.toConflicts")}</a>
+        </>
+      )}
+    </p>
+  );
+}
+
+/** The fields of `now` that are others in `before`. */
+function changed(before: ReadonlyMap<number, Value>, now: ReadonlyMap<number, Value>): ReadonlyMap<number, Value> {
+  return new Map([...now].filter(([field, value]) => (before.get(field) ?? (typeof value === "number" ? 0 : "")) !== value));
+}
+
+export function EditLesson({ learning, study, lesson, back }: { learning: Learning; study: Study; lesson: number; back: string }) {
+  const { fields } = study.all(Entity.LESSON).get(lesson)!;
+  // What this page began with: what somebody else wrote meanwhile is no change of ours.
+  const [began, setBegan] = useState(fields);
+  const [title, setTitle] = useState(text(fields.get(1)));
+  const [summary, setSummary] = useState(text(fields.get(2)));
+  const [state, setState] = useState<string>(String(whole(fields.get(8))));
+  const { fate, follow } = useFate();
+  const sections = study.sections(lesson);
+  const save = (event: Event) => {
+    event.preventDefault();
+    const now = new Map<number, Value>([[1, title.trim()], [2, summary.trim()], [8, Number(state)]]);
+    const different = changed(began, now);
+    if (!different.size) return;
+    setBegan(new Map([...began, ...now]));
+    follow(learning.write(Entity.LESSON, lesson, different));
+  };
+  const add = () => {
+    const order = Math.max(0, ...sections.map((one) => one.order + 1));
+    learning.write(Entity.CONTENT, learning.newKey(), new Map<number, Value>([[1, say("edit.newSection")], [3, lesson], [4, order]])).catch(() => undefined);
+  };
+  return (
+    <>
+      <Head title={say("lesson.edit")} under={text(fields.get(1))} back={back} />
+      <form class="card" onSubmit={save}>
+        <Field id="title" label={say("edit.title")} value={title} onText={setTitle} maxLength={120} dir="auto" autocomplete="off" />
+        <Field id="summary" label={say("edit.summary")} value={summary} onText={setSummary} maxLength={1000} dir="auto" autocomplete="off" />
+        <Choices name="state" legend={say("edit.state")} options={STATES.map(([value, key]) => [value, say(key)] as const)} chosen={state} onChoose={setState} />
+        {Number(state) === LessonState.DRAFT && <p class="quiet">{say("edit.draftHint")}</p>}
+        <FateLine fate={fate} />
+        <button class="main" disabled={!title.trim()}>{say("edit.save")}</button>
+      </form>
+      {sections.map((section) => (
+        <EditSection key={section.key} learning={learning} section={section} />
+      ))}
+      <p class="card-actions">
+        <button onClick={add}>{say("edit.addSection")}</button>
+        <a class="button" href={back}>{say("edit.read")}</a>
+      </p>
+    </>
+  );
+}
+
+function EditSection({ learning, section }: { learning: Learning; section: Section }) {
+  const [title, setTitle] = useState(section.title);
+  const [words, setWords] = useState(section.text);
+  const [began, setBegan] = useState(section);
+  const [sure, setSure] = useState(false);
+  const { fate, follow } = useFate();
+  const id = `section-${section.key}`;
+  const save = (event: Event) => {
+    event.preventDefault();
+    const different = changed(new Map([[1, began.title], [2, began.text]]), new Map([[1, title.trim()], [2, words]]));
+    if (!different.size) return;
+    setBegan({ ...section, title: title.trim(), text: words });
+    follow(learning.write(Entity.CONTENT, section.key, different));
+  };
+  const remove = () => {
+    if (!sure) return setSure(true);
+    follow(learning.erase(Entity.CONTENT, section.key));
+  };
+  return (
+    <form class="card section-form" onSubmit={save}>
+      <Field id={`${id}-title`} label={say("edit.heading")} value={title} onText={setTitle} maxLength={120} dir="auto" autocomplete="off" />
+      <p class="field">
+        <label for={id}>{say("edit.text")}</label>
+        <textarea id={id} rows={8} value={words} maxLength={TEXT_MAX} dir="auto" aria-describedby={`${id}-hint`} onInput={(event) => setWords(event.currentTarget.value)} />
+        <small id={`${id}-hint`} class="quiet">{say("edit.textHint")}</small>
+      </p>
+      <FateLine fate={fate} />
+      <p class="buttons">
+        <button class="main">{say("edit.save")}</button>
+        <button type="button" class={sure ? "danger" : "plain"} onClick={remove}>
+          {sure ? say("edit.removeSure") : say("edit.remove")}
+        </button>
+      </p>
+    </form>
+  );
+}
