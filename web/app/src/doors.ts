@@ -12,6 +12,7 @@ export interface Door {
 }
 
 export const DOORS: readonly Door[] = [
+  { page: "lessons", icon: "book", words: "lessons.title", where: "space" },
   { page: "documents", icon: "page", words: "documents.title", where: "space" },
   { page: "mentors", icon: "mentor", words: "mentors.title", where: "me" },
   { page: "review", icon: "flag", words: "review.title", where: "staff" },

@@ -12,6 +12,10 @@ export interface PageGiven {
 export type Page = ComponentType<PageGiven>;
 
 export const PAGES = {
+  lessons: () => import("./pages/lessons/page"),
+  lesson: () => import("./pages/lesson/page"),
+  checkpoint: () => import("./pages/checkpoint/page"),
+  progress: () => import("./pages/progress/page"),
   mentors: () => import("./pages/mentors/page"),
   review: () => import("./pages/review/page"),
   conflicts: () => import("./pages/conflicts/page"),
