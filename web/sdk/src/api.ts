@@ -8,7 +8,7 @@
  * promise of such a call is fulfilled when the server has committed it, and rejected with `Refused` when it never will be; an app that
  * shows `LiveStream` or `LiveRecords` need not wait for either.
  */
-import type { Attachment, Code, Conflict, ConflictPage, Fields, HeldPage, MemberPage, MentorsFound, MentorshipPage, Operation, Person, ReportPage, Value, VersionPage } from "./protocol";
+import type { Attachment, Code, Conflict, ConflictPage, Fields, Found, HeldPage, MemberPage, MentorsFound, MentorshipPage, Operation, Person, ReportPage, Value, VersionPage } from "./protocol";
 
 /** A value that changes. `subscribe` calls back at once, and after each change; what it returns ends that. */
 export interface Live<T> {
@@ -301,6 +301,8 @@ export interface Client {
 
   members(space: number, after?: number): Promise<MemberPage>;
   search(name: string): Promise<Person>;
+  /** Messages with these words wherever one reads, whole words first, newest first. `place`: `Found.next` of the page before. Needs the network. */
+  find(words: string, where?: { space?: number; stream?: number; place?: Uint8Array; limit?: number }): Promise<Found>;
   history(stream: number, where: { before?: number; after?: number; limit?: number }): Promise<Conversation>;
   reports(where?: { space?: number; platform?: boolean; after?: number }): Promise<ReportPage>;
   held(where?: { space?: number; platform?: boolean; after?: number }): Promise<HeldPage>;

@@ -24,6 +24,7 @@ import type {
   Command,
   Conflict,
   ConflictPage,
+  Found,
   Frame,
   HeldPage,
   MemberPage,
@@ -281,6 +282,10 @@ export class Client implements Face {
 
   search(name: string): Promise<Person> {
     return this.request({ type: "Search", id: 0, name }, "Person");
+  }
+
+  find(words: string, { space = 0, stream = 0, place = new Uint8Array(), limit = 20 } = {}): Promise<Found> {
+    return this.request({ type: "Find", id: 0, words, space, stream, place, limit }, "Found");
   }
 
   reports({ space = 0, platform = false, after = 0 } = {}): Promise<ReportPage> {
