@@ -19,7 +19,7 @@ from typing import Final
 
 import trio
 
-from bench import page_scroll, page_sizes, page_times
+from bench import page_lighthouse, page_scroll, page_sizes, page_times
 from bench.figures import Measured
 from bench.link import open_link
 from bench.page_browser import wrapper
@@ -29,7 +29,12 @@ from bench.stage import Options
 from bench.sync_link_tls import make_tls
 
 Part = Callable[[Scene], list[Measured]]
-PARTS: Final[dict[str, Part]] = {"sizes": page_sizes.measure, "times": page_times.measure, "scrolling": page_scroll.measure}
+PARTS: Final[dict[str, Part]] = {
+    "sizes": page_sizes.measure,
+    "times": page_times.measure,
+    "scrolling": page_scroll.measure,
+    "lighthouse": page_lighthouse.measure,
+}
 QUICK_MESSAGES: Final = 1_000
 
 

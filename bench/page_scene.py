@@ -5,7 +5,7 @@ Invariant: parts run one after the other in a thread, since Playwright blocks; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -33,8 +33,9 @@ class Scene:
         self.options = options
         self.say = say
         self._task = task
+        self.tls = task.tls
         self._link = link
-        self._program = program
+        self.program = program
 
     def begin(self, conditions: Conditions) -> None:
         """The link is so from now on, and counts from 0."""
@@ -44,11 +45,15 @@ class Scene:
         """What the link carried since."""
         return trio.from_thread.run(self._link.counts)
 
+    def at_device(self, command: Sequence[str]) -> list[str]:
+        """The command, run at the link's device end."""
+        return self._link.in_client(command)
+
     @contextmanager
     def browser(self, profile: str, *flags: str) -> Iterator[BrowserContext]:
         """A browser that was just started, with what this profile has kept."""
         place = self.folder / f"profile-{profile}"
-        with sync_playwright() as playwright, open_profile(playwright, self._program, self._task.tls, place, *flags) as context:
+        with sync_playwright() as playwright, open_profile(playwright, self.program, self.tls, place, *flags) as context:
             yield context
 
     @property
