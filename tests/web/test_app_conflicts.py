@@ -1,4 +1,4 @@
-"""Two people change the same without knowing of each other, in real browsers: one of them reads both and decides by a press, and takes it back."""
+"""Two people change the same without knowing of each other, in real browsers: one reads both, decides by a press, and takes it back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ def own(visitor: Visitor, script: str, *given: object) -> Any:
 
 def write(visitor: Visitor, library: int, fields: dict[int, str]) -> None:
     """Kept when this returns; sent when there is a network."""
-    script = "client.change(given[0], given[1], given[2], new Map(given[3])).catch(() => undefined); await new Promise((go) => setTimeout(go, 50))"
+    script = """
+        const [stream, entity, key, fields] = given;
+        const unsent = client.unsent();
+        client.change(stream, entity, key, new Map(fields)).catch(() => undefined);
+        await new Promise((go) => unsent.subscribe((all) => all.some(({operation}) => operation.type === "Change") && go()));
+        unsent.close();"""
     own(visitor, script, library, int(Entity.CONTENT), KEY, list(fields.items()))
 
 
@@ -126,6 +131,8 @@ def test_a_conflict_is_counted_read_decided_by_a_press_and_undone_by_one(amina: 
     side(page, "Title", "Yours").locator("input[type=radio]").check()
     expect(page.locator(".record dd").first).to_contain_text("on its way")
     ben.shoot("conflict-phone")
+    side(page, "Text", "Yours").scroll_into_view_if_needed()
+    ben.shoot("conflict-text-phone")
     assert faults(page) == []
     page.locator("form button.main").click()
     expect(page.locator(".about .note.done")).to_contain_text("put together", timeout=WAIT_MS)
@@ -136,7 +143,7 @@ def test_a_conflict_is_counted_read_decided_by_a_press_and_undone_by_one(amina: 
 
     page.locator(".about button", has_text="Undo").click()
     expect(page.locator(".sync.ask")).to_be_visible(timeout=WAIT_MS)
-    page.locator("button", has_text="Take: What was there").click()
+    page.locator("button", has_text="Bring back what was there").click()
     expect(page.locator(".about .note.done")).to_contain_text("was kept", timeout=WAIT_MS)
     for visitor in (amina, ben):
         sees(visitor, library, {TITLE: "The path of water", TEXT: AMINAS})
@@ -149,7 +156,7 @@ def test_who_decides_without_a_network_sees_it_wait_and_it_arrives(amina: Visito
     say_when_offline(ben, True)
     page.goto(f"{ben.origin}/#/conflicts")
     page.locator(".conflicts a.row").first.click()
-    page.locator("button", has_text="Take: Yours").click()
+    page.locator("button", has_text="Take my change").click()
     expect(page.locator(".about .waits")).to_be_visible(timeout=WAIT_MS)
     ben.shoot("conflict-offline-phone")
     page.reload()

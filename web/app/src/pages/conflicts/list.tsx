@@ -1,5 +1,5 @@
 /** What waits for a decision, oldest first; what was decided here, and can be undone; and, when it is asked for, what was decided before. */
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import type { Conflict } from "../../../../sdk/src/protocol";
 import { useAct } from "../../act";
@@ -67,7 +67,7 @@ function Row({ client, standing }: { client: Client; standing: Standing }) {
   const { conflict, open, waits, choice } = standing;
   const { place, person, me } = useNaming(client, conflict.stream, [conflict.user, conflict.by]);
   const said = useLive(notes).get(conflict.conflict);
-  const { views, mineGone, theirsGone, present, mine, theirs } = caseOf(conflict);
+  const { views, mineGone, theirsGone, present, mine, theirs } = useMemo(() => caseOf(conflict), [conflict]);
   const fields = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(views.map(({ field }) => fieldName(field)));
   const about = mineGone || theirsGone ? book.say("list.deleted") : fields;
   return (

@@ -6,6 +6,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import type { Conflict, Fields } from "../../../../sdk/src/protocol";
+import { entities } from "../../../../sdk/src/records";
 import { useLive } from "../../live";
 import { Head } from "../../parts/head";
 import { Icon } from "../../parts/icon";
@@ -68,6 +69,8 @@ function useSides(client: Client, conflict: Conflict, leaves: boolean) {
     isMine,
     mine: isMine ? book.say("side.mine") : book.say("side.of", { name: person(conflict.user) }),
     theirs: leaves ? book.say("side.stands") : book.say("side.stood"),
+    takeMine: isMine ? book.say("all.mine") : book.say("all.of", { name: person(conflict.user) }),
+    takeTheirs: leaves ? book.say("all.stands") : book.say("all.stood"),
   };
 }
 
@@ -86,7 +89,7 @@ function About({ client, standing, kase }: { client: Client; standing: Standing;
   return (
     <section ref={box} class="card about" tabIndex={-1} aria-label={book.say("one.about")}>
       <p>{isMine ? book.say("one.youAnd") : book.say("one.theyAnd", { name: person(conflict.user) })}</p>
-      <p class="quiet">{book.say("list.since", { when: moment(conflict.at) })}</p>
+      <p class="quiet">{open ? book.say("list.since", { when: moment(conflict.at) }) : book.say("one.was", { when: moment(conflict.at) })}</p>
       {said && <p class="note" role="alert">{said}</p>}
       {open ? (
         <>
@@ -107,7 +110,7 @@ function About({ client, standing, kase }: { client: Client; standing: Standing;
             {decidedWords(choice, conflict.by === me && !waits)}
           </p>
           {waits && <p class="waits"><Icon name="clock" />{book.say("wait.decision")}</p>}
-          <Record client={client} conflict={conflict} fields={kase.present} open={false} />
+          {!waits && <Record client={client} conflict={conflict} fields={kase.present} open={false} />}
           <button onClick={() => void undo(client, conflict)}>{choice ? book.say("undo") : book.say("decide.otherwise")}</button>
         </>
       )}
@@ -124,26 +127,16 @@ function Choosing({ client, conflict, kase }: { client: Client; conflict: Confli
   const set = (number: number, pick: Pick) => setPicks((before) => new Map([...before, [number, pick]]));
   if (!kase.declaration) return <p class="card">{book.say("one.tooNew")}</p>;
   const missing = kase.views.filter((view) => chosenValue(view, picks.get(view.field.number)!) === undefined).map(({ field }) => fieldName(field));
+  const whole = kase.mineGone || kase.theirsGone;
   return (
     <>
-      <section class="card">
-        <h2>{book.say("all.title")}</h2>
-        {(["mine", "theirs"] as const).map((side) => (
-          <div key={side} class="whole">
-            <button onClick={() => all(side)}>{book.say("all.take", { side: sides[side] })}</button>
-            {(side === "mine" ? kase.mineGone : kase.theirsGone) && <p class="quiet">{book.say("all.deletes")}</p>}
-          </div>
-        ))}
-        {(kase.mineGone || kase.theirsGone) && <Record client={client} conflict={conflict} fields={kase.mineGone ? (kase.leaves ? kase.present : new Map([...kase.present, ...kase.theirs])) : kase.mine} open />}
-      </section>
-      {!kase.mineGone && !kase.theirsGone && kase.views.length > 0 && (
+      {!whole && kase.views.length > 0 && (
         <form
           onSubmit={(event) => {
             event.preventDefault();
             if (decision) void decide(client, conflict, decision);
           }}
         >
-          <h2 class="between">{book.say("field.each")}</h2>
           {kase.views.map((view) => (
             <FieldChoice key={view.field.number} client={client} conflict={conflict} view={view} sides={sides} pick={picks.get(view.field.number)!} onPick={(pick) => set(view.field.number, pick)} />
           ))}
@@ -158,6 +151,16 @@ function Choosing({ client, conflict, kase }: { client: Client; conflict: Confli
           </section>
         </form>
       )}
+      <section class="card">
+        <h2>{whole ? book.say("all.choose") : book.say("all.title")}</h2>
+        {whole && <Record client={client} conflict={conflict} fields={kase.mineGone ? (kase.leaves ? kase.present : new Map([...kase.present, ...kase.theirs])) : kase.mine} open />}
+        {(["mine", "theirs"] as const).map((side) => (
+          <div key={side} class="whole">
+            <button onClick={() => all(side)}>{side === "mine" ? sides.takeMine : sides.takeTheirs}</button>
+            {(side === "mine" ? kase.mineGone : kase.theirsGone) && <p class="quiet">{book.say("all.deletes")}</p>}
+          </div>
+        ))}
+      </section>
     </>
   );
 }
@@ -169,7 +172,7 @@ function Result({ client, conflict, kase, fields }: { client: Client; conflict: 
 
 /** A record's fields. `before`: what stands there now; what is other than that is marked. */
 function Record({ client, conflict, fields, before, open }: { client: Client; conflict: Conflict; fields: Fields; before?: Fields; open: boolean }) {
-  const { declaration } = caseOf(conflict);
+  const declaration = entities().get(conflict.entity);
   const shown = [...(declaration?.fields.values() ?? [])].filter(({ number, housekeeping }) => !housekeeping && (fields.has(number) || before?.has(number)));
   const list = (
     <dl class="record">
