@@ -40,7 +40,14 @@ function Failed({ error }: { error: Error }) {
 }
 
 function Known({ client }: { client: Client }) {
-  return useLive(client.me) ? <Inside client={client} /> : <Door />;
+  const { page, id, rest } = useLive(place);
+  if (useLive(client.me)) return <Inside client={client} />;
+  if (page !== "link") return <Door />;
+  return (
+    <main class="door">
+      <Lazy name="link" client={client} id={id} rest={rest} />
+    </main>
+  );
 }
 
 function Inside({ client }: { client: Client }) {

@@ -9,10 +9,12 @@ export const session = new Cell<Client | Error | null>(null);
 /** False where this browser keeps nothing: a private window, storage that is forbidden. */
 export const keeps = new Cell(true);
 
+/** What this browser is called among the account's devices. */
+export const deviceName = `browser, ${navigator.platform || "web"}`.slice(0, 60);
+
 export async function open(): Promise<void> {
   try {
     const sdk = await import("@educonnect/sdk");
-    const deviceName = `browser, ${navigator.platform || "web"}`.slice(0, 60);
     try {
       session.set(await sdk.openClient({ deviceName }));
     } catch (error) {

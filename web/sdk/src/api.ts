@@ -53,6 +53,8 @@ export interface Me {
 export interface Challenge {
   readonly challenge: string;
   readonly methods: readonly string[];
+  /** Options for `navigator.credentials.get`, where a passkey is a method: what it gives goes to `auth/mfa`, and that answer to `adopt`. */
+  readonly passkey?: unknown;
 }
 
 /** A stream of a space, as one is told of it. `head`: its last event; `read`: up to where one has read; `unread`: messages of others after

@@ -38,7 +38,8 @@ export class Account {
     this.url = url.replace(/\/+$/, "");
   }
 
-  /** One question to a route under `/api/v1/`; its answer's JSON, null where there is none. Rejected with `AccountError`, `Unreachable`. */
+  /** One question to a route under `/api/v1/`; its answer's JSON (bytes: an `ArrayBuffer`), null where there is none. Rejected with `AccountError` or
+   *  `Unreachable`. */
   async ask(method: string, route: string, body?: unknown, accessToken = ""): Promise<unknown> {
     const headers: Record<string, string> = {};
     if (body !== undefined) headers["content-type"] = "application/json";
@@ -48,7 +49,8 @@ export class Account {
     try {
       const init = { method, headers, signal: off.signal, cache: "no-store" as const, credentials: "omit" as const };
       const response = await this.fetcher(`${this.url}/api/v1/${route}`, body === undefined ? init : { ...init, body: JSON.stringify(body) });
-      const answer: any = await response.json().catch(() => null);
+      const isBytes = response.headers.get("content-type") === "application/octet-stream";
+      const answer: any = await (isBytes ? response.arrayBuffer() : response.json().catch(() => null));
       if (response.ok) return answer;
       const wait = Number(response.headers.get("retry-after")) || 0;
       throw new AccountError(response.status, String(answer?.code ?? ""), String(answer?.title ?? ""), String(answer?.detail ?? ""), wait);
@@ -68,7 +70,7 @@ export class Account {
   /** Logs in: as `device` where this installation has one already, else as a new device. */
   async login(name: string, password: string, device: number, deviceName: string): Promise<Login | Challenge> {
     const answer: any = await this.ask("POST", "auth/login", { name, password, device_name: deviceName, ...(device ? { device } : {}) });
-    return answer?.mfa ? { challenge: answer.mfa.challenge, methods: answer.mfa.methods ?? [] } : readLogin(answer);
+    return answer?.mfa ? { challenge: answer.mfa.challenge, methods: answer.mfa.methods ?? [], passkey: answer.mfa.passkey } : readLogin(answer);
   }
 
   /** The second step of a log-in: a code of six digits from an authenticator, or a recovery code. */

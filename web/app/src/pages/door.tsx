@@ -5,6 +5,7 @@ import { useLive } from "../live";
 import { chooseText, textFirst } from "../look";
 import { Field } from "../parts/field";
 import { Mark } from "../parts/icon";
+import { PasskeyButton } from "../parts/passkeys";
 import { session } from "../session";
 import { inWords } from "../trouble";
 import { language, LANGUAGES, say, speak, type Language } from "../words";
@@ -88,6 +89,8 @@ function Entry({ way, onChallenge }: { way: Way; onChallenge: (challenge: Challe
       <button class="main" disabled={busy}>
         {busy ? say("door.busy") : say(`door.${way}`)}
       </button>
+      {!isNew && <PasskeyButton arrived={arrived} />}
+      {!isNew && <a class="forgot" href="#/link">{say("door.forgot")}</a>}
     </form>
   );
 }
@@ -125,6 +128,7 @@ function Proof({ challenge, onBack }: { challenge: Challenge; onBack: () => void
       <Field id="code" label={say("door.code")} hint={say("door.codeHint")} value={code} onText={setCode} autocomplete="one-time-code" autocapitalize="none" spellcheck={false} maxLength={40} />
       {wrong && <p class="wrong" role="alert">{wrong}</p>}
       <button class="main" disabled={busy || !code.trim()}>{say("door.prove")}</button>
+      {challenge.passkey !== undefined && <PasskeyButton arrived={arrived} step={challenge} />}
       <button type="button" class="plain" onClick={onBack}>{say("app.back")}</button>
     </form>
   );
