@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
+import trio
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.system.running import PASSWORD
@@ -15,6 +20,13 @@ WAIT_MS = 20_000
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 NUMBERS = count(1)
+Found = TypeVar("Found")
+
+
+def beside(job: Callable[..., Awaitable[Found]], *arguments: object) -> Found:
+    """Runs a job of the Python client in a thread: this one belongs to the browser."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(partial(trio.run, job, *arguments)).result()
 
 
 class Visitor:
