@@ -3,9 +3,11 @@ import { useState } from "preact/hooks";
 import type { Client } from "../../../sdk/src/api";
 import { useLive } from "../live";
 import { applyLook, chooseText, look, LOOKS, textFirst } from "../look";
+import { tellLanguage } from "../own";
 import { Avatar } from "../parts/avatar";
 import { Choices } from "../parts/choices";
 import { Head } from "../parts/head";
+import { Icon } from "../parts/icon";
 import { leave } from "../session";
 import { inWords } from "../trouble";
 import { count, language, LANGUAGES, say, speak, type Language } from "../words";
@@ -25,6 +27,11 @@ export function Settings({ client }: { client: Client }) {
     leave(client).catch((error: unknown) => setWrong(inWords(error)));
   };
   if (!me) return null;
+  const choose = (one: Language) => {
+    void speak(one, true);
+    // Mails and pushes are in it, too; kept and sent like whatever else is written.
+    tellLanguage(client, one).catch(() => undefined);
+  };
   const languages = (Object.keys(LANGUAGES) as Language[]).map((one) => [one, LANGUAGES[one]] as const);
   return (
     <>
@@ -36,8 +43,24 @@ export function Settings({ client }: { client: Client }) {
           <p class="quiet"><bdi>@{me.name}</bdi></p>
         </div>
       </section>
+      <nav class="card" aria-label={say("settings.title")}>
+        <ul class="rows">
+          <li>
+            <a class="row" href="#/account">
+              <Icon name="lock" />
+              <span>{say("account.title")}</span>
+            </a>
+          </li>
+          <li>
+            <a class="row" href="#/notices/0/settings">
+              <Icon name="bell" />
+              <span>{say("notices.title")}</span>
+            </a>
+          </li>
+        </ul>
+      </nav>
       <section class="card">
-        <Choices name="language" legend={say("settings.language")} options={languages} chosen={language.value} onChoose={(one) => void speak(one, true)} />
+        <Choices name="language" legend={say("settings.language")} options={languages} chosen={language.value} onChoose={choose} />
         <Choices name="look" legend={say("settings.look")} options={LOOKS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={chosen} onChoose={applyLook} />
         <Choices name="amount" legend={say("settings.amount")} options={AMOUNTS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={text ? "textFirst" : "everything"} onChoose={(one) => chooseText(one === "textFirst")} />
         <p class="quiet">{say("settings.amountExplain")}</p>
