@@ -19,11 +19,11 @@ from typing import Final
 
 import trio
 
-from bench import page_lighthouse, page_scroll, page_sizes, page_times
+from bench import page_lighthouse, page_scroll, page_sizes, page_text, page_times
 from bench.figures import Measured
 from bench.link import open_link
 from bench.page_browser import wrapper
-from bench.page_house import LONG_MESSAGES, Task, open_house
+from bench.page_house import LONG_MESSAGES, PHOTOS, Task, open_house
 from bench.page_scene import FAST, Scene
 from bench.stage import Options
 from bench.sync_link_tls import make_tls
@@ -33,9 +33,11 @@ PARTS: Final[dict[str, Part]] = {
     "sizes": page_sizes.measure,
     "times": page_times.measure,
     "scrolling": page_scroll.measure,
+    "text": page_text.measure,
     "lighthouse": page_lighthouse.measure,
 }
 QUICK_MESSAGES: Final = 1_000
+QUICK_PHOTOS: Final = 5
 
 
 async def measure(options: Options, say: Callable[[str], None]) -> list[Measured]:
@@ -44,7 +46,9 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
     with tempfile.TemporaryDirectory(prefix="educonnect-page-") as name:
         folder = Path(name)
         tls = make_tls(folder)
-        task = Task(tls, str(folder / "house"), QUICK_MESSAGES if options.quick else LONG_MESSAGES, 0, options.site)
+        messages, photos = (QUICK_MESSAGES, QUICK_PHOTOS) if options.quick else (LONG_MESSAGES, PHOTOS)
+        shown = photos if "text" in names else 0
+        task = Task(tls, str(folder / "house"), messages if "scrolling" in names else QUICK_MESSAGES, shown, options.site)
         async with open_link() as link:
             await link.begin(FAST)
             async with open_house(link, task) as house:

@@ -17,6 +17,7 @@ from bench.link import Conditions, Link, LinkCounts
 from bench.page_browser import open_profile
 from bench.page_house import House, Task
 from bench.stage import Options
+from gateway.options import SITE
 
 FAST: Final = Conditions(rate_bit_s=1e8, round_trip_ms=0, loss=0, queue_bytes=4_000_000)
 """For whatever is not measured over a bad link."""
@@ -60,6 +61,16 @@ class Scene:
     def messages(self) -> int:
         """How many the long channel has."""
         return self._task.long_messages
+
+    @property
+    def photos(self) -> int:
+        """How many the channel of photographs has."""
+        return self._task.photos
+
+    @property
+    def site(self) -> Path:
+        """Where the app's files are."""
+        return Path(self._task.site) if self._task.site else SITE
 
     def chat(self, stream: int) -> str:
         """The address of a channel."""
