@@ -259,7 +259,7 @@ export interface Client {
   /** A channel or conversation: what is kept here at once, then what comes. */
   follow(stream: number): LiveStream;
   /** A message; the promise is of its number. Shown at once by `follow`. With files it needs no text: their names are it. Rejected with
-   *  `DiskFull` where files cannot be kept, and when `discard` is given the message's key. */
+   *  `DiskFull` where files cannot be kept, and `Refused` (GONE) when `discard` is given the message's key. */
   say(stream: number, text: string, options?: SayOptions): Promise<number>;
   /** The bytes of a file that waits (`place`: its place in the message's `files`); null: it is not here any more. */
   waitingFile(message: number, place: number): Promise<Blob | null>;

@@ -10,10 +10,10 @@
  * what the server has is what was chosen here (its SHA-256 is sent before it), or it is refused.
  */
 import type { Message, NewFile, WaitingFile } from "./api";
-import { AccountError, DiskFull, QueueFull, Unreachable } from "./errors";
+import { AccountError, DiskFull, QueueFull, Refused, Unreachable } from "./errors";
 import type { Packed } from "./msgpack";
 import type { Inside, Part } from "./parts";
-import type { Attachment } from "./protocol";
+import { Code, type Attachment } from "./protocol";
 import { PLAIN, type Outgoing } from "./rooms";
 import { backoffMs } from "./session_machine";
 import { openShelf, type Shelf } from "./shelf";
@@ -66,6 +66,8 @@ interface Waiting extends Said {
   readonly nonce: string;
   readonly at: number;
   readonly files: File[];
+  /** As they were given, since this session began: what is on the shelf may be later. */
+  readonly chosen: readonly NewFile[];
   /** It is among the mutations. */
   said: boolean;
   readonly settle: { resolve(seq: number): void; reject(error: unknown): void }[];
@@ -108,7 +110,7 @@ class Outbox implements Part {
 
   readonly methods = {
     add: (said: Said, files: readonly NewFile[], nonce: string) => this.add(said, files, nonce),
-    bytes: async (key: number, place: number) => (await this.shelf).get(nameOf(key, place)),
+    bytes: async (key: number, place: number) => this.find(key)?.chosen[place]?.blob ?? (await this.shelf).get(nameOf(key, place)),
     again: (key: number) => this.again(key),
     drop: (key: number) => this.drop(key),
   };
@@ -170,7 +172,7 @@ class Outbox implements Part {
     const key = Math.min(0, ...this.waiting.map((one) => one.key)) - 1;
     const fresh = { id: 0, hash: "", state: "waiting", done: 0, why: "", sure: false, known: undefined } as const;
     const made = files.map(({ name, blob }) => ({ ...fresh, name, type: blob.type, size: blob.size }));
-    const one: Waiting = { ...said, key, nonce, at: this.inside.now(), files: made, said: false, settle: [] };
+    const one: Waiting = { ...said, key, nonce, at: this.inside.now(), files: made, chosen: files, said: false, settle: [] };
     const sent = new Promise<number>((resolve, reject) => one.settle.push({ resolve, reject }));
     sent.catch(() => undefined);
     // Shown at once; it is sent when it is on the disk.
@@ -184,7 +186,7 @@ class Outbox implements Part {
       throw error;
     }
     // In the meantime somebody else may have logged in.
-    if (!waiting.includes(one) || !this.waiting.includes(one)) throw new DiskFull("this message was called off");
+    if (!waiting.includes(one) || !this.waiting.includes(one)) throw new Refused(Code.GONE, "this message was called off");
     this.keep();
     await this.inside.store.durable();
     this.wake();
@@ -205,7 +207,7 @@ class Outbox implements Part {
     // Once it is among the mutations it is on its way.
     if (!one || one.said) return;
     this.forget(one);
-    for (const settle of one.settle) settle.reject(new DiskFull("this message was called off"));
+    for (const settle of one.settle) settle.reject(new Refused(Code.GONE, "this message was called off"));
     // What the server has of it goes by itself after a while, too.
     for (const { id } of one.files) if (id && this.isOnline) void this.request("DELETE", `/${id}`, {}).catch(() => undefined);
     await this.inside.store.durable();
@@ -269,7 +271,11 @@ class Outbox implements Part {
         } catch (error) {
           file.sure = false;
           if (error instanceof Unwanted) Object.assign(file, { state: "refused", why: error.message });
-          else await this.stumble(error);
+          else {
+            if (file.state === "sending") file.state = "waiting";
+            this.tell(one);
+            await this.stumble(error);
+          }
         }
         if (!this.waiting.includes(one)) continue;
         if (one.files.every(({ state }) => state === "ready")) this.say(one);
@@ -427,5 +433,5 @@ function waitingOf([key, nonce, stream, text, replyTo, mentions, at, said, files
   const made = files.map(([name, type, size, id, hash, refused, why]): File => {
     return { name, type, size, id, hash, why, state: refused ? "refused" : said ? "ready" : "waiting", done: 0, sure: false, known: undefined };
   });
-  return { key, nonce, stream, text, replyTo, mentions, at, said, files: made, settle };
+  return { key, nonce, stream, text, replyTo, mentions, at, said, files: made, chosen: [], settle };
 }

@@ -10,7 +10,7 @@ const here = new Map<PageName, Page>();
 let styled: Promise<void> | undefined;
 
 /** The style of the lazy pages, once. */
-function style(): Promise<void> {
+export function style(): Promise<void> {
   styled ??= new Promise((done, failed) => {
     const link = document.createElement("link");
     link.rel = "stylesheet";

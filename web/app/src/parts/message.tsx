@@ -1,53 +1,65 @@
-/** One message: who, when, what, reactions; what can be done with it; and, of one's own, whether it is sent. */
+/** One message: who, when, what, files and reactions; what can be done with it; and, of one's own, whether it is sent. */
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import type { Client, Message } from "../../../sdk/src/api";
 import { useLive } from "../live";
-import { nameOf, people } from "../session";
-import { clock, count, day, say } from "../words";
+import { nameOf, type Named } from "../session";
+import { clock, count, day, say, type Language } from "../words";
 import { Avatar } from "./avatar";
 import type { Aim } from "./composer";
+import { extras, report, showPerson, wantExtras } from "./extras";
 import { Icon } from "./icon";
 
 const REACTIONS = ["👍", "❤️", "😀", "🎉", "🤔"];
 const LINK = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/;
 const EXCERPT = 90;
 
-interface Given {
+export interface RowGiven {
+  /** Names it among those that are shown. */
+  readonly name: number;
   readonly client: Client;
   readonly stream: number;
   readonly message: Message;
+  readonly known: ReadonlyMap<number, Named>;
+  readonly tongue: Language;
   readonly newDay: boolean;
   readonly together: boolean;
   readonly firstNew: boolean;
   readonly replied: Message | undefined;
+  /** Somebody was led to it. */
+  readonly wanted: boolean;
   readonly open: boolean;
-  readonly onOpen: (on: boolean) => void;
+  readonly onOpen: (name: number, on: boolean) => void;
   readonly onAim: (aim: Aim) => void;
 }
 
-export function MessageRow(given: Given) {
-  const { client, stream, message, newDay, together, firstNew, replied, open, onOpen } = given;
-  const known = useLive(people);
+export function MessageRow(given: RowGiven) {
+  const { client, stream, message, known, newDay, together, firstNew, replied, wanted, open, onOpen, name: row } = given;
   const me = client.me.value;
   const name = nameOf(message.author, me, known);
   const { state } = message;
+  const isMentioned = me !== null && message.mentions.includes(me.user);
+  const marks = [together && !firstNew && "together", open && "open", isMentioned && "for-me", wanted && "wanted"].filter(Boolean).join(" ");
   return (
-    <>
+    <li>
       {newDay && (
-        <li class="day">
+        <p class="day">
           <span>{day(message.at)}</span>
-        </li>
+        </p>
       )}
       {firstNew && (
-        <li class="day new">
+        <p class="day new">
           <span>{say("talk.new")}</span>
-        </li>
+        </p>
       )}
-      <li class={`message ${state}${together && !newDay && !firstNew ? " together" : ""}${open ? " open" : ""}`}>
+      <div class={`message ${state} ${marks}`} tabIndex={wanted ? -1 : undefined}>
         <Avatar user={message.author} name={name} />
         <div class="body">
           <p class="who">
-            <strong dir="auto">{name}</strong> <time dateTime={new Date(message.at * 1000).toISOString()}>{clock(message.at)}</time>
+            <button class="person" onClick={() => showPerson(message.author)}>
+              <strong dir="auto">{name}</strong>
+            </button>{" "}
+            <time dateTime={new Date(message.at * 1000).toISOString()}>{clock(message.at)}</time>
           </p>
           {message.replyTo > 0 && (
             <p class="replied" dir="auto">
@@ -55,36 +67,56 @@ export function MessageRow(given: Given) {
               {replied ? `${nameOf(replied.author, me, known)}: ${replied.text.slice(0, EXCERPT)}` : say("talk.replyOlder")}
             </p>
           )}
-          <p class="text" dir="auto">
-            {linked(message.text)}
-            {message.edited && <small class="quiet"> {say("talk.edited")}</small>}
-          </p>
-          {message.attachments.length > 0 && <p class="quiet">{count("talk.files", message.attachments.length)}</p>}
+          {!isOnlyFiles(message) && (
+            <p class="text" dir="auto">
+              {written(message, known, me?.user ?? 0, nameOf(me?.user ?? 0, me, known))}
+              {message.edited && <small class="quiet"> {say("talk.edited")}</small>}
+            </p>
+          )}
+          {message.attachments.length + message.files.length > 0 && <Files client={client} stream={stream} message={message} />}
           <Reactions client={client} stream={stream} message={message} />
           {state === "waiting" && (
             <p class="state">
               <Icon name="clock" />
               {say("talk.waiting")}
+              {message.key < 0 && (
+                <button class="plain" onClick={() => void client.discard(message.key)}>
+                  {say("talk.cancel")}
+                </button>
+              )}
             </p>
           )}
           {state === "failed" && <FailedState client={client} stream={stream} message={message} />}
           {open && <Actions {...given} />}
         </div>
         {message.seq > 0 && (
-          <button class="icon more" aria-expanded={open} aria-label={say("talk.actions", { name })} onClick={() => onOpen(!open)}>
+          <button class="icon more" aria-expanded={open} aria-label={say("talk.actions", { name })} onClick={() => onOpen(row, !open)}>
             <Icon name="more" />
           </button>
         )}
-      </li>
-    </>
+      </div>
+    </li>
   );
 }
 
-function Actions({ client, stream, message, onAim, onOpen }: Given) {
+/** Nothing was written, and its text is its files' names: they stand there already. */
+function isOnlyFiles({ text, attachments, files, edited }: Message): boolean {
+  if (edited) return false;
+  return files.length ? !text.trim() : attachments.length > 0 && text === attachments.map(({ name }) => name).join(", ");
+}
+
+function Files(given: { client: Client; stream: number; message: Message }) {
+  const more = useLive(extras);
+  useEffect(wantExtras, []);
+  const { attachments, files } = given.message;
+  return more ? <more.Files {...given} /> : <p class="quiet">{count("talk.files", attachments.length + files.length)}</p>;
+}
+
+function Actions({ client, stream, message, onAim, onOpen, name: row }: RowGiven) {
   const mine = message.author === client.me.value?.user;
   const react = (emoji: string) => {
     client.react(stream, message.seq, emoji, !message.reactions.get(emoji)?.has(client.me.value?.user ?? 0)).catch(() => undefined);
-    onOpen(false);
+    onOpen(row, false);
   };
   return (
     <div class="actions" role="group" aria-label={say("talk.actions", { name: "" })}>
@@ -109,6 +141,12 @@ function Actions({ client, stream, message, onAim, onOpen }: Given) {
           {say("talk.remove")}
         </button>
       )}
+      {!mine && (
+        <button class="plain" onClick={() => (onOpen(row, false), report(message.author, message.seq))}>
+          <Icon name="flag" />
+          {say("talk.report")}
+        </button>
+      )}
     </div>
   );
 }
@@ -127,10 +165,11 @@ function Reactions({ client, stream, message }: { client: Client; stream: number
   );
 }
 
-function FailedState({ client, stream, message: { key, text, failed, replyTo } }: { client: Client; stream: number; message: Message }) {
+function FailedState({ client, stream, message: { key, text, failed, replyTo, mentions, attachments } }: { client: Client; stream: number; message: Message }) {
   const again = async () => {
+    if (key < 0) return client.retryFiles(key);
     await client.discard(key);
-    client.say(stream, text, { replyTo }).catch(() => undefined);
+    client.say(stream, text, { replyTo, mentions, attachments: attachments.map(({ id }) => id) }).catch(() => undefined);
   };
   return (
     <p class="state" role="alert">
@@ -142,15 +181,34 @@ function FailedState({ client, stream, message: { key, text, failed, replyTo } }
   );
 }
 
-/** Addresses become links; everything else is text, whatever it looks like. */
-function linked(text: string): ComponentChildren {
+/** Addresses become links, the names of whom is mentioned lead to them; everything else is text, whatever it looks like. */
+function written({ text, mentions }: Message, known: ReadonlyMap<number, Named>, me: number, myName: string): ComponentChildren {
+  if (!mentions.length && !text.includes("://")) return text;
+  const people = mentions.map((user) => [user, `@${user === me ? myName : (known.get(user)?.display ?? "")}`] as const).filter(([, name]) => name.length > 1);
   return text.split(LINK).map((part, place) =>
     place % 2 ? (
       <a key={place} href={part} target="_blank" rel="noopener noreferrer nofollow">
         {part}
       </a>
     ) : (
-      part
+      named(part, people, me)
     ),
   );
+}
+
+function named(text: string, people: readonly (readonly [number, string])[], me: number): ComponentChildren {
+  for (const [user, name] of people) {
+    const place = text.indexOf(name);
+    if (place < 0) continue;
+    return (
+      <>
+        {named(text.slice(0, place), people, me)}
+        <button class={user === me ? "person mention me" : "person mention"} onClick={() => showPerson(user)}>
+          <bdi>{name}</bdi>
+        </button>
+        {named(text.slice(place + name.length), people, me)}
+      </>
+    );
+  }
+  return text;
 }

@@ -51,10 +51,10 @@ export function Places({ client }: { client: Client }) {
   );
 }
 
-function StreamLink({ stream: { stream, name, head, read } }: { stream: StreamView }) {
+function StreamLink({ stream: { stream, name, unread: behind } }: { stream: StreamView }) {
   const { page, id } = useLive(place);
   const here = page === "channel" && id === stream;
-  const unread = here ? 0 : Math.max(0, head - read);
+  const unread = here ? 0 : behind;
   return (
     <a class={unread ? "talk-link unread" : "talk-link"} href={toChannel(stream)} aria-current={here ? "page" : undefined}>
       <Icon name="hash" />
