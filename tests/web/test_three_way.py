@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from client.three_way import Clash, merge_text
@@ -46,7 +46,7 @@ def merging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))  # each example is sixty, and a process
 @given(SIDES)
 def test_the_app_merges_as_the_client_does_and_marks_what_changed(merging: Path, sides: list[tuple[str, str, str]]) -> None:
     done = subprocess.run(["node", merging], input=json.dumps(sides), capture_output=True, text=True, check=True, timeout=60)
