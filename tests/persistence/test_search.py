@@ -15,9 +15,12 @@ import trio
 
 import persistence.search
 from actors.storage import Answered, Denied, FindMessages, ListSpaces, MessagesFound, SpaceList
+from persistence.append import append_events, event
 from persistence.bridge import Bridge
+from persistence.operations.messages import rewrite
 from persistence.sovereignty.retention import forget_what_is_too_old
 from protocol.codes import Code
+from protocol.events import Edited
 from protocol.operations import (
     Block,
     ChangeChannel,
@@ -29,10 +32,12 @@ from protocol.operations import (
     React,
     Remove,
     Say,
+    SetModeration,
     SetRole,
     Unblock,
 )
-from protocol.values import Role
+from protocol.values import HeldState, Role
+from tests.persistence.moderation.scene import NEVER_SWEEPS, FakeModels, moderated, until
 from tests.persistence.searching import library
 from tests.persistence.world import Mailbox
 
@@ -177,6 +182,43 @@ async def test_a_message_that_was_taken_back_is_not_found_and_leaves_no_word(bri
         assert await lib.texts(ann, "unforgettable") == await lib.texts(ann, "forget") == []
         await lib.index()
         assert not await lib.w.rows("select 1 from search_messages") and not await lib.w.rows("select 1 from search_words")
+
+
+async def test_what_is_held_or_covered_is_not_found(bridge: Bridge) -> None:
+    async with moderated(bridge, FakeModels(), NEVER_SWEEPS) as (w, _), library(bridge, w) as lib:
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        await w.ok(ben, Say(channel, "bad tide"))
+        await until(bridge, "select * from held where stream_id = $1", channel)
+        assert await lib.texts(ann, "tide") == []
+        await lib.index()
+        assert await lib.texts(ann, "tide") == [] and not await w.rows("select 1 from search_words where word = 'tide'")
+        # Where a community checks first: nothing before it was let through.
+        await w.ok(ann, SetModeration(space, check_first=True))
+        await w.ok(ben, Say(channel, "foul current"))
+        await w.ok(ben, Say(channel, "harmless current"))
+        await until(bridge, "select * from held where state = $1", HeldState.HIDDEN, count=2)
+        await until(bridge, "select * from log where stream_id = $1 and kind = 1 and body like '%harmless%'::bytea", channel)
+        await lib.index()
+        assert await lib.texts(ann, "current") == ["harmless current"]
+
+
+async def test_what_is_covered_is_found_as_it_reads_now(bridge: Bridge) -> None:
+    async with library(bridge) as lib:
+        ann = await lib.w.person("ann")
+        _, _, channel = await lib.w.community(ann)
+        seq = await lib.w.ok(ann, Say(channel, "my number is 0700123456, call"))
+        await lib.index()
+
+        async def cover(tx: asyncpg.Connection) -> None:
+            text = "my number is ▒▒▒▒▒▒▒▒▒▒, call"
+            assert await rewrite(tx, channel, seq, text, 0, forget=True)
+            await append_events(tx, [event(channel, 0, Edited(seq, text), seq)])
+
+        await bridge.run(cover, deadline_s=30)
+        assert await lib.texts(ann, "0700123456") == [] and len(await lib.texts(ann, "call")) == 1
+        await lib.index()
+        assert not await lib.w.rows("select 1 from search_words where word like '%0700%'") and await lib.index_is_true()
 
 
 async def test_what_is_older_than_a_community_keeps_is_not_found_and_leaves_no_word(bridge: Bridge) -> None:
