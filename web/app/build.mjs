@@ -77,7 +77,8 @@ files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanif
 // What works without a network from the first visit on: the shell, the SDK, the style, and every page; a language comes when it is chosen and
 // is kept then.
 const pages = Object.keys(made.metafile.outputs).filter((name) => name.endsWith(".js") && !first.has(name) && !isWords(made.metafile.outputs[name]));
-const shell = ["/", ...critical.map((name) => `/${name}`), `/${style}`, `/${moreStyle}`, ...pages.map((name) => `/${name}`), "/icon.svg", "/manifest.webmanifest"].sort();
+const later = [`/${moreStyle}`, ...pages.map((name) => `/${name}`)].sort();
+const shell = ["/", ...critical.map((name) => `/${name}`), `/${style}`, ...later, "/icon.svg", "/manifest.webmanifest"].sort();
 const hash = createHash("sha256");
 for (const name of [...files.keys()].sort()) hash.update(name).update(files.get(name));
 const worker = await build({
@@ -87,7 +88,7 @@ const worker = await build({
   format: "iife",
   target: "es2022",
   minify: true,
-  define: { VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)), SHELL: JSON.stringify(shell) },
+  define: { VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)), SHELL: JSON.stringify(shell), LATER: JSON.stringify(later) },
   write: false,
 });
 files.set("worker.js", Buffer.from(worker.outputFiles[0].contents));

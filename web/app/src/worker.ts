@@ -1,7 +1,7 @@
 /**
  * The service worker: the shell from the cache, everything else from the network.
  *
- *     install ─▶ every file of this build into a cache of its own ─▶ used from the next start on
+ *     install ─▶ every file of this build into a cache of its own ─▶ used from the next start on (text first: what the first look needs)
  *     a page, a file of the shell ─▶ cache, then network          /api, /socket, /media: not touched
  *
  * Invariant: a page and the files that it names are of one build, so an update is never half there.
@@ -10,12 +10,15 @@ import { answerPushes } from "./worker_push";
 
 declare const VERSION: string;
 declare const SHELL: readonly string[];
+/** Of the shell, what is needed only when a page is opened. Whoever has text first gets it then. */
+declare const LATER: readonly string[];
 
 const worker = self as unknown as ServiceWorkerGlobalScope;
 const CACHE = `educonnect-${VERSION}`;
+const isSparing = new URL(worker.location.href).searchParams.has("text");
 
 worker.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([...SHELL])));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL.filter((one) => !isSparing || !LATER.includes(one)))));
 });
 
 worker.addEventListener("activate", (event) => {
@@ -28,7 +31,7 @@ worker.addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== worker.location.origin) return;
-  if (request.mode === "navigate" ? pathname === "/" : SHELL.includes(pathname)) event.respondWith(kept(pathname, request));
+  if (request.mode === "navigate" ? pathname === "/" : SHELL.includes(pathname)) event.respondWith(kept(pathname, request, LATER.includes(pathname)));
   else if (pathname.startsWith("/app/")) event.respondWith(kept(pathname, request, true));
 });
 
