@@ -12,6 +12,7 @@ export interface Door {
 }
 
 export const DOORS: readonly Door[] = [
+  { page: "search", icon: "search", words: "search.title", where: "me" },
   { page: "lessons", icon: "book", words: "lessons.title", where: "space" },
   { page: "documents", icon: "page", words: "documents.title", where: "space" },
   { page: "mentors", icon: "mentor", words: "mentors.title", where: "me" },

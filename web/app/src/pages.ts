@@ -16,6 +16,7 @@ export const PAGES = {
   lesson: () => import("./pages/lesson/page"),
   checkpoint: () => import("./pages/checkpoint/page"),
   progress: () => import("./pages/progress/page"),
+  search: () => import("./pages/search/page"),
   mentors: () => import("./pages/mentors/page"),
   review: () => import("./pages/review/page"),
   conflicts: () => import("./pages/conflicts/page"),

@@ -3,6 +3,7 @@ import { DOORS, type Door } from "../doors";
 import { useLive } from "../live";
 import { place, toPage } from "../place";
 import { say } from "../words";
+import "../keys";
 import { Icon } from "./icon";
 
 /** `id`: the community that the pages are of; 0: they are one's own. */

@@ -24,6 +24,7 @@ const PATHS = {
   reply: "M9 6L4 11l5 5M4 11h9a7 7 0 0 1 7 7",
   redo: "M15 6l5 5-5 5M20 11H9a5 5 0 0 0 0 10h3",
   remove: "M5 7h14M10 7V4.5h4V7M7 7l1 13h8l1-13",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.5 4.5",
   send: "M4 12L20 4l-5 16-3.5-6.5z",
   settings: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.5v5M9 14.5v5",
   stop: "M6 6l12 12M18 6L6 18",
