@@ -156,6 +156,8 @@ def join(frames: Sequence[bytes]) -> bytes:
 
 def encode(value: Frame | Command | Operation | Body) -> bytes:
     """One frame's, operation's or event body's bytes. A message without files is as long as it was before there were any."""
+    if type(value) is Event:  # its body is such a message, perhaps
+        return encode_event(value.stream, value.seq, value.author, value.at, encode(value.body))
     raw = _ENCODER.encode(value)
     if type(value) in _WITH_FILES and not value.attachments:  # type: ignore[union-attr]
         return bytes((raw[0] - 1,)) + raw[1:-1]
