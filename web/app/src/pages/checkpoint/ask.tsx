@@ -57,7 +57,7 @@ export function Ask(given: AskGiven) {
   };
 
   return (
-    <form class="card ask" onSubmit={answer} noValidate>
+    <form class="card asking" onSubmit={answer} noValidate>
       <h2 ref={heading} tabIndex={-1}>{title}</h2>
       {question.exam && <p class="note">{say("ask.exam")}</p>}
       <QuestionFields question={question} draft={draft} onDraft={setDraft} fixed={judged !== null} />

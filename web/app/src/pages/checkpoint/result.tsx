@@ -41,7 +41,7 @@ export function Result({ study, questions, space, lesson, onAgain }: Given) {
             return (
               <li key={question.key} class={`row ${mood}`}>
                 <Icon name={mood === "right" ? "done" : mood === "waits" ? "clock" : "reply"} />
-                <span class="grow">
+                <span class="grow lines">
                   <span dir="auto">{question.prompt}</span>
                   <span class="quiet">
                     {grade ? `${grade.graded ? gradeWords(grade.graded) : ""} ${sourceWords(grade)}` : say("result.open")}

@@ -15,7 +15,8 @@ export interface Piece {
   readonly link: boolean;
 }
 
-const FENCE = /^\s*```/;
+/** With the name of a language or without. */
+const FENCE = /^\s*```\s*[A-Za-z0-9+-]*\s*$/;
 const BULLET = /^\s*[-*•]\s+(.*)$/;
 const NUMBERED = /^\s*(\d{1,4})[.)]\s+(.*)$/;
 const QUOTED = /^\s*>\s?(.*)$/;

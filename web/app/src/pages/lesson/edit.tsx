@@ -2,8 +2,11 @@
  * For who writes: a lesson's name, state and sections, as records. Only what was changed is written, so two who mend different things both stay.
  *
  *     fields on the page ─ those that differ ─▶ learning.write ─▶ shown at once ─▶ the outcome: written, or it waits for a decision
+ *
+ * Invariant: what somebody else saved while this page was open is never written over unseen: a change says which version its writer had. Where
+ * nothing was written, the page shows what stands there now.
  */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Entity, LessonState, text, whole, type Learning, type Section, type Study } from "../../../../sdk/src/learning";
 import { Outcome, readOutcome } from "../../../../sdk/src/records";
 import type { Value } from "../../../../sdk/src/protocol";
@@ -56,21 +59,30 @@ function changed(before: ReadonlyMap<number, Value>, now: ReadonlyMap<number, Va
 }
 
 export function EditLesson({ learning, study, lesson, back }: { learning: Learning; study: Study; lesson: number; back: string }) {
-  const { fields } = study.all(Entity.LESSON).get(lesson)!;
+  const { fields, version, pending } = study.all(Entity.LESSON).get(lesson)!;
   // What this page began with: what somebody else wrote meanwhile is no change of ours.
   const [began, setBegan] = useState(fields);
+  const [base, setBase] = useState(version);
   const [title, setTitle] = useState(text(fields.get(1)));
   const [summary, setSummary] = useState(text(fields.get(2)));
   const [state, setState] = useState<string>(String(whole(fields.get(8))));
   const { fate, follow } = useFate();
   const sections = study.sections(lesson);
+  const now = new Map<number, Value>([[1, title.trim()], [2, summary.trim()], [8, Number(state)]]);
+  useEffect(() => {
+    if (pending || changed(began, now).size) return;
+    setBegan(fields);
+    setBase(version);
+    setTitle(text(fields.get(1)));
+    setSummary(text(fields.get(2)));
+    setState(String(whole(fields.get(8))));
+  }, [version, pending]);
   const save = (event: Event) => {
     event.preventDefault();
-    const now = new Map<number, Value>([[1, title.trim()], [2, summary.trim()], [8, Number(state)]]);
     const different = changed(began, now);
     if (!different.size) return;
     setBegan(new Map([...began, ...now]));
-    follow(learning.write(Entity.LESSON, lesson, different));
+    follow(learning.write(Entity.LESSON, lesson, different, base));
   };
   const add = () => {
     const order = Math.max(0, ...sections.map((one) => one.order + 1));
@@ -102,15 +114,23 @@ function EditSection({ learning, section }: { learning: Learning; section: Secti
   const [title, setTitle] = useState(section.title);
   const [words, setWords] = useState(section.text);
   const [began, setBegan] = useState(section);
+  const [base, setBase] = useState(section.version);
   const [sure, setSure] = useState(false);
   const { fate, follow } = useFate();
   const id = `section-${section.key}`;
+  const different = changed(new Map([[1, began.title], [2, began.text]]), new Map([[1, title.trim()], [2, words]]));
+  useEffect(() => {
+    if (section.pending || different.size) return;
+    setBegan(section);
+    setBase(section.version);
+    setTitle(section.title);
+    setWords(section.text);
+  }, [section.version, section.pending]);
   const save = (event: Event) => {
     event.preventDefault();
-    const different = changed(new Map([[1, began.title], [2, began.text]]), new Map([[1, title.trim()], [2, words]]));
     if (!different.size) return;
     setBegan({ ...section, title: title.trim(), text: words });
-    follow(learning.write(Entity.CONTENT, section.key, different));
+    follow(learning.write(Entity.CONTENT, section.key, different, base));
   };
   const remove = () => {
     if (!sure) return setSure(true);

@@ -118,8 +118,8 @@ function LessonRow({ line, study, space }: { line: Line; study: Study; space: nu
   const { lesson, title, standing, minutes, checkpoint } = line;
   return (
     <a class={`row lesson-row is-${standing}`} href={toPage("lesson", space, lesson)}>
-      <span class="mark" aria-hidden="true">{standing === "done" && <Icon name="done" />}</span>
-      <span class="grow">
+      <span class="far" aria-hidden="true">{standing === "done" && <Icon name="done" />}</span>
+      <span class="grow lines">
         <span dir="auto">{title || say("lesson.untitled")}</span>
         <span class="quiet">
           {standingWords(line, study)}

@@ -41,7 +41,7 @@ function CardRow({ learning, study, due: { question, card }, now }: { learning: 
   const forget = () => void learning.forget(question).catch((error: unknown) => setWrong(inWords(error)));
   return (
     <li class="row">
-      <span class="grow">
+      <span class="grow lines">
         <span dir="auto">{prompt}</span>
         <span class="quiet">{card.due <= now ? say("coming.now") : fromNow(card.due, now)}</span>
         {wrong && <span class="wrong" role="alert">{wrong}</span>}

@@ -42,7 +42,7 @@ export function Mastery({ study, space }: { study: Study; space: number }) {
                 <li key={line.lesson}>
                   <a class="row" href={toPage("lesson", space, line.lesson)}>
                     <span class={`level is-${mastery}`} aria-hidden="true" />
-                    <span class="grow">
+                    <span class="grow lines">
                       <span dir="auto">{line.title}</span>
                       <span class="quiet">
                         {say(mastery === "sure" ? "mastery.certain" : `mastery.${mastery}`)}

@@ -75,7 +75,7 @@ function Learners({ client, space }: { client: Client; space: number }) {
         {learners?.map((one) => (
           <li key={one.user} class="row">
             <Avatar user={one.user} name={one.name} />
-            <span class="grow">
+            <span class="grow lines">
               <bdi>{one.name}</bdi>
               <span class="quiet">
                 {count("teaching.done", one.done)} · {count("teaching.begun", one.begun)} · {count("teaching.answered", one.answered)}
