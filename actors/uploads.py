@@ -1,6 +1,6 @@
 """Files on their way and what became of them, as the gateway asks for it; and what is known of a file by its bytes alone.
 
-    create ─▶ ARRIVING ─pieces─▶ ARRIVED ─job: hash, sniff, scan, look─▶ READY ─Post─▶ ATTACHED ─▶ gone with its message
+    create ─▶ ARRIVING ─pieces─▶ ARRIVED ─job: hash, sniff, scan, look─▶ READY ─Post, or a library─▶ ATTACHED ─▶ gone with its message
                                      ╰──────────────────────────────────▶ REFUSED, with the reason
 
 Invariant: a file is what its bytes are, never what its name or its sender says; nobody but its sender knows of it before it is READY.
@@ -123,6 +123,19 @@ class Readable(Struct, frozen=True):
     renditions: tuple[Rendition, ...]
 
 
+class ShelfFile(Struct, frozen=True):
+    """A file in a community's library. `placeholder` in hexadecimal, `width` and `height` of a picture in pixels (0: it is none)."""
+
+    upload: int
+    name: str
+    media_type: str
+    sha256: bytes
+    width: int
+    height: int
+    placeholder: str
+    renditions: tuple[Rendition, ...]
+
+
 class Body(Protocol):
     """The bytes of one request, as they come."""
 
@@ -168,6 +181,19 @@ class Uploads(Protocol):
 
     async def readable(self, user: int, stream: int, messages: tuple[int, ...]) -> tuple[Readable, ...]:
         """The files of these messages, if this account may read the stream now; nothing, whatever stands in the way."""
+        ...
+
+    async def shelve(self, user: int, upload: int, space: int) -> None:
+        """Puts an upload of one's own into a community's library, for good; again: nothing. Whether they may is looked at before. Raises
+        `Refused`: NOT_FOUND, OVER (it is elsewhere), QUOTA."""
+        ...
+
+    async def unshelve(self, upload: int, space: int) -> bool:
+        """Takes it out again, and its bytes go. False: it was not there."""
+        ...
+
+    async def shelf(self, user: int, space: int, uploads: tuple[int, ...]) -> tuple[ShelfFile, ...]:
+        """Those of these files that are in this community's library, if this account may read it now."""
         ...
 
     async def find_object(self, sha256: bytes, rendition: str, upload: int) -> tuple[Rendition, str] | None:

@@ -64,6 +64,7 @@ from gateway.web_streaming import PacedConnection
 from gateway.web_sync import create_sync
 from gateway.web_trust import create_trust
 from gateway.web_uploads import create_uploads
+from gateway.web_uploads_library import create_library
 from gateway.web_uploads_media import create_media
 from gateway.web_webhooks import create_webhooks
 from protocol.codes import Code
@@ -180,6 +181,7 @@ def create_app(services: Services) -> QuartTrio:
     if services.files is not None:
         app.register_blueprint(create_uploads(services, services.files.uploads))
         app.register_blueprint(create_media(services, services.files))
+        app.register_blueprint(create_library(services, services.files))
     if services.links is not None:
         app.register_blueprint(create_links(services, services.links))
     if services.writing is not None:

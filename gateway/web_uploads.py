@@ -189,13 +189,13 @@ class _Tus:
         try:
             return await self._uploads.create(claims.user, wanted)
         except Refused as refused:
-            raise _problem(refused) from None
+            raise problem(refused) from None
 
     async def _take(self, claims: Claims, upload: int, offset: int, checksum: tuple[str, bytes] | None) -> Upload:
         try:
             return await self._uploads.take(claims.user, upload, offset, checksum, cast(PacedBody, request.body))
         except Refused as refused:
-            raise _problem(refused) from None
+            raise problem(refused) from None
         except OSError as error:
             raise Problem(Code.UNAVAILABLE, "files cannot be kept for the moment; go on later", retry_after_s=5.0) from error
 
@@ -207,7 +207,8 @@ def _answer(upload: Upload, status: int) -> Response:
     return Response(b"", status=status, headers=fields)
 
 
-def _problem(refused: Refused) -> Problem:
+def problem(refused: Refused) -> Problem:
+    """What a refusal is over HTTP."""
     code, status = _STATUS[refused.why]
     headers = {"Upload-Offset": str(refused.offset)} if refused.why in (Refused.Why.OFFSET, Refused.Why.OVER) and refused.offset else {}
     return Problem(code, refused.text, status=status, headers=headers)

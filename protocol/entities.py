@@ -199,6 +199,7 @@ TABLE: Final[Mapping[int, Declaration]] = {
                 Field(2, "text", Words(4000), "what it says"),
                 Field(3, "lesson", _ID, "what it is a section of, or 0"),
                 Field(4, "order", _ORDER, "its place there", housekeeping=True),
+                Field(5, "files", Several(Whole(1, ID_MAX), 8), "its pictures and files: uploads that are in the library", since=5),
             ),
             writers=Roles.OWNER | Roles.MODERATOR | Roles.MENTOR,
             deletable=True,

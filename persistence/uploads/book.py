@@ -17,11 +17,13 @@ from typing import Final
 import asyncpg
 
 from actors.jobs import Order, pack
-from actors.uploads import PICTURES, Body, Readable, Refused, Rendition, Room, State, Upload, Wanted, clean_name
+from actors.uploads import Body, Readable, Refused, Rendition, Room, ShelfFile, State, Upload, Wanted, clean_name
 from persistence.bridge import Bridge
 from persistence.jobs.enqueue import enqueue
 from persistence.objects import Objects
+from persistence.uploads import shelving
 from persistence.uploads.intake import Intake
+from persistence.uploads.renditions import KEPT_OF, kind_of, renditions
 from persistence.uploads.rules import FINISH, UPLOADS_PER_PERSON_MAX, Finish, UploadRules
 from protocol.codec import decode_body
 from protocol.events import Posted
@@ -43,6 +45,7 @@ _READABLE: Final = (
     " join log l on l.stream_id = s.id and l.seq = any($3) and l.kind = 6 where s.id = $2 and s.kind = any($4::smallint[])"
 )
 _SPOKEN: Final = (StreamKind.CHANNEL, StreamKind.CONVERSATION)
+_KEPT_HERE: Final = KEPT_OF.replace(" order by", " and u.stream_id = $2 order by")
 _OBJECT: Final = (
     "select u.name, u.media_type, o.bytes as whole, r.width, r.height, r.bytes from uploads u"
     " join objects o on o.sha256 = u.sha256 and o.state = 1 left join renditions r on r.sha256 = u.sha256 and r.name = $3"
@@ -153,24 +156,30 @@ class PostgresUploads:
             rows = await tx.fetch(_READABLE, user, stream, list(messages), list(_SPOKEN))
             said = [(row["seq"], decode_body(row["body"])) for row in rows]
             files = [(seq, file) for seq, body in said if isinstance(body, Posted) for file in body.attachments]
-            made = await tx.fetch(
-                "select u.id, o.sha256, o.bytes as whole, r.name, r.width, r.height, r.bytes from uploads u"
-                " join objects o on o.sha256 = u.sha256 and o.state = 1 left join renditions r on r.sha256 = u.sha256"
-                " where u.id = any($1) and u.stream_id = $2 order by u.id, r.width, r.name desc",
-                [file.id for _, file in files],
-                stream,
-            )
+            made = await tx.fetch(_KEPT_HERE, [file.id for _, file in files], stream)
             # By the row as well as by the message: what an archive brought in may name any hash.
             kept: dict[tuple[int, bytes], list[asyncpg.Record]] = {}
             for row in made:
                 kept.setdefault((row["id"], bytes(row["sha256"])), []).append(row)
             return tuple(
-                Readable(seq, file.id, file.hash, file.name, _renditions(file.media_type, kept[file.id, file.hash]))
+                Readable(seq, file.id, file.hash, file.name, renditions(file.media_type, kept[file.id, file.hash]))
                 for seq, file in files
                 if (file.id, file.hash) in kept
             )
 
         return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
+
+    async def shelve(self, user: int, upload: int, space: int) -> None:
+        async def work(tx: asyncpg.Connection) -> None:
+            await shelving.put(tx, user, upload, space, self._rules)
+
+        await self._bridge.run(work, deadline_s=CALL_S)
+
+    async def unshelve(self, upload: int, space: int) -> bool:
+        return await self._bridge.run(lambda tx: shelving.take_out(tx, upload, space), deadline_s=CALL_S)
+
+    async def shelf(self, user: int, space: int, uploads: tuple[int, ...]) -> tuple[ShelfFile, ...]:
+        return await self._bridge.run(lambda tx: shelving.read(tx, user, space, uploads), deadline_s=CALL_S, readonly=True)
 
     async def find_object(self, sha256: bytes, rendition: str, upload: int) -> tuple[Rendition, str] | None:
         async def work(tx: asyncpg.Connection) -> tuple[Rendition, str] | None:
@@ -181,7 +190,7 @@ class PostgresUploads:
                 return Rendition(rendition, row["media_type"], row["whole"]), row["name"]
             if row["bytes"] is None:
                 return None
-            return Rendition(rendition, _kind_of(rendition), row["bytes"], row["width"], row["height"]), row["name"]
+            return Rendition(rendition, kind_of(rendition), row["bytes"], row["width"], row["height"]), row["name"]
 
         return await self._bridge.run(work, deadline_s=CALL_S, readonly=True)
 
@@ -232,16 +241,3 @@ async def _taken(tx: asyncpg.Connection, user: int) -> tuple[int, int]:
 def _upload(row: asyncpg.Record | None) -> Upload:
     assert row is not None
     return Upload(**{**dict(row), "state": State(row["state"])})
-
-
-def _renditions(media_type: str, rows: list[asyncpg.Record]) -> tuple[Rendition, ...]:
-    """What others may have of a file: of a picture what was made of it, of anything else itself."""
-    if media_type not in PICTURES:
-        return (Rendition("original", media_type, rows[0]["whole"]),)
-    return tuple(
-        Rendition(row["name"], _kind_of(row["name"]), row["bytes"], row["width"], row["height"]) for row in rows if row["name"] is not None
-    )
-
-
-def _kind_of(rendition: str) -> str:
-    return f"image/{rendition.rpartition('.')[2]}"

@@ -30,7 +30,7 @@ _EXPIRED: Final = (
 _ORPHANED: Final = """
 with looked as materialized (
     select u.id, u.user_id, u.stream_id, u.seq, u.sha256 from uploads u
-    where u.stream_id > 0 and u.id > $1 order by u.id limit $2
+    where u.stream_id > 0 and not u.shelved and u.id > $1 order by u.id limit $2
 ),
 gone as (
     select s.id from looked s

@@ -61,3 +61,31 @@ async def media_links(site: Site) -> Request:
 async def read_media(site: Site) -> Request:
     """A link's signature is the right to it; of what is none nothing is found, whoever asks."""
     return Request("GET", f"/media/{'0' * 64}/original?of=1&until=9999999999&sig=none")
+
+
+_READY: Final = (
+    "with kept as (insert into objects (sha256, bytes) values (sha256('matrix'), 6) on conflict (sha256) do update set bytes = 6)"
+    " insert into uploads (user_id, name, bytes, done, state, sha256, media_type, expires_at)"
+    " values ($1, 'a file', 6, 6, 3, sha256('matrix'), 'text/plain', now() + interval '1 day') returning id"
+)
+_SHELVED: Final = (
+    "insert into uploads (user_id, name, bytes, done, state, space_id, stream_id, shelved, expires_at)"
+    " select $1, 'a file', 6, 6, 4, s.space_id, s.id, true, now() from streams s where s.space_id = $2 and s.kind = 12 returning id"
+)
+
+
+@route("library.put", foreign=True)
+async def put_into_library(site: Site) -> Request:
+    """Of the actor's own, so that what is refused is refused for the place."""
+    return Request("PUT", f"{V1}/communities/{site.place.space}/library/{await site.ground.value(_READY, site.user)}")
+
+
+@route("library.take_out", foreign=True)
+async def take_out_of_library(site: Site) -> Request:
+    upload = await site.ground.value(_SHELVED, site.other.user, site.place.space)
+    return Request("DELETE", f"{V1}/communities/{site.place.space}/library/{upload}")
+
+
+@route("library.links", foreign=True)
+async def links_of_library(site: Site) -> Request:
+    return Request("POST", f"{V1}/communities/{site.place.space}/library/links", {"uploads": [1]})

@@ -2427,7 +2427,7 @@ export const DraftRecord = { entity: 6, stream: 1, reply_to: 2, text: 3 } as con
 export const ActionRecord = { entity: 7, title: 1, detail: 2, due: 3, done: 4, assignee: 5 } as const;
 
 /** A section of a lesson or page that several people write. */
-export const ContentRecord = { entity: 8, title: 1, text: 2, lesson: 3, order: 4 } as const;
+export const ContentRecord = { entity: 8, title: 1, text: 2, lesson: 3, order: 4, files: 5 } as const;
 
 /** What a course is about. Subjects may lie in one another. */
 export const SubjectRecord = { entity: 9, title: 1, parent: 2, language: 3 } as const;

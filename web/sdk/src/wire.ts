@@ -351,7 +351,7 @@ export const ENTITIES = `
 5 bookmark latest 8 d 1:stream:i0,9007199254740991, 2:seq:i0,9007199254740991, 3:note:s500, 4:order:i0,2147483647,h
 6 draft latest 8 d 1:stream:i0,9007199254740991, 2:reply_to:i0,9007199254740991, 3:text:s4000,
 7 action server 11 d 1:title:s120, 2:detail:s1000, 3:due:i0,1099511627776, 4:done:b, 5:assignee:i0,9007199254740991,
-8 content manual 12 d 1:title:s120, 2:text:s4000, 3:lesson:i0,9007199254740991, 4:order:i0,2147483647,h
+8 content manual 12 d 1:title:s120, 2:text:s4000, 3:lesson:i0,9007199254740991, 4:order:i0,2147483647,h 5:files:a8,i1,9007199254740991,
 9 subject latest 12 d 1:title:s120, 2:parent:i0,9007199254740991, 3:language:s35,
 10 course latest 12 d 1:title:s120, 2:summary:s1000, 3:subject:i0,9007199254740991, 4:language:s35, 5:level:i0,10, 6:order:i0,2147483647,h 7:state:i0,2,
 11 lesson latest 12 d 1:title:s120, 2:summary:s1000, 3:course:i0,9007199254740991, 4:order:i0,2147483647,h 5:minutes:i0,1440, 6:level:i0,10, 7:requires:a16,i1,9007199254740991, 8:state:i0,2, 9:language:s35,
