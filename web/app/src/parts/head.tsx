@@ -7,7 +7,7 @@ import { Icon } from "./icon";
 interface Given {
   readonly title: string;
   readonly under?: ComponentChildren;
-  /** Where back leads; home unless said otherwise. */
+  /** Where back leads; home, which a wide screen has beside the page, unless said otherwise. */
   readonly back?: string;
   readonly children?: ComponentChildren;
 }
@@ -15,7 +15,7 @@ interface Given {
 export function Head({ title, under, back = HOME, children }: Given) {
   return (
     <header class="head">
-      <a class="icon back" href={back} aria-label={say("app.back")}>
+      <a class={back === HOME ? "icon back" : "icon back deep"} href={back} aria-label={say("app.back")}>
         <Icon name="back" />
       </a>
       <div class="names">
