@@ -95,6 +95,10 @@ class WebPushService(Service):
         self._public_key = public_key
         self.headers: list[dict[str, str]] = []
 
+    def expect_key(self, public_key: str) -> None:
+        """The key that its browser subscribed with."""
+        self._public_key = public_key
+
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         assert (method, path) == ("POST", "/push/1")
         assert headers["content-encoding"] == "aes128gcm" and 0 < int(headers["ttl"]) <= 28 * 86_400

@@ -1,7 +1,7 @@
 /** The frame around every page: who is logged in sees bar, places and page, everybody else the door. */
 import { useEffect } from "preact/hooks";
-import type { Client } from "../../sdk/src/api";
-import { useLive } from "./live";
+import type { Client, Me } from "../../sdk/src/api";
+import { Cell, useLive } from "./live";
 import { PAGES, type PageName } from "./pages";
 import { Channel } from "./pages/channel";
 import { Door } from "./pages/door";
@@ -19,11 +19,13 @@ import { HOME, place } from "./place";
 import { keeps, session } from "./session";
 import { language, say } from "./words";
 
+const nobody = new Cell<Me | null>(null);
+
 export function App() {
   useLive(language);
   const client = useLive(session);
   if (client instanceof Error) return <Failed error={client} />;
-  return client ? <Known client={client} /> : <Door />;
+  return <Known client={client} />;
 }
 
 function Failed({ error }: { error: Error }) {
@@ -39,10 +41,12 @@ function Failed({ error }: { error: Error }) {
   );
 }
 
-function Known({ client }: { client: Client }) {
+/** One door before the client comes and after, so that what was typed meanwhile is still there. */
+function Known({ client }: { client: Client | null }) {
   const { page, id, rest } = useLive(place);
-  if (useLive(client.me)) return <Inside client={client} />;
-  if (page !== "link") return <Door />;
+  const me = useLive(client?.me ?? nobody);
+  if (client && me) return <Inside client={client} />;
+  if (!client || page !== "link") return <Door />;
   return (
     <main class="door">
       <Lazy name="link" client={client} id={id} rest={rest} />

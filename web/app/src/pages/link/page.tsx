@@ -4,7 +4,7 @@
  * Nothing happens by opening a link: mail programs and scanners open every one. The code leaves the address bar at once, since a computer
  * that others use keeps its history.
  */
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import english from "../../../messages/link/en.json";
 import { useLive } from "../../live";
@@ -35,7 +35,7 @@ function read(text: string): { readonly what: What; readonly code: string } | nu
 export default function LinkPage({ client, rest }: PageGiven) {
   const [link, setLink] = useState(() => read(rest[0] ?? ""));
   const inside = useLive(client.me) !== null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (rest[0]) history.replaceState(history.state, "", `${location.pathname}${location.search}#/link`);
   }, []);
   return (

@@ -24,10 +24,9 @@ function useOwn(client: Client, entity: number): RecordView | null {
   return useLive<RecordView | null>(record ?? nothing);
 }
 
-export function Quiet({ client }: { client: Client }) {
+export function Quiet({ client, online }: { client: Client; online: boolean }) {
   const preferences = useOwn(client, PREFERENCES);
   const profile = useOwn(client, PROFILE);
-  const { state } = useLive(client.status);
   const [wrong, setWrong] = useState("");
   if (!preferences) return null;
   const number = (field: number) => Number(preferences.fields.get(field) ?? 0);
@@ -72,7 +71,7 @@ export function Quiet({ client }: { client: Client }) {
           )}
         </>
       )}
-      {(preferences.pending > 0 || (profile?.pending ?? 0) > 0) && state !== "online" && <p class="note" role="status">{book.say("set.kept")}</p>}
+      {(preferences.pending > 0 || (profile?.pending ?? 0) > 0) && !online && <p class="note" role="status">{book.say("set.kept")}</p>}
       {wrong && <p class="wrong" role="alert">{wrong}</p>}
     </section>
   );

@@ -21,10 +21,13 @@ const DIGESTS = ["never", "daily", "weekly"] as const;
 function usePreferences(client: Client, online: boolean) {
   const [preferred, setPreferred] = useState<Preferred | null>(null);
   const [said, setSaid] = useState<{ readonly wrong: string } | "saved" | "">("");
+  /** As the server has it. */
+  const saved = useRef<Preferred | null>(null);
   const waiting = useRef<{ timer: ReturnType<typeof setTimeout>; send: () => void } | null>(null);
   const load = async () => {
     try {
-      setPreferred(await client.ask<Preferred>("GET", "notices/preferences"));
+      saved.current = await client.ask<Preferred>("GET", "notices/preferences");
+      setPreferred(saved.current);
       setSaid("");
     } catch (error) {
       setSaid({ wrong: inWords(error) });
@@ -47,9 +50,10 @@ function usePreferences(client: Client, online: boolean) {
       const { defaults: _, always: __, ...wanted } = next;
       try {
         await client.ask("PUT", "notices/preferences", wanted);
+        saved.current = next;
         setSaid("saved");
       } catch (error) {
-        await load();
+        setPreferred(saved.current);
         setSaid({ wrong: inWords(error) });
       }
     };
@@ -72,7 +76,7 @@ export function NoticeSettings({ client }: { client: Client }) {
         </p>
         {typeof said === "object" && <p class="wrong" role="alert">{said.wrong}</p>}
         <ThisDevice client={client} online={online} />
-        <Quiet client={client} />
+        <Quiet client={client} online={online} />
         {preferred && (
           <fieldset class="bare" disabled={!online}>
             <legend class="heard">{book.say("set.title")}</legend>
