@@ -267,6 +267,8 @@ def test_who_teaches_mends_a_lesson_and_who_learns_reads_it(amina: Visitor, ben:
     opened(amina, f"#/progress/{space}", "How I come along")
     learners = page.locator(".card", has_text="How learners come along")
     expect(learners.locator("li", has_text="Ben Otieno")).to_contain_text("3 lessons done", timeout=WAIT_MS)
+    learners.get_by_label("What Ben Otieno is told").click()
+    expect(learners.locator(".told")).to_contain_text("Only those who mentor them", timeout=WAIT_MS)
     amina.shoot("progress-desktop")
     assert amina.wrong == [] and ben.wrong == []
 
@@ -282,6 +284,7 @@ def test_in_arabic_the_pages_read_from_the_right_and_axe_finds_nothing_on_any(am
     ben.page.evaluate("location.hash = '#/settings'")
     ben.page.locator("label", has_text="العربية").click()
     expect(ben.page.locator("html")).to_have_attribute("dir", "rtl", timeout=WAIT_MS)
+    amina.page.emulate_media(color_scheme="dark")
     for visitor in (amina, ben):
         for name, path in paths.items():
             page = visitor.page
@@ -294,6 +297,6 @@ def test_in_arabic_the_pages_read_from_the_right_and_axe_finds_nothing_on_any(am
                 expect(page.locator(".option")).to_have_count(3, timeout=WAIT_MS)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
             found[f"{name} of {visitor.name}"] = faults(page)
-            visitor.shoot(f"{name}-{'arabic-phone' if visitor is ben else 'desktop'}")
+            visitor.shoot(f"{name}-{'arabic-phone' if visitor is ben else 'dark-desktop'}")
     assert not any(found.values()), found
     assert amina.wrong == [] and ben.wrong == []

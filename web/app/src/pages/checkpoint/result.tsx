@@ -44,7 +44,7 @@ export function Result({ study, questions, space, lesson, onAgain }: Given) {
                 <span class="grow lines">
                   <span dir="auto">{question.prompt}</span>
                   <span class="quiet">
-                    {grade ? `${grade.graded ? gradeWords(grade.graded) : ""} ${sourceWords(grade)}` : say("result.open")}
+                    {grade ? [grade.graded && gradeWords(grade.graded), sourceWords(grade)].filter(Boolean).join(" · ") : say("result.open")}
                   </span>
                 </span>
                 {!question.exam && (

@@ -18,11 +18,11 @@ function OneBlock({ block }: { block: Block }) {
     return block.kind === "quote" ? <blockquote dir="auto">{words}</blockquote> : <p dir="auto">{words}</p>;
   }
   const items = block.items.map((item, place) => (
-    <li key={place} dir="auto">
+    <li key={place}>
       <Words text={item} />
     </li>
   ));
-  return block.ordered ? <ol start={block.first}>{items}</ol> : <ul>{items}</ul>;
+  return block.ordered ? <ol start={block.first} dir="auto">{items}</ol> : <ul dir="auto">{items}</ul>;
 }
 
 /** The address is what is shown: nobody is led elsewhere than they read. */

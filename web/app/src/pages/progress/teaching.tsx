@@ -10,6 +10,7 @@ import { useLive } from "../../live";
 import { Avatar } from "../../parts/avatar";
 import { day } from "../../words";
 import { count, percent, say } from "../lessons/words";
+import { insightWords } from "./insights";
 
 /** As the server tells it (docs/openapi.json). */
 interface Learner {
@@ -20,6 +21,12 @@ interface Learner {
   readonly answered: number;
   readonly points: number | null;
   readonly last_at: number;
+}
+
+interface Noticed {
+  readonly insights: readonly { readonly lesson: number; readonly words: string }[];
+  readonly reasons: readonly { readonly words: string }[];
+  readonly active_days: number;
 }
 
 interface QuestionSum {
@@ -49,13 +56,13 @@ export function Teaching({ client, study, space }: { client: Client; study: Stud
   if (state !== "online") return <p class="card quiet">{say("teaching.offline")}</p>;
   return (
     <>
-      <Learners client={client} space={space} />
+      <Learners client={client} study={study} space={space} />
       {study.mayWrite && <Sums client={client} study={study} space={space} />}
     </>
   );
 }
 
-function Learners({ client, space }: { client: Client; space: number }) {
+function Learners({ client, study, space }: { client: Client; study: Study; space: number }) {
   const [learners, setLearners] = useState<readonly Learner[] | null>(null);
   const [after, setAfter] = useState(0);
   const { wrong, busy, act } = useAct();
@@ -73,22 +80,70 @@ function Learners({ client, space }: { client: Client; space: number }) {
       {learners?.length === 0 && <p>{say("teaching.nobody")}</p>}
       <ul class="rows">
         {learners?.map((one) => (
-          <li key={one.user} class="row">
-            <Avatar user={one.user} name={one.name} />
-            <span class="grow lines">
-              <bdi>{one.name}</bdi>
-              <span class="quiet">
-                {count("teaching.done", one.done)} · {count("teaching.begun", one.begun)} · {count("teaching.answered", one.answered)}
-                {one.points !== null && ` · ${say("teaching.points", { percent: percent(one.points) })}`}
-                {one.last_at > 0 && ` · ${say("teaching.last", { day: day(one.last_at) })}`}
-              </span>
-            </span>
-          </li>
+          <LearnerRow key={one.user} client={client} study={study} space={space} learner={one} />
         ))}
       </ul>
       {wrong && <p class="wrong" role="alert">{wrong}</p>}
       {after > 0 && <button disabled={busy} onClick={() => void load(after)}>{say("teaching.more")}</button>}
     </section>
+  );
+}
+
+function LearnerRow({ client, study, space, learner }: { client: Client; study: Study; space: number; learner: Learner }) {
+  const { user, name, begun, done, answered, points, last_at: last } = learner;
+  const [noticed, setNoticed] = useState<Noticed | "notMentor" | null>(null);
+  const { wrong, busy, act } = useAct();
+  const look = () =>
+    act(async () => {
+      try {
+        setNoticed(await client.ask<Noticed>("GET", `insights/${space}/learners/${user}`));
+      } catch (error) {
+        if ((error as { status?: number }).status !== 404) throw error;
+        setNoticed("notMentor");
+      }
+    });
+  return (
+    <li class="learner">
+      <div class="row">
+        <Avatar user={user} name={name} />
+        <span class="grow lines">
+          <bdi>{name}</bdi>
+          <span class="quiet">
+            {count("teaching.done", done)} · {count("teaching.begun", begun)} · {count("teaching.answered", answered)}
+            {points !== null && ` · ${say("teaching.points", { percent: percent(points) })}`}
+            {last > 0 && ` · ${say("teaching.last", { day: day(last) })}`}
+          </span>
+        </span>
+        {noticed === null && (
+          <button class="plain" disabled={busy} aria-label={say("teaching.noticedOf", { name })} onClick={() => void look()}>
+            {say("teaching.noticed")}
+          </button>
+        )}
+      </div>
+      {wrong && <p class="wrong" role="alert">{wrong}</p>}
+      {noticed !== null && (
+        <div class="told quiet" role="status">
+          {noticed === "notMentor" ? <p>{say("teaching.notMentor")}</p> : <Told study={study} noticed={noticed} />}
+        </div>
+      )}
+    </li>
+  );
+}
+
+/** Word for word what the learner reads. */
+function Told({ study, noticed: { insights, reasons, active_days: active } }: { study: Study; noticed: Noticed }) {
+  const told = insights.map(({ lesson, words }) => [study.title(Entity.LESSON, lesson), insightWords(words, lesson > 0)].filter(Boolean).join(": "));
+  const all = [...new Set([...told, ...reasons.map(({ words }) => insightWords(words, false))])].filter(Boolean);
+  return (
+    <>
+      <p>{count("teaching.activeDays", active)}</p>
+      {all.length === 0 && <p>{say("teaching.noticedNone")}</p>}
+      {all.map((words) => (
+        <p key={words}>
+          <q dir="auto">{words}</q>
+        </p>
+      ))}
+    </>
   );
 }
 
