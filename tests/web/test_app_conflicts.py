@@ -13,7 +13,7 @@ from protocol.values import Role, StreamKind
 from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
 
 TITLE, TEXT = 1, 2
-KEY = 4_711
+KEY, LESSON, SECTION = 4_711, 4_712, 4_713
 BEFORE = "Water rises as vapour. High up it cools. Then it falls as rain."
 AMINAS = "Water rises as warm vapour. High up it cools. Then it falls as rain."
 BENS = "Water rises as vapour. High up it cools. Then it falls as rain or snow."
@@ -33,7 +33,7 @@ def own(visitor: Visitor, script: str, *given: object) -> Any:
     return visitor.page.evaluate(OWN.replace("SCRIPT", script), given)
 
 
-def write(visitor: Visitor, library: int, fields: dict[int, str]) -> None:
+def write(visitor: Visitor, library: int, fields: dict[int, Any], entity: Entity = Entity.CONTENT, key: int = KEY) -> None:
     """Kept when this returns; sent when there is a network."""
     script = """
         const [stream, entity, key, fields] = given;
@@ -41,10 +41,10 @@ def write(visitor: Visitor, library: int, fields: dict[int, str]) -> None:
         client.change(stream, entity, key, new Map(fields)).catch(() => undefined);
         await new Promise((go) => unsent.subscribe((all) => all.some(({operation}) => operation.type === "Change") && go()));
         unsent.close();"""
-    own(visitor, script, library, int(Entity.CONTENT), KEY, list(fields.items()))
+    own(visitor, script, library, int(entity), key, list(fields.items()))
 
 
-def sees(visitor: Visitor, library: int, fields: dict[int, str]) -> None:
+def sees(visitor: Visitor, library: int, fields: dict[int, Any], key: int = KEY) -> None:
     """Waits until the record is so on the visitor's device."""
     script = """
         const record = client.record(given[0], given[1], given[2]);
@@ -55,7 +55,7 @@ def sees(visitor: Visitor, library: int, fields: dict[int, str]) -> None:
             record.subscribe(({fields}) => { seen = fields; if (given[3].every(([number, value]) => fields.get(number) === value)) go(); });
         });
         record.close();"""
-    own(visitor, script, library, int(Entity.CONTENT), KEY, list(fields.items()), WAIT_MS)
+    own(visitor, script, library, int(Entity.CONTENT), key, list(fields.items()), WAIT_MS)
 
 
 def say_when_offline(visitor: Visitor, offline: bool) -> None:
@@ -210,6 +210,32 @@ def test_an_earlier_version_is_taken_back_and_that_is_undone(amina: Visitor, ben
     page.locator(".note.done button").click()
     sees(ben, library, {TITLE: "Clouds"})
     assert amina.wrong == []
+
+
+def test_an_editor_left_open_while_another_saves_overwrites_nothing(amina: Visitor, ben: Visitor, library: int) -> None:
+    write(amina, library, {1: "Water", 8: 1}, Entity.LESSON, LESSON)
+    write(amina, library, {TITLE: "Rain", TEXT: "It falls. It is wet.", 3: LESSON}, key=SECTION)
+    spaces = "return client.places.value.spaces.find(({streams}) => streams.some(({stream}) => stream === given[0])).space"
+    address = f"#/lesson/{own(ben, spaces, library)}/{LESSON}/edit"
+    for visitor in (amina, ben):
+        visitor.page.goto(f"{visitor.origin}/{address}")
+        expect(visitor.page.locator("textarea")).to_have_value("It falls. It is wet.", timeout=WAIT_MS)
+    ben.page.locator("textarea").fill("It falls softly. It is wet.")
+    write(amina, library, {TEXT: "It falls. It is very wet."}, key=SECTION)
+    sees(ben, library, {TEXT: "It falls. It is very wet."}, key=SECTION)
+    ben.page.locator(".section-form button.main").click()
+    expect(ben.page.locator(".sync.ask")).to_be_visible(timeout=WAIT_MS)
+    sees(amina, library, {TEXT: "It falls. It is very wet."}, key=SECTION)
+    # Whoever has written nothing in an editor reads there what stands there now.
+    expect(amina.page.locator("textarea")).to_have_value("It falls. It is very wet.", timeout=WAIT_MS)
+
+    ben.page.locator(".section-form .note a").click()
+    ben.page.locator(".conflicts a.row").first.click()
+    ben.page.locator("form button.main").click()
+    for visitor in (amina, ben):
+        sees(visitor, library, {TEXT: "It falls softly. It is very wet."}, key=SECTION)
+    expect(amina.page.locator("textarea")).to_have_value("It falls softly. It is very wet.", timeout=WAIT_MS)
+    assert amina.wrong == [] and ben.wrong == []
 
 
 def test_in_arabic_both_sides_read_from_the_right_and_nothing_sticks_out(amina: Visitor, ben: Visitor, library: int) -> None:

@@ -280,8 +280,9 @@ export interface Client {
   record(stream: number, entity: number, key: number): Open<RecordView>;
   /** Whether a stream's records are here; not where there was no room for them. */
   kept(stream: number): Open<Kept>;
-  /** Writes fields of a record; the promise is of the outcome (`n * 8 + what`, docs/sync.md). */
-  change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number>;
+  /** Writes fields of a record; the promise is of the outcome (`n * 8 + what`, docs/sync.md). `base`: the version that its writer had before
+   *  them, where they began some time ago; what others wrote since then meets it by the rules. Without it, what is here now. */
+  change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>, base?: number): Promise<number>;
   erase(stream: number, entity: number, key: number): Promise<number>;
   /** A new record's key. */
   newKey(): number;

@@ -224,8 +224,8 @@ export class Client implements Face {
     return new Watched<Kept>(this.hub, "kept", [stream], { known: false, here: false });
   }
 
-  change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number> {
-    return this.call("change", stream, entity, key, fields, false, crypto.randomUUID());
+  change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>, base?: number): Promise<number> {
+    return this.call("change", stream, entity, key, fields, false, crypto.randomUUID(), base);
   }
 
   erase(stream: number, entity: number, key: number): Promise<number> {

@@ -190,8 +190,8 @@ export class Core implements Hub, Inside {
     },
     ask: (method: string, route: string, body?: unknown) => this.ask(method, route, body),
     submit: (operation: Operation, nonce: string) => this.submit(operation, nonce),
-    change: (stream: number, entity: number, key: number, fields: Fields, gone: boolean, nonce: string) =>
-      this.submit(this.exchange.replica.change(stream, entity, key, fields, gone, this.now()), nonce),
+    change: (stream: number, entity: number, key: number, fields: Fields, gone: boolean, nonce: string, base?: number) =>
+      this.submit(this.exchange.replica.change(stream, entity, key, fields, gone, this.now(), base), nonce),
     request: (command: Asking, answer: Frame["type"]) => this.exchange.questions.ask((id) => ({ ...command, id }), answer),
     findMentors: (command: Asking) => this.findMentors(command),
     resolve: (conflict: number, version: number, choice: number, fields: Fields, nonce: string) =>

@@ -126,8 +126,8 @@ export class Learning implements Open<Study> {
   // What one does. A promise is of the outcome, and without a network it waits; what was written is shown at once.
 
   /** Writes fields of a record of this community. Rejected where it has no stream for it. */
-  async write(entity: number, key: number, fields: ReadonlyMap<number, Value>): Promise<number> {
-    return this.client.change(this.streamFor(entity), entity, key, fields);
+  async write(entity: number, key: number, fields: ReadonlyMap<number, Value>, base?: number): Promise<number> {
+    return this.client.change(this.streamFor(entity), entity, key, fields, base);
   }
 
   async erase(entity: number, key: number): Promise<number> {

@@ -64,8 +64,9 @@ export class Replica {
     return views.filter((view) => !view.gone && (view.version > 0 || view.fields.size > 0));
   }
 
-  /** A Change to be submitted, based on what is confirmed here. `at`: Unix seconds by this device's clock. Throws `BadFields`. */
-  change(stream: number, entity: number, key: number, fields: Fields, gone: boolean, at: number): Change {
+  /** A Change to be submitted, based on what is confirmed here, or on what its writer had (`known`: that version). `at`: Unix seconds by this
+   *  device's clock. Throws `BadFields`. */
+  change(stream: number, entity: number, key: number, fields: Fields, gone: boolean, at: number, known?: number): Change {
     const declaration = entities().get(entity);
     if (!declaration) throw new BadFields(`there is no entity ${entity}`);
     let chosen = prepare(declaration, key, fields, gone);
@@ -73,7 +74,8 @@ export class Replica {
       const generation = this.view(stream, entity, key).fields.get(GENERATION);
       if (generation) chosen = new Map([...chosen, [GENERATION, generation]]);
     }
-    const base = this.store.record(stream, entity, key)?.version ?? 0;
+    const here = this.store.record(stream, entity, key)?.version ?? 0;
+    const base = Math.min(here, known ?? here);
     return { type: "Change", stream, entity, key, at, fields: writeFields(chosen), base, gone };
   }
 

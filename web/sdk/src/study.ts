@@ -49,6 +49,8 @@ export interface Section {
   readonly title: string;
   readonly text: string;
   readonly order: number;
+  /** The record's. */
+  readonly version: number;
   readonly pending: boolean;
 }
 
@@ -141,19 +143,32 @@ export class Study {
     return [...courses, 0];
   }
 
+  /** The records of an entity by the lesson that a field of theirs names: looked through once, however many lessons ask. */
+  private ofLesson(entity: number, field: number, lesson: number): readonly RecordView[] {
+    const byLesson = this.once(`of lesson ${entity}`, () => {
+      const found = new Map<number, RecordView[]>();
+      for (const view of this.all(entity).values()) {
+        const of = whole(view.fields.get(field));
+        const others = found.get(of);
+        if (others) others.push(view);
+        else found.set(of, [view]);
+      }
+      return found;
+    });
+    return byLesson.get(lesson) ?? NONE;
+  }
+
   /** The text of a lesson, in its order. */
   sections(lesson: number): Section[] {
-    return [...this.all(Entity.CONTENT).values()]
-      .filter(({ fields }) => fields.get(3) === lesson)
-      .map(({ key, fields, pending }) => ({ key, title: text(fields.get(1)), text: text(fields.get(2)), order: whole(fields.get(4)), pending: pending > 0 }))
+    return this.ofLesson(Entity.CONTENT, 3, lesson)
+      .map(({ key, fields, version, pending }) => ({ key, title: text(fields.get(1)), text: text(fields.get(2)), order: whole(fields.get(4)), version, pending: pending > 0 }))
       .sort((a, b) => a.order - b.order || a.key - b.key);
   }
 
   /** A lesson's checkpoint, in its order. */
   questions(lesson: number): Question[] {
     const byOrder = (a: RecordView, b: RecordView) => whole(a.fields.get(9)) - whole(b.fields.get(9)) || a.key - b.key;
-    const views = [...this.all(Entity.QUESTION).values()].filter(({ fields }) => fields.get(1) === lesson);
-    return views.sort(byOrder).map(questionOf);
+    return [...this.ofLesson(Entity.QUESTION, 1, lesson)].sort(byOrder).map(questionOf);
   }
 
   question(key: number): Question | undefined {
@@ -207,7 +222,7 @@ export class Study {
   line(lesson: number): Line {
     const { fields } = this.all(Entity.LESSON).get(lesson) ?? { fields: NOTHING };
     const standing = this.standingOf(lesson);
-    const pending = (this.all(Entity.PROGRESS).get(lesson)?.pending ?? 0) > 0 || this.questions(lesson).some(({ key }) => this.grades.get(key)?.pending);
+    const pending = (this.all(Entity.PROGRESS).get(lesson)?.pending ?? 0) > 0 || this.ofLesson(Entity.QUESTION, 1, lesson).some(({ key }) => this.grades.get(key)?.pending);
     return {
       lesson,
       title: text(fields.get(1)),
