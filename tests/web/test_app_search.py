@@ -49,7 +49,7 @@ async def _found(url: str, *names: str) -> int:
         await teacher.do(Say(herbs, OFF_LINE))
         # Whoever looks for it finds it from now on.
         with trio.fail_after(60):
-            while not (await teacher.find("الكتاب")).messages or len((await teacher.find("fern")).messages) < 2:
+            while not (await teacher.find("الكتاب")).messages or len((await teacher.find("fern")).messages) < 2:  # noqa: ASYNC110 (no event)
                 await trio.sleep(1.0)
         return general
 

@@ -46,8 +46,8 @@ function Finding({ client, found }: { client: Client; found: FoundMessage }) {
           <bdi>{place?.name || sayInShell("places.conversation")}</bdi>
           {channel && (
             <>
-              {" · #"}
-              <bdi>{channel}</bdi>
+              {" · "}
+              <bdi>#{channel}</bdi>
             </>
           )}
         </span>
