@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fieldsOf, grade, isRight, NEW_CARD, normalise, readings, review } from "../src/learning";
-import type { RecordView } from "../src/api";
+import { fieldsOf, grade, isRight, Learning, NEW_CARD, normalise, readings, review, streamOf } from "../src/learning";
+import type { Client, Open, Places, RecordView } from "../src/api";
 import { inOrder, nextLessons, Standing, type Checkpoint, type Lesson } from "../src/curriculum";
 import { Entity, Study } from "../src/study";
 import { vectors } from "./vectors";
@@ -105,4 +105,92 @@ test("a lesson is done, begun, to be repeated, or waits for what comes before it
   assert.deepEqual(lines([Entity.PROGRESS, 11, [[1, 100]]]), [[11, "done"], [12, "open"]]);
   const failed = lines([Entity.PROGRESS, 11, [[1, 100]]], [Entity.ANSWER, 71, [[2, [1]]]], [Entity.ANSWER, 72, [[3, "9"]]], [Entity.GRADE, 72, [[1, 0], [4, "wrong"], [5, 1]]]);
   assert.deepEqual(failed, [[11, "failed"], [12, "closed", 11]]);
+});
+
+/** A community 20 with library 26, and what a member has of their own: progress 30, answers 31, and everywhere 3. */
+const PLACES: Places = {
+  spaces: [
+    { space: 10, kind: 3, name: "", role: 1, streams: [{ stream: 3, kind: 8, name: "", head: 0, read: 0, unread: 0, mayWrite: true }] },
+    { space: 20, kind: 1, name: "Seven springs", role: 8, streams: [{ stream: 26, kind: 12, name: "", head: 0, read: 0, unread: 0, mayWrite: false }] },
+    { space: 21, kind: 4, name: "20", role: 1, streams: [30, 31].map((stream) => ({ stream, kind: stream - 21, name: "", head: 0, read: 0, unread: 0, mayWrite: true })) },
+    { space: 22, kind: 4, name: "99", role: 1, streams: [{ stream: 40, kind: 9, name: "", head: 0, read: 0, unread: 0, mayWrite: true }] },
+  ],
+  invitations: [],
+  blocked: new Set(),
+};
+
+/** A value that a test sets. */
+class Held<T> implements Open<T> {
+  private readonly listeners = new Set<(value: T) => void>();
+  closed = false;
+
+  constructor(public value: T) {}
+
+  set(value: T): void {
+    this.value = value;
+    for (const listener of [...this.listeners]) listener(value);
+  }
+
+  subscribe(listener: (value: T) => void): () => void {
+    this.listeners.add(listener);
+    listener(this.value);
+    return () => void this.listeners.delete(listener);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function device(places: Places) {
+  const opened = new Map<string, Held<any>>();
+  const open = (name: string, value: unknown) => (opened.has(name) || opened.set(name, new Held(value)), opened.get(name)!);
+  const written: unknown[][] = [];
+  const client = {
+    places: new Held(places),
+    records: (stream: number, entity: number) => open(`${stream}/${entity}`, []),
+    kept: (stream: number) => open(`kept/${stream}`, { known: false, here: false }),
+    change: async (stream: number, entity: number, key: number, fields: ReadonlyMap<number, unknown>) => written.push([stream, entity, key, [...fields]]),
+    erase: async (stream: number, entity: number, key: number) => written.push([stream, entity, key]),
+    newKey: () => 7,
+  };
+  return { client: client as typeof client & Client, opened, written };
+}
+
+test("a community's learning is in its own streams, and in no other community's", () => {
+  assert.deepEqual([Entity.LESSON, Entity.PROGRESS, Entity.ANSWER, Entity.LEARNING].map((entity) => streamOf(PLACES, 20, entity)), [26, 30, 31, 3]);
+  assert.deepEqual([streamOf(PLACES, 99, Entity.PROGRESS), streamOf(PLACES, 99, Entity.LESSON), streamOf(PLACES, 5, Entity.PROGRESS)], [40, 0, 0]);
+});
+
+test("what changes is told once, what is not here is said not to be, and what is left is closed", async () => {
+  const { client, opened, written } = device({ spaces: [], invitations: [], blocked: new Set() });
+  const learning = new Learning(client, 20, () => NOW * 1000 + 999);
+  let told = 0;
+  learning.subscribe(() => told++);
+  assert.deepEqual([learning.kept, learning.learns, learning.value.outline(0)], ["none", false, []]);
+  await assert.rejects(learning.advance(11, 40), RangeError);
+
+  client.places.set(PLACES);
+  assert.deepEqual([learning.kept, learning.learns], ["unknown", true]);
+  for (const stream of [3, 26, 30, 31]) opened.get(`kept/${stream}`)!.set({ known: true, here: stream !== 26 });
+  assert.equal(learning.kept, "coming");
+  opened.get("kept/26")!.set({ known: true, here: true });
+  assert.equal(learning.kept, "here");
+  const view = (entity: number, key: number, fields: [number, unknown][]) => ({ stream: 1, entity, key, version: 1, fields: new Map(fields), gone: false, pending: 0 });
+  opened.get("26/11")!.set([view(11, 11, [[1, "Wells"], [8, 1]])]);
+  opened.get("26/13")!.set([view(13, 71, [[1, 11], [2, 0], [4, ["hands", "birds"]], [5, [0]]])]);
+  const before = told;
+  await Promise.resolve();
+  assert.deepEqual([told - before, learning.value.outline(0).map(({ title }) => title), learning.value.now], [1, ["Wells"], NOW]);
+
+  await learning.advance(11, 40);
+  await learning.take(71, { choices: [1] }).outcome;
+  await learning.enrol(5);
+  assert.deepEqual(written.map(([stream, entity, key]) => [stream, entity, key]), [[30, 1, 11], [31, 2, 71], [30, 17, 71], [30, 16, 5]]);
+  assert.deepEqual(written[3]![3], [[1, 5], [5, 0], [3, NOW]]);
+
+  client.places.set({ ...PLACES, spaces: PLACES.spaces.filter(({ space }) => space !== 20) });
+  assert.deepEqual([opened.get("26/11")!.closed, opened.get("kept/26")!.closed, opened.get("30/1")!.closed], [true, true, false]);
+  learning.close();
+  assert.ok(opened.get("30/1")!.closed);
 });

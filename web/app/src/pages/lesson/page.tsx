@@ -79,7 +79,9 @@ function Reading({ learning, study, line, space, at }: ReadingGiven) {
   useReadUpTo(place, sections, (read) => {
     const whole = questions.length ? READ_PERCENT : READ_ALL_PERCENT;
     const now = Math.floor((whole * read) / sections.length);
-    if (learning.learns && now > study.standing.percent(line.lesson)) learning.advance(line.lesson, now).catch(() => undefined);
+    // Whoever looks through a draft learns nothing by it.
+    const counts = learning.learns && line.standing !== "draft" && line.standing !== "retired";
+    if (counts && now > study.standing.percent(line.lesson)) learning.advance(line.lesson, now).catch(() => undefined);
   });
   return (
     <div ref={place} class="reading">
