@@ -49,7 +49,7 @@ def merging(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))  # each example is sixty, and a process
 @given(SIDES)
 def test_the_app_merges_as_the_client_does_and_marks_what_changed(merging: Path, sides: list[tuple[str, str, str]]) -> None:
-    done = subprocess.run(["node", merging], input=json.dumps(sides), capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(["node", str(merging)], input=json.dumps(sides), capture_output=True, text=True, check=True, timeout=60)
     for (common, mine, theirs), (pieces, marks) in zip(sides, json.loads(done.stdout), strict=True):
         expected = [
             {"common": piece.common, "mine": piece.mine, "theirs": piece.theirs} if isinstance(piece, Clash) else piece
