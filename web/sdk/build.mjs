@@ -3,7 +3,7 @@
 // Reproducible byte for byte: esbuild and tsc have exact versions in the lock, and nothing of this machine or of now goes in.
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
@@ -17,17 +17,33 @@ async function library(outdir = "build/esm", minify = true) {
   await build({ ...shared, entryPoints, outdir, splitting: true, minify, legalComments: "none", chunkNames: "[name]-[hash]" });
 }
 
-/** What a page loads that opens a client and uses nothing else: first the entry, then, in the tab that gets the socket, the session. */
+/**
+ * What a page loads that opens a client: at once (`core`), and each part when it is first asked for, less what is there by then.
+ *
+ * esbuild gives a script of its own to whatever several starting points share. Each part says `export { Core } from "./core"`, so that what
+ * the session is made of is shared by all of them alike and stays one script, which packs better than ten.
+ */
 async function sizes() {
   const stdin = { contents: 'export { openClient } from "./src/index.ts";', resolveDir: here, sourcefile: "entry.js" };
   const options = { ...shared, stdin, minify: true, legalComments: "none", splitting: true, outdir: "build/size", metafile: true, write: false };
   const { outputFiles, metafile } = await build(options);
-  return Object.entries(metafile.outputs).map(([path, { entryPoint }]) => {
-    const { contents } = outputFiles.find((one) => one.path.endsWith(path));
-    const brotli = brotliCompressSync(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length;
-    const names = { "src/core.ts": "session", "src/http_link.ts": "http", undefined: "shared" };
-    return { name: names[entryPoint] ?? "entry", raw: contents.length, brotli };
-  });
+  const scripts = new Map(Object.entries(metafile.outputs));
+  const bytes = (path) => brotli(outputFiles.find((one) => one.path.endsWith(path)).contents);
+  const closure = (path, found = new Set()) => {
+    found.add(path);
+    for (const one of scripts.get(path).imports) if (one.kind === "import-statement" && !found.has(one.path)) closure(one.path, found);
+    return found;
+  };
+  const starts = [...scripts].filter(([, one]) => one.entryPoint).map(([path, one]) => [basename(one.entryPoint, ".ts"), path]);
+  const named = new Map(starts);
+  const core = new Set([...closure(named.get("entry.js")), ...closure(named.get("core"))]);
+  const sum = (paths) => [...paths].reduce((total, path) => total + bytes(path), 0);
+  const parts = starts.filter(([, path]) => !core.has(path)).map(([name, path]) => [name, sum([...closure(path)].filter((one) => !core.has(one)))]);
+  return [["core", sum(core)], ...parts];
+}
+
+function brotli(contents) {
+  return brotliCompressSync(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length;
 }
 
 function run(command, args) {
@@ -50,5 +66,5 @@ if (mode === "--test") {
 } else {
   await library();
   if (mode !== "--size") run(process.execPath, [join(here, "../node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"]);
-  for (const { name, raw, brotli } of await sizes()) console.log(`${name}: ${raw} bytes, ${brotli} bytes with brotli`);
+  for (const [name, bytes] of await sizes()) console.log(`${name}: ${bytes} bytes with brotli`);
 }

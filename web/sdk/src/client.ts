@@ -116,8 +116,8 @@ export class Client implements Face {
     this.me = this.watchAll<Me | null>("me", null);
     this.places = this.watchAll<Places>("places", { spaces: [], invitations: [], blocked: new Set() });
     this.notices = this.watchAll<readonly NoticeView[]>("notices", []);
-    this.conflicts = this.watchAll<readonly Conflict[]>("conflicts", []);
-    this.failures = this.watchAll<readonly Failure[]>("failures", []);
+    this.conflicts = this.watchAll<readonly Conflict[]>("records.conflicts", []);
+    this.failures = this.watchAll<readonly Failure[]>("records.failures", []);
   }
 
   private watchAll<T>(topic: string, value: T): Watched<T> {
@@ -137,19 +137,19 @@ export class Client implements Face {
   // Account
 
   signUp(name: string, password: string, displayName = ""): Promise<Me> {
-    return this.call("signUp", name, password, displayName);
+    return this.call("door.signUp", name, password, displayName);
   }
 
   logIn(name: string, password: string): Promise<Me | Challenge> {
-    return this.call("logIn", name, password);
+    return this.call("door.logIn", name, password);
   }
 
   prove(challenge: string, code: string): Promise<Me> {
-    return this.call("prove", challenge, code);
+    return this.call("door.prove", challenge, code);
   }
 
   adopt(login: unknown): Promise<Me> {
-    return this.call("adopt", login);
+    return this.call("door.adopt", login);
   }
 
   logOut(everywhere = false): Promise<void> {
@@ -212,24 +212,24 @@ export class Client implements Face {
   // Records
 
   records(stream: number, entity: number): Open<readonly RecordView[]> {
-    return new Watched<readonly RecordView[]>(this.hub, "records", [stream, entity], []);
+    return new Watched<readonly RecordView[]>(this.hub, "records.list", [stream, entity], []);
   }
 
   record(stream: number, entity: number, key: number): Open<RecordView> {
     const empty = { stream, entity, key, version: 0, fields: new Map(), gone: false, pending: 0 };
-    return new Watched<RecordView>(this.hub, "record", [stream, entity, key], empty);
+    return new Watched<RecordView>(this.hub, "records.one", [stream, entity, key], empty);
   }
 
   kept(stream: number): Open<Kept> {
-    return new Watched<Kept>(this.hub, "kept", [stream], { known: false, here: false });
+    return new Watched<Kept>(this.hub, "records.kept", [stream], { known: false, here: false });
   }
 
   change(stream: number, entity: number, key: number, fields: ReadonlyMap<number, Value>, base?: number): Promise<number> {
-    return this.call("change", stream, entity, key, fields, false, crypto.randomUUID(), base);
+    return this.call("records.change", stream, entity, key, fields, false, crypto.randomUUID(), base);
   }
 
   erase(stream: number, entity: number, key: number): Promise<number> {
-    return this.call("change", stream, entity, key, new Map(), true, crypto.randomUUID());
+    return this.call("records.change", stream, entity, key, new Map(), true, crypto.randomUUID());
   }
 
   newKey(): number {
@@ -247,7 +247,7 @@ export class Client implements Face {
 
   resolve({ conflict, version }: Conflict, { choice, fields }: Decision): Promise<number> {
     const merged = choice === "merged" && fields ? fields : new Map();
-    return this.call("resolve", conflict, version, CHOICES[choice], merged, crypto.randomUUID());
+    return this.call("records.resolve", conflict, version, CHOICES[choice], merged, crypto.randomUUID());
   }
 
   reopen(conflict: number): Promise<number> {
@@ -263,7 +263,7 @@ export class Client implements Face {
   }
 
   unsent(): Open<readonly Unsent[]> {
-    return new Watched<readonly Unsent[]>(this.hub, "unsent", [], []);
+    return new Watched<readonly Unsent[]>(this.hub, "records.unsent", [], []);
   }
 
   versions(stream: number, entity: number, key: number, before = 0): Promise<VersionPage> {
@@ -297,7 +297,7 @@ export class Client implements Face {
   }
 
   findMentors(wish: MentorWish): Promise<MentorsFound> {
-    return this.call("findMentors", { type: "FindMentors", id: 0, ...wish });
+    return this.call("mentors.find", { type: "FindMentors", id: 0, ...wish });
   }
 
   mentorships(after = 0): Promise<MentorshipPage> {

@@ -5,14 +5,16 @@
  *     { type: "Say", stream, text } ─encode─▶ [tag, stream, text]
  *
  * What a newer server added is passed over: longer arrays, unknown tags (`UnknownFrame`), events of an unknown kind (`UnknownEvent`, whose
- * place in the stream counts all the same). What this client sends is checked by the same table before it is kept.
+ * place in the stream counts all the same). What this client sends is checked by the same table before it is kept. The table is in two pieces:
+ * what every session says and hears, and the rest (`rest_of_wire.ts`), which whoever asks for it, follows it or says it has loaded before; to
+ * everybody else it is as what a newer server added.
  *
  * Invariant: `decode` takes what lies within the ranges of the table, and throws `BadFrame` for all else.
  */
 import { BadFrame } from "./errors";
 import { NotMsgpack, Reader, Writer, type Packed } from "./msgpack";
 import { BATCH_FRAMES_MAX, Code, type Body, type Command, type Cursor, type Frame, type Operation, type Raw } from "./protocol";
-import { SHAPES, WIRE } from "./wire";
+import { FIRST } from "./wire";
 
 /** A frame from a newer server. */
 export interface UnknownFrame {
@@ -33,6 +35,8 @@ export interface UnknownEvent {
   readonly seq: number;
   readonly author: number;
   readonly at: number;
+  /** Its body's. */
+  readonly tag: number;
 }
 
 export type Heard = Frame | UnknownFrame | UnknownEvent;
@@ -57,19 +61,30 @@ interface Form {
 type Group = "r" | "c" | "o" | "f" | "b";
 
 interface Table {
-  readonly shapes: ReadonlyMap<string, readonly string[]>;
-  readonly byName: ReadonlyMap<string, Form>;
-  readonly byTag: Readonly<Record<Group, ReadonlyMap<number, Form>>>;
+  readonly shapes: Map<string, readonly string[]>;
+  readonly byName: Map<string, Form>;
+  readonly byTag: Readonly<Record<Group, Map<number, Form>>>;
 }
 
 let read: Table | undefined;
 
-/** The table, taken apart at its first use. */
+/** The table: what every session needs is taken apart at its first use. */
 function table(): Table {
   if (read) return read;
-  const byName = new Map<string, Form>();
-  const byTag = { r: new Map(), c: new Map(), o: new Map(), f: new Map(), b: new Map() } as Record<Group, Map<number, Form>>;
-  for (const line of WIRE.trim().split("\n")) {
+  read = { shapes: new Map(), byName: new Map(), byTag: { r: new Map(), c: new Map(), o: new Map(), f: new Map(), b: new Map() } };
+  learn(FIRST);
+  return read;
+}
+
+/** Takes in more of the generated table: shapes, an empty line, forms. */
+export function learn(text: string): void {
+  const { shapes, byName, byTag } = table();
+  const [given = "", forms = ""] = text.trim().split("\n\n");
+  for (const line of given.split("\n")) {
+    const [key = "", ...words] = line.split(" ");
+    shapes.set(key, words.flatMap(row));
+  }
+  for (const line of forms.split("\n")) {
     const [head = "", tag, ...fields] = line.split(" ");
     const strict = head[1] !== "~";
     const form = {
@@ -84,15 +99,17 @@ function table(): Table {
     byName.set(form.name, form);
     byTag[head[0] as Group].set(form.tag, form);
   }
-  const shapes = new Map(
-    SHAPES.trim()
-      .split("\n")
-      .map((line) => {
-        const [key = "", ...words] = line.split(" ");
-        return [key, words] as const;
-      }),
-  );
-  return (read = { shapes, byName, byTag });
+}
+
+/** Numbers without gaps are told by the two ends of their row. */
+function row(word: string): string[] {
+  const [low, high] = /^\d+-\d+$/.test(word) ? word.split("-").map(Number) : [];
+  return high === undefined ? [word] : Array.from({ length: high - low! + 1 }, (_, n) => String(low! + n));
+}
+
+/** Whether a message of this type can be read and written now; if not, `learnRest` brings it. */
+export function knows(type: string): boolean {
+  return table().byName.has(type);
 }
 
 // Writing
@@ -164,7 +181,8 @@ export function decodeFrame(raw: Uint8Array): Heard {
     const reader = new Reader(raw);
     reader.array();
     const [, stream, seq, author, at] = [0, 0, 0, 0, 0].map(() => reader.read() as number) as [number, number, number, number, number];
-    return { type: "UnknownEvent", stream, seq, author, at };
+    reader.array();
+    return { type: "UnknownEvent", stream, seq, author, at, tag: reader.read() as number };
   }
 }
 

@@ -7,15 +7,14 @@
  *
  * Invariant: a topic's value is a function of store, exchange and runner; it is told again after each step that may have changed it.
  */
-import type { Challenge, Conversation, Failure, Hub, Me, Status } from "./api";
-import { decodeOperation } from "./codec";
+import type { Conversation, Hub, Me, Status } from "./api";
+import { knows } from "./codec";
 import { Desk } from "./desk";
 import { DiskFull, Refused } from "./errors";
 import { Exchange, type World } from "./exchange";
-import { Account, Credentials, readLogin, type Login } from "./http_door";
+import { Account, Credentials, type Login } from "./http_door";
 import { PARTS, type Inside, type Part } from "./parts";
-import { Code, StreamKind, type Command, type Fields, type Frame, type LinkQuality, type MentorsFound, type Operation } from "./protocol";
-import { writeFields } from "./records";
+import { Code, StreamKind, type Command, type Frame, type LinkQuality, type Operation } from "./protocol";
 import { readChat, Room, roomOf } from "./rooms";
 import { backoffMs } from "./session_machine";
 import { Runner, type Link } from "./socket";
@@ -28,6 +27,9 @@ const BEHIND_MAX = 500;
 const ROOMS_MAX = 100;
 const TOKEN_LEFT_MS = 10_000;
 const CHATS: readonly number[] = [StreamKind.CHANNEL, StreamKind.CONVERSATION];
+/** CommunityFounded, Joined, Left: of the events that are not taken apart, those that change nothing of the overview. */
+const QUIET: readonly number[] = [10, 11, 12];
+const RECORDS = "records";
 const ANNOUNCING: readonly string[] = ["ChannelOpened", "ChannelChanged", "DocumentOpened", "DocumentChanged", "SettingsChanged", "RoleSet", "Renamed"];
 
 export interface CoreOptions {
@@ -65,6 +67,10 @@ export class Core implements Hub, Inside {
   /** Those that have come, and those that are on their way. */
   private readonly parts = new Map<string, Part>();
   private readonly coming = new Map<string, Promise<Part>>();
+  /** The rest of the wire is on its way, and what is submitted meanwhile waits, to stay in order. */
+  private learning: Promise<void> | undefined;
+  /** What every session needs comes before what it needs later. */
+  private begun = false;
 
   private constructor(
     readonly options: CoreOptions,
@@ -174,35 +180,20 @@ export class Core implements Hub, Inside {
   }
 
   private readonly methods = {
-    signUp: async (name: string, password: string, displayName: string) =>
-      this.enter(await this.account.register(name, password, displayName, this.options.deviceName)),
-    logIn: async (name: string, password: string) => {
-      // As the device that this store is, where it is the same person's.
-      const device = this.me()?.name === name ? this.store.device : 0;
-      const login = await this.account.login(name, password, device, this.options.deviceName);
-      return "challenge" in login ? (login satisfies Challenge) : this.enter(login);
-    },
-    prove: async (challenge: string, code: string) => this.enter(await this.account.prove(challenge, code)),
-    adopt: (login: unknown) => this.enter(readLogin(login)),
     logOut: async (everywhere: boolean) => {
       await this.credentials?.ask("POST", everywhere ? "auth/logout-everywhere" : "auth/logout", {}).catch(() => undefined);
       await this.leave();
     },
     ask: (method: string, route: string, body?: unknown) => this.ask(method, route, body),
     submit: (operation: Operation, nonce: string) => this.submit(operation, nonce),
-    change: (stream: number, entity: number, key: number, fields: Fields, gone: boolean, nonce: string, base?: number) =>
-      this.submit(this.exchange.replica.change(stream, entity, key, fields, gone, this.now(), base), nonce),
-    request: (command: Asking, answer: Frame["type"]) => this.exchange.questions.ask((id) => ({ ...command, id }), answer),
-    findMentors: (command: Asking) => this.findMentors(command),
-    resolve: (conflict: number, version: number, choice: number, fields: Fields, nonce: string) =>
-      this.submit({ type: "Resolve", conflict, choice, version, at: this.now(), fields: writeFields(fields) }, nonce),
+    request: (command: Asking, answer: Frame["type"]) => this.request(command, answer),
     history: (stream: number, before: number, after: number, limit: number) => this.history(stream, before, after, limit),
     older: (stream: number, limit: number) => this.older(stream, limit),
     typing: (stream: number) => this.exchange.remark(`typing/${stream}`, { type: "Typing", stream }),
     discard: async (key: number) => {
       this.store.discard(key);
       for (const room of this.rooms.values()) room.discard(key);
-      this.touch("failures", "status");
+      this.touch("records.failures", "status");
       await this.store.durable();
     },
     hurry: () => this.runner?.hurry(),
@@ -212,15 +203,9 @@ export class Core implements Hub, Inside {
   private readonly readers = {
     status: () => this.status(),
     me: () => this.me(),
-    places: () => this.desk.places(this.exchange.upkeep.spaces, (stream, read) => this.rooms.get(stream)?.unread(read, this.me()?.user ?? 0)),
+    places: () => this.desk.places(this.exchange.overview.spaces, (stream, read) => this.rooms.get(stream)?.unread(read, this.me()?.user ?? 0)),
     notices: () => this.desk.notices,
-    conflicts: () => this.exchange.upkeep.conflicts,
-    failures: () => this.failures(),
-    unsent: () => [...this.store.mutations.values()].map(({ key, operation }) => ({ key, operation: decodeOperation(operation) })),
     stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall(), this.ofParts((part) => part.outgoing?.(stream))[0]),
-    records: (stream: number, entity: number) => this.exchange.replica.list(stream, entity),
-    kept: (stream: number) => ({ known: true, here: this.exchange.upkeep.isHere(stream) }),
-    record: (stream: number, entity: number, key: number) => this.exchange.replica.view(stream, entity, key),
     presence: (space: number) => this.presence.get(space) ?? { online: 0, users: [] },
   };
 
@@ -250,7 +235,7 @@ export class Core implements Hub, Inside {
     return new Credentials(this.account, login, (newer) => this.store.note("login", JSON.stringify(newer)));
   }
 
-  private async enter(login: Login): Promise<Me> {
+  async enter(login: Login): Promise<Me> {
     this.runner?.stop();
     const before = this.me();
     // What is kept is one person's.
@@ -279,15 +264,13 @@ export class Core implements Hub, Inside {
     this.rooms.clear();
     this.presence.clear();
     const exchange = (this.exchange = new Exchange(store, options.world));
-    const { streams, upkeep, replica, mutations } = exchange;
-    upkeep.quotaBytes = options.quotaBytes;
+    const { mutations, overview, streams } = exchange;
     this.desk = new Desk(store, (what) => this.touch(what));
-    exchange.changed = () => this.touch("status", "unsent");
-    upkeep.changed = (what) => {
-      this.touch(what === "spaces" ? "places" : "conflicts", "status");
-      if (what === "spaces") this.followPlaces();
+    exchange.changed = () => this.touch("status", "records.unsent");
+    overview.changed = () => {
+      this.touch("places", "status");
+      this.followPlaces();
     };
-    replica.changed = (stream) => this.touchRecords(stream);
     const news = streams.news;
     streams.news = (fact, taken) => {
       this.desk.heard(fact.stream, fact.seq);
@@ -299,7 +282,6 @@ export class Core implements Hub, Inside {
       const chat = readChat(operation);
       if (chat) this.rooms.get(roomOf(chat))?.decided(key, value, code ? detail || `refused with code ${code}` : "");
       for (const part of this.parts.values()) part.decided?.(key, operation, code, value, detail);
-      this.touch("failures");
     };
     exchange.onHint = (hint) => {
       if (hint.type === "Presence") {
@@ -335,8 +317,15 @@ export class Core implements Hub, Inside {
       if (!online) for (const room of this.rooms.values()) room.cut();
       for (const part of this.parts.values()) part.online?.(online);
       this.touch("status");
+      if (runner.status.state !== "connecting") this.begin();
     };
     runner.start();
+  }
+
+  /** The first attempt has its outcome: now comes what a session needs besides. */
+  private begin(): void {
+    if (!this.begun) this.fetchPart(RECORDS);
+    this.begun = true;
   }
 
   // What comes
@@ -348,9 +337,9 @@ export class Core implements Hub, Inside {
 
   /** Conversations come by themselves, and what communities announce. */
   private followPlaces(): void {
-    const { streams, upkeep } = this.exchange;
+    const { overview, streams } = this.exchange;
     let rooms = 0;
-    for (const space of upkeep.spaces?.spaces ?? []) {
+    for (const space of overview.spaces?.spaces ?? []) {
       for (const { stream, kind, head } of space.streams) {
         if (CHATS.includes(kind) && rooms++ < ROOMS_MAX) this.room(stream, head);
         else if (kind === StreamKind.COMMUNITY && !streams.readers.has(stream)) this.hearAnnouncements(stream, head);
@@ -359,11 +348,11 @@ export class Core implements Hub, Inside {
   }
 
   private hearAnnouncements(stream: number, head: number): void {
-    const { streams, upkeep } = this.exchange;
-    const again = () => upkeep.wantOverview();
+    const { overview, streams } = this.exchange;
+    const again = () => overview.want();
     streams.readers.set(stream, {
       take: (fact) => {
-        if (fact.type !== "Event" || ANNOUNCING.includes(fact.body.type)) again();
+        if (fact.type === "Event" ? ANNOUNCING.includes(fact.body.type) : !QUIET.includes(fact.tag)) again();
       },
       caughtUp: () => undefined,
       refused: () => undefined,
@@ -397,7 +386,7 @@ export class Core implements Hub, Inside {
   }
 
   private headOf(stream: number): number {
-    const spaces = this.exchange.upkeep.spaces?.spaces ?? [];
+    const spaces = this.exchange.overview.spaces?.spaces ?? [];
     return spaces.flatMap((space) => space.streams).find((one) => one.stream === stream)?.head ?? 0;
   }
 
@@ -428,7 +417,7 @@ export class Core implements Hub, Inside {
     const [id = 0] = given;
     const [part = "", rest] = name.split(".");
     if (rest) {
-      if (by > 0) this.fetchPart(part);
+      if (by > 0 && (this.begun || part !== RECORDS)) this.fetchPart(part);
       this.parts.get(part)?.opened?.(rest, given, by);
       return;
     }
@@ -444,24 +433,29 @@ export class Core implements Hub, Inside {
 
   async submit(operation: Operation, nonce: string): Promise<number> {
     if (!this.credentials) throw new Refused(Code.UNAUTHENTICATED, "nobody is logged in here");
+    if (this.learning || !knows(operation.type)) {
+      await this.learn().catch((error: unknown) => {
+        if (!knows(operation.type)) throw error;
+      });
+    }
     const { key, value } = this.exchange.mutations.submit(operation, nonce);
     // Whoever only looks at what is shown need not ask what became of it.
     value.catch(() => undefined);
     const kept = this.store.mutations.get(key);
     if (kept) this.lay(key, kept.operation);
-    this.touch("status", "unsent");
+    this.touch("status", "records.unsent");
     await this.store.durable();
     return value;
   }
 
-  /** What may be promised first: where the socket is cut before the promise was kept, it is asked anew. */
-  private async findMentors(command: Asking): Promise<MentorsFound> {
-    const { questions } = this.exchange;
-    for (;;) {
-      const answer = await questions.ask((id) => ({ ...command, id }), "MentorsFound", "MentorsLater");
-      const found = answer.type === "MentorsFound" ? answer : await questions.promise(answer.ticket);
-      if (found) return found;
-    }
+  private learn(): Promise<void> {
+    const fetched = import("./rest_of_wire").then(({ learnRest }) => learnRest());
+    return (this.learning ??= fetched.finally(() => (this.learning = undefined)));
+  }
+
+  private async request(command: Asking, answer: Frame["type"]): Promise<Frame> {
+    if (!knows(command.type) || !knows(answer)) await this.learn();
+    return this.exchange.questions.ask((id) => ({ ...command, id }), answer);
   }
 
   private synced(): Promise<void> {
@@ -489,17 +483,13 @@ export class Core implements Hub, Inside {
       user: this.me()?.user ?? 0,
       // Of a part that is on its way nobody knows how much it has to send.
       pending: this.ofParts((part) => part.pending?.()).reduce((sum, one) => sum + one, exchange.mutations.pending + this.resident().filter((one) => !this.parts.has(one)).length),
-      behind: exchange.upkeep.behind,
+      behind: exchange.behind,
       failed: store.unapplied().length,
-      conflicts: exchange.upkeep.conflicts.length,
+      conflicts: exchange.keeping?.conflicts.length ?? 0,
       syncedAt: exchange.succeededAt,
       roundTripMs: runner?.roundTripMs ?? 0,
       leader: true,
     };
-  }
-
-  private failures(): Failure[] {
-    return this.store.unapplied().map((one) => ({ ...one, operation: decodeOperation(one.operation) }));
   }
 
   /** These topics may have other values now: told together, when this step of the program is over. */
@@ -508,8 +498,9 @@ export class Core implements Hub, Inside {
     for (const key of keys) this.dirty.add(key);
   }
 
-  private touchRecords(stream: number): void {
-    for (const key of this.topics.keys()) if ([`records/${stream}/`, `record/${stream}/`, `kept/${stream}`].some((start) => key.startsWith(start))) this.touch(key);
+  /** What somebody looks at now. */
+  watched(): Iterable<string> {
+    return this.topics.keys();
   }
 
   private tell(): void {
@@ -526,9 +517,6 @@ export class Core implements Hub, Inside {
   /** The disk has no room: records of what comes last in the order of streams go, and it is tried again. */
   private makeRoom(error: unknown): boolean {
     if (!(error instanceof DiskFull)) return false;
-    const sizes = [...this.store.sizes().values()].reduce((sum, bytes) => sum + bytes, 0);
-    if (sizes < 1024) return false;
-    this.exchange.upkeep.limit(Math.floor(sizes / 2));
-    return true;
+    return this.exchange.keeping?.makeRoom() ?? false;
   }
 }

@@ -15,7 +15,11 @@ import { RequestFailed } from "./errors";
 import type { Inside, Part } from "./parts";
 import { unpack } from "./msgpack";
 import { Code, LinkQuality, type Raw, type Update } from "./protocol";
+import { learnRest } from "./rest_of_wire";
 import type { Fact, Reader } from "./streams";
+
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
 
 /** Updates under way: on a link of 400 ms, ten a second. */
 const WINDOW = 4;
@@ -94,6 +98,7 @@ export function checksumOf(bytes: Uint8Array): number {
 }
 
 export function part(inside: Inside): Part {
+  learnRest();
   return new Documents(inside);
 }
 
@@ -391,7 +396,7 @@ class Shelf implements Reader {
     this.code = 0;
     this.held = false;
     exchange.streams.unfollow(this.stream, true);
-    store.forget(this.stream);
+    store.dropCursor(this.stream);
     store.advance(this.stream, upto);
     this.put();
     if (this.desk.isLookedAt(this.stream)) {
@@ -634,7 +639,7 @@ function forget({ store }: Inside, stream: number): void {
     if (store.noted(`doc/${stream}/${seq}`)) store.note(`doc/${stream}/${seq}`, undefined);
   }
   store.note(`doc/${stream}`, undefined);
-  store.forget(stream);
+  store.dropCursor(stream);
 }
 
 /** Refused for now: it is sent again when the document was loaded. */

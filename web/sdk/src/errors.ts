@@ -70,3 +70,6 @@ export class AccountError extends Error {
 
 /** No server there, or no way to it. */
 export class Unreachable extends Error {}
+
+/** What is needed to go on has not been loaded: the socket is given up, and the next one tries again. */
+export class NotYet extends Error {}

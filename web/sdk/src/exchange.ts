@@ -1,10 +1,10 @@
 /**
  * What a device asks for, what it hears, and what is still open: everything of a session that is neither socket nor clock.
  *
- *     submit ─▶ mutations ─┐                            ┌─▶ mutations   (Done, Refused)  ─▶ replica, store
- *     ask ────▶ questions ─┼─collect─▶ bytes ·· frames ─hear─▶ questions (answers)
- *     follow ─▶ streams ───┤                            ├─▶ streams     (events)         ─▶ replica, readers
- *     records: upkeep ─────┘                            └─▶ upkeep
+ *     submit ─▶ mutations ─┐                            ┌─▶ mutations   (Done, Refused)
+ *     ask ────▶ questions ─┼─collect─▶ bytes ·· frames ─hear─▶ questions (answers) ─▶ overview
+ *     follow ─▶ streams ───┤                            └─▶ streams     (events) ─▶ readers
+ *     records: upkeep ─────┘ once it has come (`keep`)
  *
  * Every change of state is synchronous, so a socket that is cut anywhere leaves streams, ledger and store agreeing with one another. As
  * client/exchange.py.
@@ -13,14 +13,13 @@
  * link is bad.
  */
 import { encode, type Heard } from "./codec";
+import { NotYet } from "./errors";
 import { Mutations } from "./mutations";
-import { BATCH_FRAMES_MAX, LinkQuality, type Command, type Cursor, type Limits, type Welcome } from "./protocol";
+import { Overview, type Concerned } from "./overview";
+import { BATCH_FRAMES_MAX, LinkQuality, type Command, type Conflict, type Cursor, type Limits, type Welcome } from "./protocol";
 import { Questions, type After } from "./questions";
-import { Replica } from "./replica";
-import { ASKED, Doubt } from "./restored";
 import type { Store } from "./store";
 import { isFact, Streams } from "./streams";
-import { Upkeep } from "./upkeep";
 
 const MESSAGE_BYTES_GOAL = 8 * 1024;
 const HINTS_MAX = 8;
@@ -35,12 +34,41 @@ export interface World {
   later(ms: number, act: () => void): () => void;
 }
 
+/** After a restore: nothing else is said and taken until what this device knows as decided is asked about. */
+export interface Doubting {
+  readonly welcome: Welcome;
+  take(): Uint8Array[];
+  hear(frame: Heard): boolean;
+}
+
+/** Who keeps records, and knows what to do when the database was restored (upkeep.ts). */
+export interface Keeping extends Concerned {
+  readonly conflicts: readonly Conflict[];
+  readonly isComplete: boolean;
+  /** How many streams are not up to date. */
+  readonly behind: number;
+  /** Something is to be asked. */
+  readonly isDoubtful: boolean;
+  readonly askedPages: number;
+  carryOutPlan(): void;
+  askWhatIsDue(): void;
+  /** The streams to follow, or to fetch a page of, the most urgent first. */
+  unasked(): number[];
+  isFetching(stream: number): boolean;
+  askPage(stream: number): void;
+  welcome(): void;
+  cut(): void;
+  restore(lastNumber: number): void;
+  doubtAll(welcome: Welcome, wake: () => void, after: After, spread: () => number): Doubting | undefined;
+  makeRoom(): boolean;
+}
+
 export class Exchange {
-  readonly replica: Replica;
   readonly questions: Questions;
   readonly mutations: Mutations;
   readonly streams: Streams;
-  readonly upkeep: Upkeep;
+  readonly overview: Overview;
+  keeping: Keeping | undefined;
   /** When last everything was up and down, in Unix milliseconds. */
   succeededAt: number;
   /** Told whenever anything of the status may have changed. */
@@ -53,7 +81,7 @@ export class Exchange {
   private readonly remarks = new Map<string, Command>();
   private limits: Limits | undefined;
   private openMax = STREAMS_OPEN_MAX;
-  private doubt: Doubt | undefined;
+  private doubt: Doubting | undefined;
   private inStep = false;
 
   constructor(
@@ -63,16 +91,23 @@ export class Exchange {
     const wake = () => this.onWake();
     const spread = () => world.spread();
     const after: After = (ms, act) => this.after(ms, act);
-    this.replica = new Replica(store);
     this.questions = new Questions(wake, after, (ms, act) => void world.later(ms, act), spread);
-    this.mutations = new Mutations(store, this.replica, () => world.wall(), spread, wake, after);
-    this.streams = new Streams(store, this.replica, () => this.questions.newId(), wake, after, spread);
-    this.upkeep = new Upkeep(store, this.replica, this.mutations, this.streams, this.questions, wake);
+    this.mutations = new Mutations(store, () => world.wall(), spread, wake, after);
+    this.streams = new Streams(store, () => this.questions.newId(), wake, after, spread);
+    this.overview = new Overview(store, this.questions, wake);
     this.succeededAt = Number(store.noted("succeeded") ?? 0);
-    this.mutations.decided = (_, operation, code, value) => this.upkeep.decided(operation, code, value);
+    this.mutations.decided = (_, operation, code, value) => this.overview.decided(operation, code, value);
     this.streams.news = (fact, taken) => {
-      if (this.streams.positions.priorities.get(fact.stream) === INBOX) this.upkeep.hear(fact, taken);
+      if (this.streams.positions.priorities.get(fact.stream) === INBOX) this.overview.hear(fact, taken);
     };
+  }
+
+  /** What keeps records has come, perhaps in the middle of a session. */
+  keep(keeping: Keeping): void {
+    this.keeping = this.overview.concerned = keeping;
+    if (this.limits) keeping.welcome();
+    this.onWake();
+    this.changed();
   }
 
   /** In which this device speaks: the store's, or, while it asks what a restored database knows, that one's. */
@@ -82,7 +117,13 @@ export class Exchange {
 
   /** Everything is up and everything that is wanted is here, as far as this socket knows. */
   get isComplete(): boolean {
-    return Boolean(this.limits) && !this.mutations.pending && this.upkeep.isComplete && !this.streams.positions.missing().length;
+    const { keeping, limits, mutations, overview, streams } = this;
+    return Boolean(limits && keeping?.isComplete) && !mutations.pending && overview.isComplete && !streams.positions.missing().length;
+  }
+
+  /** How many streams are not up to date. */
+  get behind(): number {
+    return this.keeping?.behind ?? this.streams.positions.missing().length;
   }
 
   /** Whether something that was sent has no answer yet. */
@@ -115,37 +156,38 @@ export class Exchange {
 
   /** The cursors for `Hello`; from now on what they bring is taken. */
   helloCursors(): Cursor[] {
-    this.upkeep.carryOutPlan();
+    this.keeping?.carryOutPlan();
     return this.streams.hello();
   }
 
-  /** The session is open: everything unanswered is asked for again. Throws `DeviceCopied`. */
+  /** The session is open: everything unanswered is asked for again. Throws `DeviceCopied`, and `NotYet` where the database was restored and what
+   *  knows how to go on has not come: the store stays in the epoch before, so the next socket begins with this again. */
   welcome(welcome: Welcome, reset: boolean, link: LinkQuality): void {
     // A socket that ended while it was still in doubt has left the store in the epoch before.
     reset ||= ![0, welcome.epoch].includes(this.store.epoch);
-    const newest = reset ? this.mutations.newestSettled(welcome.last_number, ASKED) : [];
+    if (reset && !this.keeping) throw new NotYet("the database was restored");
     this.openMax = link >= LinkQuality.FAIR ? STREAMS_OPEN_POOR_MAX : STREAMS_OPEN_MAX;
-    if (!newest.length) return this.begin(welcome, reset);
+    const { world } = this;
+    const doubt = reset ? this.keeping!.doubtAll(welcome, () => this.onWake(), (ms, act) => this.after(ms, act), () => world.spread()) : undefined;
+    if (!doubt) return this.begin(welcome, reset);
     this.inStep = false;
-    this.doubt = new Doubt(newest, welcome, () => this.onWake(), (ms, act) => this.after(ms, act), () => this.world.spread());
+    this.doubt = doubt;
     this.onWake();
   }
 
   private begin(welcome: Welcome, reset: boolean): void {
-    if (reset) {
-      this.mutations.restore(welcome.last_number);
-      this.upkeep.restore();
-    }
+    if (reset) this.keeping!.restore(welcome.last_number);
     if (this.store.epoch !== welcome.epoch) {
       this.store.beginEpoch(welcome.epoch);
-      this.replica.reload();
+      this.mutations.overlay?.reload();
     }
     this.streams.welcome(reset);
     this.mutations.welcome(welcome.last_number, welcome.limits.in_flight_max);
     this.limits = welcome.limits;
     this.followInbox(welcome.inbox);
     this.questions.welcome();
-    this.upkeep.welcome();
+    this.overview.welcome();
+    this.keeping?.welcome();
     this.onWake();
     this.changed();
   }
@@ -162,7 +204,8 @@ export class Exchange {
     this.mutations.cut();
     this.streams.cut();
     this.questions.cut();
-    this.upkeep.cut();
+    this.overview.cut();
+    this.keeping?.cut();
     this.changed();
   }
 
@@ -187,11 +230,13 @@ export class Exchange {
   }
 
   private commands(): Uint8Array[] {
-    this.upkeep.askWhatIsDue();
+    const { keeping } = this;
+    this.overview.askWhatIsDue();
+    keeping?.askWhatIsDue();
     const frames = [...this.questions.commands(), ...this.streams.takeUnfollows()];
-    for (const stream of this.upkeep.unasked()) {
-      if (this.streams.asking + this.upkeep.askedPages >= this.openMax) break;
-      if (this.upkeep.isFetching(stream)) this.upkeep.askPage(stream);
+    for (const stream of (keeping ?? this.streams.positions).unasked()) {
+      if (this.streams.asking + (keeping?.askedPages ?? 0) >= this.openMax) break;
+      if (keeping?.isFetching(stream)) keeping.askPage(stream);
       else frames.push(this.streams.ask(stream));
     }
     frames.push(...this.questions.commands(), ...[...this.remarks.values()].map(encode));
@@ -212,13 +257,11 @@ export class Exchange {
     else if (frame.type === "Done") this.mutations.commit(frame.number, [frame.value]);
     else if (frame.type === "DoneRun") this.mutations.commit(frame.first, frame.values);
     else if (frame.type === "Refused") this.mutations.refuse(frame);
-    else if (frame.type === "Followed") {
-      this.upkeep.heads.set(frame.stream, frame.upto);
-      this.streams.hearFollowed(frame);
-    } else if (frame.type === "Lagged") this.streams.hearLagged(frame.stream);
+    else if (frame.type === "Followed") this.streams.hearFollowed(frame);
+    else if (frame.type === "Lagged") this.streams.hearLagged(frame.stream);
     else if (frame.type === "Unfollowed") this.streams.hearUnfollowed(frame.stream, frame.code);
     else if (frame.type !== "Failed" || !this.streams.hearFailed(frame)) this.questions.hear(frame);
-    if (this.upkeep.isDoubtful || (!this.inStep && this.isComplete)) this.onWake();
+    if (this.keeping?.isDoubtful || (!this.inStep && this.isComplete)) this.onWake();
     this.changed();
   }
 

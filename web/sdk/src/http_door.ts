@@ -1,14 +1,13 @@
 /**
- * An account over HTTP: sign up, log in, renew the access token, log out.
+ * An account over HTTP: questions, and the tokens of who is logged in.
  *
- *     Account(url) ── register, login, prove ──▶ Login ──▶ Credentials ──▶ a session
+ *     Account(url) ── register, login, prove (door.ts) ──▶ Login ──▶ Credentials ──▶ a session
  *                  ── renew (before expiry, or when a socket ended for its token)
  *
  * A refresh token is good once: each renewal brings the next one. As client/account.py.
  *
  * Invariant: one renewal is under way per credentials at a time, and whoever waited gets its result.
  */
-import type { Challenge } from "./api";
 import { AccountError, Unreachable } from "./errors";
 import { Code } from "./protocol";
 
@@ -60,24 +59,6 @@ export class Account {
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  async register(name: string, password: string, displayName: string, deviceName: string): Promise<Login> {
-    const body = { name, password, display_name: displayName || name, device_name: deviceName };
-    return readLogin(await this.ask("POST", "auth/register", body));
-  }
-
-  /** Logs in: as `device` where this installation has one already, else as a new device. */
-  async login(name: string, password: string, device: number, deviceName: string): Promise<Login | Challenge> {
-    const answer: any = await this.ask("POST", "auth/login", { name, password, device_name: deviceName, ...(device ? { device } : {}) });
-    return answer?.mfa ? { challenge: answer.mfa.challenge, methods: answer.mfa.methods ?? [], passkey: answer.mfa.passkey } : readLogin(answer);
-  }
-
-  /** The second step of a log-in: a code of six digits from an authenticator, or a recovery code. */
-  async prove(challenge: string, code: string): Promise<Login> {
-    const digits = code.replaceAll(" ", "");
-    const shown = /^\d{6}$/.test(digits) ? { code: digits } : { recovery_code: code };
-    return readLogin(await this.ask("POST", "auth/mfa", { challenge, ...shown }));
   }
 }
 

@@ -11,22 +11,40 @@
 import { decodeOperation, encode } from "./codec";
 import { DeviceCopied, Refused, ServerFault } from "./errors";
 import { entry, Ledger, type Entry } from "./ledger";
-import * as parcels from "./parcels";
 import { CHUNK_BYTES_GOAL, Code, RETRY, type Operation, type Raw, type Refused as RefusedFrame } from "./protocol";
 import type { After } from "./questions";
-import { Outcome, readOutcome } from "./records";
-import type { Replica } from "./replica";
 import { backoffMs } from "./session_machine";
-import { readChange, type Settled, type Store } from "./store";
+import { echoOf, type Store } from "./store";
 
 const IN_FLIGHT_BYTES_MAX = 2 * CHUNK_BYTES_GOAL;
 const WINDOW_DECREASE = 4;
 const FUTILE_MAX = 5;
 const OUTCOMES_KEPT = 64;
-export const RESTORED = "restored";
-const NAMELESS = "the database was restored, and what this decided may have another number now: look at the list and decide again";
-/** Claim, Resolve, Reopen, Release, Discard: they name something by a number that the server gave when it came about. */
-const NAMING: readonly number[] = [19, 20, 21, 24, 25];
+const FRAME_BYTES = 12;
+
+/** Who shows records with one's own changes over them. */
+export interface Overlay {
+  appended(key: number, operation: Raw): void;
+  /** Written as the record's `version`; 0: not, or not a record. */
+  settled(key: number, version: number): void;
+  /** Everything may be otherwise now. */
+  reload(): void;
+}
+
+/** How mutations leave. */
+export interface Parcels {
+  /** How many bytes one adds behind another; at most. */
+  weigh(one: Entry, before?: Entry): number;
+  /** The frames that carry them, in order. */
+  wrap(entries: readonly Entry[]): Uint8Array[];
+}
+
+export function alone(one: Entry): Uint8Array {
+  return encode({ type: "Mutate", number: one.number, operation: one.operation });
+}
+
+/** One by one, while what packs changes to records together has not come. */
+const ALONE: Parcels = { weigh: (one) => one.operation.length + FRAME_BYTES, wrap: (entries) => entries.map(alone) };
 
 interface Waiter {
   resolve(value: number): void;
@@ -37,7 +55,9 @@ interface Waiter {
 type Told = readonly [string, number, number, string];
 
 export class Mutations {
-  private ledger: Ledger;
+  ledger: Ledger;
+  overlay: Overlay | undefined;
+  parcels: Parcels = ALONE;
   private readonly waiters = new Map<number, Waiter[]>();
   private told: Told[];
   private decidedUpto = 0;
@@ -52,7 +72,6 @@ export class Mutations {
 
   constructor(
     private readonly store: Store,
-    private readonly replica: Replica,
     private readonly wall: () => number,
     private readonly spread: () => number,
     private readonly wake: () => void,
@@ -69,7 +88,7 @@ export class Mutations {
   /** The store is another device's now: what was never sent goes on, and nobody waits for what was. */
   becameAnother(): void {
     this.ledger = this.begin();
-    this.replica.reload();
+    this.overlay?.reload();
     for (const [key, waiters] of this.waiters) {
       if (this.store.mutations.has(key)) continue;
       for (const waiter of waiters) waiter.reject(new Refused(Code.NUMBER_REUSED, "sent as another device; look whether it is there"));
@@ -112,7 +131,7 @@ export class Mutations {
     this.ledger.checkRoom();
     const key = this.store.append(frozen, nonce);
     this.ledger.append(entry(key, frozen));
-    this.replica.appended(key, frozen);
+    this.overlay?.appended(key, frozen);
     this.wake();
     return key;
   }
@@ -122,39 +141,6 @@ export class Mutations {
   /** The highest number that this store ever gave under its device. */
   get given(): number {
     return this.store.lastNumber;
-  }
-
-  /** The newest kept mutations that a database that knows `lastNumber` of this device's should have, in order of their numbers. */
-  newestSettled(lastNumber: number, count: number): Settled[] {
-    const known = [...this.store.settled.values()].filter((kept) => kept.number > 0 && kept.number <= lastNumber);
-    return known.sort((a, b) => a.number - b.number).slice(-count);
-  }
-
-  /** The database is back at an earlier time, when `lastNumber` was the last one decided. What was settled since is asked for again, in the
-   *  order of asking; what is undecided is frozen anew, changes with base 0. What names something by a number is refused: that number may
-   *  be another one's now. */
-  restore(lastNumber: number): void {
-    this.ledger.cut();
-    const forgotten = [...this.store.settled.values()].filter((kept) => kept.number > lastNumber || (!kept.number && readChange(kept.operation)));
-    this.store.askAgain(forgotten.map((kept) => kept.key));
-    this.ledger.putBack(forgotten.map((kept) => entry(kept.key, kept.operation)));
-    const nameless: Entry[] = [];
-    const refrozen: [number, Raw][] = [];
-    for (const one of this.ledger.entries()) {
-      if (one.number && one.number <= lastNumber) continue;
-      if (NAMING.includes(one.operation[1] ?? 0)) {
-        nameless.push(one);
-        continue;
-      }
-      one.operation = withoutBase(one.operation);
-      one.number = 0;
-      one.noted = false;
-      refrozen.push([one.key, one.operation]);
-    }
-    this.store.freezeAgain(refrozen);
-    this.ledger.drop(nameless);
-    this.decide(nameless.map((one) => ({ key: one.key, code: Code.CONFLICT, value: 0, detail: NAMELESS })));
-    this.store.lastNumber = lastNumber;
   }
 
   /** Whether there are mutations that were decided on an earlier socket, and their outcomes are still to be heard. */
@@ -180,11 +166,11 @@ export class Mutations {
 
   /** The frames of those that are sent next; what it returns counts as sent, once the store is durable. */
   take(roomBytes: number, roomFrames: number): Uint8Array[] {
-    const taken = this.ledger.take(Math.floor(this.window), Math.min(roomBytes, CHUNK_BYTES_GOAL), roomFrames, IN_FLIGHT_BYTES_MAX, parcels.weigh);
+    const taken = this.ledger.take(Math.floor(this.window), Math.min(roomBytes, CHUNK_BYTES_GOAL), roomFrames, IN_FLIGHT_BYTES_MAX, this.parcels.weigh);
     const fresh = taken.filter((one) => !one.noted);
     if (fresh.length) this.store.number(fresh.map((one) => [one.key, one.number] as const));
     for (const one of fresh) one.noted = true;
-    return parcels.wrap(taken);
+    return this.parcels.wrap(taken);
   }
 
   /** The server committed these numbers, from `first` on. */
@@ -221,13 +207,12 @@ export class Mutations {
   }
 
   /** These have their outcomes: the store, the replica and whoever waits are told. */
-  private decide(settled: readonly { key: number; code: number; value: number; detail: string }[]): void {
+  decide(settled: readonly { key: number; code: number; value: number; detail: string }[]): void {
     const before = settled.map((one) => this.store.mutations.get(one.key)!);
     this.store.settle(settled, Math.floor(this.wall() / 1000));
     for (const [place, { key, code, value, detail }] of settled.entries()) {
       const kept = before[place]!;
-      const { outcome, n } = readOutcome(value);
-      this.replica.settled(key, code === Code.OK && outcome <= Outcome.MERGED ? n : 0);
+      this.overlay?.settled(key, code === Code.OK ? echoOf(kept.operation, value) : 0);
       if (kept.nonce) {
         this.told = [...this.told, [kept.nonce, code, value, detail] as const].slice(-OUTCOMES_KEPT);
         this.store.note("outcomes", this.told);
@@ -258,10 +243,4 @@ export class Mutations {
     }
     this.wake();
   }
-}
-
-/** The same change, by somebody who knows no version. */
-function withoutBase(operation: Raw): Raw {
-  const change = readChange(operation);
-  return change?.base ? encode({ ...change, base: 0 }) : operation;
 }

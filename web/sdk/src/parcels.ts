@@ -11,8 +11,9 @@
 import { encode } from "./codec";
 import type { Entry } from "./ledger";
 import { Writer } from "./msgpack";
+import { alone } from "./mutations";
 import { CHUNK_CHANGES_MAX, type Chunk, type Raw, type Run } from "./protocol";
-import { readChange } from "./store";
+import { readChange } from "./record_store";
 
 /** What a `Mutate` frame adds to its operation. */
 const FRAME_BYTES = 12;
@@ -47,10 +48,6 @@ export function wrap(entries: readonly Entry[]): Uint8Array[] {
   }
   close();
   return frames;
-}
-
-function alone(one: Entry): Uint8Array {
-  return encode({ type: "Mutate", number: one.number, operation: one.operation });
 }
 
 /** One chunk of these changes, numbered from `number` on. */

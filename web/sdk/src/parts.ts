@@ -7,12 +7,15 @@
  * A part runs in the tab that has the socket; the face that an app uses (`client.hub`) is in whichever tab it is. What it wants to keep it keeps
  * in the store (`store.note`), so a tab that goes leaves nothing behind.
  *
+ * A part that says or hears what is not in `wire.ts` begins with `learnRest()`.
+ *
  * Invariant: a call waits for its part and is never lost for it; a topic says nothing before its part is here.
  */
 import type { Me } from "./api";
 import type { Heard } from "./codec";
 import type { CoreOptions } from "./core";
 import type { Exchange } from "./exchange";
+import type { Login } from "./http_door";
 import type { Operation, Raw } from "./protocol";
 import type { Outgoing } from "./rooms";
 import type { Store } from "./store";
@@ -35,6 +38,10 @@ export interface Inside {
   token(): Promise<string>;
   /** These topics (`documents.text/7`) may have other values now: whoever looks is told when this step of the program is over. */
   touch(...topics: string[]): void;
+  /** The topics that somebody looks at now. */
+  watched(): Iterable<string>;
+  /** Somebody has logged in. */
+  enter(login: Login): Promise<Me>;
   /** Whether the part is loaded at the start of each session from now on: it has something to do though nobody looks. */
   keepLoaded(name: string, on: boolean): void;
 }
@@ -68,5 +75,8 @@ interface Fetched {
 /** Each part's own file: one line a part. */
 export const PARTS: Readonly<Record<string, () => Promise<Fetched>>> = {
   documents: () => import("./documents_part"),
+  door: () => import("./door"),
+  mentors: () => import("./mentors"),
+  records: () => import("./keeping"),
   uploads: () => import("./uploads"),
 };

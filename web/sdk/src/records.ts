@@ -8,7 +8,7 @@
 import { BadFields } from "./errors";
 import { pack, unpack, type Packed } from "./msgpack";
 import { FIELDS_MAX, LIST_MAX, type Fields, type Raw, type Value } from "./protocol";
-import { ENTITIES } from "./wire";
+import { ENTITIES } from "./wire_entities";
 
 export type Rule = "advance" | "latest" | "attempts" | "server" | "manual";
 

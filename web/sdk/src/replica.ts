@@ -13,8 +13,10 @@
 import type { RecordView } from "./api";
 import { BadFields, ServerFault } from "./errors";
 import type { Change, Changed, Fields, RecordItem, RecordPage, Raw } from "./protocol";
+import type { Overlay } from "./mutations";
 import { advanced, entities, GENERATION, PERCENT, prepare, PROGRESS, readFields, upcast, writeFields } from "./records";
-import { readChange, type Confirmed, type SnapshotMark, type Store } from "./store";
+import { readChange, type Confirmed, type RecordStore, type SnapshotMark } from "./record_store";
+import type { Store } from "./store";
 
 /** A Change of this device in the view. `echo`: the version as which it was written; 0 while it has no outcome. */
 interface Ours {
@@ -25,13 +27,16 @@ interface Ours {
 
 const EMPTY: Fields = /* @__PURE__ */ new Map();
 
-export class Replica {
+export class Replica implements Overlay {
   private readonly ours = new Map<string, Map<number, Ours>>();
   private readonly names = new Map<number, string>();
   /** Told the stream whose records may be seen otherwise now. */
   changed: (stream: number) => void = () => undefined;
 
-  constructor(private readonly store: Store) {
+  constructor(
+    private readonly store: Store,
+    private readonly records: RecordStore,
+  ) {
     this.reload();
   }
 
@@ -45,18 +50,18 @@ export class Replica {
       if (change && (this.confirmed(change)?.version ?? 0) < kept.echo) this.put({ key: kept.key, change, echo: kept.echo });
     }
     for (const kept of this.store.mutations.values()) this.appended(kept.key, kept.operation);
-    for (const stream of new Set([...streams, ...this.store.sizes().keys()])) this.changed(stream);
+    for (const stream of new Set([...streams, ...this.records.sizes().keys()])) this.changed(stream);
   }
 
   /** One record; an empty view of version 0 if nobody knows of it. */
   view(stream: number, entity: number, key: number): RecordView {
-    const confirmed = this.store.record(stream, entity, key) ?? { stream, entity, key, version: 0, fields: EMPTY, gone: false };
+    const confirmed = this.records.record(stream, entity, key) ?? { stream, entity, key, version: 0, fields: EMPTY, gone: false };
     return overlay(confirmed, this.of(nameOf(stream, entity, key)));
   }
 
   /** A stream's records of one entity, by key, without deleted ones. */
   list(stream: number, entity: number): RecordView[] {
-    const keys = new Set(this.store.records(stream, entity).map((one) => one.key));
+    const keys = new Set(this.records.records(stream, entity).map((one) => one.key));
     for (const ours of this.ours.values()) {
       for (const { change } of ours.values()) if (change.stream === stream && change.entity === entity) keys.add(change.key);
     }
@@ -74,7 +79,7 @@ export class Replica {
       const generation = this.view(stream, entity, key).fields.get(GENERATION);
       if (generation) chosen = new Map([...chosen, [GENERATION, generation]]);
     }
-    const here = this.store.record(stream, entity, key)?.version ?? 0;
+    const here = this.records.record(stream, entity, key)?.version ?? 0;
     const base = Math.min(here, known ?? here);
     return { type: "Change", stream, entity, key, at, fields: writeFields(chosen), base, gone };
   }
@@ -107,17 +112,17 @@ export class Replica {
   /** An event of a record stream, in its order: kept together with the cursor. Throws `ServerFault` for what is no record. */
   hear(stream: number, seq: number, changed: Changed | undefined): void {
     const records = confirmedOf(stream, changed?.records ?? []);
-    this.store.apply(stream, seq, records);
+    this.records.apply(stream, seq, records);
     this.heard(stream, records);
   }
 
   /** A page of a snapshot, in order; true: it was the last, and the stream is followed from its head. */
   hearPage(page: RecordPage): boolean {
-    const before = this.store.snapshots.get(page.stream);
+    const before = this.records.snapshots.get(page.stream);
     const last = page.records.at(-1) ?? before;
     const mark: SnapshotMark = { stream: page.stream, head: before?.head ?? page.head, entity: last?.entity ?? 0, key: last?.key ?? 0 };
     const records = confirmedOf(page.stream, page.records);
-    this.store.applyPage(mark, records, page.more);
+    this.records.applyPage(mark, records, page.more);
     this.heard(page.stream, records);
     if (!page.more) this.void(page.stream);
     return !page.more;
@@ -125,7 +130,7 @@ export class Replica {
 
   /** Drops a stream: cursor, records, snapshot. Changes without an outcome stay in the store, and in view. */
   forget(stream: number): void {
-    this.store.forget(stream);
+    this.records.forget(stream);
     this.void(stream);
   }
 
@@ -145,7 +150,7 @@ export class Replica {
   }
 
   private confirmed({ stream, entity, key }: Change): Confirmed | undefined {
-    return this.store.record(stream, entity, key);
+    return this.records.record(stream, entity, key);
   }
 
   private of(name: string): Ours[] {

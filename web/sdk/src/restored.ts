@@ -10,13 +10,60 @@
  */
 import { encode, type Heard } from "./codec";
 import { DeviceCopied } from "./errors";
-import { Code, RETRY, type Welcome } from "./protocol";
+import { entry, type Entry } from "./ledger";
+import type { Mutations } from "./mutations";
+import { Code, RETRY, type Raw, type Welcome } from "./protocol";
 import type { After } from "./questions";
+import { readChange } from "./record_store";
 import { backoffMs } from "./session_machine";
-import type { Settled } from "./store";
+import type { Settled, Store } from "./store";
 
 /** So many are asked about: nobody does the same as somebody else so often in a row. */
-export const ASKED = 16;
+const ASKED = 16;
+export const RESTORED = "restored";
+const NAMELESS = "the database was restored, and what this decided may have another number now: look at the list and decide again";
+/** Claim, Resolve, Reopen, Release, Discard: they name something by a number that the server gave when it came about. */
+const NAMING: readonly number[] = [19, 20, 21, 24, 25];
+
+/** The newest kept mutations that a database that knows `lastNumber` of this device's should have, in order of their numbers. */
+export function newestSettled(store: Store, lastNumber: number): Settled[] {
+  const known = [...store.settled.values()].filter((kept) => kept.number > 0 && kept.number <= lastNumber);
+  return known.sort((a, b) => a.number - b.number).slice(-ASKED);
+}
+
+/** The database is back at an earlier time, when `lastNumber` was the last one decided. What was settled since is asked for again, in the
+ *  order of asking; what is undecided is frozen anew, changes with base 0. What names something by a number is refused: that number may
+ *  be another one's now. */
+export function restore(store: Store, mutations: Mutations, lastNumber: number): void {
+  const { ledger } = mutations;
+  ledger.cut();
+  const forgotten = [...store.settled.values()].filter((kept) => kept.number > lastNumber || (!kept.number && readChange(kept.operation)));
+  store.askAgain(forgotten.map((kept) => kept.key));
+  ledger.putBack(forgotten.map((kept) => entry(kept.key, kept.operation)));
+  const nameless: Entry[] = [];
+  const refrozen: [number, Raw][] = [];
+  for (const one of ledger.entries()) {
+    if (one.number && one.number <= lastNumber) continue;
+    if (NAMING.includes(one.operation[1] ?? 0)) {
+      nameless.push(one);
+      continue;
+    }
+    one.operation = withoutBase(one.operation);
+    one.number = 0;
+    one.noted = false;
+    refrozen.push([one.key, one.operation]);
+  }
+  store.freezeAgain(refrozen);
+  ledger.drop(nameless);
+  mutations.decide(nameless.map((one) => ({ key: one.key, code: Code.CONFLICT, value: 0, detail: NAMELESS })));
+  store.lastNumber = lastNumber;
+}
+
+/** The same change, by somebody who knows no version. */
+function withoutBase(operation: Raw): Raw {
+  const change = readChange(operation);
+  return change?.base ? encode({ ...change, base: 0 }) : operation;
+}
 
 export class Doubt {
   private readonly open: Map<number, Settled>;

@@ -11,7 +11,7 @@
  * Invariant: every socket that was opened is reported to the machine as `Cut` once, after the exchange has put back what was open on it.
  */
 import { decodeFrame, encode, join, packCursors, split } from "./codec";
-import { AccountError, BadFrame, DeviceCopied, ServerFault } from "./errors";
+import { AccountError, BadFrame, DeviceCopied, NotYet, ServerFault } from "./errors";
 import type { Exchange, World } from "./exchange";
 import type { Credentials } from "./http_door";
 import { Code, LinkQuality, SCHEMA, VERSION, type Cursor, type Raw, type Resumed, type Welcome } from "./protocol";
@@ -348,6 +348,7 @@ class Socket {
     try {
       act();
     } catch (error) {
+      if (error instanceof NotYet) return this.end(0, error.message);
       if (error instanceof DeviceCopied) this.copied = error.message;
       else if (!(error instanceof BadFrame || error instanceof ServerFault || error instanceof IllegalInput)) throw error;
       this.end(0, this.copied ?? `the server does not keep to the protocol: ${(error as Error).message}`);

@@ -2,19 +2,18 @@
  * What a device remembers between sockets and pages: an image in memory, and behind it a disk that keeps up.
  *
  *     submit ──append──▶ ┌───────┐ ◀── number, settle: what the server decided        ┌──────┐
- *     events ──apply───▶ │ image │ ──── what changed, in one batch, in order ───────▶ │ disk │   IndexedDB, SQLite, memory
+ *     cursors, notes ──▶ │ image │ ──── what changed, in one batch, in order ───────▶ │ disk │   IndexedDB, SQLite, memory
  *                        └───────┘ ◀── everything, once, at the start ─────────────── └──────┘
  *
  * Every change is synchronous: nothing falls between two halves of it. The disk gets whole states, one after the other: a batch holds all
  * that has changed up to one moment, so what a killed page leaves is the state at some moment, and not before the last `durable` that was
- * awaited. Whoever sends a mutation awaits it first: a number that reached the server must never be given twice.
+ * awaited. Whoever sends a mutation awaits it first: a number that reached the server must never be given twice. Records are rows of the same
+ * batches, looked after by record_store.ts once that has come.
  *
  * Invariant: a mutation that was appended is in `mutations` until it is settled, under the same key, bytes and (once given) number.
  */
-import { decodeOperation } from "./codec";
 import { pack, unpack, type Packed } from "./msgpack";
-import { Code, type Change, type Fields, type Raw } from "./protocol";
-import { Outcome, readFields, readOutcome, upcast, writeFields } from "./records";
+import { Code, type Raw } from "./protocol";
 
 /** The storage interface: rows of bytes by name. React Native's SQLite needs one table. */
 export interface Disk {
@@ -52,54 +51,25 @@ export interface Unapplied {
   readonly at: number;
 }
 
-/** A record as the server last told it. */
-export interface Confirmed {
-  readonly stream: number;
-  readonly entity: number;
-  readonly key: number;
-  readonly version: number;
-  readonly fields: Fields;
-  readonly gone: boolean;
-}
-
-/** A snapshot of a stream that is under way: the head it began with, and the last record that arrived. */
-export interface SnapshotMark {
-  readonly stream: number;
-  readonly head: number;
-  readonly entity: number;
-  readonly key: number;
+/** Rows that are somebody else's: records, when who keeps them has come. */
+export interface Keeper {
+  /** Their names. */
+  names(): Iterable<string>;
+  /** All of them are forgotten, or (`epoch`) what is under way. */
+  clear(epoch: boolean): void;
 }
 
 const SETTLED_MAX = 4096;
 const SETTLED_S = 30 * 86_400;
 const SETTLED_LEAST = 256;
 const UNAPPLIED_MAX = 10_000;
-const RECORD_BYTES = 24;
-
-interface Held extends Confirmed {
-  readonly serial: number;
-  readonly bytes: number;
-}
-
-interface Mark extends SnapshotMark {
-  readonly serial: number;
-}
 
 type Row = () => Packed;
 
-/** The Change that these frozen bytes are; null for another operation. */
-export function readChange(operation: Raw): Change | null {
-  if (operation[1] !== 18) return null;
-  try {
-    return decodeOperation(operation) as Change;
-  } catch {
-    return null;
-  }
-}
-
-function writtenVersion(value: number): number {
-  const { outcome, n } = readOutcome(value);
-  return outcome <= Outcome.MERGED ? n : 0;
+/** The version as which a change was written, of its outcome `n * 8 + what`; 0: it was not, or it is no change. */
+export function echoOf(operation: Raw, value: number): number {
+  // A Change that was applied, known before, or merged.
+  return operation[1] === 18 && value % 8 <= 2 ? Math.floor(value / 8) : 0;
 }
 
 export class Store {
@@ -110,14 +80,16 @@ export class Store {
   readonly cursors = new Map<number, number>();
   readonly mutations = new Map<number, Kept>();
   readonly settled = new Map<number, Settled>();
-  readonly snapshots = new Map<number, Mark>();
   private readonly failures = new Map<number, Unapplied>();
   private readonly notes = new Map<string, Packed>();
   /** The names of all notes that are on the disk, or will be. */
   private readonly written = new Set<string>();
-  private readonly held = new Map<number, Map<string, Held>>();
+  /** Rows that nobody has claimed yet, as they were on the disk. */
+  private readonly unclaimed = new Map<string, Packed>();
+  private keeper: Keeper | undefined;
   private nextKey = 1;
-  private serial = 0;
+  /** Counts snapshots. */
+  serial = 0;
   private dirty = new Map<string, Row | null>();
   private writing: Promise<void> | undefined;
   /** Told when the disk refuses a batch; true: something was given up, and it is tried again. */
@@ -133,7 +105,7 @@ export class Store {
   }
 
   private take(name: string, row: Packed): void {
-    const [kind, first = "", second, third] = name.split("/");
+    const [kind, first = ""] = name.split("/");
     const list = row as any[];
     const id = Number(first);
     if (kind === "f") [this.device, this.epoch, this.lastNumber, this.nextKey, this.serial] = list as [number, number, number, number, number];
@@ -141,16 +113,18 @@ export class Store {
     else if (kind === "m") this.mutations.set(id, { key: id, operation: list[0], number: list[1], nonce: list[2] });
     else if (kind === "s") this.settled.set(id, { key: id, operation: list[0], number: list[1], echo: list[2], at: list[3] });
     else if (kind === "u") this.failures.set(id, { key: id, operation: list[0], code: list[1], detail: list[2], at: list[3] });
-    else if (kind === "p") this.snapshots.set(id, { stream: id, head: list[0], entity: list[1], key: list[2], serial: list[3] });
     else if (kind === "n") {
       this.notes.set(name.slice(2), row);
       this.written.add(name.slice(2));
-    }
-    else if (kind === "r") {
-      const [version, raw, gone, serial] = list as [number, Raw, boolean, number];
-      const entity = Number(second);
-      this.hold({ stream: id, entity, key: Number(third), version, fields: upcast(entity, readFields(raw)), gone, serial, bytes: raw.length });
-    }
+    } else this.unclaimed.set(name, row);
+  }
+
+  /** Whoever keeps the rows of other kinds takes them over. */
+  claim(keeper: Keeper): ReadonlyMap<string, Packed> {
+    this.keeper = keeper;
+    const rows = new Map(this.unclaimed);
+    this.unclaimed.clear();
+    return rows;
   }
 
   // The disk
@@ -182,7 +156,8 @@ export class Store {
     if (!this.writing) (this.writing = this.flush()).catch(() => undefined);
   }
 
-  private put(name: string, row: Row | null): void {
+  /** Writes a row, or (null) takes it away, with everything else of this step of the program. */
+  put(name: string, row: Row | null): void {
     this.dirty.set(name, row);
     this.begin();
   }
@@ -196,7 +171,7 @@ export class Store {
     }
   }
 
-  private putFacts(): void {
+  putFacts(): void {
     this.put("f", () => [this.device, this.epoch, this.lastNumber, this.nextKey, this.serial]);
   }
 
@@ -222,9 +197,8 @@ export class Store {
     if (this.epoch === epoch) return;
     if (this.epoch) {
       for (const stream of this.cursors.keys()) this.put(`c/${stream}`, null);
-      for (const stream of this.snapshots.keys()) this.put(`p/${stream}`, null);
       this.cursors.clear();
-      this.snapshots.clear();
+      this.keeper?.clear(true);
       for (const kept of this.settled.values()) if (kept.echo) this.putSettled({ ...kept, echo: 0 });
     }
     this.epoch = epoch;
@@ -234,16 +208,17 @@ export class Store {
   /** Forgets everything: what is kept is one person's. */
   clear(): void {
     const rows = [...this.rowNames(), ...this.dirty.keys()];
-    for (const map of [this.cursors, this.mutations, this.settled, this.snapshots, this.failures, this.notes, this.held]) map.clear();
+    for (const map of [this.cursors, this.mutations, this.settled, this.failures, this.notes, this.unclaimed]) map.clear();
+    this.keeper?.clear(false);
     this.device = this.epoch = this.lastNumber = this.serial = 0;
     for (const name of rows) this.put(name, null);
     this.putFacts();
   }
 
   private *rowNames(): Iterable<string> {
-    const maps = { c: this.cursors, m: this.mutations, s: this.settled, u: this.failures, p: this.snapshots, n: this.written };
+    const maps = { c: this.cursors, m: this.mutations, s: this.settled, u: this.failures, n: this.written };
     for (const [kind, map] of Object.entries(maps)) for (const key of map.keys()) yield `${kind}/${key}`;
-    for (const held of this.held.values()) for (const one of held.values()) yield rowOf(one);
+    yield* this.keeper?.names() ?? this.unclaimed.keys();
   }
 
   // Mutations
@@ -278,7 +253,7 @@ export class Store {
       this.mutations.delete(key);
       this.put(`m/${key}`, null);
       const { operation, number } = kept;
-      if (code === 0) this.putSettled({ key, operation, number, echo: readChange(operation) ? writtenVersion(value) : 0, at });
+      if (code === 0) this.putSettled({ key, operation, number, echo: echoOf(operation, value), at });
       else {
         this.failures.set(key, { key, operation, code, detail, at });
         this.put(`u/${key}`, () => [operation, code, detail, at]);
@@ -287,7 +262,7 @@ export class Store {
     this.prune(at);
   }
 
-  private putSettled(kept: Settled): void {
+  putSettled(kept: Settled): void {
     this.settled.set(kept.key, kept);
     this.put(`s/${kept.key}`, () => [kept.operation, kept.number, kept.echo, kept.at]);
   }
@@ -328,111 +303,20 @@ export class Store {
     for (const [key, operation] of changes) this.keep({ ...this.mutations.get(key)!, operation, number: 0 });
   }
 
-  // Streams and records
+  // Streams
 
   /** Everything in a stream up to `seq` is worked through. */
   advance(stream: number, seq: number): void {
     if ((this.cursors.get(stream) ?? -1) < seq) this.setCursor(stream, seq);
   }
 
-  private setCursor(stream: number, seq: number): void {
+  setCursor(stream: number, seq: number): void {
     this.cursors.set(stream, seq);
     this.put(`c/${stream}`, () => seq);
   }
 
-  /** Drops a stream's cursor, its records, and its snapshot if one is under way. */
-  forget(stream: number): void {
+  dropCursor(stream: number): void {
     if (this.cursors.delete(stream)) this.put(`c/${stream}`, null);
-    this.dropMark(stream);
-    for (const one of this.held.get(stream)?.values() ?? []) this.put(rowOf(one), null);
-    this.held.delete(stream);
-    this.voidEchoes(stream);
-  }
-
-  private dropMark(stream: number): void {
-    if (this.snapshots.delete(stream)) this.put(`p/${stream}`, null);
-  }
-
-  private voidEchoes(stream: number): void {
-    for (const kept of this.settled.values()) {
-      if (kept.echo && readChange(kept.operation)?.stream === stream) this.putSettled({ ...kept, echo: 0 });
-    }
-  }
-
-  /** An event of a record stream: writes what is newer than what is held, fields over fields, and moves the cursor. */
-  apply(stream: number, upto: number, records: readonly Confirmed[]): void {
-    for (const record of records) {
-      const held = this.find(stream, record.entity, record.key);
-      // What a snapshot has not brought yet stays so: it comes again after its head.
-      if (!held) this.write(record, 0);
-      else if (held.version < record.version) this.write({ ...record, fields: new Map([...held.fields, ...record.fields]) }, held.serial);
-    }
-    this.advance(stream, upto);
-  }
-
-  /** A page of a snapshot: whole records. After the last one what no page brought is gone, and the cursor is the head. */
-  applyPage(mark: SnapshotMark, records: readonly Confirmed[], more: boolean): void {
-    const { stream } = mark;
-    const before = this.snapshots.get(stream);
-    if (!before) {
-      this.serial++;
-      this.putFacts();
-    }
-    const { head, serial } = before ?? { head: mark.head, serial: this.serial };
-    for (const record of records) this.write(record, serial);
-    if (more) {
-      this.snapshots.set(stream, { ...mark, head, serial });
-      this.put(`p/${stream}`, () => [head, mark.entity, mark.key, serial]);
-      return;
-    }
-    this.dropMark(stream);
-    for (const one of this.held.get(stream)?.values() ?? []) if (one.serial !== serial) this.drop(one);
-    this.voidEchoes(stream);
-    this.setCursor(stream, head);
-  }
-
-  private write(record: Confirmed, serial: number): void {
-    const fields: Fields = record.gone ? new Map() : upcast(record.entity, record.fields);
-    const raw = writeFields(fields);
-    const held = { ...record, fields, serial, bytes: raw.length };
-    this.hold(held);
-    this.put(rowOf(held), () => [held.version, raw, held.gone, serial]);
-  }
-
-  private hold(held: Held): void {
-    let stream = this.held.get(held.stream);
-    if (!stream) this.held.set(held.stream, (stream = new Map()));
-    stream.set(`${held.entity}/${held.key}`, held);
-  }
-
-  private drop(held: Held): void {
-    this.held.get(held.stream)?.delete(`${held.entity}/${held.key}`);
-    this.put(rowOf(held), null);
-  }
-
-  private find(stream: number, entity: number, key: number): Held | undefined {
-    return this.held.get(stream)?.get(`${entity}/${key}`);
-  }
-
-  record(stream: number, entity: number, key: number): Confirmed | undefined {
-    return this.find(stream, entity, key);
-  }
-
-  /** A stream's records of one entity, by key, without deleted ones. */
-  records(stream: number, entity: number): Confirmed[] {
-    const found = [...(this.held.get(stream)?.values() ?? [])].filter((one) => one.entity === entity && !one.gone);
-    return found.sort((a, b) => a.key - b.key);
-  }
-
-  /** About how many bytes each stream's records take. */
-  sizes(): Map<number, number> {
-    const sizes = new Map<number, number>();
-    for (const [stream, held] of this.held) {
-      let bytes = 0;
-      for (const one of held.values()) bytes += one.bytes + RECORD_BYTES;
-      if (bytes) sizes.set(stream, bytes);
-    }
-    return sizes;
   }
 
   // Small things
@@ -458,9 +342,4 @@ export class Store {
   noted(name: string): Packed | undefined {
     return this.notes.get(name);
   }
-
-}
-
-function rowOf(record: Confirmed): string {
-  return `r/${record.stream}/${record.entity}/${record.key}`;
 }

@@ -1,19 +1,18 @@
 /**
- * The streams that come: where each stands, who folds what, and what the replica takes in.
+ * The streams that come: where each stands, who folds what, and what is kept as records.
  *
- *     follow ─▶ positions ─Follow─▶ ·· Event ─▶ judge ─▶ replica (records) ─▶ store, with the cursor
+ *     follow ─▶ positions ─Follow─▶ ·· Event ─▶ judge ─▶ keep (records) ────▶ store, with the cursor
  *                                                   └──▶ reader (a conversation, the inbox) ─▶ store, with the cursor
  *
  * A stream without a reader is put to rest at its next event; `news` is told that there is something.
  *
- * Invariant: an event moves the cursor in the same step in which the replica or the reader takes it.
+ * Invariant: an event moves the cursor in the same step in which upkeep or the reader takes it.
  */
 import { encode, type Heard, type UnknownEvent } from "./codec";
 import { ServerFault } from "./errors";
 import { Positions } from "./positions";
 import { RETRY, type Cursor, type Event, type Failed, type Followed } from "./protocol";
 import type { After } from "./questions";
-import type { Replica } from "./replica";
 import { backoffMs } from "./session_machine";
 import type { Store } from "./store";
 
@@ -37,8 +36,8 @@ export class Streams {
   private readonly retrying = new Set<number>();
   private unfollows: number[] = [];
   private open = false;
-  /** Whether a stream is one of records that are kept. */
-  records: (stream: number) => boolean = () => false;
+  /** Takes an event of a stream of records, in its order: kept together with the cursor. False: nobody keeps that stream's. */
+  keep: (fact: Fact, read: boolean) => boolean = () => false;
   /** Told each event that was taken, and, of a stream without a reader, that there is something. */
   news: (fact: Fact, taken: boolean) => void = () => undefined;
   /** Told each stream that may not be followed; true: it goes on from a snapshot. */
@@ -46,7 +45,6 @@ export class Streams {
 
   constructor(
     private readonly store: Store,
-    private readonly replica: Replica,
     private readonly newId: () => number,
     private readonly wake: () => void,
     private readonly after: After,
@@ -62,13 +60,13 @@ export class Streams {
     if (this.positions.want(stream, after)) this.wake();
   }
 
-  /** Stops wanting it. `forget`: nothing of it stays. */
+  /** Stops wanting it. `forget`: the cursor is gone, too. */
   unfollow(stream: number, forget = false): void {
     this.retrying.delete(stream);
     this.rest(stream);
     if (!forget) return;
     this.positions.forget(stream);
-    this.replica.forget(stream);
+    this.store.dropCursor(stream);
   }
 
   /** A snapshot of a stream is complete, or what is older is not wanted: what comes after `head` follows. */
@@ -121,14 +119,12 @@ export class Streams {
     const verdict = this.positions.judge(fact.stream, fact.seq);
     if (verdict === "ask") this.wake();
     if (verdict !== "apply") return;
-    const changed = fact.type === "Event" && fact.body.type === "Changed" ? fact.body : undefined;
     const reader = this.readers.get(fact.stream);
-    if (!changed && !reader && !this.records(fact.stream)) {
+    if (!this.keep(fact, Boolean(reader)) && !reader) {
       this.rest(fact.stream);
       this.news(fact, false);
       return;
     }
-    if (changed || !reader) this.replica.hear(fact.stream, fact.seq, changed);
     this.store.advance(fact.stream, fact.seq);
     this.positions.apply(fact.stream, fact.seq);
     reader?.take(fact);

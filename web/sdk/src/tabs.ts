@@ -32,7 +32,7 @@ type Plain = readonly [number, string, object];
 
 const ERRORS = [Refused, RequestFailed, AccountError, Unreachable, BadFields, BadFrame, QueueFull];
 /** Not asked of the next tab anew, when the one that was asked is gone: they may have had their effect. What is kept has its caller's nonce. */
-const ONCE: readonly string[] = ["signUp", "logIn", "prove", "adopt", "logOut", "ask"];
+const ONCE = /^(door\.|logOut$|ask$)/;
 
 interface Call {
   readonly method: string;
@@ -154,7 +154,7 @@ export class Tabs implements Hub {
     const isFirst = !this.leader;
     this.leader = leader;
     for (const [id, call] of this.calls) {
-      if (isFirst || !ONCE.includes(call.method)) this.ask(id, call);
+      if (isFirst || !ONCE.test(call.method)) this.ask(id, call);
       else this.settle(id, ({ reject }) => reject(new Unreachable("the tab that was asked is gone; look whether it was done")));
     }
     for (const [id, one] of this.opened) this.begin(id, one);

@@ -1,8 +1,10 @@
 /**
  * What a device does of its own to keep its records: which streams there are, what of them is here, what has to be asked.
  *
- *     inbox, outcomes, refusals ─▶ due ─▶ Overview ─▶ which streams ─▶ plan ─▶ snapshot page by page, then follow · give up
- *                                   └───▶ Conflicts, page by page ─▶ the list
+ *     overview, refusals ─▶ which streams ─▶ plan ─▶ snapshot page by page, then follow · give up
+ *     inbox, outcomes ────▶ doubt ─▶ Conflicts, page by page ─▶ the list
+ *
+ * It comes after the session has begun: what concerns it until then is in the store (overview.ts), and no stream of records is followed.
  *
  * How far a snapshot has come is in the store, so one that was cut goes on behind the last page that arrived. As client/upkeep.py,
  * snapshots.py, sync_streams.py, open_conflicts.py and scope.py.
@@ -12,20 +14,18 @@
  */
 import { decodeFrame, encode } from "./codec";
 import { ServerFault } from "./errors";
-import { RESTORED, type Mutations } from "./mutations";
+import type { Keeping } from "./exchange";
+import type { Mutations } from "./mutations";
+import { DOUBTED, LEFT_SPACES, type Overview } from "./overview";
 import { COMMUNITY } from "./positions";
-import { Code, PRIORITIES, RECORD_KINDS, SpaceKind, StreamKind, type Conflict, type ConflictPage, type Raw, type RecordPage, type Spaces } from "./protocol";
-import type { Questions } from "./questions";
-import { Outcome, readOutcome } from "./records";
+import { Code, PRIORITIES, RECORD_KINDS, SpaceKind, StreamKind, type Conflict, type ConflictPage, type Raw, type RecordPage, type Spaces, type Welcome } from "./protocol";
+import type { After, Questions } from "./questions";
+import type { RecordStore } from "./record_store";
 import type { Replica } from "./replica";
+import { Doubt, newestSettled, restore, RESTORED } from "./restored";
 import type { Store } from "./store";
-import type { Fact, Streams } from "./streams";
+import type { Streams } from "./streams";
 
-/** Join, Leave, CreateCommunity: they change which streams there are. */
-const JOINING: readonly number[] = [9, 10, 6];
-/** Claim, Reopen, Resolve, Release, SetBack: they change conflicts. */
-const DECIDING: readonly number[] = [19, 21, 20, 24, 22];
-const CHANGE = 18;
 const CONFLICTS_PAGE = 50;
 const CONFLICTS_MAX = 1000;
 
@@ -38,24 +38,18 @@ export interface SyncStream {
   readonly head: number;
 }
 
-export class Upkeep {
-  /** The overview as it was last told; undefined: never. */
-  spaces: Spaces | undefined;
+export class Upkeep implements Keeping {
   conflicts: readonly Conflict[];
   /** Bytes that records may take on this device; 0: as many as fit. */
   quotaBytes = 0;
-  /** Told when spaces or conflicts are others now. */
-  changed: (what: "spaces" | "conflicts") => void = () => undefined;
-  /** The last event of streams, where an answer told. */
-  readonly heads = new Map<number, number>();
+  /** Told when conflicts are others now. */
+  changed: () => void = () => undefined;
   private streamsOf: Map<number, SyncStream>;
   private readonly wanted = new Set<number>();
   private readonly openPages = new Set<number>();
   private readonly fetched = new Set<number>();
   /** By stream: what those that were given up took, so that they are not fetched again only to find no room. */
   private readonly gaveUp = new Map<number, number>();
-  private overviewDue: boolean;
-  private overviewAsked = false;
   private planDue: boolean;
   private restoring: boolean;
   private doubted: boolean;
@@ -64,27 +58,36 @@ export class Upkeep {
 
   constructor(
     private readonly store: Store,
-    private readonly replica: Replica,
+    private readonly records: RecordStore,
+    readonly replica: Replica,
+    private readonly overview: Overview,
     private readonly mutations: Mutations,
     private readonly streams: Streams,
     private readonly questions: Questions,
     private readonly wake: () => void,
   ) {
-    const spaces = store.noted("spaces") as Raw | undefined;
-    this.spaces = spaces && (decodeFrame(spaces) as Spaces);
-    this.streamsOf = syncStreams(this.spaces);
+    const { spaces } = overview;
+    this.streamsOf = syncStreams(spaces);
     const gone = (store.noted("left") ?? []) as number[];
     for (const stream of gone) this.streamsOf.delete(stream);
     const conflicts = store.noted("conflicts") as Raw | undefined;
     this.conflicts = conflicts ? (decodeFrame(conflicts) as ConflictPage).conflicts : [];
-    this.doubted = Boolean(store.noted("doubted"));
+    this.doubted = Boolean(store.noted(DOUBTED));
     this.stale = this.doubted || !conflicts;
-    this.overviewDue = Boolean(store.noted("overview due"));
-    this.planDue = Boolean(this.spaces);
+    this.planDue = Boolean(spaces);
     this.restoring = Boolean(store.noted(RESTORED));
-    streams.records = (stream) => this.streamsOf.has(stream);
+    streams.keep = (fact, read) => {
+      const changed = fact.type === "Event" && fact.body.type === "Changed" ? fact.body : undefined;
+      const isKept = Boolean(changed) || (!read && this.streamsOf.has(fact.stream));
+      if (isKept) replica.hear(fact.stream, fact.seq, changed);
+      return isKept;
+    };
     streams.refused = (stream, code) => this.refuse(stream, code);
     this.rank();
+    for (const space of (store.noted(LEFT_SPACES) ?? []) as number[]) this.leave(space);
+    store.note(LEFT_SPACES, undefined);
+    // What is here of streams that the overview, which may have come before this, does not know.
+    if (spaces) for (const stream of records.sizes().keys()) if (!this.streamsOf.has(stream)) this.drop([stream]);
   }
 
   // What is there
@@ -95,7 +98,7 @@ export class Upkeep {
   }
 
   get isComplete(): boolean {
-    return !this.stale && !this.asking && !(this.overviewDue || this.overviewAsked || this.planDue || this.wanted.size);
+    return !this.stale && !this.asking && !this.planDue && !this.wanted.size;
   }
 
   /** How many streams are not up to date. */
@@ -110,25 +113,29 @@ export class Upkeep {
 
   // The socket's side
 
+  /** What this device knows as decided is asked again, if there is anything. */
+  doubtAll(welcome: Welcome, wake: () => void, after: After, spread: () => number): Doubt | undefined {
+    const newest = newestSettled(this.store, welcome.last_number);
+    return newest.length ? new Doubt(newest, welcome, wake, after, spread) : undefined;
+  }
+
   /** The database is back at an earlier time: streams of records begin with a snapshot of it, once all is up. */
-  restore(): void {
+  restore(lastNumber: number): void {
+    restore(this.store, this.mutations, lastNumber);
     this.store.note(RESTORED, true);
     this.restoring = true;
     this.doubt();
     this.list([]);
-    this.wantOverview();
+    this.overview.want();
     for (const stream of this.streamsOf.keys()) this.streams.positions.forget(stream);
-    for (const stream of this.store.sizes().keys()) if (!this.streamsOf.has(stream)) this.store.forget(stream);
+    for (const stream of this.records.sizes().keys()) if (!this.streamsOf.has(stream)) this.records.forget(stream);
   }
 
   welcome(): void {
-    this.overviewDue ||= !this.spaces;
-    this.planDue = Boolean(this.spaces);
+    this.planDue = Boolean(this.overview.spaces);
   }
 
   cut(): void {
-    this.overviewDue ||= this.overviewAsked;
-    this.overviewAsked = false;
     this.openPages.clear();
     this.fetched.clear();
     this.stale ||= this.asking;
@@ -138,11 +145,6 @@ export class Upkeep {
   /** Asks for what became due. */
   askWhatIsDue(): void {
     this.carryOutPlan();
-    if (this.overviewDue && !this.overviewAsked) {
-      this.overviewDue = false;
-      this.overviewAsked = true;
-      this.questions.wonder((id) => ({ type: "Overview", id }), (answer) => this.hearOverview(answer.type === "Spaces" ? answer : undefined));
-    }
     if (this.isDoubtful) {
       this.stale = false;
       this.asking = true;
@@ -175,7 +177,7 @@ export class Upkeep {
 
   /** Asks for the next page of a snapshot. */
   askPage(stream: number): void {
-    const mark = this.store.snapshots.get(stream);
+    const mark = this.records.snapshots.get(stream);
     this.openPages.add(stream);
     this.questions.wonder(
       (id) => ({ type: "Snapshot", id, stream, entity: mark?.entity ?? 0, key: mark?.key ?? 0 }),
@@ -193,7 +195,7 @@ export class Upkeep {
     if (page.type !== "RecordPage" || page.stream !== stream || (page.more && !page.records.length)) {
       throw new ServerFault(`${page.type} where a page of stream ${stream} belongs`);
     }
-    const head = this.store.snapshots.get(stream)?.head ?? page.head;
+    const head = this.records.snapshots.get(stream)?.head ?? page.head;
     if (!this.replica.hearPage(page)) return;
     this.wanted.delete(stream);
     this.fetched.add(stream);
@@ -212,49 +214,19 @@ export class Upkeep {
 
   // What follows from what was heard
 
-  /** An event of the inbox; not taken: nobody reads it, and what it would have said is asked for. */
-  hear(fact: Fact, taken: boolean): void {
-    const body = fact.type === "Event" ? fact.body : undefined;
-    if (!taken || body?.type === "ConflictNoted") this.doubt();
-    if (body?.type === "SpaceLeft") this.leave(body.space);
-    if (!taken || (body && ["SpaceEntered", "SpaceLeft", "Invited", "PersonBlocked"].includes(body.type))) this.wantOverview();
-    this.wake();
-  }
-
-  /** A mutation has its outcome: what it may have changed is asked for. */
-  decided(operation: Raw, code: number, value: number): void {
-    if (code !== Code.OK) return;
-    const tag = operation[1] ?? 0;
-    if (JOINING.includes(tag)) this.wantOverview();
-    else if (DECIDING.includes(tag) || (tag === CHANGE && readOutcome(value).outcome === Outcome.REVIEW)) this.doubt();
-  }
-
-  /** Asks for the overview anew. */
-  wantOverview(): void {
-    if (!this.overviewDue) this.store.note("overview due", true);
-    this.overviewDue = true;
-    this.wake();
-  }
-
-  private hearOverview(spaces: Spaces | undefined): void {
-    this.overviewAsked = false;
-    if (!spaces) return;
+  /** The overview is another one. */
+  told(spaces: Spaces): void {
     const told = syncStreams(spaces);
     const gone = [...this.streamsOf.keys()].filter((stream) => !told.has(stream));
-    this.spaces = spaces;
     this.streamsOf = told;
-    this.store.note("spaces", encode(spaces));
     this.store.note("left", undefined);
     this.lose(gone);
     this.rank();
     this.planDue = true;
-    if (!this.overviewDue) this.store.note("overview due", undefined);
-    this.changed("spaces");
-    this.wake();
   }
 
   /** One is no longer in a space: its streams go, and those of what one had of one's own there. */
-  private leave(space: number): void {
+  leave(space: number): void {
     this.lose([...this.streamsOf.values()].filter((one) => one.space === space || one.community === space).map((one) => one.stream));
   }
 
@@ -270,7 +242,7 @@ export class Upkeep {
       return true;
     }
     this.lose([stream]);
-    this.wantOverview();
+    this.overview.want();
     return false;
   }
 
@@ -288,6 +260,7 @@ export class Upkeep {
       this.wanted.delete(stream);
       this.openPages.delete(stream);
       this.streams.unfollow(stream, true);
+      this.replica.forget(stream);
     }
   }
 
@@ -300,16 +273,24 @@ export class Upkeep {
   /** Room is short: what is kept is to take no more than this. */
   limit(quotaBytes: number): void {
     this.quotaBytes = quotaBytes;
-    this.planDue = Boolean(this.spaces);
+    this.planDue = Boolean(this.overview.spaces);
     this.carryOutPlan();
     this.wake();
+  }
+
+  /** The disk has no room: records of what comes last in the order of streams go. False: there are none to speak of. */
+  makeRoom(): boolean {
+    const bytes = [...this.records.sizes().values()].reduce((sum, one) => sum + one, 0);
+    if (bytes < 1024) return false;
+    this.limit(Math.floor(bytes / 2));
+    return true;
   }
 
   /** Fetches what is to be kept and is not here, and drops what finds no room: what is kept is a beginning of the order of streams. */
   carryOutPlan(): void {
     if (!this.planDue) return;
     this.planDue = false;
-    const sizes = this.store.sizes();
+    const sizes = this.records.sizes();
     const pending = this.replica.pendingStreams();
     const isHeld = (stream: number) => this.streams.positions.has(stream) || this.wanted.has(stream);
     const all = this.all();
@@ -336,9 +317,9 @@ export class Upkeep {
 
   // Conflicts
 
-  private doubt(): void {
+  doubt(): void {
     this.stale = true;
-    if (!this.doubted) this.store.note("doubted", true);
+    if (!this.doubted) this.store.note(DOUBTED, true);
     this.doubted = true;
   }
 
@@ -357,7 +338,7 @@ export class Upkeep {
         this.list(listed);
         if (this.doubted && !this.stale) {
           this.doubted = false;
-          this.store.note("doubted", undefined);
+          this.store.note(DOUBTED, undefined);
         }
       },
     );
@@ -366,7 +347,7 @@ export class Upkeep {
   private list(conflicts: readonly Conflict[]): void {
     this.conflicts = conflicts;
     this.store.note("conflicts", encode({ type: "ConflictPage", id: 1, conflicts, more: false }));
-    this.changed("conflicts");
+    this.changed();
   }
 }
 

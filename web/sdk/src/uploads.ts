@@ -18,6 +18,9 @@ import { PLAIN, type Outgoing } from "./rooms";
 import { backoffMs } from "./session_machine";
 import { openShelf, type Shelf } from "./shelf";
 
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
+
 export const FILES_MAX = 8;
 /** All files that wait here, in bytes. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;

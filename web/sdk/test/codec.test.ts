@@ -4,15 +4,11 @@ import { decode, decodeBody, decodeFrame, decodeOperation, encode, join, packCur
 import { BadFrame } from "../src/errors";
 import { Writer, pack, unpack } from "../src/msgpack";
 import { Code } from "../src/protocol";
-import { WIRE } from "../src/wire";
-import { fromHex, json, packed, toHex, vectors, type Json } from "./vectors";
+import { FORMS, fromHex, json, packed, toHex, vectors, type Json } from "./vectors";
 
 const VECTORS = vectors("frames");
 const FIELDS = new Map<string, [name: string, shape: string][]>(
-  WIRE.trim()
-    .split("\n")
-    .map((line) => line.split(" "))
-    .map(([head, , ...fields]) => [head!.replace(/^.~?/, ""), fields.map((field) => field.split(/[:=]/, 2) as [string, string])]),
+  FORMS.map((line) => line.split(" ")).map(([head, , ...fields]) => [head!.replace(/^.~?/, ""), fields.map((field) => field.split(/[:=]/, 2) as [string, string])]),
 );
 
 function read(reader: string, bytes: Uint8Array): Json {
@@ -32,7 +28,7 @@ function plain(value: Json): Json {
 }
 
 function tagOf(type: string): number {
-  const line = WIRE.split("\n").find((one) => one.replace(/^.~?/, "").startsWith(`${type} `));
+  const line = FORMS.find((one) => one.replace(/^.~?/, "").startsWith(`${type} `));
   return Number(line!.split(" ")[1]);
 }
 

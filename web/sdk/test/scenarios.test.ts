@@ -2,21 +2,22 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, decodeFrame, decodePart, encode } from "../src/codec";
 import { Exchange } from "../src/exchange";
+import { keepRecords } from "../src/keeping";
 import { MemoryDisk } from "../src/memory_store";
 import { pack, unpack } from "../src/msgpack";
 import type { ChangeItem, Chunk, Fields } from "../src/protocol";
+import { RecordStore } from "../src/record_store";
 import { writeFields } from "../src/records";
 import { SqliteDisk } from "../src/sqlite_store";
 import { Store, type Disk } from "../src/store";
-import { WIRE } from "../src/wire";
+import type { Upkeep } from "../src/upkeep";
 import { openPhone } from "./sqlite";
-import { json, packed, vectors, type Json } from "./vectors";
+import { FORMS, json, packed, vectors, type Json } from "./vectors";
 
 const { scenarios: SCENARIOS } = vectors("sync");
 const T = 1_800_000_000;
 const NAMES = new Map(
-  WIRE.split("\n")
-    .filter((line) => line.startsWith("c"))
+  FORMS.filter((line) => line.startsWith("c"))
     .map((line) => [Number(line.split(" ")[1]), line.split(" ")[0]!.replace(/^c~?/, "")]),
 );
 
@@ -24,6 +25,7 @@ const NAMES = new Map(
 class Player {
   private store!: Store;
   private client!: Exchange;
+  private upkeep!: Upkeep;
   private connected = false;
   private uploads: Json[] = [];
   private asks: Json[] = [];
@@ -36,6 +38,7 @@ class Player {
     this.store = await Store.open(await this.disk());
     this.store.bind(7, T);
     this.client = new Exchange(this.store, { wall: () => T * 1000, spread: () => 0.5, later: () => () => undefined });
+    this.upkeep = keepRecords(this.store, new RecordStore(this.store), this.client);
     this.connected = false;
   }
 
@@ -44,7 +47,7 @@ class Player {
     const { client, store } = this;
     if (kind === "put") {
       const fields = packed(what.fields) as unknown as Fields;
-      client.mutations.submit(client.replica.change(what.stream, what.entity, what.key, fields, what.gone, what.at), "").value.catch(() => undefined);
+      client.mutations.submit(this.upkeep.replica.change(what.stream, what.entity, what.key, fields, what.gone, what.at), "").value.catch(() => undefined);
     } else if (kind === "connect") this.connect(what.last_number, what.epoch);
     else if (kind === "hears") {
       for (const frame of what) {
@@ -70,7 +73,7 @@ class Player {
       assert.ok(!this.asks.some((asked) => asked[0] === what), what);
       this.asks = [];
     } else if (kind === "view") {
-      const view = client.replica.view(what.stream, what.entity, what.key);
+      const view = this.upkeep.replica.view(what.stream, what.entity, what.key);
       const exists = !view.gone && (view.version || view.fields.size);
       const seen = exists ? json(unpack(writeFields(view.fields))) : null;
       assert.deepEqual([seen, view.version, view.pending], [what.fields, what.version, what.pending]);

@@ -3,8 +3,10 @@ import { test } from "node:test";
 import { encode } from "../src/codec";
 import { DiskFull } from "../src/errors";
 import { Exchange } from "../src/exchange";
+import { keepRecords } from "../src/keeping";
 import { MemoryDisk } from "../src/memory_store";
 import type { Operation, Welcome } from "../src/protocol";
+import { RecordStore } from "../src/record_store";
 import { Store } from "../src/store";
 
 const T = 1_800_000_000;
@@ -46,18 +48,19 @@ test("what a killed page leaves is the state at some moment: never a number with
   for (let kills = 0; kills < 12; kills++) {
     const disk = new SlowDisk();
     const store = await Store.open(disk);
+    const records = new RecordStore(store);
     store.bind(7, T);
     store.beginEpoch(7);
     for (let n = 1; n <= 6; n++) {
       const key = store.append(encode(say(`text ${n}`)), "");
       store.number([[key, n]]);
-      store.apply(30, n, [{ stream: 30, entity: 3, key: 1, version: n, fields: new Map([[1, `version ${n}`]]), gone: false }]);
+      records.apply(30, n, [{ stream: 30, entity: 3, key: 1, version: n, fields: new Map([[1, `version ${n}`]]), gone: false }]);
       if (n % 2) store.settle([{ key, code: 0, value: n, detail: "" }], T);
       if (disk.batches < kills) await disk.let();
     }
     const after = await Store.open(disk);
     const seq = after.cursors.get(30) ?? 0;
-    assert.equal(after.record(30, 3, 1)?.version ?? 0, seq);
+    assert.equal(new RecordStore(after).record(30, 3, 1)?.version ?? 0, seq);
     assert.equal(after.lastNumber, seq);
     const numbers = [...after.mutations.values(), ...after.settled.values()].map((kept) => kept.number);
     assert.deepEqual(numbers.sort(), Array.from({ length: seq }, (_, n) => n + 1));
@@ -94,10 +97,9 @@ test("where the disk is full, records give way and what has not been sent stays"
   const store = await Store.open(disk);
   store.bind(7, T);
   const client = new Exchange(store, WORLD);
-  store.onTrouble = () => {
-    client.upkeep.limit(Math.floor([...store.sizes().values()].reduce((sum, one) => sum + one, 0) / 2));
-    return true;
-  };
+  const kept = new RecordStore(store);
+  keepRecords(store, kept, client);
+  store.onTrouble = () => client.keeping!.makeRoom();
   client.helloCursors();
   client.welcome(WELCOME, false, 0);
   const streams = [25, 26].map((stream, at) => ({ stream, kind: 11 + at, name: "", head: 0, read_upto: 0, may_write: true }));
@@ -107,7 +109,7 @@ test("where the disk is full, records give way and what has not been sent stays"
   client.hear({ type: "Spaces", id: 1, inbox_upto: 0, spaces: [space], invitations: [], blocked: [], slow: [] });
   for (const [place, { stream }] of streams.entries()) {
     const records = Array.from({ length: 20 }, (_, n) => ({ stream, entity: 7 + place, key: n + 1, version: 1, fields: new Map([[1, "x".repeat(100)]]), gone: false }));
-    store.applyPage({ stream, head: 1, entity: 7 + place, key: 20 }, records, false);
+    kept.applyPage({ stream, head: 1, entity: 7 + place, key: 20 }, records, false);
     client.streams.startAt(stream, 1);
   }
   await store.durable();
@@ -117,7 +119,8 @@ test("where the disk is full, records give way and what has not been sent stays"
   await store.durable();
   const after = await Store.open(disk);
   assert.equal(after.mutations.size, 1);
-  assert.deepEqual([after.records(25, 7).length, after.records(26, 8).length], [20, 0], "content goes before what a community does");
+  const left = new RecordStore(after);
+  assert.deepEqual([left.records(25, 7).length, left.records(26, 8).length], [20, 0], "content goes before what a community does");
 });
 
 test("a mutation that another tab asks for again, by its own name for it, is kept once", async () => {
@@ -140,7 +143,7 @@ test("another person's login finds nothing of the one before", async () => {
   store.bind(7, T);
   store.append(encode(say("secret")), "");
   store.note("room/9", () => ["secret"]);
-  store.apply(30, 1, [{ stream: 30, entity: 3, key: 1, version: 1, fields: new Map([[1, "secret"]]), gone: false }]);
+  new RecordStore(store).apply(30, 1, [{ stream: 30, entity: 3, key: 1, version: 1, fields: new Map([[1, "secret"]]), gone: false }]);
   await store.durable();
   store.clear();
   await store.durable();

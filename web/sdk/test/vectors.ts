@@ -1,6 +1,9 @@
 /** The vectors that every client shares, from the checkout's root, and what JSON cannot say put back. */
 import { readFileSync } from "node:fs";
 import type { Packed } from "../src/msgpack";
+import { learnRest } from "../src/rest_of_wire";
+import { FIRST } from "../src/wire";
+import { MORE } from "../src/wire_more";
 
 export type Json = any;
 
@@ -32,3 +35,7 @@ export function json(value: Packed): Json {
   if (value instanceof Map) return { map: [...value].map(([key, one]) => [key, json(one)]) };
   return Array.isArray(value) ? value.map(json) : value;
 }
+
+/** Every form of the protocol, a line each: all can be read in a test. */
+learnRest();
+export const FORMS = [FIRST, MORE].flatMap((text) => text.split("\n\n")[1]!.split("\n"));
