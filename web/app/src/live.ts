@@ -1,5 +1,5 @@
 /** Values that change, and components that show them. A `Cell` is the app's own; the SDK's `Live` fits the same hook. */
-import { useEffect, useReducer } from "preact/hooks";
+import { useEffect, useReducer, useRef } from "preact/hooks";
 import type { Live } from "../../sdk/src/api";
 
 export class Cell<T> implements Live<T> {
@@ -23,12 +23,15 @@ export class Cell<T> implements Live<T> {
 /** The value now; the component is drawn again whenever it changes. */
 export function useLive<T>(live: Live<T>): T {
   const [, again] = useReducer<number, void>((count) => count + 1, 0);
+  const shown = useRef(live.value);
+  shown.current = live.value;
   useEffect(() => {
-    let seen: T | undefined = live.value;
+    // It is told at once how it stands, which may be otherwise than it was drawn: effects come after the paint.
+    let isFirst = true;
     return live.subscribe((value) => {
-      if (value === seen) return;
-      seen = undefined;
-      again();
+      const isShown = isFirst && value === shown.current;
+      isFirst = false;
+      if (!isShown) again();
     });
   }, [live]);
   return live.value;
