@@ -102,7 +102,7 @@ function NewPasskey({ client, onAdded }: { client: Client; onAdded: (added: Adde
   };
   return (
     <form class="line" onSubmit={add}>
-      <Field id="passkey-name" label={book.say("passkey.name")} hint={book.say("passkey.nameHint")} value={name} onText={setName} maxLength={60} dir="auto" autocomplete="off" />
+      <Field id="passkey-name" label={book.say("passkey.name")} value={name} onText={setName} maxLength={60} dir="auto" autocomplete="off" />
       <button disabled={busy}>{book.say("passkey.add")}</button>
       {wrong}
     </form>
