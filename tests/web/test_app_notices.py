@@ -140,6 +140,8 @@ def test_how_notices_come_is_set_for_a_kind_a_community_and_a_night(ben: Visitor
     rules = json.loads(saved.value.post_data or "")["rules"]
     assert {(rule["kind"], rule["ways"]) for rule in rules} == {(1, 7), (-1, 1)} and sum(rule["space"] > 0 for rule in rules) == 1
     expect(kind.locator("summary .quiet")).to_have_text("In the app")
+    page.get_by_role("button", name="Everything: As everywhere").click()
+    expect(kind.locator("summary .quiet")).to_have_text("In the app, On my devices, By mail")
     page.get_by_text("Every week").click()
     page.locator("#digest-day").select_option("4")
     expect(page.locator(".note.done", has_text="Saved")).to_be_visible(timeout=WAIT_MS)
