@@ -40,6 +40,8 @@ export interface DocumentView {
   readonly head: number;
   /** Updates that the server has not taken yet. */
   readonly unsent: number;
+  /** Whether everything that was written here is kept on the device, so that it outlives the page. */
+  readonly kept: boolean;
   /** Why it cannot be read; 0 while it can. */
   readonly code: Code;
   /** Why what is written here is not taken any more; 0 while it is. */
@@ -60,7 +62,7 @@ interface Written {
   readonly update: Uint8Array;
 }
 
-const EMPTY: DocumentView = { here: false, caughtUp: false, generation: 0, upto: 0, head: 0, unsent: 0, code: 0, refused: 0, leftBehind: [], people: new Map(), named: 0, broken: 0 };
+const EMPTY: DocumentView = { here: false, caughtUp: false, generation: 0, upto: 0, head: 0, unsent: 0, kept: true, code: 0, refused: 0, leftBehind: [], people: new Map(), named: 0, broken: 0 };
 /** What waits is merged up to so many bytes, so that a key costs little however long one is offline. */
 const MERGED_BYTES = 4 * 1024;
 const UPDATE_BYTES_MAX = 60 * 1024;
@@ -111,10 +113,11 @@ export class Document implements Open<DocumentView> {
     const { standing } = this;
     if (!standing) return;
     const { head, caughtUp, code, refused, left: leftBehind, people, named } = standing;
-    const unsent = standing.unsent + (this.buffer.length || this.handing ? 1 : 0);
+    const kept = !this.buffer.length && !this.handing;
+    const unsent = standing.unsent + (kept ? 0 : 1);
     const isLate = standing.upto !== this.upto || standing.serial !== this.serial;
     const { generation, upto, broken } = this;
-    this.value = { here: this.serial > 0, caughtUp: caughtUp && !isLate, generation, upto, head, unsent, code, refused, leftBehind, people, named, broken };
+    this.value = { here: this.serial > 0, caughtUp: caughtUp && !isLate, generation, upto, head, unsent, kept, code, refused, leftBehind, people, named, broken };
     for (const listener of [...this.listeners]) listener(this.value);
   }
 

@@ -98,9 +98,14 @@ test("what is written without a network is few updates, survives a restart, and 
   assert.ok(his.document.value.unsent > 0 && his.document.value.unsent < 12, `${his.document.value.unsent} updates`);
   his.document.close();
   await ben.restart();
-  const again = new Editor(ben, stream);
+  let again = new Editor(ben, stream);
   await again.reads(`before ${words}`);
   again.type(7, "still ");
+  await again.document.flush();
+  again.document.close();
+  await ben.restart();
+  again = new Editor(ben, stream);
+  await again.reads(`before still ${words}`);
   ben.offline = false;
   ben.client.hurry();
   await Promise.all([hers, again].map((one) => one.reads(`meanwhile before still ${words}`)));

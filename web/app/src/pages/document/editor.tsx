@@ -7,6 +7,7 @@ import { Avatar } from "../../parts/avatar";
 import { Icon } from "../../parts/icon";
 import { learnNames, nameOf, people } from "../../session";
 import type { Paper } from "./paper";
+import { useOnline } from "./online";
 import { Sheet } from "./sheet";
 import { readWhere, writeWhere } from "./where";
 import { book, type DocumentKey } from "./words";
@@ -92,10 +93,10 @@ function useSheet(document: Document, paper: Paper) {
 }
 
 /** What can be said of what was written here, and no more than that. */
-function standing({ unsent, refused, caughtUp, here }: DocumentView, online: boolean, mayWrite: boolean): readonly [string, DocumentKey] {
+function standing({ unsent, kept, refused, caughtUp, here }: DocumentView, online: boolean, mayWrite: boolean): readonly [string, DocumentKey] {
   if (refused === FULL) return ["bad", "full"];
   if (refused) return ["bad", "refused"];
-  if (unsent) return online ? ["busy", "sending"] : ["away", "kept"];
+  if (unsent) return online ? ["busy", "sending"] : kept ? ["away", "kept"] : ["busy", "keeping"];
   if (!online) return ["away", here ? "offline" : "notHere"];
   if (!caughtUp) return ["busy", "catchingUp"];
   return ["good", mayWrite ? "saved" : "readOnly"];
@@ -104,8 +105,8 @@ const FULL = 25;
 const SIGNS = { good: "done", busy: "cloud", away: "off", bad: "warn" } as const;
 
 function Saved({ client, view, mayWrite }: { client: Client; view: DocumentView; mayWrite: boolean }) {
-  const { state } = useLive(client.status);
-  const [mood, key] = standing(view, state === "online", mayWrite);
+  const online = useOnline(client);
+  const [mood, key] = standing(view, online, mayWrite);
   const [shown, setShown] = useState<readonly [string, DocumentKey]>([mood, key]);
   useEffect(() => {
     // What passes at every key would only be noise, also to the ear.
@@ -113,7 +114,7 @@ function Saved({ client, view, mayWrite }: { client: Client; view: DocumentView;
     return () => clearTimeout(late);
   }, [mood, key]);
   return (
-    <p class={`saved ${shown[0]}`} role="status">
+    <p class={`saved ${shown[0]}`} role="status" data-kept={view.kept}>
       <Icon name={SIGNS[shown[0] as keyof typeof SIGNS]} />
       <span>{say(shown[1])}</span>
     </p>

@@ -10,6 +10,7 @@ import { toPage } from "../../place";
 import { Missing } from "../space";
 import { About } from "./about";
 import { Editor } from "./editor";
+import { useOnline } from "./online";
 import { Paper } from "./paper";
 import { Versions } from "./versions";
 import { book } from "./words";
@@ -60,7 +61,7 @@ function useDocument(client: Client, id: number): readonly [Document, Paper] {
 function Opened({ client, id, part }: { client: Client; id: number; part: string }) {
   const [document, paper] = useDocument(client, id);
   const { here, code } = useLive(document);
-  const { state } = useLive(client.status);
+  const online = useOnline(client);
   const { spaces } = useLive(client.places);
   const space = spaces.find((one) => one.streams.some(({ stream }) => stream === id));
   const stream = space?.streams.find((one) => one.stream === id);
@@ -73,7 +74,7 @@ function Opened({ client, id, part }: { client: Client; id: number; part: string
           {part === "versions" ? say("write") : say("versions")}
         </a>
       </Head>
-      {!here && <p class="welcome quiet" role="status">{state === "online" ? say("loading") : say("notHere")}</p>}
+      {!here && <p class="welcome quiet" role="status">{online ? say("loading") : say("notHere")}</p>}
       <div hidden={!here || part === "versions"}>
         <Editor client={client} document={document} paper={paper} title={title} space={space?.space ?? 0} mayWrite={stream?.mayWrite ?? true} />
       </div>

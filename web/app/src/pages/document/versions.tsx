@@ -9,6 +9,7 @@ import { go, toPage } from "../../place";
 import { nameOf, people } from "../../session";
 import { inWords } from "../../trouble";
 import { clock, day } from "../../words";
+import { useOnline } from "./online";
 import { textOf } from "./paper";
 import { book } from "./words";
 
@@ -16,7 +17,7 @@ const { say } = book;
 
 export function Versions({ client, document, id }: { client: Client; document: Document; id: number }) {
   const { named, generation } = useLive(document);
-  const { state } = useLive(client.status);
+  const online = useOnline(client);
   const [versions, setVersions] = useState<readonly DocumentVersion[] | undefined>();
   const [open, setOpen] = useState(0);
   const [wrong, setWrong] = useState("");
@@ -27,14 +28,14 @@ export function Versions({ client, document, id }: { client: Client; document: D
       (error: unknown) => left || setWrong(inWords(error)),
     );
     return () => void (left = true);
-  }, [id, named, generation, state === "online"]);
+  }, [id, named, generation, online]);
   return (
     <>
       <Naming client={client} document={document} id={id} />
       <section class="card">
         <h2>{say("versions")}</h2>
         {wrong && <p class="wrong" role="alert">{wrong}</p>}
-        {!versions && !wrong && <p class="quiet" role="status">{state === "online" ? say("loading") : say("versionsOffline")}</p>}
+        {!versions && !wrong && <p class="quiet" role="status">{online ? say("loading") : say("versionsOffline")}</p>}
         {versions?.length === 0 && <p class="quiet">{say("noVersions")}</p>}
         <ul class="rows">
           {versions?.map((one) => (
