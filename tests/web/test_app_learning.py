@@ -177,6 +177,12 @@ def test_a_lesson_and_its_questions_need_no_network_and_the_server_grades_exactl
     page.reload()
     expect(page.locator(".result .note")).to_contain_text("2 answers are not sent yet", timeout=WAIT_MS)
     expect(page.locator(".sync.away")).to_be_visible(timeout=WAIT_MS)
+    # Another tab of theirs, which has no store of its own.
+    beside_it = ben.context.new_page()
+    beside_it.goto(f"{origin}/#/lessons/{space}")
+    expect(beside_it.locator(".lesson-row .unsent")).to_have_count(3, timeout=WAIT_MS)
+    expect(beside_it.locator(".lesson-row.is-done")).to_have_count(2, timeout=WAIT_MS)
+    beside_it.close()
     ben.context.set_offline(False)
     expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator(".results")).to_contain_text("Graded by the server.", timeout=WAIT_MS)
