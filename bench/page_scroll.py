@@ -6,8 +6,9 @@
     the screen    ·         ·         ·         ·         ·         ·
 
 A frame ends when it is handed to the compositor (`Commit`), or at a beat of the screen at which the main thread is idle: what it does
-then is in the next one's time. Counted are those that drew something, and those that took longer than a beat; frames in which it had
-nothing to do, and which the compositor scrolled alone, would make it look better.
+then is in the next one's time. Work is the thread's CPU time, made slower as all of it: what else runs on this machine is not in it.
+Counted are frames that drew something, and those that took longer than a beat; frames in which it had nothing to do, and which the
+compositor scrolled alone, would make it look better.
 
 Invariant: all of the main thread's time lies in some frame: a task that outlasts its frame makes that frame long.
 """
@@ -32,8 +33,8 @@ from bench.page_scene import Scene
 CATEGORIES: Final = ("toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline", "blink.user_timing")
 BEAT_MS: Final = 1000 / 60
 THROW_PX: Final = 3_000
-SPEED_PX_S: Final = 9_000
-"""Of a finger in a hurry: ten phones' heights a second."""
+SPEED_PX_S: Final = 4_000
+"""Half of the fastest fling that Android knows (8,000 a second, and soon slower), and without end: five phones' heights a second."""
 STILL: Final = 12
 """So many throws that move nothing are an end, or a page that is waited for."""
 SECONDS_MAX: Final = 600.0
@@ -81,10 +82,11 @@ class Scrolled(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Of the main thread, in milliseconds of the trace's clock."""
+    """A task of the main thread, in milliseconds of the trace's clock. `worked_ms`: of its CPU time."""
 
     at_ms: float
     took_ms: float
+    worked_ms: float
 
 
 def read_trace(events: Sequence[dict[str, Any]]) -> list[float]:
@@ -102,7 +104,7 @@ def read_trace(events: Sequence[dict[str, Any]]) -> list[float]:
     thread = max(commits, key=lambda one: len(commits[one]))
     tasks = sorted(
         (
-            Piece(one["ts"] / 1000, one.get("dur", 0) / 1000)
+            Piece(one["ts"] / 1000, one.get("dur", 0) / 1000, one.get("tdur", 0) / 1000)
             for one in events
             if (one["pid"], one["tid"]) == thread and one.get("ph") == "X" and one.get("name", "").endswith("RunTask")
         ),
@@ -124,26 +126,26 @@ def work(tasks: Iterable[Piece], commits: Sequence[float]) -> Iterator[tuple[flo
     """Each frame's work in milliseconds, and whether it drew something."""
     coming = iter([*commits, float("inf")])
     commit_ms = next(coming)
-    spent_ms, beat_ms, idle_from_ms = 0.0, 0.0, 0.0
+    spent_ms, beat_ms, idle_from_ms, busy = 0.0, 0.0, 0.0, False
     for task in tasks:
         end_ms = task.at_ms + task.took_ms
-        if spent_ms:
+        if busy:
             while beat_ms < idle_from_ms:
                 beat_ms += BEAT_MS
             if task.at_ms > beat_ms:
                 yield spent_ms, False
-                spent_ms = 0.0
-        if not spent_ms:
-            beat_ms = task.at_ms + BEAT_MS
-        spent_ms += task.took_ms
+                spent_ms, busy = 0.0, False
+        if not busy:
+            beat_ms, busy = task.at_ms + BEAT_MS, True
+        spent_ms += task.worked_ms
         idle_from_ms = end_ms
         drawn = commit_ms < end_ms
         while commit_ms < end_ms:
             commit_ms = next(coming)
         if drawn:
             yield spent_ms, True
-            spent_ms = 0.0
-    if spent_ms:
+            spent_ms, busy = 0.0, False
+    if busy:
         yield spent_ms, False
 
 
