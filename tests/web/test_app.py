@@ -45,12 +45,12 @@ def channel(amina: Visitor, ben: Visitor) -> str:
     expect(ben.page.locator(".invited h2")).to_have_text("Seven springs school", timeout=WAIT_MS)
     ben.shoot("invited-phone")
     ben.page.locator(".invited button").click()
-    expect(ben.page.locator(".talk-link").first).to_be_visible(timeout=WAIT_MS)
+    expect(ben.page.locator(".place .talk-link").first).to_be_visible(timeout=WAIT_MS)
     amina.page.locator("#channel").fill("Questions about fractions")
     amina.page.locator("#channel").press("Enter")
-    expect(amina.page.locator(".talk-link")).to_have_count(2, timeout=WAIT_MS)
+    expect(amina.page.locator(".place .talk-link")).to_have_count(2, timeout=WAIT_MS)
     amina.shoot("community-desktop")
-    href = amina.page.locator(".talk-link").first.get_attribute("href")
+    href = amina.page.locator(".place .talk-link").first.get_attribute("href")
     assert href
     for visitor in (amina, ben):
         visitor.page.goto(f"{visitor.origin}/{href}")
@@ -102,12 +102,12 @@ def test_what_came_while_one_looked_elsewhere_is_counted_and_then_is_not(amina: 
     ben.page.goto(f"{ben.origin}/#/")
     ben.page.wait_for_timeout(50)
     amina.say("One more for later.")
-    expect(ben.page.locator(".talk-link.unread .badge")).to_be_visible(timeout=WAIT_MS)
+    expect(ben.page.locator(".place .talk-link.unread .badge")).to_be_visible(timeout=WAIT_MS)
     ben.shoot("home-phone")
-    ben.page.locator(".talk-link.unread").click()
+    ben.page.locator(".place .talk-link.unread").click()
     ben.sees("One more for later.")
     ben.page.locator("a.back").click()
-    expect(ben.page.locator(".talk-link.unread")).to_have_count(0, timeout=WAIT_MS)
+    expect(ben.page.locator(".place .talk-link.unread")).to_have_count(0, timeout=WAIT_MS)
 
 
 def test_in_arabic_the_page_reads_from_the_right_and_nothing_sticks_out(ben: Visitor, channel: str) -> None:
