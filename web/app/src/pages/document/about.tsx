@@ -23,7 +23,7 @@ export function About({ client, id, title, space, mayWrite }: { client: Client; 
   }, [id, title, mayWrite]);
   const leads = (space.role & (OWNER | MODERATOR)) > 0;
   if (!frame || !(leads || frame.openedBy === client.me.value?.user)) return null;
-  return <Form key={`${frame.title}/${frame.readRoles}/${frame.writeRoles}/${frame.archived}`} client={client} id={id} frame={frame} onFrame={setFrame} />;
+  return <Form client={client} id={id} frame={frame} onFrame={setFrame} />;
 }
 
 function Form({ client, id, frame, onFrame }: { client: Client; id: number; frame: DocumentFrame; onFrame: (frame: DocumentFrame) => void }) {
