@@ -1,17 +1,18 @@
 -- Search in messages: which message has which words, beside the log and behind it.
 --
---   log ─index_messages─▶ search_messages: a message's words, each with its space in front ─▶ search_words: a space's words, and in how many
---          a part of a stream at a time                                                        messages: parts of words and slips are found here
+--   log ─index_messages─▶ search_messages: a message's words, each with its space in front ─▶ search_words: a word's spaces, and in how many
+--          a part of a stream at a time                                                        messages of each
+--                                                                             └─▶ search_vocabulary: all words; parts and slips are found here
 --
 -- Posting writes nothing here. What was said, edited, deleted or cleared is an event of its stream, and this is one more reader of streams,
 -- seconds behind. So a row here may be out of date, and nothing is ever shown from it: whoever searches reads the log, as it is then, and
 -- looks whether the words are there still.
 --
--- A word stands with its space in front ("1f.word"), so what a word costs to look up grows with the spaces that one is in, not with all
--- there are.
+-- A message's word stands with its space in front ("1f.word"), so what it costs to gather a word's messages grows with the spaces that one is
+-- in, not with all there are. Which words a part or a slip may mean is asked of the vocabulary, which is everybody's, once; which of them
+-- one's own spaces have is a look-up each. (Asked of each space's words by trigrams, 20 spaces of 200 took half a second.)
 
 create extension if not exists pg_trgm;
-create extension if not exists btree_gin;
 
 create table search_cursors (
     stream_id bigint primary key,
@@ -34,13 +35,19 @@ create index search_messages_by_author on search_messages (author);
 comment on table search_messages is 'owner: who wrote it, and its space: gone with either, and when its text goes';
 
 create table search_words (
-    space_id bigint not null,
     word     text collate "C" not null,
+    space_id bigint not null,
     messages bigint not null,                       -- in how many it stands
-    primary key (space_id, word)
+    primary key (word, space_id)
 ) with (fillfactor = 70);
-create index search_words_parts on search_words using gin (space_id, word gin_trgm_ops);
+create index search_words_by_space on search_words (space_id);
 comment on table search_words is 'owner: the space, gone with it; a word goes with the last message that has it';
+
+create table search_vocabulary (
+    word text collate "C" primary key
+);
+create index search_vocabulary_parts on search_vocabulary using gin (word gin_trgm_ops) with (fastupdate = off);
+comment on table search_vocabulary is 'owner: those who say the word, gone with the last space that has it';
 
 -- Letters without what is written above and below them, and with one shape of each. Arabic: no vowel signs, no stretching, one alif, one
 -- ya, one ha.
@@ -100,14 +107,23 @@ begin
     ),
     counted as (
         update search_words s set messages = s.messages - f.n from fewer f
-        where s.space_id = f.space_id and s.word = f.word and s.messages > f.n
+        where s.word = f.word and s.space_id = f.space_id and s.messages > f.n
     )
-    delete from search_words s using fewer f where s.space_id = f.space_id and s.word = f.word and s.messages <= f.n;
+    delete from search_words s using fewer f where s.word = f.word and s.space_id = f.space_id and s.messages <= f.n;
+    return null;
+end $$;
+create function search_forget_words() returns trigger language plpgsql set enable_seqscan = 'off' as $$
+begin
+    delete from search_vocabulary v using (select distinct o.word from gone o) f
+    where v.word = f.word and not exists (select from search_words s where s.word = f.word);
     return null;
 end $$;
 create trigger search_messages_lock before delete on search_messages for each statement execute function search_forget_lock();
 create trigger search_messages_forget after delete on search_messages referencing old table as gone
     for each statement execute function search_forget();
+create trigger search_words_lock before delete on search_words for each statement execute function search_forget_lock();
+create trigger search_words_forget after delete on search_words referencing old table as gone
+    for each statement execute function search_forget_words();
 
 -- Reads on in these streams, at most p_events of each, and says of each in which people speak how much it read and whether there is more.
 -- Where somebody else is at it, -1 of each and nothing is done.
@@ -188,11 +204,15 @@ begin
         insert into search_messages (stream_id, seq, space_id, author, at, words)
         select f.stream_id, f.seq, f.space_id, f.author, f.at, array_to_tsvector(array(select search_key(f.space_id, w) from unnest(f.words) w))
         from fresh f order by f.stream_id, f.seq
+    ),
+    counted as (
+        insert into search_words as s (word, space_id, messages)
+        select w.word, f.space_id, count(*) from fresh f cross join lateral unnest(f.words) as w (word)
+        group by w.word, f.space_id order by w.word, f.space_id
+        on conflict (word, space_id) do update set messages = s.messages + excluded.messages
+        returning s.word, s.xmax = 0 as is_new
     )
-    insert into search_words as s (space_id, word, messages)
-    select f.space_id, w.word, count(*) from fresh f cross join lateral unnest(f.words) as w (word)
-    group by f.space_id, w.word order by f.space_id, w.word
-    on conflict (space_id, word) do update set messages = s.messages + excluded.messages;
+    insert into search_vocabulary (word) select distinct c.word from counted c where c.is_new on conflict do nothing;
 
     update search_cursors c set upto = q.upto from unnest(v_stream, v_upto) as q (stream, upto)
     where c.stream_id = q.stream and c.stream_id = any (v_stream);
@@ -209,54 +229,48 @@ create function search_query(p_space bigint, p_words text[], p_ends integer[]) r
     ) t
 $$;
 
--- What a word may mean in a space: itself, words that have it in them, words of the same stem, and, where it is long enough for a guess,
--- those that look like it. The most frequent ones; how many messages they are in at the most.
-create function search_alike(p_space bigint, p_word text, p_dictionaries regdictionary[], out alike text[], out most bigint)
+-- What a word may mean in these spaces: itself, words that have it in them, words of the same stem, and, where hardly any of these is there
+-- and it is long enough for a guess, those that look like it. In each space the most frequent ones.
+create function search_alike(p_word text, p_spaces bigint[], p_dictionaries regdictionary[])
+returns table (space bigint, word text, messages bigint)
 language plpgsql stable
-set enable_seqscan = 'off' set pg_trgm.similarity_threshold = '0.35'
+set enable_seqscan = 'off' set plan_cache_mode = 'force_generic_plan' set pg_trgm.similarity_threshold = '0.35'
 as $$
+#variable_conflict use_column
 declare
+    v_words constant integer := 20;                 -- in a space; what more there is begins or ends with so little that it says nothing
     v_like text := replace(replace(replace(p_word, '\', '\\'), '%', '\%'), '_', '\_');
     v_stems text[];
-    v_guessed text[];
-    v_guesses bigint;
+    v_meant text[];
 begin
-    if length(p_word) < 3 then
-        select array_agg(a.word), sum(a.messages) into alike, most from (
-            select s.word, s.messages from search_words s where s.space_id = p_space and s.word = p_word
-            union
-            (select s.word, s.messages from search_words s where s.space_id = p_space and s.word like v_like || '%'
-             order by s.messages desc, s.word limit 20)
-        ) a;
-        return;
+    v_meant := array[p_word] || array(select v.word from search_vocabulary v where v.word like v_like || '%' limit 200);
+    if length(p_word) >= 3 then
+        v_meant := v_meant || array(select v.word from search_vocabulary v where v.word like '%' || v_like || '%' limit 200);
+        v_stems := array(
+            select distinct t.stem from unnest(p_dictionaries) d cross join lateral unnest(ts_lexize(d, p_word)) as t (stem)
+            where length(t.stem) >= 3);
+        v_meant := v_meant || array(
+            select v.word
+            from unnest(v_stems) as t (stem)
+            cross join lateral (select v.word from search_vocabulary v where v.word like '%' || t.stem || '%' limit 500) v
+            where exists (select from unnest(p_dictionaries) d where ts_lexize(d, v.word) = array[t.stem]) limit 100);
     end if;
-    v_stems := array(
-        select distinct t.stem from unnest(p_dictionaries) d cross join lateral unnest(ts_lexize(d, p_word)) as t (stem)
-        where length(t.stem) >= 3);
-    select array_agg(a.word), sum(a.messages) into alike, most from (
-        select s.word, s.messages from search_words s where s.space_id = p_space and s.word = p_word
-        union
-        (select s.word, s.messages from search_words s where s.space_id = p_space and s.word like '%' || v_like || '%'
-         order by s.messages desc, s.word limit 20)
-        union
-        (select s.word, s.messages
-         from unnest(v_stems) as t (stem)
-         join search_words s on s.space_id = p_space and s.word like '%' || t.stem || '%'
-         where exists (select from unnest(p_dictionaries) d where ts_lexize(d, s.word) = array[t.stem])
-         order by s.messages desc, s.word limit 20)
-    ) a;
     -- Where the word is known, what looks like it is hardly meant; one that is in a message or two may be the slip itself.
-    if length(p_word) >= 4 and coalesce(most, 0) < 3 then
-        select array_agg(a.word), sum(a.messages) into v_guessed, v_guesses from (
-            select s.word, s.messages from search_words s
-            where s.space_id = p_space and s.word % p_word and s.word <> all (coalesce(alike, '{}'))
-            order by similarity(s.word, p_word) desc, s.messages desc, s.word limit 6
-        ) a;
-        if v_guessed is not null then
-            alike := coalesce(alike, '{}') || v_guessed;
-            most := coalesce(most, 0) + v_guesses;
-        end if;
+    if length(p_word) >= 4 and not exists (
+        select from unnest(v_meant) as m (word) join search_words s on s.word = m.word and s.space_id = any (p_spaces)
+        having sum(s.messages) >= 3
+    ) then
+        v_meant := v_meant || array(
+            select v.word from search_vocabulary v where v.word % p_word order by similarity(v.word, p_word) desc, v.word limit 30);
     end if;
+    return query
+    select r.space_id, r.word, r.messages
+    from (
+        select s.*, row_number() over (partition by s.space_id order by s.word = p_word desc, s.messages desc, s.word) as place
+        from (select distinct m.word from unnest(v_meant) as m (word)) m
+        join search_words s on s.word = m.word and s.space_id = any (p_spaces)
+    ) r
+    where r.place <= v_words;
 end $$;
 
 -- Messages with these words that an account may read now: with all of them whole (p_whole), or with such as mean the same; newest first,
@@ -272,13 +286,8 @@ as $$
 declare
     v_walk constant integer := 20000;               -- of a stream are looked through where a word is in too many messages to gather them all
     v_blocked bigint[] := array(select b.blocked from blocks b where b.user_id = p_user);
+    v_scope bigint[];
     v_place record;
-    v_word text;
-    v_term integer;
-    v_few bigint;
-    v_found record;
-    v_words text[];
-    v_terms integer[];
     v_exact tsquery;
     v_query tsquery;
     v_spaces bigint[] := '{}';
@@ -289,38 +298,48 @@ declare
     v_marked text[] := '{}';                        -- joined by U+0001, which no word has
     v_queries text[] := '{}';
 begin
-    for v_place in
-        select s.space_id as space, array_agg(s.id order by s.id) as streams, sum(s.head) as events
+    v_scope := array(
+        select distinct m.space_id
         from members m join streams s on s.space_id = m.space_id and s.kind in (3, 4) and m.role & s.read_roles <> 0
-        where m.user_id = p_user and (p_space = 0 or m.space_id = p_space) and (p_stream = 0 or s.id = p_stream)
-        group by s.space_id
+        where m.user_id = p_user and (p_space = 0 or m.space_id = p_space) and (p_stream = 0 or s.id = p_stream));
+    for v_place in
+        with meant as materialized (
+            select w.space_id as space, t.term, w.word, w.messages
+            from unnest(p_words) with ordinality as t (word, term)
+            join search_words w on w.word = t.word and w.space_id = any (v_scope)
+            where p_whole
+            union all
+            select a.space, t.term, a.word, a.messages
+            from unnest(p_words) with ordinality as t (word, term)
+            cross join lateral search_alike(t.word, v_scope, p_dictionaries) a
+            where not p_whole
+        ),
+        -- Only where each of the words is there.
+        there as (
+            select o.space, min(o.messages) as few
+            from (select m.space, m.term, sum(m.messages) as messages from meant m group by m.space, m.term) o
+            group by o.space having count(*) = cardinality(p_words)
+        )
+        select t.space, t.few, w.words, w.terms, r.streams, r.events
+        from there t
+        cross join lateral (
+            select array_agg(m.word) as words, array_agg(m.term::integer) as terms from meant m where m.space = t.space
+        ) w
+        cross join lateral (
+            select array_agg(s.id order by s.id) as streams, sum(s.head) as events
+            from members m join streams s on s.space_id = m.space_id and s.kind in (3, 4) and m.role & s.read_roles <> 0
+            where m.user_id = p_user and m.space_id = t.space and (p_stream = 0 or s.id = p_stream)
+        ) r
+        where r.streams is not null
     loop
-        v_words := '{}'; v_terms := '{}'; v_few := null;
-        for v_term in 1 .. cardinality(p_words) loop
-            v_word := p_words[v_term];
-            if p_whole then
-                select array[w.word] as words, w.messages into v_found
-                from search_words w where w.space_id = v_place.space and w.word = v_word;
-            else
-                select a.alike as words, a.most as messages into v_found from search_alike(v_place.space, v_word, p_dictionaries) a;
-            end if;
-            if v_found.words is null then
-                v_few := 0;
-                exit;
-            end if;
-            v_words := v_words || v_found.words;
-            v_terms := v_terms || array_fill(v_term, array[cardinality(v_found.words)]);
-            v_few := least(v_few, v_found.messages);
-        end loop;
-        continue when v_few = 0;
-        v_query := search_query(v_place.space, v_words, v_terms);
+        v_query := search_query(v_place.space, v_place.words, v_place.terms);
         v_exact := case when p_whole then 'nothing'::tsquery
             else search_query(v_place.space, p_words, array(select generate_series(1, cardinality(p_words)))) end;
-        v_marked := v_marked || array_to_string(array(select distinct w from unnest(v_words) w), E'\x01');
+        v_marked := v_marked || array_to_string(v_place.words, E'\x01');
         v_queries := v_queries || v_query::text;
         -- To gather all that has a word costs as many rows as it is in; to walk from the newest on until a page is full costs the more the
         -- rarer it is. They cost the same where `few` squared is a page times all.
-        if v_few * v_few <= p_limit * v_place.events then
+        if v_place.few * v_place.few <= p_limit * v_place.events then
             select v_spaces || array_agg(v_place.space), v_streams || array_agg(f.stream_id), v_seqs || array_agg(f.seq),
                    v_ats || array_agg(f.at), v_marks || array_agg(cardinality(v_marked))
             into v_spaces, v_streams, v_seqs, v_ats, v_marks

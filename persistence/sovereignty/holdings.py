@@ -116,6 +116,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("search_cursors", _STREAMS, "", "numbers"),
     Holding("search_messages", _STREAMS, "t.author = $1", key=("stream_id", "seq")),
     Holding("search_words", _SPACES, "", "of a person: a word goes with the last message that has it"),
+    Holding("search_vocabulary", "", "", "a word goes with the last place that has it"),
     Holding("user_roles", _SPACES, _USER),
     Holding("roles", _SPACES, "", "a community's own, whoever made it"),
     Holding("invitations", _SPACES, "t.user_id = $1 or t.invited_by = $1"),
