@@ -10,19 +10,24 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { checkWords } from "./words.mjs";
+import { BOUNDS } from "../bounds.mjs";
+import { inOneScript } from "../scripts.mjs";
+import { checkWords, words } from "./words.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const site = resolve(process.argv[2] ?? join(here, "../../gateway/site"));
 const sdk = join(here, "../sdk/src/index.ts");
+const messages = join(here, "messages");
 
-checkWords(join(here, "messages"));
-// First the style of the lazy pages, whose name the script asks for.
-const more = await build({ absWorkingDir: here, entryPoints: { more: "src/style/more.css" }, outdir: "app", entryNames: "[name]-[hash]", bundle: true, minify: true, write: false });
-const moreStyle = `app/${basename(more.outputFiles[0].path)}`;
+checkWords(messages);
+// First the styles whose names the script asks for: of what is behind the door, and of the lazy pages.
+const styles = { inside: "src/style/inside.css", more: "src/style/more.css" };
+const behind = await build({ absWorkingDir: here, entryPoints: styles, outdir: "app", entryNames: "[name]-[hash]", bundle: true, minify: true, write: false });
+const nameOf = (start) => `app/${behind.outputFiles.map((one) => basename(one.path)).find((name) => name.startsWith(`${start}-`))}`;
+const [insideStyle, moreStyle] = [nameOf("inside"), nameOf("more")];
 const made = await build({
   absWorkingDir: here,
-  entryPoints: { app: "src/main.tsx", style: "src/style/all.css" },
+  entryPoints: { app: "src/main.tsx", style: "src/style/first.css" },
   outdir: "app",
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
@@ -37,48 +42,44 @@ const made = await build({
   jsx: "automatic",
   jsxImportSource: "preact",
   alias: { "@educonnect/sdk": sdk },
-  define: { MORE_STYLE: JSON.stringify(`/${moreStyle}`) },
+  define: { INSIDE_STYLE: JSON.stringify(`/${insideStyle}`), MORE_STYLE: JSON.stringify(`/${moreStyle}`) },
+  plugins: [words(messages), inOneScript(here)],
   metafile: true,
   write: false,
 });
 
-const files = new Map([...made.outputFiles, ...more.outputFiles].map((one) => [`app/${basename(one.path)}`, Buffer.from(one.contents)]));
+const files = new Map([...made.outputFiles, ...behind.outputFiles].map((one) => [`app/${basename(one.path)}`, Buffer.from(one.contents)]));
 const outputs = Object.entries(made.metafile.outputs);
-const entry = outputs.find(([, one]) => one.entryPoint === "src/main.tsx");
+const startOf = (wanted) => outputs.find(([, one]) => one.entryPoint === wanted)[0];
+const entry = startOf("src/main.tsx");
 const style = [...files.keys()].find((name) => name.startsWith("app/style-"));
-/** What comes only when it is chosen or opened: a language, a page, and whatever is theirs alone. */
-const isWords = (one) => one.entryPoint?.startsWith("messages/");
-const comesLater = (one) => isWords(one) || /^src\/pages\/[a-z-]+\//.test(one.entryPoint ?? "");
-const first = new Set();
-const need = (name) => {
-  if (first.has(name)) return;
-  first.add(name);
-  for (const one of made.metafile.outputs[name].imports) if (!comesLater(made.metafile.outputs[one.path])) need(one.path);
+/** These, and what they import before they run. */
+const closure = (names, found = new Set()) => {
+  for (const name of names) {
+    if (found.has(name)) continue;
+    found.add(name);
+    closure(made.metafile.outputs[name].imports.filter((one) => one.kind === "import-statement").map((one) => one.path), found);
+  }
+  return found;
 };
-need(entry[0]);
-/** Scripts that the page needs. They begin to come while the page is read. */
-const critical = [...first].sort();
-/** Those of them without which nothing is seen. */
-const seen = new Set();
-const reach = (name) => {
-  if (seen.has(name)) return;
-  seen.add(name);
-  for (const one of made.metafile.outputs[name].imports) if (one.kind === "import-statement") reach(one.path);
-};
-reach(entry[0]);
+/** What the door needs; what a chat needs besides; and the parts of the SDK that come by themselves. A page comes when it is opened. */
+const atDoor = closure([entry]);
+const chat = closure([entry, startOf("src/inside.tsx"), ...["index", "core"].map((name) => startOf(`../sdk/src/${name}.ts`))]);
+const sdkParts = closure([...chat, ...outputs.filter(([, one]) => one.entryPoint?.startsWith("../sdk/src/")).map(([name]) => name)]);
 
-const links = critical.filter((name) => name !== entry[0]).map((name) => `<link rel="modulepreload" href="/${name}">`);
+const links = [...atDoor].filter((name) => name !== entry).sort().map((name) => `<link rel="modulepreload" href="/${name}">`);
 const template = readFileSync(join(here, "src/index.html"), "utf8");
-const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry[0]}`);
+const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry}`);
 files.set("index.html", Buffer.from(index));
 files.set("icon.svg", readFileSync(join(here, "src/icon.svg")));
 files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanifest")));
 
-// What works without a network from the first visit on: the shell, the SDK, the style, and every page; a language comes when it is chosen and
-// is kept then.
-const pages = Object.keys(made.metafile.outputs).filter((name) => name.endsWith(".js") && !first.has(name) && !isWords(made.metafile.outputs[name]));
+// What works without a network from the first visit on: the door, the chat, the SDK with its parts, the style, and every page; a language comes
+// when it is chosen and is kept then.
+const isWords = (name) => made.metafile.outputs[name].entryPoint?.match(/^words:|messages\//);
+const pages = outputs.map(([name]) => name).filter((name) => name.endsWith(".js") && !sdkParts.has(name) && !isWords(name));
 const later = [`/${moreStyle}`, ...pages.map((name) => `/${name}`)].sort();
-const shell = ["/", ...critical.map((name) => `/${name}`), `/${style}`, ...later, "/icon.svg", "/manifest.webmanifest"].sort();
+const shell = ["/", ...[...sdkParts].map((name) => `/${name}`), `/${style}`, `/${insideStyle}`, ...later, "/icon.svg", "/manifest.webmanifest"].sort();
 const hash = createHash("sha256");
 for (const name of [...files.keys()].sort()) hash.update(name).update(files.get(name));
 const worker = await build({
@@ -105,7 +106,12 @@ for (const [name, bytes] of files) {
   writeFileSync(join(site, `${name}.gz`), packed);
 }
 
-const size = (names) => names.reduce((sum, name) => sum + brotli(files.get(name)).length, 0);
+const size = (names) => [...names].reduce((sum, name) => sum + brotli(files.get(name)).length, 0);
 for (const name of [...files.keys()].sort()) console.log(`${name}: ${files.get(name).length} bytes, ${size([name])} brotli`);
-console.log(`script before the page can be used: ${size(critical)} bytes brotli; of that before it is seen: ${size([...seen])}`);
-console.log(`first page: ${size([...critical, style, "index.html", "icon.svg", "manifest.webmanifest"])} bytes brotli`);
+const sizes = {
+  door: size([...atDoor, style, "index.html"]),
+  doorScript: size(atDoor),
+  chatScript: size(chat),
+  firstPage: size([...chat, style, insideStyle, "index.html", "icon.svg", "manifest.webmanifest"]),
+};
+for (const [name, bytes] of Object.entries(sizes)) console.log(`${BOUNDS[name].of}: ${bytes} bytes brotli, at most ${BOUNDS[name].most}`);

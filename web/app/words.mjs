@@ -40,3 +40,19 @@ export function checkWords(folder) {
 function holes(text) {
   return [...new Set(text.match(HOLE) ?? [])].sort().join(" ");
 }
+
+/** Words that are needed before anything behind the door is here. */
+const AT_DOOR = /^(app|door|error)\.|^(talk\.loading|sync\.explainOld)$/;
+
+/** For esbuild: `words:door/es` and `words:shell/es` are the two parts of messages/es.json. */
+export const words = (folder) => ({
+  name: "words",
+  setup(build) {
+    build.onResolve({ filter: /^words:/ }, ({ path }) => ({ path: path.slice("words:".length), namespace: "words" }));
+    build.onLoad({ filter: /.*/, namespace: "words" }, ({ path }) => {
+      const [part, language] = path.split("/");
+      const all = Object.entries(JSON.parse(readFileSync(join(folder, `${language}.json`), "utf8")));
+      return { contents: JSON.stringify(Object.fromEntries(all.filter(([key]) => AT_DOOR.test(key) === (part === "door")))), loader: "json" };
+    });
+  },
+});

@@ -1,25 +1,50 @@
-/** The frame around every page: who is logged in sees bar, places and page, everybody else the door. */
+/**
+ * Who is logged in sees what is behind the door, everybody else the door.
+ *
+ *     this script: the door ─▶ the SDK, right behind ─▶ the frame with chat (inside.tsx) ─▶ a page, when it is opened
+ *
+ * Where somebody was logged in here, the frame is asked for at once, and no door is shown before it is known that nobody is.
+ */
+import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
-import type { Client, Me } from "../../sdk/src/api";
+import type { Client, Me, Status } from "../../sdk/src/api";
+import { keep, recall } from "./kept";
 import { Cell, useLive } from "./live";
-import { PAGES, type PageName } from "./pages";
-import { Channel } from "./pages/channel";
+import { session } from "./opening";
 import { Door } from "./pages/door";
-import { Home } from "./pages/home";
-import { NewCommunity } from "./pages/new";
-import { Settings } from "./pages/settings";
-import { SpacePage } from "./pages/space";
-import { Bell } from "./parts/bell";
-import { Icon, Mark } from "./parts/icon";
 import { Lazy } from "./parts/lazy";
-import { Places } from "./parts/places";
-import { SyncState } from "./parts/sync_state";
-import { TextOffer } from "./parts/text_offer";
-import { HOME, place } from "./place";
-import { keeps, session } from "./session";
-import { language, say } from "./words";
+import { place } from "./place";
+import { bringStyle } from "./styles";
+import { booksReady, language, say } from "./words";
 
 const nobody = new Cell<Me | null>(null);
+const unknown = new Cell<Pick<Status, "state">>({ state: "connecting" });
+type Frame = ComponentType<{ readonly client: Client }>;
+/** What is behind the door; false: it could not be had. */
+const frame = new Cell<Frame | false | null>(null);
+let coming: Promise<void> | undefined;
+
+/** Whether somebody was logged in here when this browser last looked. */
+export const wasKnown = () => recall("known") !== "";
+
+async function bring(): Promise<void> {
+  try {
+    const [{ Inside }] = await Promise.all([import("./inside"), bringStyle(INSIDE_STYLE)]);
+    await booksReady();
+    frame.set(Inside);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    coming = undefined;
+    frame.set(false);
+  }
+}
+
+/** Fetches what is behind the door, unless that is here or on its way. */
+export function wantInside(): Promise<void> {
+  if (frame.value === false) frame.set(null);
+  return (coming ??= bring());
+}
+addEventListener("online", () => frame.value === false && void wantInside());
 
 export function App() {
   useLive(language);
@@ -45,7 +70,13 @@ function Failed({ error }: { error: Error }) {
 function Known({ client }: { client: Client | null }) {
   const { page, id, rest } = useLive(place);
   const me = useLive(client?.me ?? nobody);
-  if (client && me) return <Inside client={client} />;
+  const { state } = useLive(client?.status ?? unknown);
+  useEffect(() => {
+    if (me) void wantInside();
+    if (me || state === "signed-out") keep("known", me ? "yes" : "");
+  }, [me, state]);
+  if (client && me) return <Behind client={client} />;
+  if (state !== "signed-out" && wasKnown()) return <p class="opening">EduConnect</p>;
   if (!client || page !== "link") return <Door />;
   return (
     <main class="door">
@@ -54,41 +85,16 @@ function Known({ client }: { client: Client | null }) {
   );
 }
 
-function Inside({ client }: { client: Client }) {
-  const { page, id, rest } = useLive(place);
-  const kept = useLive(keeps);
-  useEffect(() => {
-    // Whoever reads by ear or key begins where the new page does.
-    document.getElementById("main")?.focus({ preventScroll: true });
-  }, [page, id]);
+function Behind({ client }: { client: Client }) {
+  const Inside = useLive(frame);
+  if (Inside) return <Inside client={client} />;
+  if (Inside === null) return <p class="opening">EduConnect</p>;
   return (
-    <div class={`frame on-${page}`}>
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
-        {say("app.skip")}
-      </a>
-      <header class="bar">
-        <a class="brand" href={HOME} aria-label={say("app.home")}>
-          <Mark />
-          <span class="wide">EduConnect</span>
-        </a>
-        <SyncState client={client} />
-        <Bell client={client} />
-        <a class="icon" href="#/settings" aria-label={say("settings.title")} title={say("settings.title")}>
-          <Icon name="settings" />
-        </a>
-      </header>
-      {kept ? <TextOffer /> : <p class="warning" role="alert">{say("app.keepsNothing")}</p>}
-      <nav class="side" aria-label={say("places.title")}>
-        <Places client={client} />
-      </nav>
-      <main id="main" class="page" tabIndex={-1}>
-        {page === "home" && <Home client={client} />}
-        {page === "channel" && <Channel key={id} client={client} stream={id} />}
-        {page === "space" && <SpacePage key={id} client={client} id={id} />}
-        {page === "new" && <NewCommunity client={client} />}
-        {page === "settings" && <Settings client={client} />}
-        {Object.hasOwn(PAGES, page) && <Lazy key={`${page}/${id}`} name={page as PageName} client={client} id={id} rest={rest} />}
-      </main>
-    </div>
+    <main class="door">
+      <p class="quiet">{say("app.pageAway")}</p>
+      <button class="main" onClick={() => void wantInside()}>
+        {say("app.again")}
+      </button>
+    </main>
   );
 }

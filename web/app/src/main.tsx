@@ -1,18 +1,20 @@
-/** The app's beginning: words, look, service worker, session, and the page that the address names. */
+/** The app's beginning: look, words, the door, or what is behind it; then the SDK, and the service worker last, so that what is needed comes first. */
 import { render } from "preact";
-import { App } from "./app";
+import { App, wantInside, wasKnown } from "./app";
 import { applyLook, pictures } from "./look";
-import { open } from "./session";
+import { open } from "./opening";
 import { preferred, speak } from "./words";
 
 applyLook();
-void open();
 const root = document.getElementById("app")!;
-void speak(preferred()).then(() => {
+const spoken = speak(preferred()).then(() => {
   root.replaceChildren();
   render(<App />, root);
 });
+// Whoever was here gets all at once. Of somebody who comes for the first time the door is to be there before anything else is fetched.
+const opened = wasKnown() ? Promise.all([open(), wantInside()]) : spoken.then(open).then(wantInside);
 if ("serviceWorker" in navigator && window.isSecureContext) {
-  // Afterwards, so that what the page needs comes first. Without one the app works, with a network.
-  addEventListener("load", () => void navigator.serviceWorker.register(pictures() === "none" ? "/worker.js?text" : "/worker.js").catch(() => undefined));
+  // Without one the app works, with a network.
+  const register = () => navigator.serviceWorker.register(pictures() === "none" ? "/worker.js?text" : "/worker.js");
+  void opened.then(register).catch(() => undefined);
 }

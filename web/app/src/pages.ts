@@ -12,6 +12,9 @@ export interface PageGiven {
 export type Page = ComponentType<PageGiven>;
 
 export const PAGES = {
+  space: () => import("./pages/space").then(({ SpacePage }) => ({ default: SpacePage })),
+  settings: () => import("./pages/settings").then(({ Settings }) => ({ default: Settings })),
+  new: () => import("./pages/new").then(({ NewCommunity }) => ({ default: NewCommunity })),
   lessons: () => import("./pages/lessons/page"),
   lesson: () => import("./pages/lesson/page"),
   checkpoint: () => import("./pages/checkpoint/page"),
@@ -28,3 +31,5 @@ export const PAGES = {
   documents: () => import("./pages/documents/page"),
 } as const satisfies Readonly<Record<string, () => Promise<{ default: Page }>>>;
 export type PageName = keyof typeof PAGES;
+/** They have no style of their own. */
+export const PLAIN: readonly PageName[] = ["space", "settings", "new"];

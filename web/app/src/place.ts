@@ -4,14 +4,14 @@ import { Cell } from "./live";
 import { PAGES, type PageName } from "./pages";
 
 export interface Place {
-  readonly page: "home" | "channel" | "space" | "new" | "settings" | PageName;
+  readonly page: "home" | "channel" | PageName;
   /** What the page is of; 0: nothing. */
   readonly id: number;
   /** What follows it in the address. */
   readonly rest: readonly string[];
 }
 
-const OWN = { c: "channel", s: "space", new: "new", settings: "settings" } as const;
+const OWN = { c: "channel", s: "space" } as const;
 
 function read(): Place {
   const [, page = "", id = "0", ...rest] = location.hash.replace(/^#/, "").split("/");

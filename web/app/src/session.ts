@@ -1,36 +1,21 @@
-/** The one client of this page, and the names of people. The SDK comes by itself, while the door is already to be seen. */
+/** The names of people, and leaving. What is before the door is in opening.ts. */
 import type { Client, Me } from "../../sdk/src/api";
 import { forget, keep, recall } from "./kept";
 import { Cell } from "./live";
 import { say } from "./words";
 
-/** Nothing yet, the client, or why there is none. */
-export const session = new Cell<Client | Error | null>(null);
-/** False where this browser keeps nothing: a private window, storage that is forbidden. */
-export const keeps = new Cell(true);
-
-/** What this browser is called among the account's devices. */
-export const deviceName = `browser, ${navigator.platform || "web"}`.slice(0, 60);
-
-export async function open(): Promise<void> {
-  try {
-    const sdk = await import("@educonnect/sdk");
-    try {
-      session.set(await sdk.openClient({ deviceName }));
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      keeps.set(false);
-      session.set(await sdk.openClient({ deviceName, shared: false, disk: async () => new sdk.MemoryDisk() }));
-    }
-  } catch (error) {
-    session.set(error instanceof Error ? error : new Error(String(error)));
-  }
-}
+export { deviceName, keeps, open, session } from "./opening";
 
 export async function leave(client: Client): Promise<void> {
   forget();
+<<<<<<< web/app/src/session.ts
+  // Where that cannot be done: the server pushes nothing to a session that is over.
+  if (recall("push")) await import("./pages/notices/push").then(({ pushOff }) => pushOff(client)).catch(() => undefined);
+=======
+  keep("known", "");
   // Where that cannot be had: the server pushes nothing to a session that is over.
   if (recall("push")) await import("./pages/notices/push").then(({ pushGone }) => pushGone()).catch(() => undefined);
+>>>>>>> /tmp/land.mine
   people.set(new Map());
   await client.logOut();
 }

@@ -3,10 +3,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Challenge, Client, Me } from "../../../sdk/src/api";
 import { useLive } from "../live";
 import { chooseText, textFirst } from "../look";
+import { session } from "../opening";
 import { Field } from "../parts/field";
 import { Mark } from "../parts/icon";
 import { PasskeyButton } from "../parts/passkeys";
-import { session } from "../session";
 import { inWords } from "../trouble";
 import { language, LANGUAGES, say, speak, type Language } from "../words";
 

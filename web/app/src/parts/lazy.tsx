@@ -1,34 +1,20 @@
 /** A page that comes when it is first opened, with its words and its style. Where it cannot be had, it says so and tries again. */
 import { useEffect, useState } from "preact/hooks";
 import { useLive } from "../live";
-import { PAGES, type Page, type PageGiven, type PageName } from "../pages";
+import { PAGES, PLAIN, type Page, type PageGiven, type PageName } from "../pages";
+import { bringStyle } from "../styles";
 import { booksReady, language, say } from "../words";
 
-declare const MORE_STYLE: string;
-
 const here = new Map<PageName, Page>();
-let styled: Promise<void> | undefined;
 
 /** The style of the lazy pages, once. */
 export function style(): Promise<void> {
-  styled ??= new Promise((done, failed) => {
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.href = MORE_STYLE;
-    link.onload = () => done();
-    link.onerror = () => {
-      styled = undefined;
-      link.remove();
-      failed(new TypeError("no network"));
-    };
-    document.head.append(link);
-  });
-  return styled;
+  return bringStyle(MORE_STYLE);
 }
 
 async function bring(name: PageName): Promise<Page> {
   const load = PAGES[name] as () => Promise<{ default: Page }>;
-  const [{ default: page }] = await Promise.all([load(), style()]);
+  const [{ default: page }] = await Promise.all([load(), PLAIN.includes(name) ? undefined : style()]);
   await booksReady();
   here.set(name, page);
   return page;
