@@ -94,3 +94,78 @@ def test_a_photo_that_is_sent_without_a_network_arrives_once_after_a_reload_and_
     ben.shoot("files-picture-phone")
     amina.shoot("files-picture-desktop")
     assert amina.wrong == [] and ben.wrong == []
+
+
+def test_a_file_that_is_no_picture_though_it_says_so_is_refused_by_name_and_can_be_put_away(amina: Visitor, ben: Visitor, channel: str) -> None:
+    page = amina.page
+    broken = photo(400, 300)[:2_000]
+    add(amina, payload("half a photo.jpg", "image/jpeg", broken), payload("sums.txt", "text/plain", b"2 and 2 is 4"))
+    page.locator(".tray .file", has_text="sums.txt").get_by_role("button").click()
+    expect(page.locator(".tray .file")).to_have_count(1, timeout=WAIT_MS)
+    page.locator("textarea").fill("Look at this")
+    page.locator("textarea").press("Enter")
+    failed = page.locator(".message.failed")
+    expect(failed.locator(".file.refused")).to_contain_text("half a photo.jpg", timeout=WAIT_MS)
+    expect(failed.locator(".state")).to_contain_text("half a photo.jpg", timeout=WAIT_MS)
+    amina.shoot("files-refused-desktop")
+    assert faults(page) == []
+    failed.locator(".state button").last.click()
+    expect(page.locator(".message.failed")).to_have_count(0, timeout=WAIT_MS)
+    expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
+
+
+def test_another_file_is_a_row_that_can_be_saved_and_what_was_written_stands_with_it(amina: Visitor, ben: Visitor, channel: str) -> None:
+    add(ben, payload("homework.txt", "text/plain", b"1. a half\n2. a third\n"))
+    ben.say("Mine, for tomorrow")
+    row = amina.page.locator(".message", has_text="Mine, for tomorrow").locator("a.file")
+    expect(row).to_contain_text("homework.txt", timeout=WAIT_MS)
+    with amina.page.expect_download() as saved:
+        row.click()
+    assert Path(saved.value.path()).read_bytes() == b"1. a half\n2. a third\n"
+
+
+def test_whom_one_mentions_by_keyboard_is_told_and_finds_the_message(amina: Visitor, ben: Visitor, channel: str) -> None:
+    page = amina.page
+    ben.page.goto(f"{ben.origin}/#/")
+    field = page.locator("textarea")
+    field.fill("")
+    field.press_sequentially("Please help, @be")
+    expect(page.get_by_role("option")).to_have_count(1, timeout=WAIT_MS)
+    assert field.get_attribute("aria-activedescendant") == page.get_by_role("option").get_attribute("id")
+    amina.shoot("mention-list-desktop")
+    assert faults(page) == []
+    field.press("Enter")
+    expect(field).to_have_value("Please help, @Ben Otieno ", timeout=WAIT_MS)
+    field.press_sequentially("soon")
+    field.press("Enter")
+    expect(page.locator(".message .mention")).to_have_text("@Ben Otieno", timeout=WAIT_MS)
+    ben.page.goto(f"{ben.origin}/#/notices")
+    expect(ben.page.locator("main")).to_contain_text("Amina Njeri", timeout=WAIT_MS)
+    ben.page.goto(f"{ben.origin}/{channel}")
+    expect(ben.page.locator(".message.for-me .mention.me")).to_have_text("@Ben Otieno", timeout=WAIT_MS)
+    ben.shoot("mention-phone")
+
+
+def test_a_name_leads_to_a_card_from_which_one_reports_blocks_and_writes(amina: Visitor, ben: Visitor, channel: str) -> None:
+    page = ben.page
+    page.locator(".message .who button", has_text="Amina Njeri").first.click()
+    card = page.get_by_role("dialog")
+    expect(card).to_contain_text("Owner", timeout=WAIT_MS)
+    ben.shoot("card-phone")
+    assert faults(page) == []
+    card.get_by_role("button", name="Report").click()
+    expect(card.get_by_role("radio")).to_have_count(9, timeout=WAIT_MS)
+    ben.shoot("report-phone")
+    assert faults(page) == []
+    card.get_by_role("radio").first.check()
+    card.get_by_role("button", name="Send report").click()
+    expect(card.get_by_role("status")).to_be_visible(timeout=WAIT_MS)
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0, timeout=WAIT_MS)
+    page.locator(".message .who button", has_text="Amina Njeri").first.click()
+    card.get_by_role("button", name="Write privately").click()
+    expect(page).not_to_have_url(f"{ben.origin}/{channel}", timeout=WAIT_MS)
+    expect(page.locator("textarea")).to_be_visible(timeout=WAIT_MS)
+    ben.say("Between the two of us")
+    expect(amina.page.locator(".talk-link.unread")).to_have_count(1, timeout=WAIT_MS)
+    assert amina.wrong == [] and ben.wrong == []

@@ -20,7 +20,7 @@ export class Heights {
 
   /** A row that nobody has measured is as tall as the others are on average. */
   private get guess(): number {
-    return this.known.size ? this.measured / this.known.size : FIRST_GUESS_PX;
+    return this.known.size ? Math.round(this.measured / this.known.size) : FIRST_GUESS_PX;
   }
 
   /** These are the rows now, from the top. */
@@ -37,6 +37,11 @@ export class Heights {
       if (parent <= size) sums[parent]! += sums[place]!;
     }
     [this.names, this.row, this.sums] = [names, row, sums];
+  }
+
+  /** Whether a row was measured. */
+  knows(place: number): boolean {
+    return this.known.has(this.names[place]!);
   }
 
   /** A row is so tall. */

@@ -1,5 +1,5 @@
 /** One message: who, when, what, files and reactions; what can be done with it; and, of one's own, whether it is sent. */
-import type { ComponentChildren } from "preact";
+import { Component, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Client, Message } from "../../../sdk/src/api";
 import { useLive } from "../live";
@@ -33,12 +33,24 @@ export interface RowGiven {
   readonly onAim: (aim: Aim) => void;
 }
 
-export function MessageRow(given: RowGiven) {
+/** A row that is drawn again only if something of it is another. Of elements it has as few as can be: many come within one frame. */
+export class MessageRow extends Component<RowGiven> {
+  override shouldComponentUpdate(next: RowGiven): boolean {
+    return (Object.keys(next) as (keyof RowGiven)[]).some((name) => next[name] !== this.props[name]);
+  }
+
+  override render(given: RowGiven) {
+    return drawn(given);
+  }
+}
+
+function drawn(given: RowGiven) {
   const { client, stream, message, known, newDay, together, firstNew, replied, wanted, open, onOpen, name: row } = given;
   const me = client.me.value;
   const name = nameOf(message.author, me, known);
   const { state } = message;
   const isMentioned = me !== null && message.mentions.includes(me.user);
+  const follows = together && !firstNew;
   const marks = [together && !firstNew && "together", open && "open", isMentioned && "for-me", wanted && "wanted"].filter(Boolean).join(" ");
   return (
     <li>
@@ -53,14 +65,16 @@ export function MessageRow(given: RowGiven) {
         </p>
       )}
       <div class={`message ${state} ${marks}`} tabIndex={wanted ? -1 : undefined}>
-        <Avatar user={message.author} name={name} />
+        {!follows && Avatar({ user: message.author, name })}
         <div class="body">
-          <p class="who">
-            <button class="person" onClick={() => showPerson(message.author)}>
-              <strong dir="auto">{name}</strong>
-            </button>{" "}
-            <time dateTime={new Date(message.at * 1000).toISOString()}>{clock(message.at)}</time>
-          </p>
+          {!follows && (
+            <p class="who">
+              <button class="person" onClick={() => showPerson(message.author)}>
+                <strong dir="auto">{name}</strong>
+              </button>
+              <time dateTime={new Date(message.at * 1000).toISOString()}>{clock(message.at)}</time>
+            </p>
+          )}
           {message.replyTo > 0 && (
             <p class="replied" dir="auto">
               <Icon name="reply" />
@@ -74,7 +88,7 @@ export function MessageRow(given: RowGiven) {
             </p>
           )}
           {message.attachments.length + message.files.length > 0 && <Files client={client} stream={stream} message={message} />}
-          <Reactions client={client} stream={stream} message={message} />
+          {message.reactions.size > 0 && <Reactions client={client} stream={stream} message={message} />}
           {state === "waiting" && (
             <p class="state">
               <Icon name="clock" />
@@ -91,7 +105,7 @@ export function MessageRow(given: RowGiven) {
         </div>
         {message.seq > 0 && (
           <button class="icon more" aria-expanded={open} aria-label={say("talk.actions", { name })} onClick={() => onOpen(row, !open)}>
-            <Icon name="more" />
+            ⋯
           </button>
         )}
       </div>
@@ -152,7 +166,6 @@ function Actions({ client, stream, message, onAim, onOpen, name: row }: RowGiven
 }
 
 function Reactions({ client, stream, message }: { client: Client; stream: number; message: Message }) {
-  if (!message.reactions.size) return null;
   const me = client.me.value?.user ?? 0;
   return (
     <p class="reactions">

@@ -9,7 +9,6 @@
  *
  * Invariant: where rows begin by `Heights` is where they begin on the screen.
  */
-import { Component } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import type { Client, Conversation, LiveStream, Message } from "../../../sdk/src/api";
 import { network, useLive } from "../live";
@@ -24,9 +23,11 @@ const NEAR_PX = 80;
 const OLDER_PX = 2_400;
 const READ_AFTER_MS = 1_200;
 const TOGETHER_S = 300;
-/** Rows that are drawn beyond what is seen, and how few of them may be left before others are. */
-const MORE_ROWS = 14;
-const LEAST_ROWS = 5;
+/** Rows that are drawn beyond what is seen, and how few of them may be left before others are: a few in each frame, not many now and then. */
+const MORE_ROWS = 10;
+const LEAST_ROWS = 9;
+const STEP_ROWS = 3;
+const REST_MS = 50;
 const PAGE = 50;
 
 interface Given {
@@ -72,7 +73,7 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   const box = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLOListElement>(null);
   const anchor = useRef<Anchor>(END);
-  const drawn = useRef({ from: 0, to: 0 });
+  const drawn = useRef<{ of: readonly Message[]; from: number; to: number }>({ of: [], from: 0, to: 0 });
   const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
   const [away, setAway] = useState(false);
   const [open, setOpen] = useState(0);
@@ -93,17 +94,35 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   const sight = box.current?.clientHeight ?? 800;
   const first = anchor.current === END ? heights.at(heights.top(count) - sight) : Math.max(0, Math.min(count - 1, placeOf(shown, anchor.current.name)));
   const top = anchor.current === END ? heights.top(first) : heights.top(first) + anchor.current.above;
-  const from = Math.max(0, heights.at(top) - MORE_ROWS);
-  const to = Math.min(count, heights.at(top + sight) + 1 + MORE_ROWS);
-  drawn.current = { from, to };
+  const seenFrom = heights.at(top);
+  const seenTo = Math.min(count, heights.at(top + sight) + 1);
+  const wantFrom = Math.max(0, seenFrom - MORE_ROWS);
+  const wantTo = Math.min(count, seenTo + MORE_ROWS);
+  let [from, to] = [wantFrom, wantTo];
+  const before = drawn.current;
+  if (before.of === shown) {
+    // What is seen at once, and of what lies beyond it a little in each frame.
+    const meets = wantFrom < before.to && before.from < wantTo;
+    if (from < before.from || !meets) from = meets ? Math.max(from, Math.min(before.from - STEP_ROWS, seenFrom)) : seenFrom;
+    if (to > before.to || !meets) to = meets ? Math.min(to, Math.max(before.to + STEP_ROWS, seenTo)) : seenTo;
+  }
+  drawn.current = { of: shown, from, to };
+  useEffect(() => {
+    if (from === wantFrom && to === wantTo) return;
+    // Who goes on scrolling draws in that frame; otherwise the rest follows here.
+    const next = setTimeout(redraw, REST_MS);
+    return () => clearTimeout(next);
+  });
 
   /** Measures what is drawn, and puts the sight to the row that stays. */
-  const settle = useCallback(() => {
+  const settle = useCallback((all = true) => {
     const [place, rows] = [box.current, list.current];
     if (!place || !rows) return;
     const { from: begin } = drawn.current;
     const lines = rows.children;
-    for (let n = 1; n < lines.length - 1; n++) heights.measure(begin + n - 1, lines[n]!.getBoundingClientRect().height);
+    for (let n = 1; n < lines.length - 1; n++) {
+      if (all || !heights.knows(begin + n - 1)) heights.measure(begin + n - 1, lines[n]!.getBoundingClientRect().height);
+    }
     const { name, above } = anchor.current;
     const stays = anchor.current === END ? place.scrollHeight : rows.offsetTop + heights.top(Math.max(0, placeOf(shown, name))) + above;
     const isThere = anchor.current === END ? place.scrollHeight - place.scrollTop - place.clientHeight < 1 : Math.abs(place.scrollTop - stays) < 1;
@@ -114,9 +133,9 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
     if ((begin > 0 && heights.at(height) <= begin) || (end < heights.length && heights.at(height + place.clientHeight) >= end - 1)) redraw();
   }, [shown, heights]);
 
-  useLayoutEffect(settle);
+  useLayoutEffect(() => settle(false));
   useEffect(() => {
-    const watch = new ResizeObserver(settle);
+    const watch = new ResizeObserver(() => settle());
     watch.observe(box.current!);
     watch.observe(list.current!);
     return () => watch.disconnect();
@@ -201,12 +220,12 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   const aim = useCallback((to: Aim) => (setOpen(0), onAim(to)), [onAim]);
 
   const rows = shown.slice(from, to).map((one, n) => {
-    const before = shown[from + n - 1];
+    const above = shown[from + n - 1];
     const name = nameOf(one);
-    const newDay = !before || dayOf(before.at) !== dayOf(one.at);
+    const newDay = !above || dayOf(above.at) !== dayOf(one.at);
     const answered = one.replyTo ? shown[placeOf(shown, one.replyTo)] : undefined;
     return (
-      <Row
+      <MessageRow
         key={name}
         name={name}
         client={client}
@@ -215,8 +234,8 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
         known={known}
         tongue={tongue}
         newDay={newDay}
-        together={!!before && !newDay && before.author === one.author && one.at - before.at < TOGETHER_S && !one.replyTo}
-        firstNew={seen > 0 && one.seq > seen && one.author !== me && !!before && before.seq > 0 && before.seq <= seen}
+        together={!!above && !newDay && above.author === one.author && one.at - above.at < TOGETHER_S && !one.replyTo}
+        firstNew={seen > 0 && one.seq > seen && one.author !== me && !!above && above.seq > 0 && above.seq <= seen}
         replied={answered?.seq === one.replyTo ? answered : undefined}
         wanted={wanted > 0 && one.seq === wanted}
         open={open === name}
@@ -281,15 +300,4 @@ function useArranged(messages: readonly Message[]): readonly [readonly Message[]
 
 function dayOf(at: number): number {
   return new Date(at * 1000).setHours(0, 0, 0, 0);
-}
-
-/** A row that is drawn again only if something of it is another. */
-class Row extends Component<RowGiven> {
-  override shouldComponentUpdate(next: RowGiven): boolean {
-    return (Object.keys(next) as (keyof RowGiven)[]).some((name) => next[name] !== this.props[name]);
-  }
-
-  override render(given: RowGiven) {
-    return <MessageRow {...given} />;
-  }
 }

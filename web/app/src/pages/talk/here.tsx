@@ -3,7 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import type { Client, SpaceView } from "../../../../sdk/src/api";
 import { useLive } from "../../live";
 import { pictures } from "../../look";
-import { people } from "../../session";
+import { learnNames, people, strangers } from "../../session";
 import { count } from "./words";
 
 const NAMES_MAX = 3;
@@ -18,13 +18,17 @@ function Present({ client, space: { space, name } }: { client: Client; space: Sp
   const { online, users } = useLive(live);
   const known = useLive(people);
   const me = client.me.value?.user ?? 0;
+  const strange = users.some((one) => one !== me && !known.has(one) && !strangers.has(one));
+  useEffect(() => {
+    if (strange) void learnNames(client, space, users);
+  }, [strange, space]);
   const others = users.filter((one) => one !== me);
   const number = Math.max(others.length, online - (users.length > others.length ? 1 : 0));
   const names = others.flatMap((one) => known.get(one)?.display.split(" ")[0] ?? []).slice(0, NAMES_MAX);
   return (
     <>
       {name}
-      {number > 0 && <span class="here"> {count(names.length ? "here" : "hereOnly", number, names.length ? { who: names.join(", ") } : {})}</span>}
+      {number > 0 && <span class="present"> {count(names.length ? "here" : "hereOnly", number, names.length ? { who: names.join(", ") } : {})}</span>}
     </>
   );
 }
