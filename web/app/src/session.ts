@@ -8,14 +8,9 @@ export { deviceName, keeps, open, session } from "./opening";
 
 export async function leave(client: Client): Promise<void> {
   forget();
-<<<<<<< web/app/src/session.ts
+  keep("known", "");
   // Where that cannot be done: the server pushes nothing to a session that is over.
   if (recall("push")) await import("./pages/notices/push").then(({ pushOff }) => pushOff(client)).catch(() => undefined);
-=======
-  keep("known", "");
-  // Where that cannot be had: the server pushes nothing to a session that is over.
-  if (recall("push")) await import("./pages/notices/push").then(({ pushGone }) => pushGone()).catch(() => undefined);
->>>>>>> /tmp/land.mine
   people.set(new Map());
   await client.logOut();
 }
