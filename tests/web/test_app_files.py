@@ -68,7 +68,7 @@ def add(visitor: Visitor, *files: FilePayload) -> Locator:
     return shown
 
 
-def test_a_photo_that_is_sent_without_a_network_arrives_once_after_a_reload_and_is_seen_smaller(amina: Visitor, ben: Visitor, channel: str) -> None:
+def test_a_photo_sent_without_a_network_arrives_once_after_a_reload_and_is_seen_smaller(amina: Visitor, ben: Visitor, channel: str) -> None:
     page = amina.page
     assert page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     amina.context.set_offline(True)
@@ -87,16 +87,19 @@ def test_a_photo_that_is_sent_without_a_network_arrives_once_after_a_reload_and_
     expect(seen).to_have_count(1, timeout=WAIT_MS)
     expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
     ben.page.wait_for_function("document.querySelector('.picture img')?.naturalWidth > 0", timeout=WAIT_MS)
-    width, source = ben.page.evaluate("(() => { const one = document.querySelector('.picture img'); return [one.naturalWidth, one.currentSrc] })()")
+    width, source = ben.page.evaluate("(one => [one.naturalWidth, one.currentSrc])(document.querySelector('.picture img'))")
     assert width <= 1280 and "/media/" in source
-    assert amina.texts()[-1] == "written after it, and there before it" or ben.texts()[-1] == "written after it, and there before it"
+    rows = ben.page.locator(".message")
+    expect(rows.nth(0)).to_contain_text("written after it, and there before it", timeout=WAIT_MS)
+    expect(rows.nth(1).locator(".picture")).to_be_visible(timeout=WAIT_MS)
+    assert ben.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     expect(page.locator(".message .picture")).to_have_count(1, timeout=WAIT_MS)
     ben.shoot("files-picture-phone")
     amina.shoot("files-picture-desktop")
     assert amina.wrong == [] and ben.wrong == []
 
 
-def test_a_file_that_is_no_picture_though_it_says_so_is_refused_by_name_and_can_be_put_away(amina: Visitor, ben: Visitor, channel: str) -> None:
+def test_a_file_that_is_no_picture_is_refused_by_name_and_can_be_put_away(amina: Visitor, ben: Visitor, channel: str) -> None:
     page = amina.page
     broken = photo(400, 300)[:2_000]
     add(amina, payload("half a photo.jpg", "image/jpeg", broken), payload("sums.txt", "text/plain", b"2 and 2 is 4"))
@@ -169,3 +172,62 @@ def test_a_name_leads_to_a_card_from_which_one_reports_blocks_and_writes(amina: 
     ben.say("Between the two of us")
     expect(amina.page.locator(".talk-link.unread")).to_have_count(1, timeout=WAIT_MS)
     assert amina.wrong == [] and ben.wrong == []
+
+
+def test_a_reaction_is_not_counted_as_a_message(amina: Visitor, ben: Visitor, channel: str) -> None:
+    ben.page.goto(f"{ben.origin}/{channel}")
+    expect(ben.page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
+    ben.page.goto(f"{ben.origin}/#/")
+    amina.page.goto(f"{amina.origin}/{channel}")
+    message = amina.page.locator(".message", has_text="Mine, for tomorrow")
+    message.locator(".more").click()
+    message.locator(".emoji").first.click()
+    expect(message.locator(".reactions button")).to_have_text("👍 1", timeout=WAIT_MS)
+    amina.say("And this is one")
+    badge = ben.page.locator(".talk-link.unread", has_text="general").locator(".badge [aria-hidden]")
+    expect(badge).to_have_text("1", timeout=WAIT_MS)
+
+
+def test_in_a_long_channel_few_rows_are_drawn_and_an_address_leads_to_any_message(amina: Visitor, ben: Visitor, channel: str) -> None:
+    page = amina.page
+    page.goto(f"{amina.origin}/{channel}")
+    for n in range(1, 121):
+        amina.say(f"Row {n}")
+    ben.page.goto(f"{ben.origin}/{channel}")
+    ben.sees("Row 120")
+    # Ben's page holds the newest; what is older is asked for as he goes up.
+    expect(ben.page.locator(".message .text", has_text="Row 1").first).to_be_visible(timeout=WAIT_MS)
+    assert ben.page.locator(".message").count() < 60
+    ben.page.reload()
+    ben.page.goto(f"{ben.origin}/{channel}/1")
+    expect(ben.page.locator(".message").first).to_contain_text("written after it", timeout=WAIT_MS)
+    expect(ben.page.locator(".message.wanted")).to_have_count(1, timeout=WAIT_MS)
+    ben.shoot("led-phone")
+    ben.page.locator("button.down").click()
+    ben.sees("Row 120")
+    box = ben.page.locator(".said")
+    for _ in range(60):
+        box.evaluate("box => box.scrollBy(0, -600)")
+        if ben.page.locator(".said .beginning button").count() == 0 and box.evaluate("box => box.scrollTop") == 0:
+            break
+        ben.page.wait_for_timeout(20)
+    expect(ben.page.locator(".message").first).to_contain_text("written after it", timeout=WAIT_MS)
+    assert ben.page.locator(".message").count() < 60
+    assert amina.wrong == [] and ben.wrong == []
+
+
+def test_in_arabic_files_and_cards_stand_on_the_other_side_and_nothing_sticks_out(ben: Visitor, channel: str) -> None:
+    page = ben.page
+    page.goto(f"{ben.origin}/#/settings")
+    page.locator("label", has_text="العربية").click()
+    page.locator("label", has_text="داكن").click()
+    page.goto(f"{ben.origin}/{channel}/2")
+    expect(page.locator(".message.wanted .picture img")).to_be_visible(timeout=WAIT_MS)
+    add(ben, payload("a photo.jpg", "image/jpeg", photo()), payload("list.txt", "text/plain", b"one"))
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    ben.shoot("files-arabic-dark-phone")
+    assert faults(page) == []
+    page.locator(".message .who button").first.click()
+    expect(page.get_by_role("dialog").locator("button.main")).to_be_visible(timeout=WAIT_MS)
+    ben.shoot("card-arabic-dark-phone")
+    assert faults(page) == []

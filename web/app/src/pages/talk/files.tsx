@@ -189,7 +189,7 @@ function Waiting({ client, message, place, file }: { client: Client; message: nu
   useEffect(() => {
     if (url) keepOwn(file.hash, url);
   }, [url, file.hash]);
-  const { name, size, done, state, why } = file;
+  const { name, size, done, state } = file;
   const percent = size ? Math.min(100, Math.round((done / size) * 100)) : 0;
   return (
     <div class={`file waits ${state}`}>
@@ -198,7 +198,7 @@ function Waiting({ client, message, place, file }: { client: Client; message: nu
         <bdi>{name}</bdi> <small class="quiet">{bytes(size)}</small>
         {state === "sending" && <progress value={percent} max={100} aria-label={say("wait.sending", { name })} />}
         <small class="quiet" dir="auto">
-          {state === "refused" ? say("wait.refused", { why }) : state === "ready" ? say("wait.ready") : state === "sending" ? `${percent} %` : say("wait.waiting")}
+          {state === "refused" ? say("wait.refused") : state === "ready" ? say("wait.ready") : state === "sending" ? `${percent} %` : say("wait.waiting")}
         </small>
       </span>
     </div>

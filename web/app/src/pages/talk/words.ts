@@ -11,8 +11,8 @@ export const { say, count } = openBook(english, {
 
 /** So many bytes, as people say it. */
 export function bytes(size: number): string {
-  const [unit, by] = size < 1_000_000 ? (["kilobyte", 1000] as const) : (["megabyte", 1_000_000] as const);
-  return new Intl.NumberFormat(language.value, { style: "unit", unit, maximumFractionDigits: size / by < 10 ? 1 : 0 }).format(size / by);
+  const [unit, by] = size < 1000 ? (["byte", 1] as const) : size < 1_000_000 ? (["kilobyte", 1000] as const) : (["megabyte", 1_000_000] as const);
+  return new Intl.NumberFormat(language.value, { style: "unit", unit, unitDisplay: by > 1 ? "short" : "long", maximumFractionDigits: by > 1 && size / by < 10 ? 1 : 0 }).format(size / by);
 }
 
 const KINDS = { image: "kind.picture", audio: "kind.audio", video: "kind.video", text: "kind.text" } as const;
