@@ -24,7 +24,18 @@ _BLOCKS_M = {  # version: (remainder codewords a block, ((blocks, data codewords
     9: (22, ((3, 36), (2, 37))),
     10: (26, ((4, 43), (1, 44))),
 }
-_MARKS = {1: (), 2: (6, 18), 3: (6, 22), 4: (6, 26), 5: (6, 30), 6: (6, 34), 7: (6, 22, 38), 8: (6, 24, 42), 9: (6, 26, 46), 10: (6, 28, 50)}
+_MARKS: dict[int, tuple[int, ...]] = {
+    1: (),
+    2: (6, 18),
+    3: (6, 22),
+    4: (6, 26),
+    5: (6, 30),
+    6: (6, 34),
+    7: (6, 22, 38),
+    8: (6, 24, 42),
+    9: (6, 26, 46),
+    10: (6, 28, 50),
+}
 _MASKS: tuple[Callable[[int, int], bool], ...] = (
     lambda i, j: (i + j) % 2 == 0,
     lambda i, j: i % 2 == 0,
@@ -76,7 +87,8 @@ def _read_format(dark: set[tuple[int, int]], size: int) -> int:
 
 def _patterns(version: int, size: int) -> set[tuple[int, int]]:
     found = {(6, n) for n in range(size)} | {(n, 6) for n in range(size)}
-    found |= set(product(range(9), range(9))) | set(product(range(9), range(size - 8, size))) | set(product(range(size - 8, size), range(9)))
+    near, far = range(9), range(size - 8, size)
+    found |= set(product(near, near)) | set(product(near, far)) | set(product(far, near))
     marks = _MARKS[version]
     for i, j in product(marks, repeat=2):
         if (i, j) not in {(6, 6), (6, marks[-1]), (marks[-1], 6)}:

@@ -1,11 +1,10 @@
-"""One's account in the web app, in a real browser with an authenticator of its own (CDP): how one gets in, from where, and how one leaves."""
+"""One's account in the web app, in a real browser with an authenticator of its own (CDP): how one gets in, and how one leaves."""
 
 from __future__ import annotations
 
 import base64
 import email
 import email.policy
-import hashlib
 import hmac
 import io
 import re

@@ -199,9 +199,7 @@ class Registration:
         return found
 
 
-def test_a_push_is_shown_leads_to_what_it_is_about_and_ends_with_the_log_in(
-    amina: Visitor, ben: Visitor, channel: str, house: Dev
-) -> None:
+def test_a_push_is_shown_leads_to_what_it_is_about_and_ends_with_the_log_in(amina: Visitor, ben: Visitor, channel: str, house: Dev) -> None:
     page = at(ben, "#/notices/0/settings")
     service = WebPushService(time.time, "")
     with serving_http(service):
@@ -237,8 +235,14 @@ def test_a_push_is_shown_leads_to_what_it_is_about_and_ends_with_the_log_in(
         ben.sees("As every baker knows.")
         expect(page.locator(".bell .badge")).to_have_count(0, timeout=WAIT_MS)
 
+        # The browser gives another subscription: the server is told.
+        page.evaluate(SUBSCRIBED, [f"{service.url}/push/2", b64(browser.p256dh), b64(browser.auth)])
+        page.evaluate("sessionStorage.push = 'on'")
+        with page.expect_request(lambda one: one.method == "POST" and one.url.endswith("/push"), timeout=WAIT_MS) as told:
+            worker.evaluate("dispatchEvent(new ExtendableEvent('pushsubscriptionchange'))")
+        assert json.loads(told.value.post_data or "")["address"].endswith("/push/2")
+
         # Who logs out is pushed nothing any more.
-        page.evaluate(SUBSCRIBED, [f"{service.url}/push/1", b64(browser.p256dh), b64(browser.auth)])
         registration.deliver({**said, "id": "2"})
         assert len(registration.shown()) == 1
         at(ben, "#/settings").get_by_role("button", name="Log out").click()

@@ -18,6 +18,16 @@ interface Device {
   readonly current: boolean;
 }
 
+const BROWSERS = [[/Edg\//, "Edge"], [/OPR\//, "Opera"], [/SamsungBrowser\//, "Samsung Internet"], [/Firefox\//, "Firefox"], [/Chrome\//, "Chrome"], [/Safari\//, "Safari"]] as const;
+const SYSTEMS = [[/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/CrOS/, "ChromeOS"], [/Windows/, "Windows"], [/Mac OS X/, "macOS"], [/Linux/, "Linux"]] as const;
+
+/** What a browser says of itself, as people call it; another program by its own word. */
+function softwareOf(said: string): string {
+  if (!said.startsWith("Mozilla/")) return said.slice(0, 60);
+  const named = (names: readonly (readonly [RegExp, string])[]) => names.find(([pattern]) => pattern.test(said))?.[1] ?? "";
+  return [named(BROWSERS), named(SYSTEMS)].filter(Boolean).join(", ");
+}
+
 export function Devices({ client }: { client: Client }) {
   const { known, trouble, again } = useKnown<{ devices: readonly Device[] }>(client, "account/devices");
   const { busy, wrong, act } = useAct();
@@ -70,7 +80,7 @@ function Row({ client, device: { device, name, session, software, address, last_
       <span class="grow">
         <strong dir="auto">{called}</strong>
         <span class="quiet under">
-          {[current ? book.say("devices.here") : session ? when : `${book.say("devices.closed")}, ${when}`, software !== name ? software : "", address].filter(Boolean).join(" · ")}
+          {[current ? book.say("devices.here") : session ? when : `${book.say("devices.closed")}, ${when}`, softwareOf(software), address].filter(Boolean).join(" · ")}
         </span>
       </span>
       {draft === null && (

@@ -34,7 +34,7 @@ export default function AccountPage({ client }: PageGiven) {
   if (!me) return null;
   return (
     <Proving.Provider value={prove}>
-      <Head title={book.say("title")} under={<bdi>@{me.name}</bdi>} />
+      <Head title={book.say("title")} under={<bdi>@{me.name}</bdi>} back="#/settings" />
       {!online && <p class="note account-note" role="status">{book.say("offline")}</p>}
       {online && (
         <>

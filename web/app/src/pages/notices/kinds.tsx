@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import { useLive } from "../../live";
+import { language } from "../../words";
 import { book } from "./book";
 import { KINDS, nameOfKind } from "./lines";
 import { EVERY_KIND, ruleFor, toggled, WAYS, waysOf, withRule, type Preferences, type Preferred, type WayName, type Where } from "./ways";
@@ -69,12 +70,13 @@ function Kind({ kind, where, preferred, onChange }: Omit<Given, "client"> & { ki
   const usual = book.say(isEverywhere ? "set.asDefault" : "set.asElsewhere");
   const name = book.say(kind === EVERY_KIND ? "kind.all" : `kind.${nameOfKind(kind)}`);
   const chosen = NAMES.filter((way) => ways & WAYS[way]).map((way) => book.say(`way.${way}`));
+  const list = new Intl.ListFormat(language.value, { type: "unit", style: "short" });
   const set = (next: number | null) => onChange({ rules: withRule(preferred.rules, kind, where, next) });
   return (
     <details class="kind">
       <summary>
         <span>{name}</span>
-        <span class="quiet">{isOpen ? usual : chosen.join(", ") || book.say("set.never")}</span>
+        <span class="quiet">{isOpen ? usual : (chosen.length > 0 && list.format(chosen)) || book.say("set.never")}</span>
       </summary>
       {always ? (
         <p class="quiet">{book.say("set.always")}</p>

@@ -86,9 +86,9 @@ function toPlace(notice: NoticeView, places: Places): string {
   return space ? toSpace(space.space) : "";
 }
 
-/** A page that this app has. */
-function page(name: string, id = 0): string {
-  return Object.hasOwn(PAGES, name) ? `#/${name}/${id}` : "";
+/** A page that this app has, by an id or what is behind none. */
+function page(name: string, of: number | string = 0): string {
+  return Object.hasOwn(PAGES, name) ? `#/${name}/${typeof of === "string" ? `0/${of}` : of}` : "";
 }
 
 /** The address of what a notice is about; "": there is nothing to go to. */
@@ -99,7 +99,7 @@ export function leadsTo(notice: NoticeView, places: Places): string {
     case NoticeKind.CONFLICT:
       return page("conflicts", notice.subject) || toPlace(notice, places);
     case NoticeKind.MATCH:
-      return notice.stream ? toPlace(notice, places) || page("mentors") : page("mentors");
+      return (notice.stream && toPlace(notice, places)) || page("mentors", "mine");
     case NoticeKind.SECURITY:
     case NoticeKind.TRUST:
       return page("account");

@@ -72,17 +72,17 @@ function Inbox({ client, wanted }: { client: Client; wanted: number }) {
   return (
     <>
       <Head title={book.say("title")}>
-        {unread.length > 0 && (
-          <button class="plain" onClick={() => void mark(client, unread.map(({ seq }) => seq))}>
-            {book.say("readAll")}
-          </button>
-        )}
         <a class="icon" href={toPage("notices", 0, "settings")} aria-label={book.say("settings")} title={book.say("settings")}>
           <Icon name="settings" />
         </a>
       </Head>
       <div class="notices">
         {seqs.length > 0 && user === client.me.value?.user && !online && <p class="note" role="status">{book.say("waiting")}</p>}
+        {unread.length > 0 && (
+          <button class="plain" onClick={() => void mark(client, unread.map(({ seq }) => seq))}>
+            {book.say("readAll")}
+          </button>
+        )}
         {all.length === 0 && <p class="welcome quiet">{book.say("empty")}</p>}
         {byDay(all).map(([name, notices]) => (
           <section key={name}>

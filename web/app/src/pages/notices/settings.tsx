@@ -68,7 +68,7 @@ export function NoticeSettings({ client }: { client: Client }) {
   const { preferred, said, change } = usePreferences(client, online);
   return (
     <>
-      <Head title={book.say("set.title")} />
+      <Head title={book.say("set.title")} back="#/notices" />
       <div class="notice-settings">
         {!online && <p class="note" role="status">{book.say("set.offline")}</p>}
         <p class={said === "saved" ? "note done" : "heard"} role="status">
