@@ -3,7 +3,8 @@
     update = additions │ deletions          additions: clients × (client, clock, structs)          deletions: clients × ranges
                 ╰─▶ Strokes(pen, start, end): one client's, without a gap; nothing but texts, maps and what they hold
 
-What passes is well-formed, not harmless: what it refers to is not looked up. It is opened by clients and in the sandbox.
+What passes is well-formed, not harmless: what it refers to is not looked up, but for what it says of its own pen, which goes backwards only.
+It is opened by clients and in the sandbox.
 
 Invariant: raises `ValueError` or returns, whatever the bytes, in time linear in their number; lengths are checked before they are used.
 """
@@ -61,7 +62,7 @@ class _Reader:
             raise ValueError("adds nothing, or by a client that is none")
         end = start
         for _ in range(count):
-            end += self._struct()
+            end += self._struct(pen, end)
             if end > CLOCK_MAX:
                 raise ValueError("counts further than a document may")
         return Strokes(pen, start, end)
@@ -74,21 +75,21 @@ class _Reader:
                 if clock + length > CLOCK_MAX:
                     raise ValueError("deletes further than a document may go")
 
-    def _struct(self) -> int:
-        """One struct; how much it counts."""
+    def _struct(self, pen: int, clock: int) -> int:
+        """One struct, of this pen's at this clock; how much it counts."""
         info = self._byte()
         kind = info & 0x1F
         if info == _GC:
             return self._length()
         if info & _HAS_ORIGIN:
-            self._id()
+            self._id(pen, clock)
         if info & _HAS_RIGHT:
-            self._id()
+            self._id(pen, clock)
         if not info & (_HAS_ORIGIN | _HAS_RIGHT):
             if self.number() == 1:
                 self._text()
             else:
-                self._id()
+                self._id(pen, clock)
             if info & _HAS_KEY:
                 self._text()
         return self._content(kind)
@@ -143,9 +144,12 @@ class _Reader:
         else:
             raise ValueError("holds a value of no known kind")
 
-    def _id(self) -> None:
-        self.number()
-        self.number()
+    def _id(self, pen: int, clock: int) -> None:
+        """What something stands beside, or in. Nobody writes beside what they write later; Yjs does not look, and its port to Rust then reads
+        memory that is none."""
+        client, place = self.number(), self.number()
+        if client == pen and place >= clock:
+            raise ValueError("refers to what its author writes later")
 
     def _length(self) -> int:
         return self.number() or _empty()

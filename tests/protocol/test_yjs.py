@@ -134,6 +134,24 @@ def test_what_documents_do_not_hold_is_refused_in_words(raw: bytes, words: str) 
         read_strokes(raw)
 
 
+CRASHING = (
+    bytes.fromhex("0102ffffffff0f000001a8ffffffff0f02027dcea592fccee9017c7fc0000000"),
+    bytes.fromhex("0101ffffffff0f0284ffffffff0f0014787878787878787878787878787878787878787800"),
+)
+"""Of 90,000 made-up ones the first two that pycrdt 0.14.13 does not survive: it reads memory that is none. The first stands beside what its
+author writes later."""
+
+
+def test_what_stands_beside_what_its_author_writes_later_is_refused() -> None:
+    """Yjs itself does not look, since nobody can write so; what is built on that does more than fail."""
+    with pytest.raises(ValueError, match="writes later"):
+        read_strokes(CRASHING[0])
+    later = b"\1\2\5\7\x84\5\7\1a\x84\5\7\1b\0"
+    with pytest.raises(ValueError, match="writes later"):
+        read_strokes(later)
+    assert read_strokes(later.replace(b"\x84\5\7\1a", b"\x84\5\6\1a")) == Strokes(5, 7, 9)
+
+
 def test_the_device_refuses_what_is_garbled_and_pens_that_are_too_long() -> None:
     raw = b"\1\1\5\0\4\1\1t\1a\0"
     assert fault_of(Update(1, 1, raw, checksum_of(raw))) == ""
