@@ -20,9 +20,8 @@ BENS = "Water rises as vapour. High up it cools. Then it falls as rain or snow."
 BOTH = "Water rises as warm vapour. High up it cools. Then it falls as rain or snow."
 
 OWN = """async (given) => {
-    for (const link of document.querySelectorAll("link[rel=modulepreload]")) {
-        window.sdk ??= await import(link.href).then((found) => (found.openClient ? found : undefined));
-    }
+    const scripts = performance.getEntriesByType("resource").map(({name}) => name).filter((name) => /[/]app[/][^/]*[.]js$/.test(name));
+    for (const name of scripts) window.sdk ??= await import(name).then((found) => (found.openClient ? found : undefined));
     const client = (window.own ??= await sdk.openClient());
     SCRIPT
 }"""
@@ -116,6 +115,7 @@ def test_a_conflict_is_counted_read_decided_by_a_press_and_undone_by_one(amina: 
     disagree(amina, ben, library, {TITLE: "The path of water", TEXT: AMINAS}, {TITLE: "Water on its way", TEXT: BENS})
     page = ben.page
     page.locator(".sync summary").click()
+    ben.shoot("conflicts-panel-phone")
     page.locator(".panel a").click()
     expect(page.locator(".conflicts li")).to_have_count(1, timeout=WAIT_MS)
     expect(page.locator(".conflicts li")).to_contain_text("Seven springs school")
