@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MemoryDisk } from "../src/memory_store";
+import type { Body, Event } from "../src/protocol";
+import { Room } from "../src/rooms";
+import { Store } from "../src/store";
+
+const STREAM = 7;
+const ME = 1;
+
+async function room(): Promise<{ room: Room; hear: (author: number, body: Body) => void }> {
+  const made = Room.restore(await Store.open(new MemoryDisk()), STREAM, 0, () => undefined);
+  let seq = 0;
+  return { room: made, hear: (author, body) => made.take({ type: "Event", stream: STREAM, seq: ++seq, author, at: seq, body } as Event) };
+}
+
+test("what happens to one message leaves the others the same objects, and typing leaves the list the same", async () => {
+  const { room: talk, hear } = await room();
+  for (let n = 0; n < 50; n++) hear(2, { type: "Said", text: `message ${n}` });
+  const before = talk.view(ME, 0).messages;
+  talk.heardTyping(3, 0);
+  assert.equal(talk.view(ME, 0).messages, before);
+  hear(3, { type: "Reacted", target: 10, emoji: "👍", on: true });
+  hear(2, { type: "Edited", target: 20, text: "mended" });
+  const after = talk.view(ME, 0).messages;
+  assert.deepEqual(after.flatMap((one, place) => (one === before[place] ? [] : one.seq)), [10, 20]);
+  assert.ok(after[9]!.reactions.get("👍")!.has(3) && !before[9]!.reactions.size);
+  hear(3, { type: "Reacted", target: 10, emoji: "👍", on: false });
+  assert.equal(talk.view(ME, 0).messages[9]!.reactions.size, 0);
+});
+
+test("unread are messages of others: no reaction, no edit, nothing of one's own, and what is not here by its events", async () => {
+  const { room: talk, hear } = await room();
+  hear(2, { type: "Said", text: "one" });
+  hear(ME, { type: "Said", text: "mine" });
+  hear(2, { type: "Reacted", target: 2, emoji: "👍", on: true });
+  hear(2, { type: "Edited", target: 1, text: "one, mended" });
+  hear(3, { type: "Said", text: "two" });
+  assert.equal(talk.unread(0, ME), 2);
+  assert.equal(talk.unread(1, ME), 1);
+  assert.equal(talk.unread(5, ME), 0);
+  talk.beginAfter(20);
+  assert.equal(talk.unread(5, ME), 15);
+});
+
+test("one's own changes lie over what is confirmed, and are gone with it", async () => {
+  const { room: talk, hear } = await room();
+  hear(2, { type: "Said", text: "one" });
+  talk.put(1, { type: "React", stream: STREAM, target: 1, emoji: "🎉", on: true }, 5);
+  assert.ok(talk.view(ME, 0).messages[0]!.reactions.get("🎉")!.has(ME));
+  talk.decided(1, 0, "no");
+  assert.equal(talk.view(ME, 0).messages[0]!.reactions.size, 0);
+});
