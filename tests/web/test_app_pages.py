@@ -34,14 +34,11 @@ TEACHER, LEARNER, RUDE = "pages-teacher", "pages-learner", "pages-rude"
 LONG: Final = "A-word-that-is-longer-than-any-telephone-is-wide-and-has-no-place-where-it-could-be-broken-at-all"
 STANDS: Final = "h1"
 OVER: Final = """(() => {
-  const wide = [...document.querySelectorAll("body *")].filter(one => {
-    const { left, right, width } = one.getBoundingClientRect();
-    return width > 0 && (left < -1 || right > innerWidth + 1) && !one.closest(".skip, .scrolls");
-  });
-  if (document.documentElement.scrollWidth <= innerWidth) return [];
-  return [...wide.slice(0, 3).map(one => one.className || one.tagName), "the page"];
+  const can = one => one === document.documentElement || /auto|scroll/.test(getComputedStyle(one).overflowX);
+  const wide = one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0 && can(one);
+  return [...document.querySelectorAll("*")].filter(wide).map(one => one.className || one.tagName);
 })()"""
-"""What sticks out of the page sideways, where the page can be moved sideways by it."""
+"""What can be moved sideways: the page, or a part of it that has a scroll bar."""
 HEADINGS: Final = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].filter(one => one.checkVisibility()).map(one => +one.tagName[1])"
 
 
@@ -86,7 +83,7 @@ def addresses(ground: Ground) -> dict[str, tuple[str, ...]]:
         "link": ("link",),
         "document": (f"document/{ground.document}", f"document/{ground.document}/versions"),
         "documents": (f"documents/{space}",),
-        "search": ("search", "search/0/lake"),
+        "search": ("search/0/picture",),
     }
 
 
@@ -153,7 +150,7 @@ class Reader(Visitor):
 def wrong_with(page: Page) -> list[str]:
     """What no page may have, whatever is on it."""
     headings = page.evaluate(HEADINGS)
-    found = [f"sticks out: {one}" for one in page.evaluate(OVER)]
+    found = [f"moves sideways: {one}" for one in page.evaluate(OVER)]
     if headings.count(1) != 1:
         found.append(f"{headings.count(1)} headings of the first level")
     if any(after - before > 1 for before, after in pairwise(headings)):
@@ -181,7 +178,8 @@ def test_no_page_has_a_fault_light_or_dark(
             wrong = [*wrong_with(reader.page), *faults(reader.page)]
             reader.shoot(f"page-{name}{state or ''}-{size}-light")
             reader.page.emulate_media(color_scheme="dark")
-            wrong += [f"dark: {one}" for one in faults(reader.page, "color-contrast")]
+            if locale != "ar":  # colours are the same from the right
+                wrong += [f"dark: {one}" for one in faults(reader.page, "color-contrast")]
             reader.shoot(f"page-{name}{state or ''}-{size}-dark")
             if wrong:
                 found[address or name] = wrong
