@@ -19,7 +19,7 @@ export { cardOf, fieldsOf, NEW_CARD, Rating, ratingOf, recall, review, type Card
 export { EnrolmentState, Entity, Study, type Due, type Given, type Grade, type Judged, type LessonStanding, type Line, type Question, type Section } from "./study";
 
 const READ = [
-  Entity.CONTENT, Entity.SUBJECT, Entity.COURSE, Entity.LESSON, Entity.PATH, Entity.QUESTION, Entity.PROGRESS, Entity.ENROLMENT, Entity.CARD, Entity.NEXT,
+  Entity.CONTENT, Entity.SUBJECT, Entity.COURSE, Entity.LESSON, Entity.PATH, Entity.QUESTION, Entity.ANSWER_KEY, Entity.PROGRESS, Entity.ENROLMENT, Entity.CARD, Entity.NEXT,
   Entity.INSIGHT, Entity.ANSWER, Entity.GRADE, Entity.LEARNING,
 ];
 

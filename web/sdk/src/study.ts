@@ -15,7 +15,7 @@ import type { Fields, Value } from "./protocol";
 import { cardOf, fieldsOf, Rating, ratingOf, review, type Card } from "./reviews";
 
 /** Numbers of entities (docs/entities.md). */
-export const Entity = { PROGRESS: 1, ANSWER: 2, CONTENT: 8, SUBJECT: 9, COURSE: 10, LESSON: 11, PATH: 12, QUESTION: 13, ENROLMENT: 16, CARD: 17, NEXT: 18, INSIGHT: 19, GRADE: 20, LEARNING: 22, GOAL: 23 } as const;
+export const Entity = { PROGRESS: 1, ANSWER: 2, CONTENT: 8, SUBJECT: 9, COURSE: 10, LESSON: 11, PATH: 12, QUESTION: 13, ANSWER_KEY: 15, ENROLMENT: 16, CARD: 17, NEXT: 18, INSIGHT: 19, GRADE: 20, LEARNING: 22, GOAL: 23 } as const;
 /** Of an enrolment. */
 export const EnrolmentState = { ACTIVE: 0, PAUSED: 1, DONE: 2, LEFT: 3 } as const;
 
@@ -49,6 +49,8 @@ export interface Section {
   readonly title: string;
   readonly text: string;
   readonly order: number;
+  /** Its pictures and files: uploads that are in the library. */
+  readonly files: readonly number[];
   /** The record's. */
   readonly version: number;
   readonly pending: boolean;
@@ -161,7 +163,7 @@ export class Study {
   /** The text of a lesson, in its order. */
   sections(lesson: number): Section[] {
     return this.ofLesson(Entity.CONTENT, 3, lesson)
-      .map(({ key, fields, version, pending }) => ({ key, title: text(fields.get(1)), text: text(fields.get(2)), order: whole(fields.get(4)), version, pending: pending > 0 }))
+      .map(({ key, fields, version, pending }) => ({ key, title: text(fields.get(1)), text: text(fields.get(2)), order: whole(fields.get(4)), files: numbers(fields.get(5)), version, pending: pending > 0 }))
       .sort((a, b) => a.order - b.order || a.key - b.key);
   }
 

@@ -8,13 +8,14 @@
  */
 import { useEffect, useState } from "preact/hooks";
 import { Entity, LessonState, text, whole, type Learning, type Section, type Study } from "../../../../sdk/src/learning";
-import { Outcome, readOutcome } from "../../../../sdk/src/records";
 import type { Value } from "../../../../sdk/src/protocol";
 import { Choices } from "../../parts/choices";
 import { Field } from "../../parts/field";
 import { Head } from "../../parts/head";
-import { inWords } from "../../trouble";
 import { say } from "../lessons/words";
+import { changedFields } from "./author";
+import { FateLine, useFate } from "./fate";
+import { EditQuestions } from "./questions";
 
 const TEXT_MAX = 4000;
 const STATES = [
@@ -22,41 +23,6 @@ const STATES = [
   ["1", "edit.published"],
   ["2", "edit.retired"],
 ] as const;
-
-type Fate = "" | "kept" | "done" | "decide" | { readonly wrong: string };
-
-/** What becomes of what is written here: kept, then done, or waiting for a decision. */
-function useFate() {
-  const [fate, setFate] = useState<Fate>("");
-  const follow = (outcome: Promise<number>) => {
-    setFate("kept");
-    outcome.then(
-      (value) => setFate(readOutcome(value).outcome === Outcome.REVIEW ? "decide" : "done"),
-      (error: unknown) => setFate({ wrong: inWords(error) }),
-    );
-  };
-  return { fate, follow };
-}
-
-function FateLine({ fate }: { fate: Fate }) {
-  if (typeof fate === "object") return <p class="wrong" role="alert">{fate.wrong}</p>;
-  return (
-    <p class={fate === "done" ? "note done" : fate ? "note" : "quiet"} role="status">
-      {fate === "kept" && say("edit.kept")}
-      {fate === "done" && say("edit.done")}
-      {fate === "decide" && (
-        <>
-          {say("edit.decide")} <a href="#/conflicts">{say("edit.toConflicts")}</a>
-        </>
-      )}
-    </p>
-  );
-}
-
-/** The fields of `now` that are others in `before`. */
-function changed(before: ReadonlyMap<number, Value>, now: ReadonlyMap<number, Value>): ReadonlyMap<number, Value> {
-  return new Map([...now].filter(([field, value]) => (before.get(field) ?? (typeof value === "number" ? 0 : "")) !== value));
-}
 
 export function EditLesson({ learning, study, lesson, back }: { learning: Learning; study: Study; lesson: number; back: string }) {
   const { fields, version, pending } = study.all(Entity.LESSON).get(lesson)!;
@@ -70,7 +36,7 @@ export function EditLesson({ learning, study, lesson, back }: { learning: Learni
   const sections = study.sections(lesson);
   const now = new Map<number, Value>([[1, title.trim()], [2, summary.trim()], [8, Number(state)]]);
   useEffect(() => {
-    if (pending || changed(began, now).size) return;
+    if (pending || changedFields(began, now).size) return;
     setBegan(fields);
     setBase(version);
     setTitle(text(fields.get(1)));
@@ -79,7 +45,7 @@ export function EditLesson({ learning, study, lesson, back }: { learning: Learni
   }, [version, pending]);
   const save = (event: Event) => {
     event.preventDefault();
-    const different = changed(began, now);
+    const different = changedFields(began, now);
     if (!different.size) return;
     setBegan(new Map([...began, ...now]));
     follow(learning.write(Entity.LESSON, lesson, different, base));
@@ -104,6 +70,9 @@ export function EditLesson({ learning, study, lesson, back }: { learning: Learni
       ))}
       <p class="card-actions">
         <button onClick={add}>{say("edit.addSection")}</button>
+      </p>
+      <EditQuestions learning={learning} study={study} lesson={lesson} />
+      <p class="card-actions">
         <a class="button" href={back}>{say("edit.read")}</a>
       </p>
     </>
@@ -118,7 +87,7 @@ function EditSection({ learning, section }: { learning: Learning; section: Secti
   const [sure, setSure] = useState(false);
   const { fate, follow } = useFate();
   const id = `section-${section.key}`;
-  const different = changed(new Map([[1, began.title], [2, began.text]]), new Map([[1, title.trim()], [2, words]]));
+  const different = changedFields(new Map([[1, began.title], [2, began.text]]), new Map([[1, title.trim()], [2, words]]));
   useEffect(() => {
     if (section.pending || different.size) return;
     setBegan(section);
