@@ -1,4 +1,5 @@
-// Builds the app into gateway/site/ (`node build.mjs`), or elsewhere (`node build.mjs FOLDER`), and says what a page loads.
+// Builds the app into gateway/site/ (`node build.mjs`), or elsewhere (`node build.mjs FOLDER`), and says what a page loads; with
+// `--analyze` behind the folder also what the scripts before a chat are made of.
 //
 //     src, messages, the SDK's sources ─esbuild─▶ hashed files ─▶ index, worker ─▶ .br and .gz beside each
 //
@@ -115,3 +116,10 @@ const sizes = {
   firstPage: size([...chat, style, insideStyle, "index.html", "icon.svg", "manifest.webmanifest"]),
 };
 for (const [name, bytes] of Object.entries(sizes)) console.log(`${BOUNDS[name].of}: ${bytes} bytes brotli, at most ${BOUNDS[name].most}`);
+if (process.argv.includes("--analyze")) {
+  for (const name of chat) {
+    console.log(`${name}: ${size([name])} bytes brotli`);
+    const inputs = Object.entries(made.metafile.outputs[name].inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
+    for (const [input, { bytesInOutput }] of inputs) if (bytesInOutput) console.log(`  ${bytesInOutput} ${input}`);
+  }
+}

@@ -20,6 +20,8 @@ import { backoffMs } from "./session_machine";
 import { Runner, type Link } from "./socket";
 import { type Disk, Store } from "./store";
 
+export { Ways } from "./ways";
+
 /** Of a conversation that one was never in, or not for long, so many of the newest events come. */
 const BACKLOG = 60;
 const BEHIND_MAX = 500;

@@ -1,5 +1,5 @@
 /**
- * A link where sockets cannot go: the same messages by requests, of which one always waits for what comes; and who chooses between the two.
+ * A link where sockets cannot go: the same messages by requests, of which one always waits for what comes. ways.ts chooses between the two.
  *
  *     send ───▶ POST /api/v1/link            the first message opens; the answer brings name and key, and what there is to say
  *               POST /api/v1/link/{name}?n=2 the others, numbered: one that was lost on the way is sent again and not taken twice
@@ -14,9 +14,11 @@
  * worked itself.
  */
 import type { Link } from "./socket";
+import { FAILURES_MAX, type Ways } from "./ways";
 
-const FAILURES_MAX = 2;
-const RETRY_MS = 60_000;
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
+
 const RETRY_MAX_MS = 960_000;
 const ASK_MS = 25_000;
 const POLL_MS = 40_000;
@@ -202,82 +204,47 @@ export class HttpLink implements Link {
   }
 }
 
-/** Chooses the way by itself: the socket, and HTTP while sockets are blocked. */
-export class Ways {
-  private failures = 0;
-  private retryMs = RETRY_MS;
+/** A link over HTTP, for a device whose sockets are blocked; what becomes of sockets beside it is noted in `ways`. */
+export function overHttp(ways: Ways, url: string, socket: (url: string) => Link, fetcher: typeof fetch): Link {
+  const link = new HttpLink(url, fetcher);
+  let messages = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const again = () => (timer = setTimeout(() => trySocket(ways, socket(url), link, again), ways.retryMs));
+  again();
+  // Whoever uses the link sets its handlers: these are beside them.
+  const close = link.close.bind(link);
+  link.close = () => {
+    clearTimeout(timer);
+    // Not the way is blocked: nobody is there. Sockets are asked first when somebody is again.
+    if (!messages) ways.failures = 0;
+    close();
+  };
+  let heard: ((event: any) => void) | null = null;
+  Object.defineProperty(link, "onmessage", {
+    get: () => (event: unknown) => {
+      messages++;
+      heard?.(event);
+    },
+    set: (handler: ((event: any) => void) | null) => (heard = handler),
+  });
+  return link;
+}
 
-  constructor(
-    private readonly url: string,
-    private readonly socket: (url: string) => Link,
-    private readonly fetcher: typeof fetch,
-  ) {}
-
-  open(): Link {
-    return this.failures >= FAILURES_MAX ? this.overHttp() : this.overSocket();
-  }
-
-  private overSocket(): Link {
-    const link = this.socket(this.url);
-    let messages = 0;
-    const { addEventListener } = link as Partial<WebSocket>;
-    addEventListener?.call(link, "message", () => {
-      if (messages++) return;
-      this.failures = 0;
-      this.retryMs = RETRY_MS;
-    });
-    let isOver = false;
-    const over = () => {
-      if (!isOver && !messages) this.failures++;
-      isOver = true;
-    };
-    addEventListener?.call(link, "close", over);
-    addEventListener?.call(link, "error", over);
-    return link;
-  }
-
-  private overHttp(): Link {
-    const link = new HttpLink(this.url, this.fetcher);
-    let messages = 0;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const again = () => (timer = setTimeout(() => this.trySocket(link, again), this.retryMs));
-    again();
-    // Whoever uses the link sets its handlers: these are beside them.
-    const close = link.close.bind(link);
-    link.close = () => {
-      clearTimeout(timer);
-      // Not the way is blocked: nobody is there. Sockets are asked first when somebody is again.
-      if (!messages) this.failures = 0;
-      close();
-    };
-    let heard: ((event: any) => void) | null = null;
-    Object.defineProperty(link, "onmessage", {
-      get: () => (event: unknown) => {
-        messages++;
-        heard?.(event);
-      },
-      set: (handler: ((event: any) => void) | null) => (heard = handler),
-    });
-    return link;
-  }
-
-  /** Beside a link that works: one that opens takes its place at the next connecting. */
-  private trySocket(link: Link, again: () => void): void {
-    const tried = this.socket(this.url);
-    let isOver = false;
-    const end = (opened: boolean) => {
-      if (isOver) return;
-      isOver = true;
-      tried.close();
-      if (!opened) return again();
-      // One socket that brings nothing is enough to come back here.
-      this.failures = FAILURES_MAX - 1;
-      this.retryMs = Math.min(RETRY_MAX_MS, this.retryMs * 2);
-      const { onclose } = link;
-      link.close();
-      onclose?.({ code: 0, reason: "sockets work again" });
-    };
-    tried.onopen = () => end(true);
-    tried.onclose = tried.onerror = () => end(false);
-  }
+/** Beside a link that works: one that opens takes its place at the next connecting. */
+function trySocket(ways: Ways, tried: Link, link: Link, again: () => void): void {
+  let isOver = false;
+  const end = (opened: boolean) => {
+    if (isOver) return;
+    isOver = true;
+    tried.close();
+    if (!opened) return again();
+    // One socket that brings nothing is enough to come back here.
+    ways.failures = FAILURES_MAX - 1;
+    ways.retryMs = Math.min(RETRY_MAX_MS, ways.retryMs * 2);
+    const { onclose } = link;
+    link.close();
+    onclose?.({ code: 0, reason: "sockets work again" });
+  };
+  tried.onopen = () => end(true);
+  tried.onclose = tried.onerror = () => end(false);
 }

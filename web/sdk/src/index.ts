@@ -8,13 +8,13 @@
  *     void client.say(stream, "good morning");
  */
 import { Client } from "./client";
+import type { Core } from "./core";
 import type { World } from "./exchange";
 import { IdbDisk } from "./idb_store";
 import { MemoryDisk } from "./memory_store";
 import { LinkQuality } from "./protocol";
 import type { Link } from "./socket";
 import type { Disk } from "./store";
-import { Tabs } from "./tabs";
 
 export type { Attempt, Challenge, Conversation, Decision, Failure, Hub, Kept, Live, LiveStream, Me, MentorWish, Message, NewFile, NoticeView, Open, Places, RecordView, SayOptions, SpaceView, Status, StreamView, WaitingFile, Unsent } from "./api";
 export type { Client } from "./client";
@@ -40,6 +40,8 @@ export interface ClientOptions {
   readonly fetch?: typeof fetch;
 }
 
+const SERVE_RETRY_MS = 3_000;
+
 const WORLD: World = {
   wall: () => Date.now(),
   spread: () => Math.random(),
@@ -59,25 +61,63 @@ function linkQuality(): LinkQuality {
   return type.endsWith("2g") ? LinkQuality.TWO_G : type === "3g" ? LinkQuality.FAIR : LinkQuality.UNKNOWN;
 }
 
+/** The lock that says which tab has the socket, where no other tab has it: what gives it back. */
+function takeLock(name: string): Promise<(() => void) | undefined> {
+  return new Promise((resolve, reject) => {
+    const held = (lock: Lock | null) => (lock ? new Promise<void>((release) => resolve(release)) : resolve(undefined));
+    navigator.locks.request(`educonnect/${name}/socket`, { ifAvailable: true }, held).catch(reject);
+  });
+}
+
+/** The first tab answers those that come later, from a moment on that it need not wait for. */
+function serve(name: string, core: Core, over: AbortSignal): void {
+  const retry = () => void (over.aborted || setTimeout(() => serve(name, core, over), SERVE_RETRY_MS));
+  import("./tabs").then(({ Serving }) => over.aborted || new Serving(name, crypto.randomUUID(), core, over), retry);
+}
+
 /** Opens what is kept on this device, and goes on from there: at once, also without a network. */
 export async function openClient(options: ClientOptions = {}): Promise<Client> {
   const { url = globalThis.location?.origin ?? "", name = "educonnect", deviceName = "browser", quotaBytes = 0 } = options;
   const makeDisk = options.disk ?? (() => (typeof indexedDB === "undefined" ? Promise.resolve(new MemoryDisk()) : IdbDisk.open(name)));
   // Whoever only looks on from a second tab does not load what the first one runs.
   const openCore = async () => {
-    const [{ Core }, { Ways }] = await Promise.all([import("./core"), import("./http_link")]);
+    const { Core, Ways } = await import("./core");
     const fetcher: typeof fetch = options.fetch ?? ((...given) => fetch(...given));
     const ways = new Ways(url.replace(/\/+$/, ""), options.socket ?? openSocket, fetcher);
     return Core.open({ url, disk: await makeDisk(), world: WORLD, fetcher, socket: () => ways.open(), link: linkQuality, deviceName, quotaBytes, files: options.disk ? "" : `${name}/files` });
   };
+  const client = await shareCore(name, options.shared !== false, openCore);
   const page = globalThis as { addEventListener?: typeof addEventListener; document?: Document };
-  const alone = options.shared === false || !globalThis.navigator?.locks || typeof BroadcastChannel === "undefined";
-  const tabs = alone ? undefined : new Tabs(name, openCore);
-  const core = tabs ? undefined : await openCore();
-  await tabs?.ready;
-  const client = new Client((tabs ?? core)!, () => (tabs ?? core)!.close());
   // The network is back, or somebody is looking.
   page.addEventListener?.("online", () => client.hurry());
   page.document?.addEventListener("visibilitychange", () => page.document?.visibilityState === "visible" && client.hurry());
   return client;
+}
+
+async function shareCore(name: string, shared: boolean, openCore: () => Promise<Core>): Promise<Client> {
+  if (!shared || !globalThis.navigator?.locks || typeof BroadcastChannel === "undefined") {
+    const core = await openCore();
+    return new Client(core, () => core.close());
+  }
+  const release = await takeLock(name);
+  if (!release) {
+    const { Tabs } = await import("./tabs");
+    const tabs = new Tabs(name, openCore);
+    await tabs.ready;
+    return new Client(tabs, () => tabs.close());
+  }
+  try {
+    const core = await openCore();
+    const over = new AbortController();
+    serve(name, core, over.signal);
+    const end = async () => {
+      over.abort();
+      await core.close();
+      release();
+    };
+    return new Client(core, end);
+  } catch (error) {
+    release();
+    throw error;
+  }
 }

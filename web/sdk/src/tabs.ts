@@ -1,9 +1,10 @@
 /**
  * Several tabs, one socket: the tab that holds the lock has session and store, the others talk to it over a channel.
  *
- *     this tab ─ call, open ─▶ Tabs ─┬─ has the lock ─▶ Core
- *                                    └─ channel ─▶ the tab that has ─▶ Core ─ results, values ─▶ channel ─▶ this tab
+ *     a later tab ─ call, open ─▶ Tabs ─┬─ has the lock by now ─▶ Core
+ *                                       └─ channel ─▶ Serving ─▶ Core, in the tab that has ─ results, values ─▶ channel ─▶ that tab
  *
+ * The first tab opens the store itself and loads this a moment later, to answer others.
  * The browser gives the lock on when a tab goes, however it goes; the next one opens the store, says so, and everything that is still open is
  * asked of it anew. A mutation carries its caller's nonce, so one that had reached the store is not kept twice.
  *
@@ -50,62 +51,37 @@ interface Opened {
   last: unknown;
 }
 
-export class Tabs implements Hub {
-  private readonly id = crypto.randomUUID();
+function lockOf(name: string, what: string): string {
+  return `educonnect/${name}/${what}`;
+}
+
+/** The lock that says which tab has the socket. */
+export const SOCKET = "socket";
+
+/** As the tab that has the socket: answers the others, until `over`. */
+export class Serving {
   private readonly channel: BroadcastChannel;
-  private readonly calls = new Map<number, Call>();
-  private readonly opened = new Map<number, Opened>();
   /** By tab: what it has open here. */
   private readonly served = new Map<string, Map<number, () => void>>();
-  private core: Core | undefined;
-  private leader = "";
-  private lastId = 0;
-  private release: () => void = () => undefined;
-  private readonly closed = new AbortController();
-  /** A tab is known that has the socket; or this one could not open the store. */
-  readonly ready: Promise<void>;
-  private known: () => void = () => undefined;
 
   constructor(
     private readonly name: string,
-    openCore: () => Promise<Core>,
+    private readonly id: string,
+    private readonly core: Core,
+    private readonly over: AbortSignal,
   ) {
     this.channel = new BroadcastChannel(`educonnect/${name}`);
-    this.channel.onmessage = (event) => this.hear(event.data as Note);
-    const hold = { signal: this.closed.signal };
-    // Held as long as this tab lives: whoever waits for it learns that it is gone.
-    void navigator.locks.request(this.lockOf(this.id), hold, () => new Promise<void>((go) => this.closed.signal.addEventListener("abort", () => go()))).catch(() => undefined);
-    this.ready = new Promise((resolve, reject) => {
-      this.known = resolve;
-      navigator.locks.request(this.lockOf("socket"), hold, () => this.lead(openCore)).catch((error: unknown) => {
-        if (!this.closed.signal.aborted) reject(error);
-      });
-    });
-    this.post({ kind: "who" });
-  }
-
-  private lockOf(what: string): string {
-    return `educonnect/${this.name}/${what}`;
+    this.channel.onmessage = (event) => this.serve(event.data as Note);
+    over.addEventListener("abort", () => this.channel.close());
+    this.post({ kind: "leader", from: id });
   }
 
   private post(note: Note): void {
-    if (!this.closed.signal.aborted) this.channel.postMessage(note);
-  }
-
-  // As the one who has the lock
-
-  private async lead(openCore: () => Promise<Core>): Promise<void> {
-    const core = await openCore();
-    if (this.closed.signal.aborted) return core.close();
-    this.core = core;
-    this.follow(this.id);
-    this.post({ kind: "leader", from: this.id });
-    await new Promise<void>((go) => (this.release = go));
-    await core.close();
+    if (!this.over.aborted) this.channel.postMessage(note);
   }
 
   private serve(note: Note): void {
-    const core = this.core!;
+    const { core } = this;
     if (note.kind === "who") this.post({ kind: "leader", from: this.id });
     else if (note.kind === "call") {
       const { from: to, id, method, given } = note;
@@ -129,23 +105,68 @@ export class Tabs implements Hub {
     const of = new Map<number, () => void>();
     this.served.set(tab, of);
     void navigator.locks
-      .request(this.lockOf(tab), { signal: this.closed.signal }, () => {
+      .request(lockOf(this.name, tab), { signal: this.over }, () => {
         for (const off of of.values()) off();
         this.served.delete(tab);
       })
       .catch(() => undefined);
     return of;
   }
+}
 
-  // As one who asks
+/** As a tab that came later: asks the one that has the socket, and takes its place when it goes. */
+export class Tabs implements Hub {
+  private readonly id = crypto.randomUUID();
+  private readonly channel: BroadcastChannel;
+  private readonly calls = new Map<number, Call>();
+  private readonly opened = new Map<number, Opened>();
+  private core: Core | undefined;
+  private leader = "";
+  private lastId = 0;
+  private release: () => void = () => undefined;
+  private readonly closed = new AbortController();
+  /** A tab is known that has the socket; or this one could not open the store. */
+  readonly ready: Promise<void>;
+  private known: () => void = () => undefined;
+
+  constructor(
+    private readonly name: string,
+    openCore: () => Promise<Core>,
+  ) {
+    this.channel = new BroadcastChannel(`educonnect/${name}`);
+    this.channel.onmessage = (event) => this.hear(event.data as Note);
+    const { signal } = this.closed;
+    // Held as long as this tab lives: whoever waits for it learns that it is gone.
+    void navigator.locks.request(lockOf(name, this.id), { signal }, () => new Promise<void>((go) => signal.addEventListener("abort", () => go()))).catch(() => undefined);
+    this.ready = new Promise((resolve, reject) => {
+      this.known = resolve;
+      navigator.locks.request(lockOf(name, SOCKET), { signal }, () => this.lead(openCore)).catch((error: unknown) => {
+        if (!signal.aborted) reject(error);
+      });
+    });
+    this.post({ kind: "who" });
+  }
+
+  private post(note: Note): void {
+    if (!this.closed.signal.aborted) this.channel.postMessage(note);
+  }
+
+  private async lead(openCore: () => Promise<Core>): Promise<void> {
+    const core = await openCore();
+    const { signal } = this.closed;
+    if (signal.aborted) return core.close();
+    this.core = core;
+    this.follow(this.id);
+    new Serving(this.name, this.id, core, signal);
+    await new Promise<void>((go) => (this.release = go));
+    await core.close();
+  }
 
   private hear(note: Note): void {
     if (note.kind === "leader") this.follow(note.from);
-    else if ("to" in note) {
-      if (note.to !== this.id) return;
-      if (note.kind === "value") this.tell(note.id, note.value, note.kept);
-      else this.settle(note.id, (call) => (note.kind === "result" ? call.resolve(note.value) : call.reject(revived(note.error))));
-    } else if (this.core) this.serve(note);
+    if (!("to" in note) || note.to !== this.id) return;
+    if (note.kind === "value") this.tell(note.id, note.value, note.kept);
+    else this.settle(note.id, (call) => (note.kind === "result" ? call.resolve(note.value) : call.reject(revived(note.error))));
   }
 
   /** A tab has the socket now: it is asked for everything that is open here. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { HttpLink, Ways } from "../src/http_link";
+import { HttpLink } from "../src/http_link";
 import type { Link } from "../src/socket";
+import { Ways } from "../src/ways";
 
 const MINUTE = 60_000;
 
@@ -50,6 +51,7 @@ async function overHttp(ways: Ways, sockets: FakeSocket[]): Promise<{ link: Link
     ways.open();
     sockets.at(-1)!.fail();
   }
+  await ways.coming;
   const link = ways.open();
   assert.ok(link instanceof HttpLink);
   const ended: string[] = [];
@@ -61,7 +63,7 @@ async function overHttp(ways: Ways, sockets: FakeSocket[]): Promise<{ link: Link
   return { link, ended };
 }
 
-test("one socket that brings nothing is bad luck, two in a row are a way that is blocked", () => {
+test("one socket that brings nothing is bad luck, two in a row are a way that is blocked", async () => {
   const { ways, sockets } = world();
   ways.open();
   sockets[0]!.fail();
@@ -73,6 +75,8 @@ test("one socket that brings nothing is bad luck, two in a row are a way that is
   sockets[2]!.fail();
   ways.open();
   sockets[3]!.fail();
+  assert.ok(!(ways.open() instanceof HttpLink), "until the other way has come, a socket is tried again");
+  await ways.coming;
   const link = ways.open();
   assert.ok(link instanceof HttpLink);
   link.close();
@@ -133,6 +137,7 @@ test("where nobody answers over HTTP either, sockets are asked first when somebo
     nobody.open();
     sockets.at(-1)!.fail();
   }
+  await nobody.coming;
   const link = nobody.open();
   assert.ok(link instanceof HttpLink);
   await new Promise<void>((over) => (link.onclose = () => over()));
