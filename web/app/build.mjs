@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { BOUNDS } from "../bounds.mjs";
-import { inOneScript } from "../scripts.mjs";
+import { inOneScript, numbersForNames, rewriting } from "../scripts.mjs";
 import { checkWords, words } from "./words.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -44,7 +44,7 @@ const made = await build({
   jsxImportSource: "preact",
   alias: { "@educonnect/sdk": sdk },
   define: { INSIDE_STYLE: JSON.stringify(`/${insideStyle}`), MORE_STYLE: JSON.stringify(`/${moreStyle}`) },
-  plugins: [words(messages), inOneScript(here)],
+  plugins: [words(messages), rewriting(numbersForNames(join(here, "../sdk")), inOneScript(here))],
   metafile: true,
   write: false,
 });

@@ -7,9 +7,11 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
+import { numbersForNames, rewriting } from "../scripts.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const shared = { absWorkingDir: here, bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
+const plugins = [rewriting(numbersForNames(here))];
+const shared = { absWorkingDir: here, plugins, bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
 
 async function library(outdir = "build/esm", minify = true) {
   rmSync(join(here, outdir), { recursive: true, force: true });

@@ -15,7 +15,7 @@ import { Said } from "../parts/said";
 import { place, toSpace } from "../place";
 import { learnNames, nameOf, people, strangers } from "../session";
 import { count, say } from "../words";
-import { Missing } from "./space";
+import { Missing } from "../parts/missing";
 
 export function Channel({ client, stream }: { client: Client; stream: number }) {
   const { spaces } = useLive(client.places);

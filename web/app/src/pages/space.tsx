@@ -9,6 +9,7 @@ import { Doors } from "../parts/doors";
 import { Field } from "../parts/field";
 import { Head } from "../parts/head";
 import { Icon } from "../parts/icon";
+import { Missing } from "../parts/missing";
 import { talks } from "../parts/places";
 import { go, HOME, toChannel } from "../place";
 import { learnNames } from "../session";
@@ -51,16 +52,6 @@ export function SpacePage({ client, id }: { client: Client; id: number }) {
       <Members client={client} space={space} />
       {space.kind === COMMUNITY && space.role !== OWNER && <Leave client={client} space={space} />}
     </>
-  );
-}
-
-/** Either it is coming, or it is none of one's own: both look the same from here. */
-export function Missing() {
-  return (
-    <div class="welcome">
-      <p class="quiet">{say("space.missing")}</p>
-      <a class="button" href={HOME}>{say("app.home")}</a>
-    </div>
   );
 }
 

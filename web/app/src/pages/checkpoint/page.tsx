@@ -11,7 +11,7 @@ import { useLive } from "../../live";
 import type { PageGiven } from "../../pages";
 import { Head } from "../../parts/head";
 import { toPage } from "../../place";
-import { Missing } from "../space";
+import { Missing } from "../../parts/missing";
 import { useLearning, useNow, useSpace } from "../lessons/learning";
 import { count, fromNow, say } from "../lessons/words";
 import { Ask } from "./ask";

@@ -7,7 +7,7 @@ import { useLive } from "../../live";
 import type { PageGiven } from "../../pages";
 import { Head } from "../../parts/head";
 import { toPage } from "../../place";
-import { Missing } from "../space";
+import { Missing } from "../../parts/missing";
 import { About } from "./about";
 import { Editor } from "./editor";
 import { useOnline } from "./online";

@@ -12,7 +12,7 @@ import { inWords } from "../../trouble";
 import { say as sayShell } from "../../words";
 import { Circle, EVERYBODY } from "../document/roles";
 import { book } from "../document/words";
-import { Missing } from "../space";
+import { Missing } from "../../parts/missing";
 
 const { say } = book;
 const DOCUMENT = 5;

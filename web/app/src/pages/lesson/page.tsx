@@ -13,7 +13,7 @@ import type { PageGiven } from "../../pages";
 import { Head } from "../../parts/head";
 import { Icon } from "../../parts/icon";
 import { toPage } from "../../place";
-import { Missing } from "../space";
+import { Missing } from "../../parts/missing";
 import { useLearning, useSpace } from "../lessons/learning";
 import { count, percent, say, standingWords } from "../lessons/words";
 import { EditLesson } from "./edit";

@@ -12,7 +12,7 @@ import { Head } from "../../parts/head";
 import { Icon } from "../../parts/icon";
 import { toPage, toSpace } from "../../place";
 import { inWords } from "../../trouble";
-import { Missing } from "../space";
+import { Missing } from "../../parts/missing";
 import { KeptHere } from "./kept";
 import { useLearning, useNow, useSpace } from "./learning";
 import { NewLesson } from "./new_lesson";

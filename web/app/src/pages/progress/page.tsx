@@ -13,7 +13,7 @@ import { toPage } from "../../place";
 import { KeptHere } from "../lessons/kept";
 import { useLearning, useSpace } from "../lessons/learning";
 import { say } from "../lessons/words";
-import { Missing } from "../space";
+import { Missing } from "../../parts/missing";
 import { Coming } from "./coming";
 import { Days } from "./days";
 import { Goals } from "./goals";
