@@ -16,10 +16,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, CDPSession, Page, Route, expect
 
+from client import Account, connect
 from protocol.codes import Code
+from protocol.operations import Block
 from tests.system.running import PASSWORD, Dev
 from tests.web.qr_reader import read_qr
-from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
+from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, beside, faults
 
 BETTER = "four quiet lanterns by the river"
 
@@ -82,9 +84,33 @@ def mailed(house: Dev, address: str, what: str) -> str:
     raise AssertionError(f"no mail to {address}")
 
 
+async def _block(url: str, name: str, other: str) -> None:
+    """As the Python client does, on another device."""
+    async with Account(url) as account:
+        credentials = await account.login(name, PASSWORD)
+    async with connect(url, credentials) as session:
+        await session.do(Block((await session.search(other)).user))
+
+
 def log_out(visitor: Visitor) -> None:
     at(visitor, "#/settings").get_by_role("button", name="Log out").click()
     expect(visitor.page.locator("#tab-logIn")).to_be_visible(timeout=WAIT_MS)
+
+
+def make_stale(page: Page, path: str) -> list[str]:
+    """The next request there is answered as hours after the log-in; the methods of all of them."""
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.method)
+        problem = {"type": "about:blank", "title": "…", "status": 403, "detail": "stale", "code": int(Code.STEP_UP)}
+        if len(asked) == 1:
+            route.fulfill(status=403, json=problem, content_type="application/problem+json")
+        else:
+            route.continue_()
+
+    page.route(path, answer)
+    return asked
 
 
 def code_of(secret: str) -> str:
@@ -97,17 +123,7 @@ def code_of(secret: str) -> str:
 def test_an_address_is_proven_by_the_link_of_its_mail_and_a_stale_session_proves_itself_first(amina: Visitor, house: Dev) -> None:
     page = at(amina, "#/account")
     address = f"{amina.name}@example.org"
-    asked: list[str] = []
-
-    def stale(route: Route) -> None:
-        asked.append(route.request.method)
-        problem = {"type": "about:blank", "title": "…", "status": 403, "detail": "stale", "code": int(Code.STEP_UP)}
-        if len(asked) == 1:
-            route.fulfill(status=403, json=problem, content_type="application/problem+json")
-        else:
-            route.continue_()
-
-    page.route("**/api/v1/account/email", stale)
+    asked = make_stale(page, "**/api/v1/account/email")
     page.locator("#email").fill(address)
     page.locator("#email").press("Enter")
     page.locator("dialog #proof").fill("not this one")
@@ -119,7 +135,6 @@ def test_an_address_is_proven_by_the_link_of_its_mail_and_a_stale_session_proves
     page.locator("dialog #proof").press("Enter")
     expect(page.locator(".note", has_text=address)).to_be_visible(timeout=WAIT_MS)
     assert asked == ["PUT", "PUT"]
-    page.unroute("**/api/v1/account/email")
     code = mailed(house, address, "address")
     at(amina, f"#/link/0/address={code}")
     expect(page.get_by_role("button", name="Yes, this is my address")).to_be_visible(timeout=WAIT_MS)
@@ -187,7 +202,7 @@ def test_an_authenticator_app_reads_its_key_from_the_picture_and_its_code_is_the
     assert amina.wrong == []
 
 
-def test_devices_are_named_and_logged_out(browser: Browser, home: str) -> None:
+def test_devices_are_named_and_logged_out_and_whoever_leaves_takes_their_own_along(browser: Browser, home: str, ben: Visitor) -> None:
     carol = Visitor(browser, home, "carol", PHONE)
     carol.sign_up("Carol Wanjiru")
     elsewhere = Visitor(browser, home, "carol", DESKTOP)
@@ -195,9 +210,14 @@ def test_devices_are_named_and_logged_out(browser: Browser, home: str) -> None:
     elsewhere.page.locator("#password").fill(PASSWORD)
     elsewhere.page.locator("form button.main").click()
     expect(elsewhere.page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
+    beside(_block, home, carol.name, ben.name)
     page = at(carol, "#/account")
+    blocked = page.get_by_role("button", name=re.compile("^Unblock"))
+    expect(blocked).to_have_count(1, timeout=WAIT_MS)
+    blocked.click()
+    expect(page.get_by_text("You block nobody.")).to_be_visible()
     rows = page.locator(".devices .row")
-    expect(rows).to_have_count(2, timeout=WAIT_MS)
+    expect(rows).to_have_count(3, timeout=WAIT_MS)
     mine = rows.filter(has_text="this device")
     mine.get_by_role("button").click()
     page.locator(".devices input").fill("my phone")
@@ -205,8 +225,8 @@ def test_devices_are_named_and_logged_out(browser: Browser, home: str) -> None:
     expect(rows.filter(has_text="my phone")).to_have_count(1, timeout=WAIT_MS)
     page.locator(".devices").scroll_into_view_if_needed()
     carol.shoot("account-devices-phone")
-    rows.get_by_role("button", name="Log out").click()
-    expect(rows.filter(has_text="logged out")).to_have_count(1, timeout=WAIT_MS)
+    page.get_by_role("button", name="Log out all others").click()
+    expect(rows.filter(has_text="logged out")).to_have_count(2, timeout=WAIT_MS)
     expect(elsewhere.page.locator(".sync.bad")).to_be_visible(timeout=WAIT_MS)
     page.locator("#old-password").fill("not this one")
     page.locator("#next-password").fill(BETTER)
@@ -260,6 +280,15 @@ def test_a_forgotten_password_is_set_anew_from_the_door(browser: Browser, home: 
     expect(page.locator("#code")).to_be_visible(timeout=WAIT_MS)
     assert visitor.wrong == []
     visitor.context.close()
+
+
+def test_a_passkey_proves_who_one_is_where_that_is_asked_for(ben: Visitor) -> None:
+    page = at(ben, "#/account")
+    asked = make_stale(page, "**/api/v1/auth/passkeys/*")
+    page.get_by_role("button", name="Remove: my phone").click()
+    page.locator("dialog").get_by_role("button", name="Use a passkey").click()
+    expect(page.locator(".note", has_text="None is set")).to_be_visible(timeout=WAIT_MS)
+    assert asked == ["DELETE", "DELETE"] and ben.wrong == []
 
 
 def test_axe_finds_nothing_in_the_account_and_nothing_sticks_out_from_the_right(ben: Visitor, amina: Visitor) -> None:

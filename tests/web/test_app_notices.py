@@ -86,6 +86,9 @@ def answer(amina: Visitor, channel: str, text: str, reply: str) -> None:
 
 
 def test_an_answer_is_a_notice_that_leads_to_it_and_is_read_with_it(amina: Visitor, ben: Visitor, channel: str) -> None:
+    at(amina, "#/notices/0/settings")
+    expect(amina.page.locator(".kind").first).to_be_visible(timeout=WAIT_MS)
+    amina.shoot("notice-settings-desktop")
     at(ben, channel)
     ben.say("What is a half of a third?")
     amina.page.goto(f"{amina.origin}/{channel}")

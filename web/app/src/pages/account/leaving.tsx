@@ -3,12 +3,12 @@ import { useEffect, useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import { Field } from "../../parts/field";
 import { leave } from "../../session";
-import { day, language } from "../../words";
+import { language } from "../../words";
 import { useAct } from "./act";
 import { book } from "./book";
 
 /** How often to look whether it is ready. */
-const LOOK_MS = 4000;
+const LOOK_MS = 1500;
 const PART_BYTES = 256 * 1024;
 const NOT_FOUND = 404;
 
@@ -42,6 +42,7 @@ export function Export({ client }: { client: Client }) {
     const timer = setInterval(() => void look().catch(() => undefined), LOOK_MS);
     return () => clearInterval(timer);
   }, [isMade]);
+  const until = new Intl.DateTimeFormat(language.value, { dateStyle: "long" });
   const parts = archive ? Math.ceil(archive.bytes / PART_BYTES) : 0;
   const fetchAll = () =>
     act(async () => {
@@ -59,7 +60,7 @@ export function Export({ client }: { client: Client }) {
       <div role="status">
         {isMade && <p class="note">{book.say("export.making")}</p>}
         {archive?.error && <p class="wrong">{book.say("export.failed")}</p>}
-        {archive?.ready && <p class="note done">{book.say("export.ready", { size: sized(archive.bytes), day: day(archive.expires_at) })}</p>}
+        {archive?.ready && <p class="note done">{book.say("export.ready", { size: sized(archive.bytes), day: until.format(archive.expires_at * 1000) })}</p>}
         {done >= 0 && <p class="quiet">{book.say("export.coming", { done, all: parts })}</p>}
       </div>
       {wrong}
