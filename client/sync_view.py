@@ -205,7 +205,7 @@ def merge_of(conflict: Conflict) -> list[FieldView]:
 
 def conflict_lines(conflict: Conflict, streams: SyncStreams) -> list[str]:
     """A conflict with its merge view, and how to decide it."""
-    lines = [conflict_line(conflict, streams), f"mine was written by user {conflict.user}; theirs is what it met{_writer(conflict)}."]
+    lines = [conflict_line(conflict, streams), f"mine was written by user {conflict.user}; theirs is what it met."]
     if conflict.choice:
         lines.append(f"The last decision: {CHOICES.get(Chosen(conflict.choice), 'another')}.")
     if conflict.gone:
@@ -218,10 +218,6 @@ def conflict_lines(conflict: Conflict, streams: SyncStreams) -> list[str]:
     if conflict.state in (ConflictState.RESOLVED, ConflictState.AUTOMATIC):
         return [*lines, f"To decide it anew: educonnect sync conflicts reopen {number}"]
     return [*lines, f"To decide: educonnect sync conflicts resolve {number} --mine | --theirs | --merged [name=value or FILE …]"]
-
-
-def _writer(conflict: Conflict) -> str:
-    return f", what stands there now by user {conflict.writer}" if conflict.writer else ""
 
 
 def _field_lines(view: FieldView, theirs: Value | None, present: Value | None) -> list[str]:

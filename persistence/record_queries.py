@@ -16,7 +16,7 @@ from typing import Final
 
 import asyncpg
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from actors.storage import (
     ConflictList,
@@ -33,11 +33,11 @@ from actors.storage import (
     VersionList,
 )
 from protocol.codes import Code
-from protocol.entities import RECORD_KINDS, SHARED_KINDS, TABLE, Entity, Fields, read_fields, upcast, write_fields
+from protocol.entities import NO_FIELDS, RECORD_KINDS, SHARED_KINDS, TABLE, Entity, Fields, read_fields, upcast, write_fields
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, UnappliedItem
 from protocol.grading import ANSWERING
-from protocol.merge import NOTHING, device_of, unpack_record
+from protocol.merge import unpack_record
 from protocol.operations import Held
 from protocol.permissions import Permission, base_roles, mask
 from protocol.values import ConflictState, KeptAs, SpaceKind
@@ -123,8 +123,6 @@ cross join lateral (
 ) z
 ) w where w.before = 0 or w.before + w.size <= $8
 order by w.pos, w.id"""
-
-_USERS: Final = "select id, user_id from devices where id = any($1::bigint[])"
 
 _UNAPPLIED: Final = """
 select q.pos, u.seen, c.code, u.id, u.user_id, u.space_id, extract(epoch from u.at)::bigint, u.code, u.detail, u.operation, u.quarantined
@@ -235,21 +233,13 @@ async def list_conflicts(connection: asyncpg.Connection, queries: Sequence[ListC
     )
     found: dict[int, list[Conflict]] = {}
     seen: dict[int, int] = {}
-    devices: set[int] = set()
     for pos, count, id, stream, entity, key, user, state, at, version, mine, theirs, common, cells, gone, by, choice in rows:
         seen[pos] = count
-        record = NOTHING if cells is None else unpack_record(cells, entity)
-        present = told_fields(entity, record.fields)
-        # A cell says by which device it was written; whose that is, is asked for all at once.
-        devices.add(device := device_of(record, {*read_fields(mine), *read_fields(theirs)}))
+        present = NO_FIELDS if cells is None else told_fields(entity, unpack_record(cells, entity).fields)
         mine, theirs, common = (told_fields(entity, read_fields(side)) for side in (mine, theirs, common))
         found.setdefault(pos, []).append(
-            Conflict(
-                id, stream, entity, key, user, ConflictState(state), at, version, mine, theirs, common, present, gone, by, choice, device
-            )
+            Conflict(id, stream, entity, key, user, ConflictState(state), at, version, mine, theirs, common, present, gone, by, choice)
         )
-    users = dict(await connection.fetch(_USERS, sorted(devices)) if devices - {0} else ())
-    found = {pos: [structs.replace(one, writer=users.get(one.writer, 0)) for one in conflicts] for pos, conflicts in found.items()}
     results: list[Result] = []
     for pos, query in enumerate(queries, 1):
         conflicts = found.get(pos, [])

@@ -757,7 +757,6 @@ class Conflict(Struct, frozen=True, array_like=True):
     """A conflict: `mine` is what was not written, `theirs` what stood there, `common` what both began from, as far as it is kept.
 
     `user` wrote `mine`; `version` is the record's now and `present` its fields now; `by` claimed or decided it; `gone`: mine deletes.
-    `writer` wrote what stands there now of what it is about, or the newest of it (0: nobody who is known).
     """
 
     conflict: ConflictId
@@ -775,7 +774,6 @@ class Conflict(Struct, frozen=True, array_like=True):
     gone: bool = False
     by: AuthorId = 0
     choice: Annotated[int, Meta(ge=0, le=255, description="the last decision, as in `Choice`; 0: none by a person")] = 0
-    writer: AuthorId = 0
 
 
 class ConflictPage(Frame, frozen=True, tag=59):

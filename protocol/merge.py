@@ -16,7 +16,7 @@ record's version grows by one with each verdict that writes, and one that does n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -401,12 +401,6 @@ def _number(record: Record, field: int) -> int:
 def declared(entity: int) -> Declaration | None:
     """The entity's declaration; None for one that nobody knows."""
     return TABLE.get(entity)
-
-
-def device_of(record: Record, fields: Iterable[int]) -> int:
-    """The device that wrote the newest of these fields, as they stand there; 0: none of them does, or the record is deleted."""
-    cells = [record.cells[number] for number in fields if number in record.cells]
-    return 0 if record.is_gone or not cells else max(cells, key=lambda cell: cell.version).stamp.device
 
 
 _RECORD: Final = msgspec.msgpack.Decoder(Record)

@@ -61,7 +61,7 @@ from protocol.entities import RECORD_KINDS, SHARED_KINDS, TABLE, Entity, write_f
 from protocol.events import RecordItem
 from protocol.frames import Conflict, KeptVersion, Member, Slow, SpaceState, StreamState, UnappliedItem
 from protocol.grading import ANSWERING
-from protocol.merge import NOTHING, device_of
+from protocol.merge import NOTHING
 from protocol.values import SpaceKind, StreamKind
 
 Reading = (
@@ -249,9 +249,7 @@ def _conflict(tables: Tables, row: ConflictRow) -> Conflict:
     present = {} if record.is_gone else record.fields
     mine, theirs, common, now = map(write_fields, (row.mine, row.theirs, row.common, present))
     version, choice = record.version, int(row.choice)
-    device = tables.devices.get(device_of(record, {*row.mine, *row.theirs}))
-    writer = device.user if device is not None else 0
-    return Conflict(row.id, *row.place, row.user, row.state, row.at, version, mine, theirs, common, now, row.gone, row.by, choice, writer)
+    return Conflict(row.id, *row.place, row.user, row.state, row.at, version, mine, theirs, common, now, row.gone, row.by, choice)
 
 
 def _list_unapplied(tables: Tables, query: ListUnapplied) -> Result:

@@ -147,7 +147,7 @@ export interface ChangeItem {
   readonly gone: boolean;
 }
 
-/** A conflict: `mine` is what was not written, `theirs` what stood there, `common` what both began from, as far as it is kept. `user` wrote `mine`; `version` is the record's now and `present` its fields now; `by` claimed or decided it; `gone`: mine deletes. `writer` wrote what stands there now of what it is about, or the newest of it (0: nobody who is known). */
+/** A conflict: `mine` is what was not written, `theirs` what stood there, `common` what both began from, as far as it is kept. `user` wrote `mine`; `version` is the record's now and `present` its fields now; `by` claimed or decided it; `gone`: mine deletes. */
 export interface Conflict {
   /** identifies a conflict */
   readonly conflict: number;
@@ -173,8 +173,6 @@ export interface Conflict {
   readonly by: number;
   /** the last decision, as in `Choice`; 0: none by a person */
   readonly choice: number;
-  /** the account that caused an event; 0 is the system */
-  readonly writer: number;
 }
 
 /** A client's position: it has everything in `stream` up to and including `seq`. */

@@ -78,7 +78,7 @@ bH a 0 512 bG
 bI a 1 256 a
 
 rChangeItem 0 key:a later:al fields:l= base:d= gone:r=
-r~Conflict 0 conflict:a stream:a entity:s key:a user:a state:ah at:k version:d mine:l theirs:l common:l present:l gone:r= by:d= choice:am= writer:d=
+r~Conflict 0 conflict:a stream:a entity:s key:a user:a state:ah at:k version:d mine:l theirs:l common:l present:l gone:r= by:d= choice:am=
 r~DocumentVersion 0 version:a generation:an upto:d name:h by:d at:k size:J
 r~FoundMessage 0 space:a stream:a seq:a author:d name:h at:k whole:r excerpt:ao
 r~Held 0 stream:a rank:am=

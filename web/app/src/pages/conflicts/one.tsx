@@ -61,19 +61,14 @@ function Back() {
 
 /** The labels of both sides: whose they are. */
 function useSides(client: Client, conflict: Conflict, leaves: boolean) {
-  const { user, by, writer } = conflict;
-  const { person, me } = useNaming(client, conflict.stream, [user, by, writer]);
-  const isMine = user === me;
-  // Whose it is that stands there: of what has been decided once it may be either's.
-  const other = leaves && writer !== user ? writer : 0;
-  const whose = other === me ? book.say("side.mine") : other ? book.say("side.now.of", { name: person(other) }) : leaves ? book.say("side.stands") : book.say("side.stood");
+  const { person, me } = useNaming(client, conflict.stream, [conflict.user, conflict.by]);
+  const isMine = conflict.user === me;
   return {
-    other,
     me,
     person,
     isMine,
     mine: isMine ? book.say("side.mine") : book.say("side.of", { name: person(conflict.user) }),
-    theirs: whose,
+    theirs: leaves ? book.say("side.stands") : book.say("side.stood"),
     takeMine: isMine ? book.say("all.mine") : book.say("all.of", { name: person(conflict.user) }),
     takeTheirs: leaves ? book.say("all.stands") : book.say("all.stood"),
   };
@@ -81,8 +76,7 @@ function useSides(client: Client, conflict: Conflict, leaves: boolean) {
 
 function About({ client, standing, kase }: { client: Client; standing: Standing; kase: Case }) {
   const { conflict, open, waits, choice } = standing;
-  const { me, person, isMine, other } = useSides(client, conflict, kase.leaves);
-  const somebody = other && other !== me ? person(other) : book.say("who.somebody");
+  const { me, person, isMine } = useSides(client, conflict, kase.leaves);
   const said = useLive(notes).get(conflict.conflict);
   const box = useRef<HTMLElement>(null);
   const was = useRef(open);
@@ -94,7 +88,7 @@ function About({ client, standing, kase }: { client: Client; standing: Standing;
   const claimed = conflict.by > 0 && open;
   return (
     <section ref={box} class="card about" tabIndex={-1} aria-label={book.say("one.about")}>
-      <p>{isMine || other === me ? book.say("one.youAnd", { name: isMine ? somebody : person(conflict.user) }) : book.say("one.theyAnd", { name: person(conflict.user), other: somebody })}</p>
+      <p>{isMine ? book.say("one.youAnd") : book.say("one.theyAnd", { name: person(conflict.user) })}</p>
       <p class="quiet">{open ? book.say("list.since", { when: moment(conflict.at) }) : book.say("one.was", { when: moment(conflict.at) })}</p>
       {said && <p class="note" role="alert">{said}</p>}
       {open ? (
