@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web_site import FOR_EVER, NOT_BUILT, create_site, load_site
+from gateway.web_site import FOR_EVER, NOT_BUILT, POLICY, create_site, load_site
 from tests.gateway.web_world import World
 
 SITE = load_site()
@@ -41,6 +41,13 @@ async def test_nothing_inline_and_nothing_of_elsewhere_may_run() -> None:
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "frame-ancestors 'none'" in policy
     assert not re.search(rb"<script>|<style>| style=| on\w+=|https?:", answer.body)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_page_and_its_worker_may_do_what_the_app_needs_and_a_file_by_itself_nothing() -> None:
+    world = World()
+    policies = {path: (await world.ask("GET", path)).headers["Content-Security-Policy"] for path in ("/", "/worker.js", f"/{SCRIPTS[0]}")}
+    assert policies["/"] == policies["/worker.js"] == POLICY
+    assert policies[f"/{SCRIPTS[0]}"].startswith("default-src 'none'") and "script-src" not in policies[f"/{SCRIPTS[0]}"]
 
 
 @pytest.mark.parametrize(("accepted", "coding"), [("gzip, br", "br"), ("gzip", "gzip"), ("identity", ""), ("br;q=0", "")])
