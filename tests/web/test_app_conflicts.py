@@ -115,6 +115,8 @@ def test_a_conflict_is_counted_read_decided_by_a_press_and_undone_by_one(amina: 
     disagree(amina, ben, library, {TITLE: "The path of water", TEXT: AMINAS}, {TITLE: "Water on its way", TEXT: BENS})
     page = ben.page
     page.locator(".sync summary").click()
+    panel = page.locator(".panel").bounding_box()
+    assert panel and panel["x"] >= 0 and panel["x"] + panel["width"] <= PHONE["width"]
     ben.shoot("conflicts-panel-phone")
     page.locator(".panel a").click()
     expect(page.locator(".conflicts li")).to_have_count(1, timeout=WAIT_MS)
