@@ -7,6 +7,7 @@ import sys
 
 NAMES = (
     "autobahn",
+    "documents",
     "faults",
     "fuzz",
     "gap",
