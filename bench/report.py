@@ -46,6 +46,9 @@ all installed by the measurement itself from lock files:
 The seconds of a day's sync are those of an emulated 2G link (`bench/link.py`): real kernels in two network namespaces, and between them a
 rate, a delay, a queue and losses from a seed; `python -m bench.link_probe` measures the link itself. They hardly depend on the machine.
 
+So are those of the app's pages: a real browser at the device's end, its CPU made four times slower, a gateway with TLS at the other. What
+its main thread works does depend on the machine.
+
 Other absolute times belong to the machine; ratios travel better.
 """
 
