@@ -32,6 +32,7 @@ from protocol.documents import checksum_of, unpack_state
 from protocol.events import Restarted, SetAside, Updated
 from protocol.frames import Event, IsAware
 from protocol.operations import UPDATE_BYTES_MAX, Update
+from protocol.yjs import read_needs, read_reach
 
 WINDOW: Final = 4
 """Updates under way: on a link of 400 ms, ten a second."""
@@ -167,6 +168,16 @@ class Document:
                 self._hear(update.update)
                 self._watch(_Sent(update.update, pending))
 
+    def _stands(self, update: bytes) -> bool:
+        """Whether an update stands beside what is here. Everybody writes beside what they have, which came before: what refers to more is
+        nobody's writing, and pycrdt has been seen to end its process over such."""
+        try:
+            needs = read_needs(update)
+        except ValueError:
+            return False
+        reach = read_reach(self.doc.get_state()) if needs else {}
+        return all(reach.get(pen, 0) >= clock for pen, clock in needs.items())
+
     def _hear(self, update: bytes) -> None:
         self._hearing = True
         try:
@@ -215,7 +226,10 @@ class Document:
                                 # Garbled on its way or where it is kept: what is loaded next is without it, or has it whole.
                                 self._passed_over.add(seq)
                                 return
-                            self._hear(update)
+                            if self._stands(update):
+                                self._hear(update)
+                            else:
+                                self._passed_over.add(seq)
                         self.upto = seq
                     case Event(seq=seq, body=Restarted(generation)):
                         if generation != self.generation:

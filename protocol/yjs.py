@@ -49,12 +49,28 @@ def read_strokes(update: bytes) -> Strokes:
     return strokes
 
 
+def read_needs(update: bytes) -> dict[int, int]:
+    """How far each other pen has to have come before what this update adds can stand where it says: by pen, the clock after the furthest.
+    Raises ValueError."""
+    reader = _Reader(update)
+    if reader.number():
+        reader.structs()
+    return reader.needs
+
+
+def read_reach(state: bytes) -> dict[int, int]:
+    """How far each pen has come, of a state vector. Raises ValueError."""
+    reader = _Reader(state)
+    return {reader.number(): reader.number() for _ in range(reader.number())}
+
+
 class _Reader:
-    __slots__ = ("at", "data")
+    __slots__ = ("at", "data", "needs")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self.needs: dict[int, int] = {}
 
     def structs(self) -> Strokes:
         count, pen, start = self.number(), self.number(), self.number()
@@ -148,7 +164,9 @@ class _Reader:
         """What something stands beside, or in. Nobody writes beside what they write later; Yjs does not look, and its port to Rust then reads
         memory that is none."""
         client, place = self.number(), self.number()
-        if client == pen and place >= clock:
+        if client != pen:
+            self.needs[client] = max(self.needs.get(client, 0), place + 1)
+        elif place >= clock:
             raise ValueError("refers to what its author writes later")
 
     def _length(self) -> int:

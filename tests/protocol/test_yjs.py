@@ -12,7 +12,7 @@ from pycrdt import Array, Doc, Map, Text, XmlFragment, merge_updates
 
 from protocol.documents import STATE_BYTES_MAX, checksum_of, fault_of, pack_state, strokes_of, unpack_state
 from protocol.operations import Update
-from protocol.yjs import DEPTH_MAX, Strokes, read_strokes
+from protocol.yjs import DEPTH_MAX, Strokes, read_needs, read_reach, read_strokes
 
 Edit = tuple[str, int, Any]
 VALUES = st.recursive(
@@ -132,6 +132,19 @@ def made(of: Any) -> bytes:
 def test_what_documents_do_not_hold_is_refused_in_words(raw: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_strokes(raw)
+
+
+@settings(max_examples=60, deadline=None)
+@given(EDITS, EDITS)
+def test_what_one_writes_needs_no_more_than_what_was_there(hers: list[Edit], his: list[Edit]) -> None:
+    docs: list[Doc[Any]] = [Doc(client_id=77), Doc(client_id=78)]
+    for edits, (doc, other) in ((hers, docs), (his, reversed(docs)), (hers, docs)):
+        for edit in edits:
+            before = read_reach(doc.get_state())
+            update = write(doc, *edit)
+            assert all(before.get(pen, 0) >= clock for pen, clock in read_needs(update).items())
+            other.apply_update(update)
+    assert read_needs(b"\1\1\5\0\xc4\7\3\10\0\1a\0") == {7: 4, 8: 1}
 
 
 CRASHING = (
