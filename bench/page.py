@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Final
 
 import trio
+from playwright.sync_api import Error as BrowserError
 
 from bench import page_lighthouse, page_scroll, page_sizes, page_text, page_times
 from bench.figures import Measured
+from bench.generator import GeneratorFailed
 from bench.link import open_link
 from bench.page_browser import wrapper
 from bench.page_house import LONG_MESSAGES, PHOTOS, Task, open_house
@@ -55,5 +57,8 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
                 scene = Scene(folder, task, house, link, wrapper(link, folder), options, say)
                 measured: list[Measured] = []
                 for part in names:
-                    measured += await trio.to_thread.run_sync(PARTS[part], scene)
+                    try:
+                        measured += await trio.to_thread.run_sync(PARTS[part], scene)
+                    except BrowserError as error:
+                        raise GeneratorFailed(f"{part}: {error}") from error
     return measured

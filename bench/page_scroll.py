@@ -47,7 +47,6 @@ PLACE: Final = """(() => {
     Math.round(box.scrollHeight - box.clientHeight - box.scrollTop),
     document.querySelectorAll(".message").length,
     box.querySelectorAll("*").length,
-    !!box.querySelector(".beginning button:not([disabled])"),
     box.querySelector(".message")?.textContent ?? "",
   ];
 })()"""
@@ -60,7 +59,6 @@ class Place(msgspec.Struct, frozen=True):
     below_px: int
     rows: int
     nodes: int
-    button: bool
     first: str
 
 
@@ -169,7 +167,7 @@ def trace(visit: Visit, do: Callable[[], None], keep: Path | None = None) -> lis
 
 
 def scroll(visit: Visit, upwards: bool, keep: Path | None = None) -> Scrolled:
-    """From one end to the other. The page asks for older messages by itself; where it has a button for that, it is pressed."""
+    """From one end to the other. The page asks for older messages by itself."""
     page = visit.page
     box = page.locator(".said").bounding_box()
     assert box is not None
@@ -191,8 +189,6 @@ def scroll(visit: Visit, upwards: bool, keep: Path | None = None) -> Scrolled:
             before, place = place, Place(*page.evaluate(PLACE))
             rows, nodes = max(rows, place.rows), max(nodes, place.nodes)
             still = still + 1 if place == before else 0
-            if upwards and place.above_px < THROW_PX and place.button:
-                page.locator(".said .beginning button").click(force=True)
 
     scrolled = Scrolled(tuple(read_trace(trace(visit, go, keep))), rows, nodes, time.monotonic() - began_s)
     if place is None or still < STILL or (place.above_px if upwards else place.below_px) > 1:
