@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.options import SITE
-from tests.web.tools import install
+from tests.web.tools import bounded, install
 
 BUILD_S = 60
 
@@ -28,10 +28,23 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_rebuild_gives_the_files_that_are_in_the_repository_byte_for_byte(web: Path, tmp_path: Path) -> None:
-    done = run_node(web, "app/build.mjs", str(tmp_path / "site"))
+@pytest.fixture(scope="module")
+def rebuilt(web: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A build in a folder of its own, and what it said."""
+    folder = tmp_path_factory.mktemp("site") / "site"
+    done = run_node(web, "app/build.mjs", str(folder))
     assert done.returncode == 0, done.stderr
-    built, kept = contents(tmp_path / "site"), contents(SITE)
+    return folder, done.stdout
+
+
+def test_what_a_page_loads_is_within_its_bounds(rebuilt: tuple[Path, str]) -> None:
+    sizes = bounded(rebuilt[1])
+    assert len(sizes) == 4
+    assert [of for of, (size, most) in sizes.items() if not 0 < size <= most] == []
+
+
+def test_a_rebuild_gives_the_files_that_are_in_the_repository_byte_for_byte(rebuilt: tuple[Path, str]) -> None:
+    built, kept = contents(rebuilt[0]), contents(SITE)
     assert built.keys() == kept.keys(), "run: cd web && node app/build.mjs"
     assert [name for name in built if built[name] != kept[name]] == [], "run: cd web && node app/build.mjs"
 

@@ -21,7 +21,7 @@ from tests.fixtures_valkey import TestValkey, valkey, valkey_server
 from tests.persistence.documents.writing import Tried
 from tests.persistence.world import fetch
 from tests.system.inside import Inside, gateways, settings_for
-from tests.web.tools import install
+from tests.web.tools import bounded, install
 
 __all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
 
@@ -73,6 +73,12 @@ async def make_documents_small(house: Inside) -> None:
         for row in await fetch(house.node.bridge, "delete from jobs where kind = $1 returning payload", JOB):
             await compactor.run(cast(Work[Compact], Tried(msgspec.msgpack.decode(row["payload"], type=Compact))))
         await trio.sleep(0.1)
+
+
+def test_the_core_of_the_sdk_is_within_its_bound(sdk: Path) -> None:
+    sizes = bounded(run_node(sdk, "--size"))
+    assert len(sizes) == 1
+    assert [of for of, (size, most) in sizes.items() if not 0 < size <= most] == []
 
 
 async def test_people_talk_and_write_through_a_real_gateway(sdk: Path, database: str, valkey: TestValkey, tmp_path: Path) -> None:

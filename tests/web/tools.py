@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,3 +30,9 @@ def install() -> Path:
                 refuse("npm could not install the tools of the web folder")
             done.write_text(wanted)
     return WEB
+
+
+def bounded(said: str) -> dict[str, tuple[int, int]]:
+    """What a build says of its sizes, by what it is of: bytes after brotli, and how many it may be at most (web/bounds.mjs)."""
+    found = re.findall(r"^(.+): (\d+) bytes brotli, at most (\d+)$", said, re.MULTILINE)
+    return {of: (int(size), int(most)) for of, size, most in found}
