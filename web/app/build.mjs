@@ -69,8 +69,10 @@ const chat = closure([entry, startOf("src/inside.tsx"), ...["index", "core"].map
 const sdkParts = closure([...chat, ...outputs.filter(([, one]) => one.entryPoint?.startsWith("../sdk/src/")).map(([name]) => name)]);
 
 const links = [...atDoor].filter((name) => name !== entry).sort().map((name) => `<link rel="modulepreload" href="/${name}">`);
+/** What the script fetches all at once when the door is there: one after the other would be a round trip each. */
+const then = [...chat].filter((name) => !atDoor.has(name)).sort().map((name) => `/${name}`);
 const template = readFileSync(join(here, "src/index.html"), "utf8");
-const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry}`);
+const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry}`).replace("%then%", then.join(" "));
 files.set("index.html", Buffer.from(index));
 files.set("icon.svg", readFileSync(join(here, "src/icon.svg")));
 files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanifest")));
