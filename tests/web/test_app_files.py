@@ -12,6 +12,15 @@ from playwright.sync_api import Browser, FilePayload, Locator, expect
 
 from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
 
+KEPT = """() => new Promise(done => {
+  const opened = indexedDB.open("educonnect");
+  opened.onsuccess = () => {
+    const names = opened.result.transaction("rows").objectStore("rows").getAllKeys();
+    names.onsuccess = () => (opened.result.close(), done(names.result.includes("n/uploads") && names.result.some(one => one.startsWith("m/"))));
+  };
+})"""
+"""Whether a message with files and another one are on the disk: what a page has not written yet goes with it."""
+
 
 def photo(width: int = 1600, height: int = 1200) -> bytes:
     """A picture that compresses about as a photo does."""
@@ -78,6 +87,7 @@ def test_a_photo_sent_without_a_network_arrives_once_after_a_reload_and_is_seen_
     page.locator(".composer .send").click()
     expect(page.locator(".message.waiting .file img")).to_be_visible(timeout=WAIT_MS)
     amina.say("written after it, and there before it")
+    page.wait_for_function(KEPT, timeout=WAIT_MS)
     page.reload()
     waiting = page.locator(".message.waiting .file")
     expect(waiting).to_contain_text("the spring.jpg", timeout=WAIT_MS)
@@ -134,7 +144,7 @@ def test_whom_one_mentions_by_keyboard_is_told_and_finds_the_message(amina: Visi
     field.fill("")
     field.press_sequentially("Please help, @be")
     expect(page.get_by_role("option")).to_have_count(1, timeout=WAIT_MS)
-    assert field.get_attribute("aria-activedescendant") == page.get_by_role("option").get_attribute("id")
+    expect(field).to_have_attribute("aria-activedescendant", page.get_by_role("option").get_attribute("id") or "", timeout=WAIT_MS)
     amina.shoot("mention-list-desktop")
     assert faults(page) == []
     field.press("Enter")

@@ -24,8 +24,8 @@ const OLDER_PX = 2_400;
 const READ_AFTER_MS = 1_200;
 const TOGETHER_S = 300;
 /** Rows that are drawn beyond what is seen, and how few of them may be left before others are: a few in each frame, not many now and then. */
-const MORE_ROWS = 10;
-const LEAST_ROWS = 9;
+const MORE_ROWS = 8;
+const LEAST_ROWS = 7;
 const STEP_ROWS = 3;
 const REST_MS = 50;
 const PAGE = 50;
@@ -74,6 +74,7 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   const list = useRef<HTMLOListElement>(null);
   const anchor = useRef<Anchor>(END);
   const drawn = useRef<{ of: readonly Message[]; from: number; to: number }>({ of: [], from: 0, to: 0 });
+  const slack = useRef(0);
   const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
   const [away, setAway] = useState(false);
   const [open, setOpen] = useState(0);
@@ -108,39 +109,63 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   }
   drawn.current = { of: shown, from, to };
   useEffect(() => {
-    if (from === wantFrom && to === wantTo) return;
     // Who goes on scrolling draws in that frame; otherwise the rest follows here.
-    const next = setTimeout(redraw, REST_MS);
+    const rest = from !== wantFrom || to !== wantTo;
+    if (!rest && !slack.current) return;
+    const next = setTimeout(() => (rest ? redraw() : settle(false, true)), rest ? REST_MS : 4 * REST_MS);
     return () => clearTimeout(next);
   });
 
-  /** Measures what is drawn, and puts the sight to the row that stays. */
-  const settle = useCallback((all = true) => {
-    const [place, rows] = [box.current, list.current];
-    if (!place || !rows) return;
-    const { from: begin } = drawn.current;
-    const lines = rows.children;
-    for (let n = 1; n < lines.length - 1; n++) {
-      if (all || !heights.knows(begin + n - 1)) heights.measure(begin + n - 1, lines[n]!.getBoundingClientRect().height);
-    }
-    const { name, above } = anchor.current;
-    const stays = anchor.current === END ? place.scrollHeight : rows.offsetTop + heights.top(Math.max(0, placeOf(shown, name))) + above;
-    const isThere = anchor.current === END ? place.scrollHeight - place.scrollTop - place.clientHeight < 1 : Math.abs(place.scrollTop - stays) < 1;
-    if (!isThere) place.scrollTop = stays;
-    // Rows turned out less tall than was thought: there is room for more of them.
-    const height = place.scrollTop - rows.offsetTop;
-    const { to: end } = drawn.current;
-    if ((begin > 0 && heights.at(height) <= begin) || (end < heights.length && heights.at(height + place.clientHeight) >= end - 1)) redraw();
-  }, [shown, heights]);
+  /** Measures what is drawn, and sees to it that the row that stays does. While one scrolls, the room above takes what rows turned out taller
+   *  or smaller than was thought (`slack`), so that nothing that is drawn already moves; at rest, the place of the sight does. */
+  const settle = useCallback(
+    (all: boolean, atRest: boolean) => {
+      const [place, rows] = [box.current, list.current];
+      if (!place || !rows) return;
+      const { from: begin, to: end } = drawn.current;
+      const lines = rows.children;
+      const expected = heights.top(begin);
+      for (let n = 1; n < lines.length - 1; n++) {
+        if (all || !heights.knows(begin + n - 1)) heights.measure(begin + n - 1, lines[n]!.getBoundingClientRect().height);
+      }
+      const { name, above } = anchor.current;
+      const { offsetTop, firstElementChild } = rows;
+      const { clientHeight, scrollTop } = place;
+      const stays = anchor.current === END ? heights.top(heights.length) : heights.top(Math.max(0, placeOf(shown, name))) + above;
+      const may = !atRest && begin > 0 && anchor.current !== END;
+      const wished = may ? scrollTop - offsetTop - stays : 0;
+      slack.current = expected + wished < 0 ? 0 : wished;
+      (firstElementChild as HTMLElement).style.height = `${expected + slack.current}px`;
+      const wanted = anchor.current === END ? Infinity : offsetTop + stays + slack.current;
+      if (wanted === Infinity ? place.scrollHeight - scrollTop - clientHeight >= 1 : Math.abs(scrollTop - wanted) >= 1) {
+        place.scrollTop = wanted === Infinity ? place.scrollHeight : wanted;
+      }
+      // Rows turned out less tall than was thought: there is room for more of them.
+      const height = anchor.current === END ? stays - clientHeight : stays;
+      if ((begin > 0 && heights.at(height) <= begin) || (end < heights.length && heights.at(height + clientHeight) >= end - 1)) redraw();
+    },
+    [shown, heights],
+  );
 
-  useLayoutEffect(() => settle(false));
+  useLayoutEffect(() => settle(false, false));
   useEffect(() => {
-    const watch = new ResizeObserver(() => settle());
+    const watch = new ResizeObserver((entries) => {
+      // Rows that are drawn make it no taller than is known already; what opens, comes late or is mended does.
+      const { height } = entries.at(-1)!.contentRect;
+      const known = heights.top(heights.length) + slack.current;
+      if (entries.some(({ target }) => target === box.current) || Math.abs(height - known) >= 1) settle(true, true);
+    });
     watch.observe(box.current!);
     watch.observe(list.current!);
     return () => watch.disconnect();
   }, [settle]);
-
+  // Whoever was at a row that is not drawn any more goes on in the list.
+  const held = useRef<EventTarget | null>(null);
+  useLayoutEffect(() => {
+    if (!(held.current instanceof Node) || held.current.isConnected) return;
+    held.current = null;
+    if (document.activeElement === document.body) box.current!.focus({ preventScroll: true });
+  });
   const asking = useRef(false);
   const [olderState, setOlderState] = useState<"" | "busy" | "away">("");
   const older = async () => {
@@ -162,7 +187,7 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
     const [place, rows] = [box.current!, list.current!];
     const { scrollTop, clientHeight, scrollHeight } = place;
     const atEnd = !island && scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    const height = scrollTop - rows.offsetTop;
+    const height = scrollTop - rows.offsetTop - slack.current;
     const begin = heights.at(Math.max(0, height));
     const row = shown[begin];
     anchor.current = atEnd || !row ? END : { name: nameOf(row), above: height - heights.top(begin) };
@@ -259,8 +284,8 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
           count > 0 && <p class="beginning quiet">{say("talk.beginning")}</p>
         )}
         {count === 0 && <p class="beginning quiet">{talk.caughtUp || start === 0 ? say("talk.empty") : online ? say("talk.loading") : say("talk.notHere")}</p>}
-        <ol ref={list}>
-          <li aria-hidden="true" style={{ height: `${heights.top(from)}px` }} />
+        <ol ref={list} onFocusIn={({ target }) => void (held.current = target)} onFocusOut={({ target }) => void (target instanceof Node && target.isConnected && (held.current = null))}>
+          <li aria-hidden="true" />
           {rows}
           <li aria-hidden="true" style={{ height: `${heights.top(count) - heights.top(to)}px` }} />
         </ol>

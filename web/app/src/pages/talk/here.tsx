@@ -27,8 +27,8 @@ function Present({ client, space: { space, name } }: { client: Client; space: Sp
   const names = others.flatMap((one) => known.get(one)?.display.split(" ")[0] ?? []).slice(0, NAMES_MAX);
   return (
     <>
-      {name}
-      {number > 0 && <span class="present"> {count(names.length ? "here" : "hereOnly", number, names.length ? { who: names.join(", ") } : {})}</span>}
+      <bdi>{name}</bdi>{" "}
+      {number > 0 && <bdi>{count(names.length ? "here" : "hereOnly", number, names.length ? { who: names.join(", ") } : {})}</bdi>}
     </>
   );
 }
