@@ -16,7 +16,10 @@ KEPT = """() => new Promise(done => {
   const opened = indexedDB.open("educonnect");
   opened.onsuccess = () => {
     const names = opened.result.transaction("rows").objectStore("rows").getAllKeys();
-    names.onsuccess = () => (opened.result.close(), done(names.result.includes("n/uploads") && names.result.some(one => one.startsWith("m/"))));
+    names.onsuccess = () => {
+      opened.result.close();
+      done(names.result.includes("n/uploads") && names.result.some(one => one.startsWith("m/")));
+    };
   };
 })"""
 """Whether a message with files and another one are on the disk: what a page has not written yet goes with it."""
