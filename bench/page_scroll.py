@@ -38,7 +38,7 @@ SPEED_PX_S: Final = 4_000
 """Half of the fastest fling that Android knows (8,000 a second, and soon slower), and without end: five phones' heights a second."""
 STILL: Final = 12
 """So many throws that move nothing are an end, or a page that is waited for."""
-SECONDS_MAX: Final = 600.0
+SECONDS_MAX: Final = 1200.0
 GOAL: Final = Goal(figure_max=16.0)
 PLACE: Final = """(() => {
   const box = document.querySelector(".said");
