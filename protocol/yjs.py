@@ -3,7 +3,7 @@
     update = additions │ deletions          additions: clients × (client, clock, structs)          deletions: clients × ranges
                 ╰─▶ Strokes(pen, start, end): one client's, without a gap; nothing but texts, maps and what they hold
 
-What passes is well-formed, not harmless: what it refers to is not looked up, but for what it says of its own pen, which goes backwards only.
+What passes is well-formed, not harmless: what it refers to is not looked up, but for what it says of its own pen, which goes backwards.
 It is opened by clients and in the sandbox.
 
 Invariant: raises `ValueError` or returns, whatever the bytes, in time linear in their number; lengths are checked before they are used.
@@ -161,8 +161,8 @@ class _Reader:
             raise ValueError("holds a value of no known kind")
 
     def _id(self, pen: int, clock: int) -> None:
-        """What something stands beside, or in. Nobody writes beside what they write later; Yjs does not look, and its port to Rust then reads
-        memory that is none."""
+        """What something stands beside, or in. Nobody writes beside what they write later; Yjs does not look, and pycrdt then reads memory
+        that is none."""
         client, place = self.number(), self.number()
         if client != pen:
             self.needs[client] = max(self.needs.get(client, 0), place + 1)
