@@ -10,7 +10,7 @@ import trio
 from msgspec import Struct
 from playwright.sync_api import Browser, Page, expect
 
-from client import Account, Credentials, connect
+from client import Account, Credentials, MutationRefused, connect
 from client.learning import Grade
 from protocol import grading
 from protocol.entities import Entity, Fields
@@ -70,6 +70,23 @@ async def _known(url: str, name: str, space: int, questions: frozenset[int]) -> 
             {key: card_of(fields) for key, fields in learning.all(Entity.CARD).items()},
             {key: int(str(fields.get(1, 0))) for key, fields in learning.all(Entity.PROGRESS).items()},
         )
+
+
+async def _mentored(url: str, name: str) -> None:
+    """Somebody begins to mentor `name`."""
+    async with connect(url, await register(url)) as mentor, connect(url, await _log_in(url, name)) as learner:
+        await mentor.synced()
+        offer: Fields = {1: True, 2: ("fractions",), 6: 2}
+        await mentor.put(mentor.sync_streams.find(Entity.MENTORING, 0), Entity.MENTORING, 1, offer).outcome()
+        mentorship = 0
+        with trio.fail_after(60):
+            while not mentorship:
+                try:
+                    mentorship = await learner.propose(mentor.user, "Fractions").wait()
+                except MutationRefused:
+                    # What a mentor offers is looked at by a job.
+                    await trio.sleep(0.5)
+        await mentor.answer_proposal(mentorship, True).wait()
 
 
 async def _written(url: str, name: str, space: int) -> tuple[tuple[str, ...], tuple[int, ...], list[str]]:
@@ -239,14 +256,15 @@ def test_a_wrong_answer_comes_back_when_its_time_has_come_and_goes_on_from_there
     assert ben.wrong == []
 
 
-def test_goals_are_written_changed_and_finished(ben: Visitor, space: int) -> None:
+def test_goals_are_written_changed_and_finished(ben: Visitor, space: int, origin: str) -> None:
+    beside(_mentored, origin, ben.name)
     page = opened(ben, f"#/lessons/{space}", "Lessons")
     page.locator("button", has_text="Follow this course").click()
     opened(ben, f"#/progress/{space}", "How I come along")
     goals = page.locator(".goals")
     goals.get_by_label("Write it: What you want to learn for").click()
-    goals.locator("input").fill("To share the harvest fairly.")
-    goals.locator("input").press("Enter")
+    goals.locator("#goal-own").fill("To share the harvest fairly.")
+    goals.locator("#goal-own").press("Enter")
     expect(goals).to_contain_text("To share the harvest fairly.", timeout=WAIT_MS)
     course = goals.locator(".goal-of", has_text="Fractions")
     course.locator("button", has_text="Write it").click()
@@ -256,8 +274,18 @@ def test_goals_are_written_changed_and_finished(ben: Visitor, space: int) -> Non
     course.locator("button", has_text="Finished").click()
     expect(course.locator("h3")).to_contain_text("finished", timeout=WAIT_MS)
     expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
-    page.locator(".goals").scroll_into_view_if_needed()
+    shared = goals.locator(".goal-of", has_text="With your mentor")
+    shared.get_by_label("New goal").fill("Divide by any fraction")
+    shared.get_by_label("Until").fill("2026-12-24")
+    shared.locator("button", has_text="Add").click()
+    expect(shared.locator("li")).to_contain_text("until December 24, 2026", timeout=WAIT_MS)
+    shared.locator("li input").check()
+    expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
+    expect(shared.locator("li input")).to_be_checked(timeout=WAIT_MS)
+    shared.scroll_into_view_if_needed()
     ben.shoot("goals-phone")
+    shared.get_by_label("Remove the goal: Divide by any fraction").click()
+    expect(shared.locator("li")).to_have_count(0, timeout=WAIT_MS)
     assert ben.wrong == []
 
 
@@ -307,6 +335,7 @@ def test_in_arabic_the_pages_read_from_the_right_and_axe_finds_nothing_on_any(am
         "lessons": f"#/lessons/{space}",
         "lesson": f"#/lesson/{space}/{HALVES}",
         "checkpoint": f"#/checkpoint/{space}/{HALVES}",
+        "edit": f"#/lesson/{space}/{HALVES}/edit",
         "progress": f"#/progress/{space}",
     }
     found: dict[str, list[str]] = {}
@@ -318,7 +347,7 @@ def test_in_arabic_the_pages_read_from_the_right_and_axe_finds_nothing_on_any(am
         for name, path in paths.items():
             page = visitor.page
             page.evaluate("path => { location.hash = path; }", path)
-            expect(page.locator(f".on-{name} h1")).to_be_visible(timeout=WAIT_MS)
+            expect(page.locator(f".on-{path.split('/')[1]} h1")).to_be_visible(timeout=WAIT_MS)
             if name == "checkpoint":
                 expect(page.locator(".asking")).to_be_visible(timeout=WAIT_MS)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name

@@ -10,7 +10,7 @@ import { useLive } from "../../live";
 import { Field } from "../../parts/field";
 import { Icon } from "../../parts/icon";
 import { inWords } from "../../trouble";
-import { day } from "../../words";
+import { language } from "../../words";
 import { say } from "../lessons/words";
 
 const GOAL_MAX = 500;
@@ -105,6 +105,10 @@ function OneGoal({ name, label, goal, pending, write }: OneGiven) {
   );
 }
 
+function date(at: number): string {
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "long" }).format(at * 1000);
+}
+
 function NotSent() {
   return (
     <span class="unsent quiet">
@@ -147,7 +151,7 @@ function SharedGoals({ client, stream, mayWrite }: { client: Client; stream: num
               <input type="checkbox" disabled={!mayWrite} checked={fields.get(4) === true} onChange={(event) => write(key, new Map([[4, event.currentTarget.checked]]))} />
               <span>
                 <span dir="auto">{text(fields.get(1))}</span>
-                {whole(fields.get(3)) > 0 && <span class="quiet"> {say("goals.until", { day: day(whole(fields.get(3))) })}</span>}
+                {whole(fields.get(3)) > 0 && <span class="quiet"> {say("goals.until", { day: date(whole(fields.get(3))) })}</span>}
                 {pending > 0 && <NotSent />}
               </span>
             </label>
