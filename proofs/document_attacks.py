@@ -36,6 +36,7 @@ PACE_S: Final = 0.02
 """Between two updates of the attacks that are not about their number."""
 ENDED: Final = "ended "
 SHUT_OUT: Final = "shut out"
+TRIED: Final = "tried"
 CRASHING: Final = (
     # pycrdt 0.14.13 ends with SIGSEGV when it has applied both: the first stands beside what its author writes later.
     bytes.fromhex("0102ffffffff0f000001a8ffffffff0f02027dcea592fccee9017c7fc0000000"),
@@ -84,6 +85,7 @@ async def unsound(target: Target, counts: Counter[str]) -> None:
     async with talk(target.port, ADDRESS, target.login) as talker:
         while True:
             noise = bytes([1, 1]) + luck.randbytes(luck.randint(1, 1_000))
+            counts[TRIED] += 1
             code, _, _ = await talker.do(written(target, luck.choice((*UNSOUND, noise))))
             counts[code.name] += 1
             await trio.sleep(PACE_S)
@@ -94,6 +96,7 @@ async def huge(target: Target, counts: Counter[str]) -> None:
     while True:
         async with converse(target.port, ADDRESS) as conversation:
             await conversation.send(encode(Hello(1, target.login.token, target.login.device)))
+            counts[TRIED] += 1
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
                 await conversation.send(encode(Mutate(1, Raw(encode(written(target, b"\0\0"))))) + bytes(HUGE_BYTES))
             code = 0
@@ -114,6 +117,7 @@ async def forged(target: Target, counts: Counter[str]) -> None:
                 written(target, of_two),
                 written(target, key(6, 0), 1 + target.generation % 2_000_000),
             ):
+                counts[TRIED] += 1
                 code, _, _ = await talker.do(operation)
                 counts[code.name] += 1
                 await trio.sleep(PACE_S)
@@ -134,7 +138,7 @@ async def flood(target: Target, counts: Counter[str]) -> None:
                             encode(Mutate(talker.take_number(), Raw(encode(written(target, key(pen, clock + n)))))) for n in range(BATCH)
                         ]
                         await talker.send(*frames)
-                        counts["sent"] += BATCH
+                        counts[TRIED] += BATCH
                         clock += BATCH
                         due_s += BATCH / FLOOD_PER_S
                         await trio.sleep_until(due_s)
