@@ -276,6 +276,8 @@ def test_every_sentence_of_the_server_about_safety_is_said_in_the_apps_languages
     for key, text in english.items():
         if key.startswith("said."):
             assert f'"{text}"' in sources, f"{key} is not what the server says"
+    (reported,) = re.findall(r'REPORTED = "(.*)"', (ROOT / "web/app/src/pages/notices/lines.ts").read_text())
+    assert f'"{reported} ' in sources
 
 
 def test_axe_finds_nothing_in_arabic_and_nothing_sticks_out(browser: Browser, origin: str) -> None:

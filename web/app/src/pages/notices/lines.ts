@@ -13,6 +13,9 @@ import { book, english } from "./book";
 const NoticeKind = { MENTION: 1, REPLY: 2, INVITATION: 3, CONFLICT: 4, MATCH: 5, MODERATION: 6, REMINDER: 7, ROLE: 8, TRUST: 9, SECURITY: 10 } as const;
 const StreamKind = { CHANNEL: 3, CONVERSATION: 4, DOCUMENT: 5 } as const;
 
+/** So the server begins what it tells who reported something. */
+const REPORTED = "Thank you for your report.";
+
 export type Said = { readonly line: string; readonly words: string };
 
 /** Kinds by the words that name them; of one that is not known, its text is shown. */
@@ -100,6 +103,9 @@ export function leadsTo(notice: NoticeView, places: Places): string {
       return page("conflicts", notice.subject) || toPlace(notice, places);
     case NoticeKind.MATCH:
       return (notice.stream && toPlace(notice, places)) || page("mentors", "mine");
+    case NoticeKind.MODERATION:
+      // About a report of one's own there is nothing more to see; of what is one's own there is what was held, and why.
+      return (!notice.stream && !notice.words.startsWith(REPORTED) && page("review", "mine")) || toPlace(notice, places);
     case NoticeKind.SECURITY:
     case NoticeKind.TRUST:
       return page("account");
