@@ -7,6 +7,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Client, Conversation, SpaceView } from "../../../sdk/src/api";
 import { useLive } from "../live";
+import { pictures } from "../look";
 import { Composer, type Aim } from "../parts/composer";
 import { extras, wantExtras } from "../parts/extras";
 import { Head } from "../parts/head";
@@ -41,9 +42,9 @@ function Talk({ client, stream, space }: { client: Client; stream: number; space
   useEffect(() => {
     if (state === "online" && nameless.length) void learnNames(client, space.space, nameless);
   }, [state, nameless.join(), space.space]);
-  // After the words.
+  // After the words; in text first only if something asks for it.
   useEffect(() => {
-    if (state !== "online") return;
+    if (state !== "online" || pictures() === "none") return;
     const timer = setTimeout(wantExtras, 500);
     return () => clearTimeout(timer);
   }, [state]);

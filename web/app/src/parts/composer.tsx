@@ -28,6 +28,7 @@ export interface Chosen {
 
 const TEXT_MAX = 4000;
 const TYPING_EVERY_MS = 3000;
+const MENTIONS_MAX = 20;
 /** `@` and what is written of a name, at the end of what stands before the cursor. */
 const ASKED = /(?:^|[\s(])@([\p{L}\p{M}\p{N}_.'’-]{0,30}(?: [\p{L}\p{M}\p{N}_.'’-]{0,30})?)$/u;
 
@@ -95,7 +96,7 @@ export function Composer({ client, stream, space, channel, aim, onDone }: Given)
   /** Those whose names were chosen, and still stand there. */
   const mentioned = (said: string): number[] => {
     const chosen = JSON.parse(recall(`${draft}/who`) || "[]") as [number, string][];
-    return chosen.filter(([, name]) => said.includes(`@${name}`)).map(([user]) => user);
+    return chosen.filter(([, name]) => said.includes(`@${name}`)).map(([user]) => user).slice(0, MENTIONS_MAX);
   };
 
   const add = (given: Iterable<File> | null | undefined) => {

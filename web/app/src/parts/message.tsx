@@ -100,7 +100,7 @@ function drawn(given: RowGiven) {
               )}
             </p>
           )}
-          {state === "failed" && <FailedState client={client} stream={stream} message={message} />}
+          {state === "failed" && <FailedState client={client} message={message} />}
           {open && <Actions {...given} />}
         </div>
         {message.seq > 0 && (
@@ -178,11 +178,13 @@ function Reactions({ client, stream, message }: { client: Client; stream: number
   );
 }
 
-function FailedState({ client, stream, message: { key, text, failed, replyTo, mentions, attachments } }: { client: Client; stream: number; message: Message }) {
+function FailedState({ client, message: { key, failed } }: { client: Client; message: Message }) {
   const again = async () => {
     if (key < 0) return client.retryFiles(key);
+    // The same again, with all that went with it.
+    const refused = client.failures.value.find((one) => one.key === key);
     await client.discard(key);
-    client.say(stream, text, { replyTo, mentions, attachments: attachments.map(({ id }) => id) }).catch(() => undefined);
+    if (refused) client.submit(refused.operation).catch(() => undefined);
   };
   return (
     <p class="state" role="alert">
