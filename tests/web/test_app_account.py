@@ -120,6 +120,24 @@ def code_of(secret: str) -> str:
     return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
 
 
+def test_what_was_typed_at_the_door_before_the_script_was_complete_is_still_there(browser: Browser, home: str) -> None:
+    context = browser.new_context(viewport=PHONE, locale="en")  # type: ignore[arg-type]
+    page = context.new_page()
+    held: list[Route] = []
+    page.route("**/app/src-*.js", lambda one: held.append(one))
+    page.goto(home, wait_until="domcontentloaded")
+    page.locator("#name").fill("early bird")
+    page.locator("#password").fill("not this one")
+    page.wait_for_timeout(1)
+    assert held, "the client is asked for while the door stands already"
+    for one in held:
+        one.continue_()
+    page.locator("form button.main").click()
+    expect(page.locator(".wrong")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#name")).to_have_value("early bird")
+    context.close()
+
+
 def test_an_address_is_proven_by_the_link_of_its_mail_and_a_stale_session_proves_itself_first(amina: Visitor, house: Dev) -> None:
     page = at(amina, "#/account")
     address = f"{amina.name}@example.org"
