@@ -61,6 +61,7 @@ HELP = """\
 /report N [WORDS]           have message N looked at; its author does not learn by whom
 /held                       what is held of yours, and why                     /appeal H WORDS      have another look at it
 /reply N TEXT   /edit N TEXT   /delete N   /react N EMOJI      N is the number before a message
+/find WORDS                 messages with these words, wherever you are a member
 /who   /history [COUNT]   /status   /quit                      anything else is said to the open channel; @name mentions"""
 
 
@@ -97,6 +98,7 @@ class Commands:
             "react": self._react,
             "who": self._who,
             "history": self._history,
+            "find": self._find_words,
             "status": self._status,
         }
 
@@ -398,6 +400,20 @@ class Commands:
             self._view.show(room.messages[seq], state.stream)
         if not room.start:
             self._view.note("This is the beginning.")
+
+    async def _find_words(self, rest: str) -> None:
+        if not rest:
+            raise Mistake("/find WORDS; parts of words do, too.")
+        page = await self._session.find(rest)
+        for found in page.messages:
+            where = self._view.screen.dim(f"({self._view.label(found.stream)}) [{found.seq}]")
+            # What was found is in capitals: a terminal without colours shows it, too.
+            text = "".join(piece.upper() if place % 2 else piece for place, piece in enumerate(found.excerpt))
+            self._view.screen.write(f"{where} {self._view.screen.paint_name(found.name, found.author)}: {text}")
+        if not page.messages:
+            self._view.note("Nothing found. What was said a moment ago is found in a few seconds.")
+        elif page.next:
+            self._view.note("There are more; add a word.")
 
     async def _status(self, rest: str) -> None:
         status, link = self._session.status, self._session.link

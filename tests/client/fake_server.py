@@ -33,8 +33,11 @@ from protocol.frames import (
     Draining,
     Event,
     Failed,
+    Find,
     Follow,
     Followed,
+    Found,
+    FoundMessage,
     Goodbye,
     Granted,
     Hello,
@@ -390,6 +393,16 @@ class FakeServer:
                     if known == name:
                         return Person(id, found, known, known.title())
                 return Failed(id, Code.NOT_FOUND, f"nobody is called {name}")
+            case Find(id, words):
+                # As a person would: the words as they are.
+                findings = tuple(
+                    FoundMessage(1, stream, event.seq, event.author, self.names[event.author], event.at, True, ("", words, after))
+                    for stream, log in self.log.items()
+                    for event in log
+                    if isinstance(event.body, e.Said) and event.body.text.startswith(words)
+                    for after in (event.body.text[len(words) :],)
+                )
+                return Found(id, findings)
             case Inherit(id, device, sent):
                 return self._inherit(user, id, device, sent)
             case Refresh(id, token):

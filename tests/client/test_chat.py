@@ -76,6 +76,14 @@ async def test_somebody_founds_a_community_and_talks_in_it(server: FakeServer, a
     assert server.texts(space.streams[1][0]) == ["hello, world"]
 
 
+async def test_words_are_found_where_one_is_a_member(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
+    server.append(physics, 2, Said("tide tables"))
+    screen = await chat(server, "/find tide", "/find nothing like it", "/find")
+    assert "(Physics/general) [1] ben: TIDE tables" in screen.printed
+    assert any(line.startswith("* Nothing found.") for line in screen.printed)
+    assert "* /find WORDS; parts of words do, too." in screen.printed
+
+
 async def test_a_channel_shows_what_was_said_and_what_comes(server: FakeServer, physics: int, autojump_clock: MockClock) -> None:
     server.append(physics, 2, Said("earlier"))
     screen = await chat(server, "/spaces", "/open general", "now")
