@@ -49,7 +49,9 @@ SEARCHES: Final = 200
 QUICK_SEARCHES: Final = 5
 PAGE: Final = 20
 BATCH: Final = 20_000
-PART_EVENTS: Final = 500
+PART_STREAMS: Final = 64
+PART_EVENTS: Final = 31
+"""As the indexer takes them."""
 GOAL: Final = Goal(figure_max=100.0)
 CALL_S: Final = 600.0
 _SYLLABLES: Final = [a + b for a in "bdfghjklmnprstvwyz" for b in ("a", "e", "i", "o", "u", "an", "er", "in", "ol", "ush")]
@@ -196,11 +198,12 @@ class Place:
         """Everything, in parts as the indexer does."""
         streams = [row["id"] for row in await self._fetch(_STREAMS)]
         while streams:
-            for begin in range(0, len(streams), 64):
-                rows = await self._fetch("select stream, more from index_messages($1, $2)", streams[begin : begin + 64], PART_EVENTS)
-                done = {row["stream"] for row in rows if not row["more"]}
-                streams[begin : begin + 64] = [stream if stream not in done else 0 for stream in streams[begin : begin + 64]]
-            streams = [stream for stream in streams if stream]
+            more: list[int] = []
+            for begin in range(0, len(streams), PART_STREAMS):
+                part = streams[begin : begin + PART_STREAMS]
+                rows = await self._fetch("select stream, more from index_messages($1, $2)", part, PART_EVENTS)
+                more += [row["stream"] for row in rows if row["more"]]
+            streams = more
         for table in ("search_messages", "search_words", "log", "streams", "members"):
             await self._fetch(f"analyze {table}")
 
