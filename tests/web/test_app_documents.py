@@ -92,9 +92,11 @@ class Writer:
             task_status.started(document)
             await self._done.wait()
 
-    def type(self, text: str) -> None:
+    def type(self, text: str, *, in_front: bool = False) -> None:
+        """At the end: in the middle of a word, if somebody else is just writing one there."""
+
         async def typed() -> None:
-            self.document.text.insert(len(str(self.document.text).encode()), text)
+            self.document.text.insert(0 if in_front else len(str(self.document.text).encode()), text)
 
         self.do(typed)
 
@@ -211,7 +213,7 @@ def test_a_document_typed_in_by_two_browsers_and_a_python_client_is_the_same_for
     expect(ben.page.locator(".saved.away")).to_be_visible(timeout=WAIT_MS)
     type_at_end(ben, "[ben alone]")
     type_at_end(amina, "[amina while ben is away]")
-    carol.type("[carol while ben is away]")
+    carol.type("[carol while ben is away]", in_front=True)
     ben.context.set_offline(False)
     alike(amina, ben, carol, "[ben alone]", "[amina while ben is away]", "[carol while ben is away]")
 
@@ -262,13 +264,13 @@ def test_each_sees_where_the_others_are_and_undo_takes_back_ones_own_words_alone
     expect(amina.page.locator(".here li", has_text="Ben Otieno")).to_contain_text("line 1", timeout=WAIT_MS)
     expect(amina.page.locator(".back .mark[data-name='Ben Otieno']")).to_have_count(1, timeout=WAIT_MS)
     type_at_end(amina, " mine")
-    carol.type(" theirs")
-    alike(amina, ben, carol, " mine", " theirs")
+    carol.type("theirs ", in_front=True)
+    alike(amina, ben, carol, " mine", "theirs ")
     amina.page.locator(AREA).press("Control+z")
-    reads(amina, f"{before} theirs")
-    carol.reads(lambda text: text == f"{before} theirs")
+    reads(amina, f"theirs {before}")
+    carol.reads(lambda text: text == f"theirs {before}")
     amina.page.locator(AREA).press("Control+y")
-    alike(amina, ben, carol, " mine", " theirs")
+    alike(amina, ben, carol, " mine", "theirs ")
     amina.shoot("document-desktop")
     ben.shoot("document-phone")
 
