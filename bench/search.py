@@ -95,11 +95,9 @@ async def measure(options: Options, say: Callable[[str], None]) -> list[Measured
                 before_s, began = cpu_s([server.pid]), time.monotonic()
                 await place.index()
                 spent_s, wall_s = cpu_s([server.pid]) - before_s, time.monotonic() - began
-                bytes_each = await place.size() / messages
-                say(
-                    f"search: indexed at {messages / wall_s:,.0f} a second, {spent_s / messages * 1e6:.0f} µs of CPU and {bytes_each:.0f} B each"
-                )
-                measured.append(Measured("Postgres CPU to index a message, beside nothing else", spent_s / messages * 1e6, "µs"))
+                cpu_us, bytes_each = spent_s / messages * 1e6, await place.size() / messages
+                say(f"search: indexed at {messages / wall_s:,.0f} a second, {cpu_us:.0f} µs of CPU and {bytes_each:.0f} B each")
+                measured.append(Measured("Postgres CPU to index a message, beside nothing else", cpu_us, "µs"))
                 measured.append(Measured("the index, bytes a message", bytes_each, "B"))
                 for name, words in kinds(language).items():
                     taken = [await place.search(name, words) for _ in range(searches * options.rounds)]
@@ -209,7 +207,9 @@ class Place:
 
     async def size(self) -> int:
         """Bytes of the index: its tables and theirs."""
-        [row] = await self._fetch("select sum(pg_total_relation_size(t))::bigint from unnest('{search_messages,search_words,search_vocabulary}'::regclass[]) t")
+        [row] = await self._fetch(
+            "select sum(pg_total_relation_size(t))::bigint from unnest('{search_messages,search_words,search_vocabulary}'::regclass[]) t"
+        )
         size: int = row[0]
         return size
 

@@ -50,8 +50,8 @@ class IndexerOptions(Struct, frozen=True):
     """In a turn, of all its streams together, each with its share: a third of a second of Postgres, for which erasures wait."""
     events_min: int = 20
     rest: float = 3.0
-    """A message takes Postgres some 0.17 ms, more than its post. So the index has a quarter of a core at the most, which is 1,500 messages a
-    second; where more are said for long they are found later."""
+    """A message takes Postgres some 0.17 ms, more than its post. So the index has a quarter of a core at the most, which is 1,500 messages
+    a second; where more are said for long they are found later."""
     busy_s: float = 0.5
     """When it asks again where another gateway was at it."""
     away_s: float = 1.0

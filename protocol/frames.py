@@ -1067,8 +1067,9 @@ class DocumentVersionPage(Frame, frozen=True, tag=77):
 
 
 class Find(Command, frozen=True, tag=31):
-    """Asks for messages with these words, of channels and conversations that one may read now: those with all words whole come first, newest
-    first, then those with words like them (a part, another form, a slip). What is said appears within seconds. Answered by `Found` or `Failed`.
+    """Asks for messages with these words, of channels and conversations that one may read now. Those with all words whole come first,
+    newest first, then those with words like them (a part, another form, a slip). What is said is found within seconds. Answered by `Found`
+    or `Failed`.
 
     `space`, `stream`: only there (0: everywhere). `place`: `Found.next` of the page before, empty for the first.
     """

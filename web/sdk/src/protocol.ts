@@ -777,7 +777,7 @@ export interface Aware {
   readonly data: Uint8Array;
 }
 
-/** Asks for messages with these words, of channels and conversations that one may read now: those with all words whole come first, newest first, then those with words like them (a part, another form, a slip). What is said appears within seconds. Answered by `Found` or `Failed`. `space`, `stream`: only there (0: everywhere). `place`: `Found.next` of the page before, empty for the first. */
+/** Asks for messages with these words, of channels and conversations that one may read now. Those with all words whole come first, newest first, then those with words like them (a part, another form, a slip). What is said is found within seconds. Answered by `Found` or `Failed`. `space`, `stream`: only there (0: everywhere). `place`: `Found.next` of the page before, empty for the first. */
 export interface Find {
   readonly type: "Find";
   /** chosen by the client, answered by the server */
