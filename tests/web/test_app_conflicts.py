@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from protocol.entities import Entity
 from protocol.values import Role, StreamKind
+from tests.web.tools import WEB
 from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
 
+MESSAGES = WEB / "app/messages"
 TITLE, TEXT = 1, 2
 KEY, LESSON, SECTION = 4_711, 4_712, 4_713
 BEFORE = "Water rises as vapour. High up it cools. Then it falls as rain."
@@ -214,6 +217,39 @@ def test_an_earlier_version_is_taken_back_and_that_is_undone(amina: Visitor, ben
     assert amina.wrong == []
 
 
+def test_a_deletion_that_met_an_edit_is_decided_as_a_whole_either_way(amina: Visitor, ben: Visitor, library: int) -> None:
+    key = KEY + 9
+    erase = """
+        const unsent = client.unsent();
+        client.erase(given[0], given[1], given[2]).catch(() => undefined);
+        await new Promise((go) => unsent.subscribe((all) => all.some(({operation}) => operation.gone) && go()));
+        unsent.close();"""
+    for deletes, edits, kept in ((ben, amina, "Keep what stands there now"), (amina, ben, "Take my change")):
+        write(amina, library, {TITLE: "Wells", TEXT: "Dug by hand."}, key=key)
+        for visitor in (amina, ben):
+            sees(visitor, library, {TEXT: "Dug by hand."}, key=key)
+            say_when_offline(visitor, True)
+        write(edits, library, {TEXT: "Dug by many hands."}, key=key)
+        own(deletes, erase, library, int(Entity.CONTENT), key)
+        say_when_offline(amina, False)
+        expect(amina.page.locator(".sync.good, .sync.ask")).to_be_visible(timeout=WAIT_MS)
+        say_when_offline(ben, False)
+        expect(ben.page.locator(".sync.ask")).to_be_visible(timeout=WAIT_MS)
+        page = ben.page
+        page.goto(f"{ben.origin}/#/conflicts")
+        page.locator(".conflicts a.row", has_text="Wells").first.click()
+        expect(page.locator(".whole", has_text="This deletes it.")).to_have_count(1, timeout=WAIT_MS)
+        expect(page.locator(".record")).to_contain_text("Dug by many hands.")
+        assert faults(page) == []
+        ben.shoot(f"conflict-deleted-by-{deletes.name}-phone")
+        page.locator("button", has_text=kept).click()
+        expect(page.locator(".about .note.done")).to_be_visible(timeout=WAIT_MS)
+        for visitor in (amina, ben):
+            sees(visitor, library, {TEXT: "Dug by many hands."}, key=key)
+        expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
+    assert amina.wrong == [] and ben.wrong == []
+
+
 def test_an_editor_left_open_while_another_saves_overwrites_nothing(amina: Visitor, ben: Visitor, library: int) -> None:
     write(amina, library, {1: "Water", 8: 1}, Entity.LESSON, LESSON)
     write(amina, library, {TITLE: "Rain", TEXT: "It falls. It is wet.", 3: LESSON}, key=SECTION)
@@ -253,3 +289,20 @@ def test_in_arabic_both_sides_read_from_the_right_and_nothing_sticks_out(amina: 
     ben.shoot("conflict-arabic-phone")
     assert faults(page) == []
     assert amina.wrong == [] and ben.wrong == []
+
+
+def test_what_the_server_does_not_take_is_said_in_ones_own_language_until_it_is_put_away(ben: Visitor, library: int) -> None:
+    words = json.loads((MESSAGES / "ar.json").read_text())
+    spaces = "return client.places.value.spaces.find(({streams}) => streams.some(({stream}) => stream === given[0])).space"
+    refuse = "await client.submit({type: 'CreateChannel', space: given[0], name: 'Mine'}).catch(() => undefined)"
+    own(ben, refuse, own(ben, spaces, library))
+    page = ben.page
+    expect(page.locator(".sync.bad")).to_be_visible(timeout=WAIT_MS)
+    page.locator(".sync summary").click()
+    expect(page.locator(".failures li")).to_contain_text("Mine")
+    expect(page.locator(".failures li")).to_contain_text(words["error.forbidden"])
+    ben.shoot("refused-arabic-phone")
+    assert faults(page) == []
+    page.locator(".failures button", has_text=words["sync.putAway"]).click()
+    expect(page.locator(".sync.bad")).to_have_count(0, timeout=WAIT_MS)
+    assert ben.wrong == []

@@ -67,14 +67,14 @@ function Row({ client, standing }: { client: Client; standing: Standing }) {
   const { conflict, open, waits, choice } = standing;
   const { place, person, me } = useNaming(client, conflict.stream, [conflict.user, conflict.by]);
   const said = useLive(notes).get(conflict.conflict);
-  const { views, mineGone, theirsGone, present, mine, theirs } = useMemo(() => caseOf(conflict), [conflict]);
+  const { views, mineGone, theirsGone, present, mine, theirs, common } = useMemo(() => caseOf(conflict), [conflict]);
   const fields = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(views.map(({ field }) => fieldName(field)));
   const about = mineGone || theirsGone ? book.say("list.deleted") : fields;
   return (
     <li>
       <a class="row" href={toPage("conflicts", conflict.conflict)}>
         <span class="grow">
-          <strong dir="auto">{titleIn(conflict.entity, present, mine, theirs) || entityName(conflict.entity)}</strong>
+          <strong dir="auto">{titleIn(conflict.entity, present, mine, theirs, common) || entityName(conflict.entity)}</strong>
           <span class="quiet" dir="auto">
             {book.say("list.of", { what: entityName(conflict.entity), place })}
           </span>

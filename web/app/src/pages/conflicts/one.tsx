@@ -39,7 +39,7 @@ function Known({ client, standing }: { client: Client; standing: Standing }) {
   const { conflict, open } = standing;
   const kase = useMemo(() => caseOf(conflict), [conflict]);
   const { place } = useNaming(client, conflict.stream, [conflict.user, conflict.by]);
-  const title = titleIn(conflict.entity, kase.present, kase.mine, kase.theirs);
+  const title = titleIn(conflict.entity, kase.present, kase.mine, kase.theirs, kase.common);
   // Whatever changes it at the server begins the choice anew; a claim does not.
   return (
     <>
@@ -153,7 +153,7 @@ function Choosing({ client, conflict, kase }: { client: Client; conflict: Confli
       )}
       <section class="card">
         <h2>{whole ? book.say("all.choose") : book.say("all.title")}</h2>
-        {whole && <Record client={client} conflict={conflict} fields={kase.mineGone ? (kase.leaves ? kase.present : new Map([...kase.present, ...kase.theirs])) : kase.mine} open />}
+        {whole && <Record client={client} conflict={conflict} fields={kase.mineGone ? (kase.leaves ? kase.present : new Map([...kase.present, ...kase.theirs])) : new Map([...kase.common, ...kase.mine])} open />}
         {(["mine", "theirs"] as const).map((side) => (
           <div key={side} class="whole">
             <button onClick={() => all(side)}>{side === "mine" ? sides.takeMine : sides.takeTheirs}</button>

@@ -38,6 +38,8 @@ export interface Case {
   readonly mine: Fields;
   readonly theirs: Fields;
   readonly present: Fields;
+  /** What both began from, as far as it is kept. */
+  readonly common: Fields;
   readonly mineGone: boolean;
   readonly theirsGone: boolean;
   readonly leaves: boolean;
@@ -78,7 +80,7 @@ export function caseOf(conflict: Conflict): Case {
     .filter(({ number, housekeeping }) => !housekeeping && (mine.has(number) || (theirs.has(number) && !leaves)))
     .map((field) => viewOf(field, declaration!, { common, mine, theirs: leaves ? NONE : theirs, present }))
     .filter((view) => !isSame(view.mine, view.theirs));
-  return { conflict, declaration, mine, theirs, present, mineGone, theirsGone, leaves, views };
+  return { conflict, declaration, mine, theirs, present, common, mineGone, theirsGone, leaves, views };
 }
 
 const NONE: Fields = new Map();
