@@ -44,7 +44,8 @@ def find_marks(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     places.append(len(text))
     either = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
     found = re.finditer(rf"(?<!\w)(?:{either})(?!\w)", read)
-    return [(places[one.start()], places[one.end() - 1] + 1) for one in found]
+    # Up to the next letter: what is written above and below the last one belongs to it.
+    return [(places[one.start()], max(places[one.end()], places[one.end() - 1] + 1)) for one in found]
 
 
 def excerpt(text: str, words: Sequence[str]) -> tuple[str, ...]:
