@@ -241,7 +241,7 @@ def test_a_deletion_that_met_an_edit_is_decided_as_a_whole_either_way(amina: Vis
         expect(page.locator(".whole", has_text="This deletes it.")).to_have_count(1, timeout=WAIT_MS)
         expect(page.locator(".record")).to_contain_text("Dug by many hands.")
         assert faults(page) == []
-        ben.shoot(f"conflict-deleted-by-{deletes.name}-phone")
+        ben.shoot(f"conflict-deleted-{'mine' if deletes is ben else 'theirs'}-phone")
         page.locator("button", has_text=kept).click()
         expect(page.locator(".about .note.done")).to_be_visible(timeout=WAIT_MS)
         for visitor in (amina, ben):
