@@ -28,6 +28,8 @@ const MORE_ROWS = 8;
 const LEAST_ROWS = 7;
 const STEP_ROWS = 3;
 const REST_MS = 50;
+/** So often at once more rows are drawn because others turned out smaller. */
+const TRIES_MAX = 5;
 const PAGE = 50;
 
 interface Given {
@@ -75,6 +77,7 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   const anchor = useRef<Anchor>(END);
   const drawn = useRef<{ of: readonly Message[]; from: number; to: number }>({ of: [], from: 0, to: 0 });
   const slack = useRef(0);
+  const tries = useRef(0);
   const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
   const [away, setAway] = useState(false);
   const [open, setOpen] = useState(0);
@@ -94,7 +97,7 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
   // What is drawn: around the row that stays.
   const sight = box.current?.clientHeight ?? 800;
   const first = anchor.current === END ? heights.at(heights.top(count) - sight) : Math.max(0, Math.min(count - 1, placeOf(shown, anchor.current.name)));
-  const top = anchor.current === END ? heights.top(first) : heights.top(first) + anchor.current.above;
+  const top = anchor.current === END ? Math.max(0, heights.top(count) - sight) : heights.top(first) + anchor.current.above;
   const seenFrom = heights.at(top);
   const seenTo = Math.min(count, heights.at(top + sight) + 1);
   const wantFrom = Math.max(0, seenFrom - MORE_ROWS);
@@ -142,7 +145,9 @@ export function Said({ client, live, talk, read, wanted, onAim }: Given) {
       }
       // Rows turned out less tall than was thought: there is room for more of them.
       const height = anchor.current === END ? stays - clientHeight : stays;
-      if ((begin > 0 && heights.at(height) <= begin) || (end < heights.length && heights.at(height + clientHeight) >= end - 1)) redraw();
+      const lacks = (begin > 0 && heights.at(height) <= begin) || (end < heights.length && heights.at(height + clientHeight) >= end - 1);
+      tries.current = lacks ? tries.current + 1 : 0;
+      if (lacks && tries.current < TRIES_MAX) redraw();
     },
     [shown, heights],
   );
