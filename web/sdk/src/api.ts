@@ -202,6 +202,14 @@ export interface NewFile {
   readonly blob: Blob;
 }
 
+/** Where files of a lesson go: `section` of a `community`, as it stood at `version`, with the files `before`. */
+export interface LessonFiles {
+  readonly community: number;
+  readonly section: number;
+  readonly version: number;
+  readonly before: readonly number[];
+}
+
 /** An answer to a checkpoint's question: `choices` are places of options, `text` what was written, `seconds` how long it took. */
 export interface Attempt {
   readonly choices?: readonly number[];
@@ -261,6 +269,10 @@ export interface Client {
   /** A message; the promise is of its number. Shown at once by `follow`. With files it needs no text: their names are it. Rejected with
    *  `DiskFull` where files cannot be kept, and `Refused` (GONE) when `discard` is given the message's key. */
   say(stream: number, text: string, options?: SayOptions): Promise<number>;
+  /** Puts files into a community's library and names them in a section of a lesson; sent when nothing else is to be sent. The promise is of the
+   *  change's outcome. `lessonFiles` has those that wait; `retryFiles` and `discard` take their key. */
+  addLessonFiles(library: number, to: LessonFiles, files: readonly NewFile[]): Promise<number>;
+  lessonFiles(library: number, section: number): Open<readonly Message[]>;
   /** The bytes of a file that waits (`place`: its place in the message's `files`); null: it is not here any more. */
   waitingFile(message: number, place: number): Promise<Blob | null>;
   /** Tries a message again whose files were refused. */

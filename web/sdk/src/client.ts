@@ -9,9 +9,12 @@ import type {
   Hub,
   Kept,
   Live,
+  LessonFiles,
   LiveStream,
   Me,
   MentorWish,
+  Message,
+  NewFile,
   NoticeView,
   Open,
   Places,
@@ -170,6 +173,14 @@ export class Client implements Face {
     if (files.length) return this.call("uploads.add", { stream, text, replyTo, mentions }, files, crypto.randomUUID());
     const plain = !replyTo && !mentions.length && !attachments.length;
     return this.submit(plain ? { type: "Say", stream, text } : { type: "Post", stream, text, reply_to: replyTo, mentions, attachments });
+  }
+
+  addLessonFiles(library: number, to: LessonFiles, files: readonly NewFile[]): Promise<number> {
+    return this.call("uploads.add", { stream: library, text: "", replyTo: 0, mentions: [], lesson: to }, files, crypto.randomUUID());
+  }
+
+  lessonFiles(library: number, section: number): Open<readonly Message[]> {
+    return new Watched<readonly Message[]>(this.hub, "uploads.lesson", [library, section], []);
   }
 
   waitingFile(message: number, place: number): Promise<Blob | null> {

@@ -3,17 +3,19 @@
  *
  *     add ─▶ shelf (bytes), note (the message) ─▶ nothing else waits ─▶ create ─▶ PATCH … ─ cut ─▶ ask how far it is, go on
  *                                                      all of its files are ready ─▶ Post, as any other mutation
+ *                                                      those of a lesson ─▶ PUT library ─▶ Change of its section
  *
  * tus 1.0 in parts: a page cannot see how much of a request has left, so a part is what a link takes in a second or two. As client/uploads.py.
  *
  * Invariant: a message and the names of its bytes are in the note from the moment they are shown until the server has decided the message;
  * what the server has is what was chosen here (its SHA-256 is sent before it), or it is refused.
  */
-import type { Message, NewFile, WaitingFile } from "./api";
+import type { LessonFiles, Message, NewFile, WaitingFile } from "./api";
 import { AccountError, DiskFull, QueueFull, Refused, Unreachable } from "./errors";
 import type { Packed } from "./msgpack";
 import type { Inside, Part } from "./parts";
-import { Code, type Attachment } from "./protocol";
+import { Code, ContentRecord, type Attachment, type Operation } from "./protocol";
+import { writeFields } from "./records";
 import { PLAIN, type Outgoing } from "./rooms";
 import { backoffMs } from "./session_machine";
 import { openShelf, type Shelf } from "./shelf";
@@ -45,6 +47,8 @@ interface Said {
   readonly text: string;
   readonly replyTo: number;
   readonly mentions: readonly number[];
+  /** No message: the files are for a section of a lesson in this library. */
+  readonly lesson?: LessonFiles | undefined;
 }
 
 interface File {
@@ -111,6 +115,10 @@ class Outbox implements Part {
     this.shelf = openShelf(inside.options.files);
   }
 
+  readonly readers = {
+    lesson: (stream: number, section: number) => this.waiting.filter((one) => one.stream === stream && one.lesson?.section === section && !one.said).map((one) => this.view(one)),
+  };
+
   readonly methods = {
     add: (said: Said, files: readonly NewFile[], nonce: string) => this.add(said, files, nonce),
     bytes: async (key: number, place: number) => this.find(key)?.chosen[place]?.blob ?? (await this.shelf).get(nameOf(key, place)),
@@ -147,7 +155,7 @@ class Outbox implements Part {
   }
 
   outgoing(stream: number): Outgoing {
-    const here = this.waiting.filter((one) => one.stream === stream);
+    const here = this.waiting.filter((one) => one.stream === stream && !one.lesson);
     const files = new Map(here.flatMap((one) => one.files.flatMap(({ id, known }) => (known ? [[id, known] as const] : []))));
     return { messages: here.filter((one) => !one.said).map((one) => this.view(one)), files };
   }
@@ -240,7 +248,8 @@ class Outbox implements Part {
 
   private tell(...of: (Waiting | undefined)[]): void {
     const streams = new Set((of.length ? of : this.waiting).flatMap((one) => one?.stream ?? []));
-    this.inside.touch("status", ...[...streams].map((stream) => `stream/${stream}`));
+    const sections = (of.length ? of : this.waiting).flatMap((one) => (one?.lesson ? [`uploads.lesson/${one.stream}/${one.lesson.section}`] : []));
+    this.inside.touch("status", ...[...streams].map((stream) => `stream/${stream}`), ...sections);
   }
 
   // Sending
@@ -254,11 +263,12 @@ class Outbox implements Part {
     return this.isOnline && !this.inside.exchange.mutations.pending;
   }
 
-  private next(): [Waiting, File, number] | undefined {
+  /** No file: all are here, and belong into a library. */
+  private next(): [Waiting, File | undefined, number] | undefined {
     for (const one of this.waiting) {
       if (one.said || one.files.some(({ state }) => state === "refused")) continue;
       const place = one.files.findIndex(({ state }) => state !== "ready");
-      if (place >= 0) return [one, one.files[place]!, place];
+      if (place >= 0 || one.lesson) return [one, one.files[place], place];
     }
     return undefined;
   }
@@ -269,19 +279,22 @@ class Outbox implements Part {
       for (let next; this.mayGo && (next = this.next()); ) {
         const [one, file, place] = next;
         try {
-          await this.step(file, nameOf(one.key, place));
+          if (file) await this.step(file, nameOf(one.key, place));
+          else await this.shelve(one);
           this.failures = 0;
+          if (!file && this.waiting.includes(one)) this.say(one);
         } catch (error) {
-          file.sure = false;
-          if (error instanceof Unwanted) Object.assign(file, { state: "refused", why: error.message });
+          const of = file ?? one.files[0]!;
+          of.sure = false;
+          if (error instanceof Unwanted) Object.assign(of, { state: "refused", why: error.message });
           else {
-            if (file.state === "sending") file.state = "waiting";
+            if (of.state === "sending") of.state = "waiting";
             this.tell(one);
             await this.stumble(error);
           }
         }
         if (!this.waiting.includes(one)) continue;
-        if (one.files.every(({ state }) => state === "ready")) this.say(one);
+        if (!one.lesson && one.files.every(({ state }) => state === "ready")) this.say(one);
         this.changed(one);
       }
     } finally {
@@ -354,12 +367,34 @@ class Outbox implements Part {
     return blob;
   }
 
+  /** Puts the files of a lesson where its readers find them. Again is the same. */
+  private async shelve({ lesson, files }: Waiting): Promise<void> {
+    for (const { id } of files) {
+      try {
+        await this.inside.ask("PUT", `communities/${lesson!.community}/library/${id}`);
+      } catch (error) {
+        const { status = 0, detail = "" } = error as { status?: number; detail?: string };
+        // One may not write here any more, there is no room, or the file is elsewhere.
+        if ([403, 404, 409, 422].includes(status)) throw new Unwanted(detail || (error as Error).message);
+        throw error;
+      }
+    }
+  }
+
   /** All files are ready: the message is a mutation like any other. */
   private say(one: Waiting): void {
     one.said = true;
-    const { stream, replyTo: reply_to, mentions, files } = one;
+    const { stream, replyTo: reply_to, mentions, files, lesson } = one;
+    if (lesson) {
+      const fields = writeFields(new Map([[ContentRecord.files, [...lesson.before, ...files.map(({ id }) => id)]]]));
+      return this.send(one, { type: "Change", stream, entity: ContentRecord.entity, key: lesson.section, at: one.at, fields, base: lesson.version, gone: false });
+    }
     const text = one.text.trim() || files.map(({ known, name }) => known?.name ?? name).join(", ");
-    this.inside.submit({ type: "Post", stream, text, reply_to, mentions, attachments: files.map(({ id }) => id) }, one.nonce).then(
+    this.send(one, { type: "Post", stream, text, reply_to, mentions, attachments: files.map(({ id }) => id) });
+  }
+
+  private send(one: Waiting, operation: Operation): void {
+    this.inside.submit(operation, one.nonce).then(
       (seq) => {
         this.over = [...this.over, [one.nonce, seq] as const].slice(-DONE_KEPT);
         this.forget(one);
@@ -424,17 +459,22 @@ function attachmentOf({ id, sha256, media_type, bytes: size, width, height, plac
 }
 
 type FileRow = [string, string, number, number, string, boolean, string];
-type Row = [number, string, number, string, number, number[], number, boolean, FileRow[]];
+type LessonRow = [community: number, section: number, version: number, before: number[]];
+type Row = [number, string, number, string, number, number[], number, boolean, FileRow[], LessonRow?];
 
 /** What is kept: which upload a file is, and whether it was refused; how far it is the server says. */
-function rowOf({ key, nonce, stream, text, replyTo, mentions, at, said, files }: Waiting): Row {
+function rowOf({ key, nonce, stream, text, replyTo, mentions, at, said, files, lesson }: Waiting): Row {
   const rows = files.map(({ name, type, size, id, hash, state, why }): FileRow => [name, type, size, id, hash, state === "refused", why]);
-  return [key, nonce, stream, text, replyTo, [...mentions], at, said, rows];
+  const row: Row = [key, nonce, stream, text, replyTo, [...mentions], at, said, rows];
+  if (lesson) row.push([lesson.community, lesson.section, lesson.version, [...lesson.before]]);
+  return row;
 }
 
-function waitingOf([key, nonce, stream, text, replyTo, mentions, at, said, files]: Row, settle: Waiting["settle"] = []): Waiting {
+function waitingOf([key, nonce, stream, text, replyTo, mentions, at, said, files, kept]: Row, settle: Waiting["settle"] = []): Waiting {
   const made = files.map(([name, type, size, id, hash, refused, why]): File => {
     return { name, type, size, id, hash, why, state: refused ? "refused" : said ? "ready" : "waiting", done: 0, sure: false, known: undefined };
   });
-  return { key, nonce, stream, text, replyTo, mentions, at, said, files: made, chosen: [], settle };
+  const [community = 0, section = 0, version = 0, before = []] = kept ?? [];
+  const lesson = kept && { community, section, version, before };
+  return { key, nonce, stream, text, replyTo, mentions, at, said, lesson, files: made, chosen: [], settle };
 }

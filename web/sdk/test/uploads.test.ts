@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryDisk } from "../src/memory_store";
 import type { Inside } from "../src/parts";
+import { readFields } from "../src/records";
 import type { Operation } from "../src/protocol";
 import { Store } from "../src/store";
 import { part } from "../src/uploads";
@@ -65,7 +66,7 @@ interface Stage {
   readonly store: Store;
 }
 
-async function stage(server: Server, disk = new MemoryDisk(), posts: Operation[] = []): Promise<Stage> {
+async function stage(server: Server, disk = new MemoryDisk(), posts: Operation[] = [], ask: (method: string, route: string) => Promise<unknown> = async () => null): Promise<Stage> {
   const store = await Store.open(disk);
   const mutations = { pending: 0 };
   let seed = 3;
@@ -76,7 +77,7 @@ async function stage(server: Server, disk = new MemoryDisk(), posts: Operation[]
     me: () => ({ user: 1, device: 1, name: "a", displayName: "A" }),
     now: () => 1_000,
     submit: async (operation: Operation) => posts.push(operation),
-    ask: async () => null,
+    ask,
     token: async () => "token",
     touch: () => undefined,
     keepLoaded: () => undefined,
@@ -174,4 +175,51 @@ test("a server that cannot now is asked again; one that lost an upload gets it a
   const here = await stage(server);
   server.busy = 3;
   assert.ok((await add(here, [{ name: "a.bin", blob: bytes(40_000) }])) > 0);
+});
+
+const LESSON = { community: 3, section: 9, version: 4, before: [77] };
+const addToLesson = ({ outbox }: Stage) => outbox.methods!.add!({ stream: STREAM, text: "", replyTo: 0, mentions: [], lesson: LESSON }, [{ name: "a.bin", blob: bytes(10) }, { name: "b.bin", blob: bytes(20) }], "n9") as Promise<number>;
+const waits = ({ outbox }: Stage) => outbox.readers!.lesson!(STREAM, LESSON.section) as { readonly state: string; readonly failed: string; readonly key: number }[];
+
+test("files of a lesson are in the library before its section names them, beside those that it had", async () => {
+  const server = new Server();
+  const asked: string[] = [];
+  let chance = 0;
+  const here = await stage(server, new MemoryDisk(), [], async (method, route) => {
+    asked.push(`${method} ${route}`);
+    if (chance++ < 2) throw new TypeError("cut");
+    assert.equal(here.posts.length, 0);
+    return null;
+  });
+  const sent = addToLesson(here);
+  assert.deepEqual(here.outbox.outgoing!(STREAM)!.messages, [], "they are no message");
+  assert.equal(waits(here).length, 1);
+  await sent;
+  assert.deepEqual([...new Set(asked)], ["PUT communities/3/library/1", "PUT communities/3/library/2"]);
+  const [change] = here.posts as unknown as [{ type: string; key: number; base: number; fields: Uint8Array }];
+  assert.deepEqual([here.posts.length, change.type, change.key, change.base], [1, "Change", 9, 4]);
+  assert.deepEqual(readFields(change.fields).get(5), [77, 1, 2]);
+  assert.deepEqual(waits(here), []);
+});
+
+test("files that a library does not take are said to be refused, and wait for what their sender does", async () => {
+  const here = await stage(new Server(), new MemoryDisk(), [], async () => Promise.reject(Object.assign(new Error("no"), { status: 403, detail: "you may not write here" })));
+  void addToLesson(here).catch(() => undefined);
+  await until(() => waits(here)[0]?.state === "failed", "said");
+  assert.match(waits(here)[0]!.failed, /may not write/);
+  await here.outbox.methods!.drop!(waits(here)[0]!.key);
+  assert.deepEqual([waits(here), here.posts], [[], []]);
+});
+
+test("files of a lesson that wait are there after a restart", async () => {
+  const server = new Server();
+  const disk = new MemoryDisk();
+  const before = await stage(server, disk);
+  before.mutations.pending = 1;
+  void addToLesson(before).catch(() => undefined);
+  await settle();
+  await before.store.durable();
+  const after = await stage(server, disk);
+  assert.equal(waits(after).length, 1);
+  assert.equal(after.outbox.pending!(), 1);
 });
