@@ -85,7 +85,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 
 # The short forms of the long searches; each prints what it counted, and fails on a single violation. The longest come first, and what only
 # computes gives way to what talks to running servers. Each by itself is `make prove-matrix` and the like; all at once, `make -j 3 prove`.
-PROOFS := matrix openapi sync_model faults ml_chaos rehearse fuzz max_write simulate jobs gap unfenced serial
+PROOFS := matrix openapi sync_model faults ml_chaos rehearse fuzz max_write simulate jobs documents gap unfenced serial
 .PHONY: $(PROOFS:%=prove-%)
 prove: $(PROOFS:%=prove-%)
 
@@ -107,6 +107,8 @@ prove-serial: install
 	! $(PROVE) gap --seconds 2 --serial
 prove-jobs: install
 	$(PROVE) jobs --seconds 8
+prove-documents: install
+	$(PROVE_NICELY) documents
 prove-unfenced: install
 	! $(PROVE) jobs --seconds 4 --unfenced
 prove-max_write: install

@@ -56,9 +56,9 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "unsound": frozenset({TRIED, "INVALID", "RELOAD"}),
     "huge": frozenset({TRIED, f"{ENDED}TOO_LARGE", f"{ENDED}1009", f"{ENDED}BAD_FRAME", f"{ENDED}FLOOD"}),
     "forged": frozenset({TRIED, "FORBIDDEN", "INVALID", "RELOAD"}),
-    "flood": frozenset({TRIED, f"{ENDED}FLOOD", f"{ENDED}0", f"{ENDED}1006", SHUT_OUT}),
+    "flood": frozenset({TRIED, SHUT_OUT}),
 }
-"""What may come of each attack. Anything else, a `FAULT` above all, is a failure."""
+"""What may come of each attack; a flood's sockets may end with whatever is no `FAULT`. Anything else is a failure."""
 
 
 class Phase(Struct):
@@ -77,7 +77,8 @@ class Phase(Struct):
         counted["letters unseen"] = self.unseen
         found = [f"{self.name}: {what} {count}" for what, count in counted.items() if count]
         allowed = ALLOWED.get(self.name, frozenset())
-        found += [f"{self.name}: answered {what} {count} times" for what, count in self.attack.items() if what not in allowed]
+        ends = {what for what in self.attack if self.name == "flood" and what.startswith(ENDED) and not what.endswith("FAULT")}
+        found += [f"{self.name}: answered {what} {count} times" for what, count in self.attack.items() if what not in allowed | ends]
         if self.name in ALLOWED and not self.attack:
             found.append(f"{self.name}: nothing was tried")
         return found
