@@ -204,11 +204,12 @@ def measure(scene: Scene) -> list[Measured]:
         visit.go(scene.chat(scene.house.long))
         visit.usable_ms("chat")
         visit.usable_ms("online")
-        ways = {"up": scroll(visit, True), "down again": scroll(visit, False)}
+        ways: dict[str, Scrolled] = {}
+        for way, upwards in (("up", True), ("down again", False)):
+            ways[way] = scroll(visit, upwards)
+            scene.say(f"  scrolling {way}: {ways[way]}")
         if visit.wrong:
             raise GeneratorFailed(f"the page went wrong while it was scrolled: {visit.wrong}")
-    for way, one in ways.items():
-        scene.say(f"  scrolling {way}: {one}")
     note = f"{CPU_SLOWER}× slower CPU; frames that drew something, and all that took longer than a beat of the screen"
     count = f"{scene.messages:,} messages"
     return [
