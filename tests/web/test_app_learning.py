@@ -19,7 +19,17 @@ from protocol.reviews import Card, Rating, card_of
 from protocol.values import Role
 from supervisors.demo_lessons import DIVIDING, EXAM, HALVES, PIECES, SECTIONS, make_lessons
 from tests.system.running import PASSWORD, register
+from tests.web.test_app_files import payload, photo
 from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, beside, faults
+
+FILES_KEPT = """() => new Promise(done => {
+  const opened = indexedDB.open("educonnect");
+  opened.onsuccess = () => {
+    const names = opened.result.transaction("rows").objectStore("rows").getAllKeys();
+    names.onsuccess = () => (opened.result.close(), done(names.result.includes("n/uploads")));
+  };
+})"""
+"""Whether files that wait are on the disk: what a page has not written yet goes with it."""
 
 CHOICE, CLOZE, SEVERAL, ORDER, SHORT = range(131, 136)
 
@@ -160,6 +170,7 @@ def test_a_lesson_and_its_questions_need_no_network_and_the_server_grades_exactl
     # The keyboard is enough.
     page.locator(".option input").first.focus()
     page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Check")).to_be_enabled(timeout=WAIT_MS)
     page.keyboard.press("Enter")
     expect(page.locator(".judgement .verdict")).to_have_text("Not yet right.", timeout=WAIT_MS)
     expect(page.locator(".judgement")).to_be_focused(timeout=WAIT_MS)
@@ -327,6 +338,40 @@ def test_who_teaches_mends_a_lesson_and_who_learns_reads_it(amina: Visitor, ben:
     learners.get_by_label("What Ben Otieno is told").click()
     expect(learners.locator(".told")).to_contain_text("Only those who mentor them", timeout=WAIT_MS)
     amina.shoot("progress-desktop")
+    assert amina.wrong == [] and ben.wrong == []
+
+
+def test_a_picture_that_a_lesson_gets_without_a_network_waits_over_a_reload_and_is_then_read_smaller(
+    amina: Visitor, ben: Visitor, space: int
+) -> None:
+    page = opened(amina, f"#/lesson/{space}/{HALVES}/edit", "Edit this lesson")
+    expect(page.locator(".sync.good")).to_be_visible(timeout=WAIT_MS)
+    amina.context.set_offline(True)
+    expect(page.locator(".sync.away")).to_be_visible(timeout=WAIT_MS)
+    section = page.locator(".section-form").first
+    section.locator("input[type=file]").set_input_files([payload("the loaf.jpg", "image/jpeg", photo())])
+    expect(section.locator(".file.waits")).to_contain_text("waits to be sent", timeout=WAIT_MS)
+    page.wait_for_function(FILES_KEPT)
+    page.reload()
+    expect(section.locator(".file.waits")).to_contain_text("the loaf.jpg", timeout=WAIT_MS)
+    amina.shoot("edit-waits-desktop")
+    amina.context.set_offline(False)
+    expect(section.locator(".file.waits")).to_have_count(0, timeout=WAIT_MS)
+    opened(ben, f"#/lesson/{space}/{HALVES}", "Sharing fairly")
+    picture = ben.page.locator(".lesson-picture img")
+
+    def shown() -> bool:
+        # It is made smaller by a job; who looks again a moment later sees it.
+        ben.page.reload()
+        ben.page.locator(".lesson-section .files").first.wait_for(timeout=WAIT_MS)
+        return picture.count() == 1
+
+    assert any(shown() for _ in range(30))
+    expect(picture).to_have_attribute("alt", "the loaf.jpg", timeout=WAIT_MS)
+    picture.scroll_into_view_if_needed()
+    expect(picture).to_have_js_property("complete", True, timeout=WAIT_MS)
+    assert picture.evaluate("one => one.naturalWidth") > 0
+    ben.shoot("lesson-picture-phone")
     assert amina.wrong == [] and ben.wrong == []
 
 

@@ -7,6 +7,7 @@
  * nothing was written, the page shows what stands there now.
  */
 import { useEffect, useState } from "preact/hooks";
+import type { Client } from "../../../../sdk/src/api";
 import { Entity, LessonState, text, whole, type Learning, type Section, type Study } from "../../../../sdk/src/learning";
 import type { Value } from "../../../../sdk/src/protocol";
 import { Choices } from "../../parts/choices";
@@ -14,6 +15,7 @@ import { Field } from "../../parts/field";
 import { Head } from "../../parts/head";
 import { say } from "../lessons/words";
 import { changedFields } from "./author";
+import { EditFiles } from "./files";
 import { FateLine, useFate } from "./fate";
 import { EditQuestions } from "./questions";
 
@@ -24,7 +26,16 @@ const STATES = [
   ["2", "edit.retired"],
 ] as const;
 
-export function EditLesson({ learning, study, lesson, back }: { learning: Learning; study: Study; lesson: number; back: string }) {
+interface Given {
+  readonly client: Client;
+  readonly space: number;
+  readonly learning: Learning;
+  readonly study: Study;
+  readonly lesson: number;
+  readonly back: string;
+}
+
+export function EditLesson({ client, space, learning, study, lesson, back }: Given) {
   const { fields, version, pending } = study.all(Entity.LESSON).get(lesson)!;
   // What this page began with: what somebody else wrote meanwhile is no change of ours.
   const [began, setBegan] = useState(fields);
@@ -66,7 +77,7 @@ export function EditLesson({ learning, study, lesson, back }: { learning: Learni
         <button class="main" disabled={!title.trim()}>{say("edit.save")}</button>
       </form>
       {sections.map((section) => (
-        <EditSection key={section.key} learning={learning} section={section} />
+        <EditSection key={section.key} client={client} space={space} learning={learning} section={section} />
       ))}
       <p class="card-actions">
         <button onClick={add}>{say("edit.addSection")}</button>
@@ -79,7 +90,7 @@ export function EditLesson({ learning, study, lesson, back }: { learning: Learni
   );
 }
 
-function EditSection({ learning, section }: { learning: Learning; section: Section }) {
+function EditSection({ client, space, learning, section }: { client: Client; space: number; learning: Learning; section: Section }) {
   const [title, setTitle] = useState(section.title);
   const [words, setWords] = useState(section.text);
   const [began, setBegan] = useState(section);
@@ -113,6 +124,14 @@ function EditSection({ learning, section }: { learning: Learning; section: Secti
         <textarea id={id} rows={8} value={words} maxLength={TEXT_MAX} dir="auto" aria-describedby={`${id}-hint`} onInput={(event) => setWords(event.currentTarget.value)} />
         <small id={`${id}-hint`} class="quiet">{say("edit.textHint")}</small>
       </p>
+      <EditFiles
+        client={client}
+        community={space}
+        section={section.key}
+        version={section.version}
+        files={section.files}
+        onLeave={(files) => follow(learning.write(Entity.CONTENT, section.key, new Map<number, Value>([[5, files]]), section.version))}
+      />
       <FateLine fate={fate} />
       <p class="buttons">
         <button class="main">{say("edit.save")}</button>

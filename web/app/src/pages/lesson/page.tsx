@@ -17,6 +17,7 @@ import { Missing } from "../../parts/missing";
 import { useLearning, useSpace } from "../lessons/learning";
 import { count, percent, say, standingWords } from "../lessons/words";
 import { EditLesson } from "./edit";
+import { LessonFiles } from "./files";
 import { Text } from "./text";
 
 /** How far reading alone leads where questions follow, and where none do: the last step is the person's own. */
@@ -36,7 +37,7 @@ function Inside({ client, space, lesson, at }: { client: Client; space: number; 
   if (!study.all(Entity.LESSON).has(lesson)) return <NotHere learning={learning} back={back} />;
   const line = study.line(lesson);
   const of = study.lessons.get(lesson)!.course;
-  if (at === "edit" && study.mayWrite) return <EditLesson learning={learning} study={study} lesson={lesson} back={toPage("lesson", space, lesson)} />;
+  if (at === "edit" && study.mayWrite) return <EditLesson client={client} space={space} learning={learning} study={study} lesson={lesson} back={toPage("lesson", space, lesson)} />;
   return (
     <>
       <Head title={line.title || say("lesson.untitled")} under={study.title(Entity.COURSE, of)} back={back}>
@@ -46,7 +47,7 @@ function Inside({ client, space, lesson, at }: { client: Client; space: number; 
           </a>
         )}
       </Head>
-      <Reading learning={learning} study={study} line={line} space={space} at={Number(at) || 0} />
+      <Reading client={client} learning={learning} study={study} line={line} space={space} at={Number(at) || 0} />
     </>
   );
 }
@@ -61,6 +62,7 @@ function NotHere({ learning, back }: { learning: Learning; back: string }) {
 }
 
 interface ReadingGiven {
+  readonly client: Client;
   readonly learning: Learning;
   readonly study: Study;
   readonly line: Line;
@@ -69,7 +71,7 @@ interface ReadingGiven {
   readonly at: number;
 }
 
-function Reading({ learning, study, line, space, at }: ReadingGiven) {
+function Reading({ client, learning, study, line, space, at }: ReadingGiven) {
   const sections = study.sections(line.lesson);
   const questions = study.questions(line.lesson);
   const place = useRef<HTMLDivElement>(null);
@@ -104,6 +106,7 @@ function Reading({ learning, study, line, space, at }: ReadingGiven) {
         <section key={section.key} data-section={section.key} class="lesson-section">
           {section.title && <h2 dir="auto">{section.title}</h2>}
           <Text text={section.text} />
+          <LessonFiles client={client} community={space} files={section.files} />
         </section>
       ))}
       {sections.length === 0 && <p class="quiet">{say("lesson.empty")}</p>}
