@@ -190,8 +190,8 @@ class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Preferred(Preferences, frozen=True):
-    """What somebody prefers, and what holds where they have said nothing. `defaults`: for each kind a sum of `Way`; `always`: kinds that come
-    so whatever is preferred."""
+    """What somebody prefers, and what holds where they have said nothing. `defaults`: for each kind a sum of `Way`; `always`: kinds that
+    come so whatever is preferred."""
 
     defaults: dict[int, int] = {}
     always: tuple[int, ...] = ()
