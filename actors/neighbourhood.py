@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from actors.cell import Pool
+from actors.cooldowns import Cooldowns
 from actors.limits import UNLIMITED, Limits
 from actors.messages import ChannelMessage, CommunityMessage, DeviceMessage, SessionMessage, UserMessage
 from actors.tallies import Farewell, Tallies, ignore
@@ -27,7 +28,20 @@ class Reached(Protocol):
 class Neighbourhood:
     """The pools of one gateway, by what they hold."""
 
-    __slots__ = ("channels", "communities", "devices", "farewell", "followed", "held", "limits", "sessions", "tallies", "tracer", "users")
+    __slots__ = (
+        "channels",
+        "communities",
+        "cooldowns",
+        "devices",
+        "farewell",
+        "followed",
+        "held",
+        "limits",
+        "sessions",
+        "tallies",
+        "tracer",
+        "users",
+    )
 
     def __init__(self) -> None:
         self.followed: dict[int, Reached] = {}
@@ -35,6 +49,8 @@ class Neighbourhood:
         client names, also one that it may not read or that does not exist, and stay for a minute."""
         self.held: dict[int, int] = {}
         """The devices with a socket here, each with the generation that its socket was given; kept by the devices."""
+        self.cooldowns = Cooldowns()
+        """The devices that were told to wait before they come back."""
         self.tallies = Tallies()
         self.farewell: Callable[[Farewell], None] = ignore
         """Told of every session that ends."""

@@ -14,9 +14,10 @@ Invariant: after `Goodbye` nothing is sent; when it ends, every actor that knows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 from msgspec import Struct, msgpack
 
@@ -109,6 +110,10 @@ HELLO_LATE = Alarm("hello_late")
 TOKEN_ENDS = Alarm("token_ends")
 GREET = Alarm("greet")
 STUCK = Alarm("stuck")
+
+
+FLOOD_WAIT_S: Final = 5.0
+"""How long a device stays away that went on after it was told to slow down."""
 
 
 class SessionLimits(Struct, frozen=True):
@@ -422,7 +427,9 @@ class Session:
 
     def _count_flood(self) -> None:
         if self.flood.take(self._ctx.now()) > 0.0:
-            self._end(Code.FLOOD, "too many commands that were refused", 5_000)
+            if self.claims is not None:
+                self._near.cooldowns.begin(self.claims.device, self._ctx.now() + FLOOD_WAIT_S)
+            self._end(Code.FLOOD, "too many commands that were refused", int(FLOOD_WAIT_S * 1000))
 
     # Opening and ending
 
@@ -454,6 +461,10 @@ class Session:
 
     def _attach(self, claims: Claims, opening: Opening, link: LinkQuality, schema: int) -> None:
         """The client is known: asks for its device."""
+        wait_s = self._near.cooldowns.left(claims.device, self._ctx.now())
+        if wait_s > 0.0:
+            self._end(Code.FLOOD, "this device was told to wait before it comes back", math.ceil(wait_s * 1000))
+            return
         self.claims = claims
         self.opening = opening
         self.quality = link

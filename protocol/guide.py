@@ -276,7 +276,8 @@ HEARTBEAT: Final = """\
 FLOW: Final = """\
 * A client reads always. What it does not take in time is queued up to a bound in bytes; beyond it first ephemeral frames are
   dropped, then streams (`Lagged`), then the socket ends with `SLOW`. Slow readers never delay others.
-* Commands above the server's rate are refused with `RATE` and `wait_ms`; a client that goes on is ended with `FLOOD`.
+* Commands above the server's rate are refused with `RATE` and `wait_ms`; a client that goes on is ended with `FLOOD`,
+  and refused until it has waited as it was told.
 * Ephemeral commands (`Typing`) are dropped under load without an answer.
 """
 

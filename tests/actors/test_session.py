@@ -220,6 +220,26 @@ def test_beyond_the_rate_commands_are_told_to_wait_and_then_the_socket_ends() ->
     assert goodbye(line).code is Code.FLOOD
 
 
+def test_who_was_ended_for_a_flood_gets_no_new_burst_by_coming_back_at_once_and_is_let_in_when_it_waited() -> None:
+    stage = Stage(CastLimits(session=SessionLimits(commands=Rate(1.0, 2.0), flood=Rate(1.0, 3.0))))
+    line = stage.connect()
+    line.say(*(Ping(n) for n in range(1, 9)))
+    told = goodbye(line)
+    assert told.code is Code.FLOOD
+    for _ in range(3):
+        again = Line(stage)
+        again.say(Hello(1, stage.token(1, 11), 11), Ping(1))
+        refused = goodbye(again)
+        assert refused.code is Code.FLOOD and 0 < refused.wait_ms <= told.wait_ms
+        stage.wait(1)
+    other = stage.connect(device=12)
+    assert [type(frame) for frame in other.frames] == [Welcome], "it is the device that waits, not its owner"
+    stage.wait(told.wait_ms / 1000)
+    later = stage.connect()
+    assert later.closed is None
+    assert [type(frame) for frame in later.frames] == [Welcome]
+
+
 def test_a_fresh_token_keeps_a_socket_open_and_a_stale_one_does_not() -> None:
     stage = Stage()
     line = stage.connect()
