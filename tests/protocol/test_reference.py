@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from http import HTTPMethod
@@ -45,6 +46,17 @@ def read(group: str, data: bytes) -> tuple[str, dict[str, Any]]:
     return form["name"], read_fields(form, wire[1:])
 
 
+def default_of(field: dict[str, Any]) -> Any:
+    """What stands in the place of what was left out: bytes are in base64, as JSON has no others."""
+    match field["shape"]["type"]:
+        case "fields":
+            return {"map": []}
+        case "bytes":
+            return {"bin": base64.b64decode(field["default"]).hex()}
+        case _:
+            return field["default"]
+
+
 def read_fields(form: dict[str, Any], elements: list[Any]) -> dict[str, Any]:
     known = form["fields"]
     required = sum(field["required"] for field in known)
@@ -55,7 +67,7 @@ def read_fields(form: dict[str, Any], elements: list[Any]) -> dict[str, Any]:
         if field["name"] in values:
             check(field["shape"], values[field["name"]])
         else:
-            values[field["name"]] = {"map": []} if field["shape"]["type"] == "fields" else field["default"]
+            values[field["name"]] = default_of(field)
     return values
 
 

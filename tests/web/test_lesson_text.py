@@ -56,7 +56,7 @@ def blocks(reading: Path, texts: list[str]) -> list[Any]:
 
 def letters(text: str) -> str:
     """What is no mark and no space."""
-    text = re.sub(r"^\s*```\s*[A-Za-z0-9+-]*\s*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[^\S\n]*```[^\S\n]*[A-Za-z0-9+-]*[^\S\n]*$", "", text, flags=re.MULTILINE)
     return re.sub(r"[\s\-*>`•]|(?<![^\s])\d{1,4}[.)](?=\s)", "", text)
 
 
