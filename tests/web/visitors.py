@@ -17,6 +17,7 @@ from tests.system.running import PASSWORD
 from tests.web.tools import install
 
 WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 NUMBERS = count(1)

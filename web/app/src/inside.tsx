@@ -1,5 +1,5 @@
 /** The frame around every page: bar, places and page, of who is logged in. */
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import type { Client } from "../../sdk/src/api";
 import { useLive } from "./live";
 import { keeps } from "./opening";
@@ -26,7 +26,8 @@ openShell(shell, {
 export function Inside({ client }: { client: Client }) {
   const { page, id, rest } = useLive(place);
   const kept = useLive(keeps);
-  useEffect(() => {
+  // At once: a moment later somebody may already be writing.
+  useLayoutEffect(() => {
     // Whoever reads by ear or key begins where the new page does.
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [page, id]);

@@ -1,5 +1,5 @@
 /** One's account: how one gets in, from where, and how one leaves with what is one's own. */
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { network, useLive } from "../../live";
 import type { PageGiven } from "../../pages";
 import { Head } from "../../parts/head";
@@ -22,6 +22,11 @@ export default function AccountPage({ client }: PageGiven) {
   const { state } = useLive(client.status);
   const me = useLive(client.me);
   const online = useLive(network) && state === "online";
+  // A network that goes for a moment takes nothing along that somebody has typed.
+  const [met, setMet] = useState(online);
+  useEffect(() => {
+    if (online) setMet(true);
+  }, [online]);
   const [asked, setAsked] = useState<Asked | null>(null);
   const prove = useMemo<Prove>(
     () => () =>
@@ -36,7 +41,7 @@ export default function AccountPage({ client }: PageGiven) {
     <Proving.Provider value={prove}>
       <Head title={book.say("title")} under={<bdi>@{me.name}</bdi>} back="#/settings" />
       {!online && <p class="note account-note" role="status">{book.say("offline")}</p>}
-      {online && (
+      {met && (
         <>
           <Email client={client} />
           <Password client={client} />
@@ -45,7 +50,7 @@ export default function AccountPage({ client }: PageGiven) {
         </>
       )}
       <Blocked client={client} />
-      {online && (
+      {met && (
         <>
           <Export client={client} />
           <Close client={client} name={me.name} />

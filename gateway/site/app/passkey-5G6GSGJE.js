@@ -1,1 +1,0 @@
-import{a,b,c,d,e}from"./chunk-7URZTPSN.js";import"./chunk-4EREL323.js";import{ea as f}from"./chunk-ZBMXXGPR.js";import"./chunk-WOT6VMZA.js";export{b as KnownPasskey,a as NoPasskey,e as logInByPasskey,c as makePasskey,f as opener,d as usePasskey};
