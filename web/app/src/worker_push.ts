@@ -5,6 +5,8 @@
  *
  * The server's line is in the person's language, and has no words of a message unless its owner wants previews.
  *
+ * It names no icon: a browser fetches that past this worker and its cache, and shows nothing until it has come; on a weak link that is long.
+ *
  * Invariant: every push shows something; a browser takes the right to push away from a page that shows nothing.
  */
 const NOTICES = "/#/notices";
@@ -35,7 +37,7 @@ export function answerPushes(worker: ServiceWorkerGlobalScope): void {
     const { id = "", title = "EduConnect", body = "", notice = 0, stream = 0, count = 1 } = read(event.data);
     const where = count === 1 && notice ? `${NOTICES}/${notice}` : NOTICES;
     const tag = stream ? `stream-${stream}` : id || "notice";
-    const options = { body, tag, renotify: true, icon: "/icon.svg", dir: "auto" as const, data: { where } };
+    const options = { body, tag, renotify: true, dir: "auto" as const, data: { where } };
     event.waitUntil(worker.registration.showNotification(title, options));
   });
 
