@@ -12,13 +12,15 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import psutil
+import trio
 
 from actors.accounts import Claims
 from bench.population import Person
 from gateway.tokens import KeySet
 from proofs.fuzzing.line import Conversation, Line
 from protocol.codec import encode
-from protocol.frames import AnyFrame, Hello, Welcome
+from protocol.codes import Code
+from protocol.frames import AnyFrame, Goodbye, Hello, Welcome
 from protocol.values import Cursor
 
 
@@ -82,9 +84,17 @@ class Field(msgspec.Struct):
         await talk.send(encode(Hello(1, rogue.token, rogue.device, cursors)))
         return await talk.frame()
 
+    async def _calm(self, rogue: Person, source: str) -> None:
+        """Until the rogue is let in again."""
+        async with self.talk(source) as talk:
+            told = await self.enter(talk, rogue)
+        if isinstance(told, Goodbye) and told.code is Code.FLOOD:
+            await trio.sleep(told.wait_ms / 1000)
+
     @asynccontextmanager
     async def member(self, rogue: Person, source: str) -> AsyncIterator[tuple[Conversation, Welcome]]:
-        """A socket whose session is open. Raises `ConnectionError` where it is not."""
+        """A socket whose session is open: who was ended for a flood waits as told. Raises `ConnectionError` where it is not."""
+        await self._calm(rogue, source)
         async with self.talk(source) as talk:
             welcome = await self.enter(talk, rogue)
             if not isinstance(welcome, Welcome):

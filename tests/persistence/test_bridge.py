@@ -191,7 +191,9 @@ async def test_hundreds_of_randomly_cancelled_calls_mix_up_no_results_and_leak_n
             answer: int = await connection.fetchval("SELECT $1::int FROM pg_sleep($2)", number, draw.random() * 0.02)
             return answer
 
-        with trio.move_on_after(draw.random() * 0.3):
+        # Some are never cancelled and some at once, so that on any machine there are both.
+        patience_s = (DEADLINE_S, 0.0, *(draw.random() * 0.3 for _ in range(3)))[number % 5]
+        with trio.move_on_after(patience_s):
             answer = await empty.run(work, deadline_s=DEADLINE_S)
             finished.add(number)
             if answer != number:
@@ -201,7 +203,7 @@ async def test_hundreds_of_randomly_cancelled_calls_mix_up_no_results_and_leak_n
         for number in range(250):
             nursery.start_soon(ask, number)
     assert wrong == []
-    assert 0 < len(finished) < 250
+    assert finished >= set(range(0, 250, 5)) and not finished & set(range(1, 250, 5))
     stored = await empty.run(value("SELECT array_agg(n) FROM t"), deadline_s=DEADLINE_S)
     assert finished <= set(stored)
     backends = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import random
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from actors.storage import Answered, Events, Fact, ReadAfter
 from actors.storage_port import StorageError
 from persistence.bridge import Bridge, BridgeOptions
 from persistence.control import ControlReader
+from persistence.lanes import Lane, LaneOptions, Progress
 from persistence.migrate import migrate
 from persistence.outbox import Outbox
 from persistence.store import Store
@@ -79,6 +82,9 @@ max_client_conn = 200
             cwd="/",
             stderr=subprocess.DEVNULL,
         )
+        deadline = time.monotonic() + DEADLINE_S
+        while not (self.folder / ".s.PGSQL.6432").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGQUIT)
@@ -194,23 +200,34 @@ async def test_journals_store_outbox_and_control_work_behind_the_pooler(pooled_d
             nursery.cancel_scope.cancel()
 
 
-async def test_without_the_setting_prepared_statements_do_fail_behind_the_pooler(pooled_dsn: str) -> None:
-    """The control: what the setting `pooler` protects from is real here."""
-    failed: list[Exception] = []
+async def ask_server(connection: asyncpg.Connection) -> int:
+    """The process of the server that works for this connection now."""
+    answer: int = await connection.fetchval("SELECT pg_backend_pid()")
+    return answer
 
-    async with serving(Bridge(BridgeOptions(pooled_dsn, session_settings=(), connections_max=10))) as bridge:
-        await bridge.wait_ready(DEADLINE_S)
 
-        async def ask(number: int) -> None:
-            async def work(connection: asyncpg.Connection) -> object:
-                return await connection.fetchval(f"SELECT $1::int + {number % 7}", number)
+def test_without_the_setting_prepared_statements_do_fail_behind_the_pooler(pooled_dsn: str) -> None:
+    """The control: what the setting `pooler` protects from is real here: what we prepared is on a server that another has now."""
 
-            try:
-                await bridge.run(work, deadline_s=DEADLINE_S)
-            except asyncpg.PostgresError as error:
-                failed.append(error)
+    async def come_back_to_another_server() -> None:
+        lane = Lane(LaneOptions("test", pooled_dsn, 1, session_settings=()))
+        others = [await asyncpg.connect(pooled_dsn, statement_cache_size=0) for _ in range(SERVERS)]
+        try:
+            ours = await lane.perform(ask_server, "read_committed", False, Progress())
+            for other in others:
+                await other.execute("BEGIN")
+                if await other.fetchval("SELECT pg_backend_pid()") == ours:
+                    break
+            else:
+                pytest.fail("none of the others met the server")
+            for idle in others[: others.index(other)]:
+                await idle.execute("ROLLBACK")
+            with pytest.raises(asyncpg.InvalidSQLStatementNameError):
+                await lane.perform(ask_server, "read_committed", False, Progress())
+            await other.execute("ROLLBACK")
+        finally:
+            for other in others:
+                await other.close()
+            lane.close()
 
-        async with trio.open_nursery() as nursery:
-            for number in range(200):
-                nursery.start_soon(ask, number)
-    assert {type(error) for error in failed} & {asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError}
+    asyncio.run(come_back_to_another_server())
