@@ -372,6 +372,7 @@ export class Core implements Hub, Inside {
     if (!room) {
       this.rooms.set(stream, (room = Room.restore(this.store, stream, after, () => this.touch(`stream/${stream}`))));
       streams.readers.set(stream, room);
+      for (const { key, operation, at, echo } of this.store.settled.values()) if (echo) this.lay(key, operation, at, echo);
       for (const kept of this.store.mutations.values()) this.lay(kept.key, kept.operation);
       for (const kept of this.store.unapplied()) {
         this.lay(kept.key, kept.operation);
@@ -393,9 +394,9 @@ export class Core implements Hub, Inside {
   }
 
   /** A mutation of one's own is seen in its conversation. */
-  private lay(key: number, raw: Uint8Array): void {
+  private lay(key: number, raw: Uint8Array, at = this.now(), seq = 0): void {
     const operation = readChat(raw);
-    if (operation) this.rooms.get(roomOf(operation))?.put(key, operation, this.now());
+    if (operation) this.rooms.get(roomOf(operation))?.put(key, operation, at, seq);
   }
 
   private async older(stream: number, limit: number): Promise<boolean> {

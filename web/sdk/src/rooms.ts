@@ -16,7 +16,7 @@ import type { Conversation, Message } from "./api";
 import { decodeBody, decodeOperation } from "./codec";
 import type { Packed } from "./msgpack";
 import type { Attachment, Body, Operation, Page, Raw } from "./protocol";
-import type { Store } from "./store";
+import { isChat, type Store } from "./store";
 import type { Fact, Reader } from "./streams";
 
 /** Messages that are kept for being offline; older ones are asked for. */
@@ -106,7 +106,7 @@ export class Room implements Reader {
   take(fact: Fact): void {
     this.upto = fact.seq;
     if (fact.type === "Event") this.fold(fact.seq, fact.author, fact.at, fact.body);
-    for (const [key, one] of this.ours) if (one.seq && one.seq <= this.upto) this.ours.delete(key);
+    for (const [key, one] of this.ours) if (one.seq && one.seq <= this.upto) this.decided(key, one.seq, "");
     this.typists.delete(fact.author);
     this.shorten();
     this.keep();
@@ -235,9 +235,10 @@ export class Room implements Reader {
 
   // What is one's own
 
-  /** A mutation about this stream is kept. */
-  put(key: number, operation: Operation, at: number): void {
-    this.ours.set(key, { key, operation, at, seq: 0, failed: "" });
+  /** A mutation about this stream is kept; `seq`: it was committed as this event, which may not have come. */
+  put(key: number, operation: Operation, at: number, seq = 0): void {
+    this.ours.set(key, { key, operation, at, seq, failed: "" });
+    if (seq) this.decided(key, seq, "");
     this.changed();
   }
 
@@ -245,8 +246,10 @@ export class Room implements Reader {
   decided(key: number, seq: number, failed: string): void {
     const one = this.ours.get(key);
     if (!one) return;
-    if (!failed && seq <= this.upto) this.ours.delete(key);
-    else this.ours.set(key, { ...one, seq, failed });
+    if (!failed && seq <= this.upto) {
+      this.ours.delete(key);
+      this.store.heardEcho(key);
+    } else this.ours.set(key, { ...one, seq, failed });
     this.changed();
   }
 
@@ -330,6 +333,5 @@ export function roomOf(operation: Operation): number {
 
 /** A chat operation that was kept, with its stream; null for others. */
 export function readChat(raw: Raw): Operation | null {
-  // Say, Edit, Delete, React, Post
-  return [1, 2, 3, 4, 17].includes(raw[1] ?? 0) ? decodeOperation(raw) : null;
+  return isChat(raw) ? decodeOperation(raw) : null;
 }

@@ -32,8 +32,8 @@ export interface Kept {
   readonly nonce: string;
 }
 
-/** A committed mutation, kept for a while in case the database is restored to a time before it. `echo`: the record's version that holds what
- *  it wrote, while that may not have come as an event; otherwise 0. */
+/** A committed mutation, kept for a while in case the database is restored to a time before it. `echo`: the record's version, or the event of
+ *  a conversation, that holds what it wrote, while that may not have come; otherwise 0. */
 export interface Settled {
   readonly key: number;
   readonly operation: Raw;
@@ -66,8 +66,17 @@ const UNAPPLIED_MAX = 10_000;
 
 type Row = () => Packed;
 
-/** The version as which a change was written, of its outcome `n * 8 + what`; 0: it was not, or it is no change. */
+/** Say, Edit, Delete, React, Post. */
+const CHAT: readonly unknown[] = [1, 2, 3, 4, 17];
+
+export function isChat(operation: Raw): boolean {
+  return CHAT.includes(operation[1]);
+}
+
+/** The event of a conversation as which it was committed; the version as which a change was written, of its outcome `n * 8 + what`; 0: it was
+ *  not, or it is neither. */
 export function echoOf(operation: Raw, value: number): number {
+  if (isChat(operation)) return value;
   // A Change that was applied, known before, or merged.
   return operation[1] === 18 && value % 8 <= 2 ? Math.floor(value / 8) : 0;
 }
@@ -265,6 +274,12 @@ export class Store {
   putSettled(kept: Settled): void {
     this.settled.set(kept.key, kept);
     this.put(`s/${kept.key}`, () => [kept.operation, kept.number, kept.echo, kept.at]);
+  }
+
+  /** What it wrote has come. */
+  heardEcho(key: number): void {
+    const kept = this.settled.get(key);
+    if (kept?.echo) this.putSettled({ ...kept, echo: 0 });
   }
 
   private prune(now: number): void {
