@@ -83,6 +83,23 @@ const isWords = (name) => made.metafile.outputs[name].entryPoint?.match(/^words:
 const pages = outputs.map(([name]) => name).filter((name) => name.endsWith(".js") && !sdkParts.has(name) && !isWords(name));
 const later = [`/${moreStyle}`, ...pages.map((name) => `/${name}`)].sort();
 const shell = ["/", ...[...sdkParts].map((name) => `/${name}`), `/${style}`, `/${insideStyle}`, ...later, "/icon.svg", "/manifest.webmanifest"].sort();
+// What the service worker brings in when the browser wakes it for what is unsent.
+const sending = await build({
+  absWorkingDir: here,
+  entryPoints: { background: "src/worker_background.ts" },
+  outdir: "app",
+  entryNames: "[name]-[hash]",
+  bundle: true,
+  format: "iife",
+  target: "es2022",
+  charset: "utf8",
+  minify: true,
+  legalComments: "none",
+  plugins: [rewriting(numbersForNames(join(here, "../sdk")))],
+  write: false,
+});
+const background = `app/${basename(sending.outputFiles[0].path)}`;
+files.set(background, Buffer.from(sending.outputFiles[0].contents));
 const hash = createHash("sha256");
 for (const name of [...files.keys()].sort()) hash.update(name).update(files.get(name));
 const worker = await build({
@@ -92,7 +109,7 @@ const worker = await build({
   format: "iife",
   target: "es2022",
   minify: true,
-  define: { VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)), SHELL: JSON.stringify(shell), LATER: JSON.stringify(later) },
+  define: { VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)), SHELL: JSON.stringify(shell), LATER: JSON.stringify(later), BACKGROUND: JSON.stringify(`/${background}`) },
   write: false,
 });
 files.set("worker.js", Buffer.from(worker.outputFiles[0].contents));

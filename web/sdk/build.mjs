@@ -15,7 +15,7 @@ const plugins = [rewriting(numbersForNames(here))];
 const shared = { absWorkingDir: here, plugins, bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
 
 /** The scripts of the package. What needs nothing of the session has scripts of its own: shared ones would cut the core to pieces. */
-const PACKAGE = [["index", "documents", "sqlite_store"], ["protocol", "learning", "wire_api", "merge"]];
+const PACKAGE = [["index", "documents", "sqlite_store"], ["background"], ["protocol", "learning", "wire_api", "merge"]];
 
 async function library(outdir = "build/esm") {
   rmSync(join(here, outdir), { recursive: true, force: true });

@@ -26,5 +26,5 @@ const opened = (known ? Promise.resolve() : spoken).then(() => {
 if ("serviceWorker" in navigator && window.isSecureContext) {
   // Without one the app works, with a network.
   const register = () => navigator.serviceWorker.register(pictures() === "none" ? "/worker.js?text" : "/worker.js");
-  void opened.then(register).catch(() => undefined);
+  void opened.then(register).then(() => import("./sending")).catch(() => undefined);
 }

@@ -3,21 +3,28 @@
  *
  *     install ─▶ every file of this build into a cache of its own ─▶ used from the next start on (text first: what the first look needs)
  *     a page, a file of the shell ─▶ cache, then network          /api, /socket, /media: not touched
+ *     sync: what is unsent leaves though no page is open ─▶ worker_background.ts, which runs only then
  *
  * Invariant: a page and the files that it names are of one build, so an update is never half there.
  */
+import { answerSyncs } from "../../sdk/src/background_events";
+import type { Background } from "./worker_background";
 import { answerPushes } from "./worker_push";
 
 declare const VERSION: string;
 declare const SHELL: readonly string[];
 /** Of the shell, what is needed only when a page is opened. Whoever has text first gets it then. */
 declare const LATER: readonly string[];
+/** What sends in the background. */
+declare const BACKGROUND: string;
 
 const worker = self as unknown as ServiceWorkerGlobalScope;
 const CACHE = `educonnect-${VERSION}`;
 const isSparing = new URL(worker.location.href).searchParams.has("text");
 
 worker.addEventListener("install", (event) => {
+  // A worker may bring in later only what it brought in now: the browser keeps it beside the worker.
+  event.waitUntil(background());
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL.filter((one) => !isSparing || !LATER.includes(one)))));
 });
 
@@ -36,6 +43,14 @@ worker.addEventListener("fetch", (event) => {
 });
 
 answerPushes(worker);
+answerSyncs(worker, async () => (await background()).sendUnsent());
+
+/** The script for it, run when it is needed. */
+async function background(): Promise<Background> {
+  const there = self as unknown as { background?: Background };
+  if (!there.background) importScripts(BACKGROUND);
+  return there.background!;
+}
 
 async function kept(path: string, request: Request, keep = false): Promise<Response> {
   const cache = await caches.open(CACHE);

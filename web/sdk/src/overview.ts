@@ -43,7 +43,7 @@ export class Overview {
 
   constructor(
     private readonly store: Store,
-    private readonly questions: Questions,
+    private readonly questions: Pick<Questions, "wonder">,
     private readonly wake: () => void,
   ) {
     const spaces = store.noted("spaces") as Raw | undefined;
