@@ -2,7 +2,7 @@
 //
 // Reproducible byte for byte: esbuild and tsc have exact versions in the lock, and nothing of this machine or of now goes in.
 import { spawnSync } from "node:child_process";
-import { readFileSync, readdirSync, rmSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -55,6 +55,16 @@ function run(command, args) {
   if (done.status !== 0) process.exit(done.status ?? 1);
 }
 
+/** The types, with whole names of files: what resolves modules as node does finds nothing by `./api`, and takes everything for `any`. */
+function types(outdir = join(here, "build/types")) {
+  rmSync(outdir, { recursive: true, force: true });
+  run(process.execPath, [join(here, "../node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"]);
+  for (const name of readdirSync(outdir)) {
+    const path = join(outdir, name);
+    writeFileSync(path, readFileSync(path, "utf8").replace(/(\bfrom |\bimport\()"(\.\/\w+)"/g, '$1"$2.js"'));
+  }
+}
+
 const mode = process.argv[2] ?? "";
 if (mode === "--test") {
   rmSync(join(here, "build/test"), { recursive: true, force: true });
@@ -69,7 +79,7 @@ if (mode === "--test") {
   run(process.execPath, [...flags, ...files.map((name) => `build/test/${name.replace(/\.ts$/, ".mjs")}`)]);
 } else {
   const { core, parts } = sizes(await library());
-  if (mode !== "--size") run(process.execPath, [join(here, "../node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"]);
+  if (mode !== "--size") types();
   console.log(`${BOUNDS.sdkCore.of}: ${core} bytes brotli, at most ${BOUNDS.sdkCore.most}`);
   for (const [name, bytes] of parts) console.log(`${name}: ${bytes} bytes brotli more`);
 }
