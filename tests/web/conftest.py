@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests import needs
 from tests.system.running import Dev
 from tests.system.test_passkeys import FLAGS
+from tests.web.visitors import DESKTOP, PHONE, Visitor
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,21 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
+    """Signed up, at a desk."""
+    visitor = Visitor(browser, origin, "amina", DESKTOP)
+    visitor.sign_up("Amina Njeri")
+    yield visitor
+    visitor.context.close()
+
+
+@pytest.fixture(scope="module")
+def ben(browser: Browser, origin: str) -> Iterator[Visitor]:
+    """Signed up, with a phone."""
+    visitor = Visitor(browser, origin, "ben", PHONE)
+    visitor.sign_up("Ben Otieno")
+    yield visitor
+    visitor.context.close()

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 import pytest
 import trio
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from bench.byte_relay import Relay
 from client import Session, connect
 from client.documents import Document, open_document
 from protocol.operations import Join
 from tests.system.running import register
-from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
+from tests.web.visitors import WAIT_MS, Visitor, faults
 
 AREA = ".paper textarea"
 WAIT_S = WAIT_MS / 1000
@@ -106,22 +106,6 @@ class Writer:
     def stop(self) -> None:
         trio.from_thread.run_sync(self._done.set, trio_token=self._token)
         self._thread.join(WAIT_S)
-
-
-@pytest.fixture(scope="module")
-def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "amina", DESKTOP)
-    visitor.sign_up("Amina Njeri")
-    yield visitor
-    visitor.context.close()
-
-
-@pytest.fixture(scope="module")
-def ben(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "ben", PHONE)
-    visitor.sign_up("Ben Otieno")
-    yield visitor
-    visitor.context.close()
 
 
 @pytest.fixture(scope="module")

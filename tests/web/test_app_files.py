@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Locator, expect
+from playwright.sync_api import FilePayload, Locator, expect
 
-from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
+from tests.web.visitors import WAIT_MS, Visitor, faults
 
 KEPT = """() => new Promise(done => {
   const opened = indexedDB.open("educonnect");
@@ -35,22 +34,6 @@ def photo(width: int = 1600, height: int = 1200) -> bytes:
 
 def payload(name: str, media_type: str, content: bytes) -> FilePayload:
     return {"name": name, "mimeType": media_type, "buffer": content}
-
-
-@pytest.fixture(scope="module")
-def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "amina", DESKTOP)
-    visitor.sign_up("Amina Njeri")
-    yield visitor
-    visitor.context.close()
-
-
-@pytest.fixture(scope="module")
-def ben(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "ben", PHONE)
-    visitor.sign_up("Ben Otieno")
-    yield visitor
-    visitor.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +199,23 @@ def test_in_a_long_channel_few_rows_are_drawn_and_an_address_leads_to_any_messag
     expect(ben.page.locator(".message").first).to_contain_text("written after it", timeout=WAIT_MS)
     expect(ben.page.locator(".message.wanted")).to_have_count(1, timeout=WAIT_MS)
     ben.shoot("led-phone")
+    # Two who look at a page that is older than what they hold see what the other does to its messages, and what they do themselves.
+    page.reload()
+    page.goto(f"{amina.origin}/{channel}/1")
+    rows = [visitor.page.locator(".message", has_text="written after it") for visitor in (amina, ben)]
+    expect(rows[0]).to_have_count(1, timeout=WAIT_MS)
+    rows[1].locator(".more").click()
+    rows[1].locator(".emoji").first.click()
+    for row in rows:
+        expect(row.locator(".reactions button")).to_have_text("👍 1", timeout=WAIT_MS)
+    rows[0].locator(".more").click()
+    rows[0].get_by_role("button", name="Edit").click()
+    amina.say("written after it, and mended")
+    for row in rows:
+        expect(row.locator(".text")).to_contain_text("and mended", timeout=WAIT_MS)
+    rows[1].locator(".reactions button").click()
+    for row in rows:
+        expect(row.locator(".reactions")).to_have_count(0, timeout=WAIT_MS)
     ben.page.locator("button.down").click()
     ben.sees("Row 120")
     box = ben.page.locator(".said")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import trio
 from msgspec import Struct
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from client import Account, Credentials, MutationRefused, connect
 from client.learning import Grade
@@ -20,7 +19,7 @@ from protocol.values import Role
 from supervisors.demo_lessons import DIVIDING, EXAM, HALVES, PIECES, SECTIONS, make_lessons
 from tests.system.running import PASSWORD, register
 from tests.web.test_app_files import payload, photo
-from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, beside, faults
+from tests.web.visitors import WAIT_MS, Visitor, beside, faults
 
 FILES_KEPT = """() => new Promise(done => {
   const opened = indexedDB.open("educonnect");
@@ -106,22 +105,6 @@ async def _written(url: str, name: str, space: int) -> tuple[tuple[str, ...], tu
         learning = session.learning(space)
         fields = learning.questions(HALVES)[-1][1]
         return grading.texts(fields.get(grading.OPTIONS)), grading.numbers(fields.get(grading.KEY)), learning.problems()
-
-
-@pytest.fixture(scope="module")
-def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "amina", DESKTOP)
-    visitor.sign_up("Amina Njeri")
-    yield visitor
-    visitor.context.close()
-
-
-@pytest.fixture(scope="module")
-def ben(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "ben", PHONE)
-    visitor.sign_up("Ben Otieno")
-    yield visitor
-    visitor.context.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from actors.sentences import SENTENCES
 from gateway.mail import render
 from tests.gateway.push_services import WebPushService, b64, serving_http
 from tests.system.running import PASSWORD, Dev
-from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
+from tests.web.visitors import PHONE, WAIT_MS, Visitor, faults
 
 ROOT = Path(__file__).parents[2]
 MESSAGES = ROOT / "web" / "app" / "messages" / "notices"
@@ -28,14 +28,6 @@ SUBSCRIBED = """([endpoint, p256dh, auth]) => {
   PushManager.prototype.subscribe = async options => { window.askedPush = options; on = true; sessionStorage.push = "on"; return given }
   PushManager.prototype.getSubscription = async () => on || sessionStorage.push ? given : null
 }"""
-
-
-@pytest.fixture(scope="module")
-def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "amina", DESKTOP)
-    visitor.sign_up("Amina Njeri")
-    yield visitor
-    visitor.context.close()
 
 
 @pytest.fixture(scope="module")

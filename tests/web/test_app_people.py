@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-import pytest
 import trio
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from client import Account, connect
 from protocol.operations import CreateCommunity, Invite, Join, ReportMessage, Say
@@ -47,22 +46,6 @@ async def _found(url: str, name: str) -> tuple[int, int, int]:
         said = await rude.do(Say(general, "nobody wants you here"))
         await hurt.do(ReportMessage(general, said, ReportReason.HARASSMENT, "every day"))
         return space, general, said
-
-
-@pytest.fixture(scope="module")
-def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "amina", DESKTOP)
-    visitor.sign_up("Amina Njeri")
-    yield visitor
-    visitor.context.close()
-
-
-@pytest.fixture(scope="module")
-def ben(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "ben", PHONE)
-    visitor.sign_up("Ben Otieno")
-    yield visitor
-    visitor.context.close()
 
 
 def opened(visitor: Visitor, path: str, heading: str) -> Page:

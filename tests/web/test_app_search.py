@@ -13,7 +13,7 @@ from client import Account, connect
 from protocol.operations import CreateChannel, CreateCommunity, Invite, Join, Say
 from protocol.values import Role
 from tests.system.running import PASSWORD, register
-from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor, faults
+from tests.web.visitors import PHONE, WAIT_MS, Visitor, faults
 
 FIRST = "The ferns by the spring need shade and water."
 LESSONS = [
@@ -58,14 +58,6 @@ def beside(url: str, *names: str) -> int:
     """In a thread: this one belongs to the browser."""
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(trio.run, _found, url, *names).result()
-
-
-@pytest.fixture(scope="module")
-def amina(browser: Browser, origin: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, origin, "amina", DESKTOP)
-    visitor.sign_up("Amina Njeri")
-    yield visitor
-    visitor.context.close()
 
 
 @pytest.fixture(scope="module")
