@@ -2,13 +2,14 @@
 //
 //     numbersForNames   `Code.FAULT` becomes `4011`
 //     inOneScript       fewer and larger scripts than esbuild would make
+//     withoutSmall      and none that hold next to nothing
 //
 // esbuild gives a script of its own to whatever several starting points share: of five lazy pages that share ten files in different combinations
 // come ten small scripts, each a request, each packed alone. Here each lazy file is made to share the same: what it can only be opened from.
 //
-//     a page ─▶ inside.tsx (frame, chat) ─▶ app.tsx (the door)         a part of the SDK ─▶ core.ts
+//     a page, a part of the SDK ─▶ behind.ts (the SDK, its core, frame, chat) ─▶ main.tsx (the door)
 //
-// A start's exports are kept whole, so one line at its end is enough; nothing is loaded that is not there already.
+// One line at a file's end is enough; nothing is loaded that is not there already.
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
@@ -48,19 +49,62 @@ function sources(folder) {
   return found.flatMap((one) => (one.isDirectory() ? sources(join(folder, one.name)) : /\.tsx?$/.test(one.name) ? [join(folder, one.name)] : []));
 }
 
-/** Of the app in this folder. */
-export function inOneScript(folder) {
-  const src = join(folder, "src");
-  const inside = `export { Inside as opener } from ${JSON.stringify(join(src, "inside"))};`;
-  const door = `export { App as opener } from ${JSON.stringify(join(src, "app"))};`;
-  const lazy = new Map();
-  for (const from of sources(src)) {
-    for (const [, path] of readFileSync(from, "utf8").matchAll(IMPORTED)) lazy.set(resolve(dirname(from), path), inside);
+/** Of the app in this folder and the SDK in that one. */
+export function inOneScript(folder, sdk) {
+  const start = join(folder, "src/behind");
+  const line = `import ${JSON.stringify(start)};`;
+  const lazy = new Set();
+  for (const from of [...sources(join(folder, "src")), ...sources(join(sdk, "src"))]) {
+    for (const [, path] of readFileSync(from, "utf8").matchAll(IMPORTED)) lazy.add(resolve(dirname(from), path));
   }
-  // These are opened from the door, too.
-  for (const name of ["inside", "pages/link/page", "pages/account/passkey", "pages/notices/push"]) lazy.set(join(src, name), door);
+  lazy.delete(start);
+  const core = join(sdk, "src/core");
+  lazy.delete(core);
   return (path, source) => {
-    const line = lazy.get(path.replace(/\.tsx?$/, ""));
-    return line ? `${source}\n${line}\n` : source;
+    const name = path.replace(/\.tsx?$/, "");
+    if (lazy.has(name)) return `${source}\n${line}\n`;
+    return name === join(sdk, "src/index") ? atOnce(source) : source;
   };
+}
+
+/** Other programs load the session only where it runs; here it is in one script with who asks for it. */
+function atOnce(source) {
+  const changed = source.replace('import type { Core } from "./core";', 'import { Core, Ways } from "./core";').replace('const { Core, Ways } = await import("./core");', "");
+  if (changed.includes('import("./core")')) throw new Error("index.ts of the SDK asks for its core in another way: tell atOnce in web/scripts.mjs");
+  return changed;
+}
+
+/** Of esbuild's own: a function that one script or another needs, alone in a third one that all of them wait for. */
+const HELPER = /^(var \w+=Object\.defineProperty;[^]*)export\{(\w+) as (\w+)\};\n?$/;
+const ONLY_NAMES = /^(?:import"\.\/[^"]+";)+\n?$/;
+
+/**
+ * Without scripts that hold next to nothing, each a request of its own. What all starts share is in one script already; the start itself is left
+ * with `import"./chunk-7Q.js"`, and whoever asks for it is given the other one. `files`: texts by name, changed here. Returns which script is asked
+ * for instead of which. A name has the hash that esbuild gave the script and all that it imports, so what is changed here needs no other one.
+ */
+export function withoutSmall(files) {
+  for (const [helper, text] of files) {
+    const [, body, inside, outside] = HELPER.exec(text) ?? [];
+    if (!body) continue;
+    files.delete(helper);
+    const named = new RegExp(`import(?:\\{${outside} as (\\w+)\\}from)?"\\./${helper}";`);
+    for (const [name, other] of files) files.set(name, other.replace(named, (_, as) => (as ? `var ${as}=(()=>{${body}return ${inside}})();` : "")));
+  }
+  /** What runs before a script of this text does. */
+  const before = (text, found = new Set()) => {
+    for (const [, name] of text.matchAll(/(?:import|from)"\.\/([^"]+)"/g)) if (files.has(name) && !found.has(name)) before(files.get(name), found.add(name));
+    return found;
+  };
+  const instead = new Map();
+  for (const [name, text] of files) {
+    const named = ONLY_NAMES.test(text) ? [...before(text)] : [];
+    const whole = named.find((one) => named.every((other) => other === one || before(files.get(one)).has(other)));
+    if (whole) instead.set(name, whole);
+  }
+  for (const name of instead.keys()) files.delete(name);
+  for (const [name, text] of files) {
+    files.set(name, [...instead].reduce((now, [from, to]) => now.replaceAll(`"./${from}"`, `"./${to}"`), text));
+  }
+  return instead;
 }

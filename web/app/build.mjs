@@ -12,12 +12,12 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { BOUNDS } from "../bounds.mjs";
-import { inOneScript, numbersForNames, rewriting } from "../scripts.mjs";
+import { inOneScript, numbersForNames, rewriting, withoutSmall } from "../scripts.mjs";
 import { checkWords, words } from "./words.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const site = resolve(process.argv[2] ?? join(here, "../../gateway/site"));
-const sdk = join(here, "../sdk/src/index.ts");
+const sdk = join(here, "../sdk");
 const messages = join(here, "messages");
 
 checkWords(messages);
@@ -42,22 +42,26 @@ const made = await build({
   logLevel: "warning",
   jsx: "automatic",
   jsxImportSource: "preact",
-  alias: { "@educonnect/sdk": sdk },
+  alias: { "@educonnect/sdk": join(sdk, "src/index.ts") },
   define: { INSIDE_STYLE: JSON.stringify(`/${insideStyle}`), MORE_STYLE: JSON.stringify(`/${moreStyle}`) },
-  plugins: [words(messages), rewriting(numbersForNames(join(here, "../sdk")), inOneScript(here))],
+  plugins: [words(messages), rewriting(numbersForNames(sdk), inOneScript(here, sdk))],
   metafile: true,
   write: false,
 });
 
-const files = new Map([...made.outputFiles, ...behind.outputFiles].map((one) => [`app/${basename(one.path)}`, Buffer.from(one.contents)]));
+const scripts = new Map(made.outputFiles.filter(({ path }) => path.endsWith(".js")).map((one) => [basename(one.path), one.text]));
+const instead = withoutSmall(scripts);
+const styled = [...made.outputFiles, ...behind.outputFiles].filter(({ path }) => path.endsWith(".css"));
+const files = new Map([...scripts].map(([name, text]) => [`app/${name}`, Buffer.from(text)]).concat(styled.map((one) => [`app/${basename(one.path)}`, Buffer.from(one.contents)])));
 const outputs = Object.entries(made.metafile.outputs);
 const startOf = (wanted) => outputs.find(([, one]) => one.entryPoint === wanted)[0];
-const entry = startOf("src/main.tsx");
+const scriptOf = (wanted) => `app/${instead.get(basename(startOf(wanted))) ?? basename(startOf(wanted))}`;
+const entry = scriptOf("src/main.tsx");
 const style = [...files.keys()].find((name) => name.startsWith("app/style-"));
 /** These, and what they import before they run. */
 const closure = (names, found = new Set()) => {
   for (const name of names) {
-    if (found.has(name)) continue;
+    if (found.has(name) || !files.has(name)) continue;
     found.add(name);
     closure(made.metafile.outputs[name].imports.filter((one) => one.kind === "import-statement").map((one) => one.path), found);
   }
@@ -65,14 +69,12 @@ const closure = (names, found = new Set()) => {
 };
 /** What the door needs; what a chat needs besides; and the parts of the SDK that come by themselves. A page comes when it is opened. */
 const atDoor = closure([entry]);
-const chat = closure([entry, startOf("src/inside.tsx"), ...["index", "core"].map((name) => startOf(`../sdk/src/${name}.ts`))]);
+const chat = closure([entry, scriptOf("src/behind.ts")]);
 const sdkParts = closure([...chat, ...outputs.filter(([, one]) => one.entryPoint?.startsWith("../sdk/src/")).map(([name]) => name)]);
 
 const links = [...atDoor].filter((name) => name !== entry).sort().map((name) => `<link rel="modulepreload" href="/${name}">`);
-/** What the script fetches all at once when the door is there: one after the other would be a round trip each. */
-const then = [...chat].filter((name) => !atDoor.has(name)).sort().map((name) => `/${name}`);
 const template = readFileSync(join(here, "src/index.html"), "utf8");
-const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry}`).replace("%then%", then.join(" "));
+const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry}`);
 files.set("index.html", Buffer.from(index));
 files.set("icon.svg", readFileSync(join(here, "src/icon.svg")));
 files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanifest")));
@@ -80,7 +82,7 @@ files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanif
 // What works without a network from the first visit on: the door, the chat, the SDK with its parts, the style, and every page; a language comes
 // when it is chosen and is kept then.
 const isWords = (name) => made.metafile.outputs[name].entryPoint?.match(/^words:|messages\//);
-const pages = outputs.map(([name]) => name).filter((name) => name.endsWith(".js") && !sdkParts.has(name) && !isWords(name));
+const pages = [...files.keys()].filter((name) => name.endsWith(".js") && !sdkParts.has(name) && !isWords(name));
 const later = [`/${moreStyle}`, ...pages.map((name) => `/${name}`)].sort();
 const shell = ["/", ...[...sdkParts].map((name) => `/${name}`), `/${style}`, `/${insideStyle}`, ...later, "/icon.svg", "/manifest.webmanifest"].sort();
 // What the service worker brings in when the browser wakes it for what is unsent.

@@ -44,7 +44,7 @@ function holes(text) {
 /** Words that are needed before anything behind the door is here. */
 const AT_DOOR = /^(app|door|error)\.|^(talk\.loading|sync\.explainOld)$/;
 
-/** For esbuild: `words:door/es` and `words:shell/es` are the two parts of messages/es.json. */
+/** For esbuild: `words:door/es` and `words:shell/es` are the two parts of messages/es.json. A file of words is one value, not an export for each. */
 export const words = (folder) => ({
   name: "words",
   setup(build) {
@@ -52,7 +52,8 @@ export const words = (folder) => ({
     build.onLoad({ filter: /.*/, namespace: "words" }, ({ path }) => {
       const [part, language] = path.split("/");
       const all = Object.entries(JSON.parse(readFileSync(join(folder, `${language}.json`), "utf8")));
-      return { contents: JSON.stringify(Object.fromEntries(all.filter(([key]) => AT_DOOR.test(key) === (part === "door")))), loader: "json" };
+      return { contents: `export default ${JSON.stringify(Object.fromEntries(all.filter(([key]) => AT_DOOR.test(key) === (part === "door"))))}`, loader: "js" };
     });
+    build.onLoad({ filter: /\.json$/ }, ({ path }) => (path.startsWith(folder) ? { contents: `export default ${readFileSync(path, "utf8")}`, loader: "js" } : undefined));
   },
 });

@@ -1,7 +1,7 @@
 /**
  * Who is logged in sees what is behind the door, everybody else the door.
  *
- *     this script: the door ─▶ the SDK, right behind ─▶ the frame with chat (inside.tsx) ─▶ a page, when it is opened
+ *     this script: the door ─▶ the SDK and the frame with chat, right behind (behind.ts) ─▶ a page, when it is opened
  *
  * Where somebody was logged in here, the frame is asked for at once, and no door is shown before it is known that nobody is.
  */
@@ -10,7 +10,7 @@ import { useEffect } from "preact/hooks";
 import type { Client, Me, Status } from "../../sdk/src/api";
 import { keep, recall } from "./kept";
 import { Cell, useLive } from "./live";
-import { session } from "./opening";
+import { behind, session } from "./opening";
 import { Door } from "./pages/door";
 import { Lazy } from "./parts/lazy";
 import { place } from "./place";
@@ -29,7 +29,7 @@ export const wasKnown = () => recall("known") !== "";
 
 async function bring(): Promise<void> {
   try {
-    const [{ Inside }] = await Promise.all([import("./inside"), bringStyle(INSIDE_STYLE)]);
+    const [{ Inside }] = await Promise.all([behind(), bringStyle(INSIDE_STYLE)]);
     await booksReady();
     frame.set(Inside);
   } catch (error) {
