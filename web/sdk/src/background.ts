@@ -11,14 +11,15 @@
  * Invariant: the store is open here only while the lock is held here; a number is on the disk before it is sent.
  */
 import type { Ending, Sending } from "./background_events";
-import { decodeFrame, encode, join, learn, split } from "./codec";
+import { learn } from "./codec";
 import { AccountError, BadFrame, DeviceCopied, DiskFull, Unreachable } from "./errors";
 import { Account, Credentials, type Login } from "./http_door";
 import { IdbDisk } from "./idb_store";
 import { Mutations } from "./mutations";
 import { Overview } from "./overview";
-import { Code, RETRY, SCHEMA, type Frame, type Refused, type Welcome } from "./protocol";
+import { Code, RETRY, type Frame, type Refused } from "./protocol";
 import { Store, type Disk } from "./store";
+import { SyncDoor } from "./sync_door";
 import { MORE } from "./wire_more";
 
 export { answerSyncs, type Ending, type Sending } from "./background_events";
@@ -29,14 +30,8 @@ const MS_MAX = 60_000;
 const BYTES_MAX = 256 * 1024;
 const ROUND_BYTES = 8 * 1024;
 const ROUND_FRAMES = 64;
-const ANSWER_BYTES = 4 * 1024;
-const ANSWER_FRAMES_MAX = 1_000;
-const ANSWER_MS = 30_000;
 /** A page that is closing holds the lock for a moment. */
 const TRIES_MS: readonly number[] = [0, 500, 2_000, 5_000];
-/** A renewal that is under way when a page comes: what it brings is worth a moment, since the token before it is used up. */
-const RENEWAL_LEFT_MS = 2_000;
-const CLOCK_SLACK_MS = 5_000;
 /** The server keeps 256 outcomes of a device. */
 const UNHEARD_MAX = 128;
 /** Update: its outcome is for whoever keeps the document. */
@@ -109,21 +104,16 @@ function endingOf(error: unknown, over: AbortSignal): Ending {
 class Visit {
   decided = 0;
   private readonly mutations: Mutations;
-  private readonly url: string;
-  private readonly fetcher: typeof fetch;
-  private credentials!: Credentials;
   private bytesLeft: number;
   /** The lowest number whose outcome is left to a page; 0: there is none. */
   private unheard = 0;
 
   constructor(
     private readonly store: Store,
-    { url, fetch: fetcher, bytesMax = BYTES_MAX }: SendingOptions,
+    private readonly options: SendingOptions,
     private readonly over: AbortSignal,
   ) {
-    this.url = (url ?? location.origin).replace(/\/+$/, "");
-    this.fetcher = fetcher ?? ((...given) => fetch(...given));
-    this.bytesLeft = bytesMax;
+    this.bytesLeft = options.bytesMax ?? BYTES_MAX;
     this.mutations = new Mutations(store, () => Date.now(), () => Math.random(), () => undefined, () => undefined);
     const overview = new Overview(store, { wonder: () => undefined }, () => undefined);
     this.mutations.decided = (_, operation, code, value) => {
@@ -134,14 +124,16 @@ class Visit {
 
   async run(): Promise<Ending> {
     const { mutations, store } = this;
+    const { url = location.origin, fetch: fetcher = (...given) => fetch(...given) } = this.options;
     const kept = store.noted("login");
     if (typeof kept !== "string") return "signed-out";
     if (!mutations.pending) return "sent";
     const login = JSON.parse(kept) as Login;
     if (login.device !== store.device || store.noted("heir")) return "page";
-    this.credentials = new Credentials(new Account(this.url, this.fetcher), login, (newer) => store.note("login", JSON.stringify(newer)));
+    const credentials = new Credentials(new Account(url, fetcher), login, (newer) => store.note("login", JSON.stringify(newer)));
     learn(MORE);
-    const [welcome] = await this.round([]);
+    const door = new SyncDoor(url, fetcher, credentials, () => store.durable(), this.over);
+    const [welcome] = await door.round(store.epoch, []);
     // Cursors and versions are of a history that is lost: a session asks first what is still there.
     if (![0, welcome.epoch].includes(store.epoch)) return "page";
     mutations.welcome(welcome.last_number, welcome.limits.in_flight_max);
@@ -152,7 +144,7 @@ class Visit {
       // Without its number on the disk a mutation could be sent twice.
       await store.durable();
       if (this.over.aborted) return this.over.reason as Ending;
-      const [again, answers] = await this.round(frames);
+      const [again, answers] = await door.round(store.epoch, frames);
       if (again.epoch !== welcome.epoch) return "page";
       if (!this.hear(answers)) return "later";
       if (this.bytesLeft <= 0 && !this.isDone()) return "later";
@@ -201,60 +193,6 @@ class Visit {
     if (!one) return;
     if (FOR_A_PAGE.includes(one.operation[1])) this.unheard ||= number;
     else this.mutations.decide([{ key: one.key, code, value, detail }]);
-  }
-
-  /** One request; the welcome and the other answers. Rejected with `AccountError`, `Unreachable`, `BadFrame`. */
-  private async round(frames: readonly Uint8Array[]): Promise<[Welcome, Frame[]]> {
-    const { store } = this;
-    if (this.credentials.login.expires_at * 1000 - Date.now() < CLOCK_SLACK_MS) await this.renew();
-    const sync = encode({ type: "Sync", epoch: store.epoch, clock_ms: Date.now(), schema: SCHEMA, bytes_max: ANSWER_BYTES });
-    const body = join([sync, ...frames]);
-    let response = await this.post(body);
-    if (response.status === 401) {
-      await this.renew();
-      response = await this.post(body);
-    }
-    if (!response.ok) throw new AccountError(response.status, "", "", "", Number(response.headers.get("retry-after")) || 0);
-    const [welcome, ...answers] = split(response.bytes, ANSWER_FRAMES_MAX).map((raw) => decodeFrame(raw) as Frame);
-    if (welcome?.type !== "Welcome") throw new BadFrame(Code.BAD_FRAME, `${welcome?.type} where Welcome belongs`);
-    return [welcome, answers];
-  }
-
-  private async post(body: Uint8Array): Promise<{ ok: boolean; status: number; headers: Headers; bytes: Uint8Array }> {
-    const off = new AbortController();
-    const end = () => off.abort();
-    const timer = setTimeout(end, ANSWER_MS);
-    this.over.addEventListener("abort", end);
-    try {
-      if (this.over.aborted) throw new Unreachable("it is over");
-      const headers = { authorization: `Bearer ${this.credentials.login.access_token}`, "content-type": "application/msgpack" };
-      const init: RequestInit = { method: "POST", headers, body: body as BodyInit, signal: off.signal, cache: "no-store", credentials: "omit" };
-      const response = await this.fetcher(`${this.url}/api/v1/sync`, init);
-      return { ok: response.ok, status: response.status, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
-    } catch (error) {
-      throw new Unreachable((error as Error).message);
-    } finally {
-      clearTimeout(timer);
-      this.over.removeEventListener("abort", end);
-    }
-  }
-
-  /** The token before it is used up by this: the newer one is on the disk before anything is done with it. */
-  private async renew(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let end = () => undefined as void;
-    const cut = new Promise<never>((_, reject) => {
-      end = () => void (timer = setTimeout(() => reject(new Unreachable("it is over")), RENEWAL_LEFT_MS));
-      this.over.addEventListener("abort", end);
-      if (this.over.aborted) end();
-    });
-    try {
-      await Promise.race([this.credentials.renew(), cut]);
-      await this.store.durable();
-    } finally {
-      clearTimeout(timer);
-      this.over.removeEventListener("abort", end);
-    }
   }
 }
 

@@ -234,7 +234,11 @@ export class Core implements Hub, Inside {
   }
 
   private credentialsOf(login: Login): Credentials {
-    return new Credentials(this.account, login, (newer) => this.store.note("login", JSON.stringify(newer)));
+    const kept = (newer: Login) => {
+      this.store.note("login", JSON.stringify(newer));
+      this.touch("me");
+    };
+    return new Credentials(this.account, login, kept);
   }
 
   async enter(login: Login): Promise<Me> {
@@ -244,7 +248,7 @@ export class Core implements Hub, Inside {
     if (before && before.user !== login.user) this.store.clear();
     this.credentials = this.credentialsOf(login);
     this.store.note("login", JSON.stringify(login));
-    if (login.device) this.store.bind(login.device, this.now());
+    if (login.device) this.store.bind(login.device);
     this.prepare();
     await this.store.durable();
     this.connect();
@@ -310,7 +314,7 @@ export class Core implements Hub, Inside {
     const runner = (this.runner = new Runner(
       exchange,
       credentials,
-      { open: options.socket, link: options.link, heartbeatS: 0, software: options.deviceName },
+      { open: options.socket, link: options.link, heartbeatS: 0, software: options.deviceName, inherit: () => this.inherit() },
       options.world,
     ));
     runner.onWelcome = ({ inbox }) => this.followInbox(inbox);
@@ -322,6 +326,12 @@ export class Core implements Hub, Inside {
       if (runner.status.state !== "connecting") this.begin();
     };
     runner.start();
+  }
+
+  private async inherit(): Promise<void> {
+    const { inherit, SyncDoor } = await import("./heirs");
+    const { exchange, options, store } = this;
+    await inherit(store, exchange.mutations, new SyncDoor(options.url, options.fetcher, this.credentials!, () => store.durable()));
   }
 
   /** The first attempt has its outcome: now comes what a session needs besides. */

@@ -85,15 +85,10 @@ export class Mutations {
     return new Ledger([...this.store.mutations.values()].map((kept) => entry(kept.key, kept.operation, kept.number)));
   }
 
-  /** The store is another device's now: what was never sent goes on, and nobody waits for what was. */
+  /** The store is another device's now. */
   becameAnother(): void {
     this.ledger = this.begin();
     this.overlay?.reload();
-    for (const [key, waiters] of this.waiters) {
-      if (this.store.mutations.has(key)) continue;
-      for (const waiter of waiters) waiter.reject(new Refused(Code.NUMBER_REUSED, "sent as another device; look whether it is there"));
-      this.waiters.delete(key);
-    }
     this.wake();
   }
 

@@ -75,6 +75,8 @@ export interface Options {
   readonly link: () => LinkQuality;
   readonly heartbeatS: number;
   readonly software: string;
+  /** Asks what became of what was sent as the device before. */
+  readonly inherit: () => Promise<void>;
 }
 
 export class Runner {
@@ -170,13 +172,16 @@ export class Runner {
   }
 
   /** True if there are new tokens; otherwise the machine has been told. */
-  private async renew(): Promise<boolean> {
-    try {
-      await this.grant.renew();
-      return true;
-    } catch (error) {
-      return this.missed(error, "RenewFailed");
-    }
+  private renew(): Promise<boolean> {
+    return this.done(this.grant.renew(), "RenewFailed");
+  }
+
+  /** True once it is done; otherwise the machine has been told. */
+  private done(what: Promise<void>, weather: "RenewFailed" | "ConnectFailed"): Promise<boolean> {
+    return what.then(
+      () => true,
+      (error: unknown) => this.missed(error, weather),
+    );
   }
 
   private missed(error: unknown, weather: "RenewFailed" | "ConnectFailed"): false {
@@ -193,6 +198,7 @@ export class Runner {
     this.tell("connecting", 0, this.cause.code, this.cause.detail);
     const leftMs = this.grant.login.expires_at * 1000 - this.world.wall() - this.aheadMs;
     if (leftMs < CLOCK_SLACK_MS && !(await this.renew())) return;
+    if (this.exchange.store.noted("heir") && !(await this.done(this.options.inherit(), "ConnectFailed"))) return;
     if (this.machine.state !== "connecting") return;
     const socket = new Socket(this);
     socket.over = (cut) => {
@@ -215,7 +221,7 @@ export class Runner {
   private async fork(detail: string): Promise<void> {
     try {
       await this.grant.forkDevice(this.options.software);
-      this.exchange.store.bind(this.grant.login.device, Math.floor(this.world.wall() / 1000));
+      this.exchange.store.bind(this.grant.login.device);
       this.exchange.mutations.becameAnother();
       this.feed(cutOf(0, `this store was copied and goes on as device ${this.grant.login.device}`));
     } catch (error) {

@@ -13,7 +13,7 @@
  * Invariant: a mutation that was appended is in `mutations` until it is settled, under the same key, bytes and (once given) number.
  */
 import { pack, unpack, type Packed } from "./msgpack";
-import { Code, type Raw } from "./protocol";
+import type { Raw } from "./protocol";
 
 /** The storage interface: rows of bytes by name. React Native's SQLite needs one table. */
 export interface Disk {
@@ -186,15 +186,13 @@ export class Store {
 
   // Whose it is
 
-  /** Makes the store this device's. Of what was numbered under another one nobody can say what became of it: asked for again it might take
-   *  effect twice, so it is listed as refused, for the person to look at. */
-  bind(device: number, at: number): void {
+  /** Makes the store this device's. What was numbered under another one keeps its number, until that one's heir has asked what became of it
+   *  (heirs.ts): asked for again it might take effect twice. */
+  bind(device: number): void {
     if (this.device === device) return;
-    const orphans = this.device ? [...this.mutations.values()].filter((kept) => kept.number) : [];
-    this.settle(
-      orphans.map(({ key }) => ({ key, code: Code.NUMBER_REUSED, value: 0, detail: "sent as another device; look whether it is there" })),
-      at,
-    );
+    // Bound twice before it was asked: nothing was numbered in between, so the numbers are still the first one's.
+    const numbered = [...this.mutations.values()].some((kept) => kept.number);
+    this.note("heir", numbered ? (this.noted("heir") ?? this.device) : undefined);
     for (const kept of this.settled.values()) this.putSettled({ ...kept, number: 0 });
     this.device = device;
     this.lastNumber = 0;

@@ -99,7 +99,7 @@ async function left(...operations: Operation[]): Promise<Scene> {
   if (!knows("Change")) learn(MORE);
   const disk = new MemoryDisk();
   const store = await Store.open(disk);
-  store.bind(LOGIN.device, NOW);
+  store.bind(LOGIN.device);
   store.beginEpoch(3);
   store.note("login", JSON.stringify(LOGIN));
   for (const [place, operation] of operations.entries()) store.append(encode(operation), `nonce ${place}`);

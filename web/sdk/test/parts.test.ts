@@ -24,7 +24,7 @@ const LOGIN = { access_token: "a", expires_at: T + 900, refresh_token: "r", user
 
 async function opened(): Promise<{ store: Store; exchange: Exchange; hear: (body: Body, seq: number) => void }> {
   const store = await Store.open(new MemoryDisk());
-  store.bind(7, T);
+  store.bind(7);
   const exchange = new Exchange(store, WORLD);
   exchange.followInbox(INBOX);
   exchange.streams.readers.set(INBOX, { take: () => undefined, caughtUp: () => undefined, refused: () => undefined, restarted: () => undefined });
@@ -42,7 +42,7 @@ test("an operation whose form has to be loaded is kept before what is said after
   assert.equal(knows("CreateChannel"), false);
   const disk = new MemoryDisk();
   const before = await Store.open(disk);
-  before.bind(LOGIN.device, T);
+  before.bind(LOGIN.device);
   before.note("login", JSON.stringify(LOGIN));
   await before.durable();
   const link = { binaryType: "", bufferedAmount: 0, onopen: null, onmessage: null, onclose: null, onerror: null, send: () => undefined, close: () => undefined };

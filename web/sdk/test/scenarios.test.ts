@@ -36,7 +36,7 @@ class Player {
 
   async start(): Promise<void> {
     this.store = await Store.open(await this.disk());
-    this.store.bind(7, T);
+    this.store.bind(7);
     this.client = new Exchange(this.store, { wall: () => T * 1000, spread: () => 0.5, later: () => () => undefined });
     this.upkeep = keepRecords(this.store, new RecordStore(this.store), this.client);
     this.connected = false;

@@ -49,7 +49,7 @@ test("what a killed page leaves is the state at some moment: never a number with
     const disk = new SlowDisk();
     const store = await Store.open(disk);
     const records = new RecordStore(store);
-    store.bind(7, T);
+    store.bind(7);
     store.beginEpoch(7);
     for (let n = 1; n <= 6; n++) {
       const key = store.append(encode(say(`text ${n}`)), "");
@@ -95,7 +95,7 @@ test("where the disk is full, records give way and what has not been sent stays"
     await write(rows);
   };
   const store = await Store.open(disk);
-  store.bind(7, T);
+  store.bind(7);
   const client = new Exchange(store, WORLD);
   const kept = new RecordStore(store);
   keepRecords(store, kept, client);
@@ -125,7 +125,7 @@ test("where the disk is full, records give way and what has not been sent stays"
 
 test("a mutation that another tab asks for again, by its own name for it, is kept once", async () => {
   const store = await Store.open(new MemoryDisk());
-  store.bind(7, T);
+  store.bind(7);
   const client = new Exchange(store, WORLD);
   const [first, again] = [client.mutations.submit(say("once"), "a"), client.mutations.submit(say("once"), "a")];
   assert.equal(first.key, again.key);
@@ -140,7 +140,7 @@ test("a mutation that another tab asks for again, by its own name for it, is kep
 test("another person's login finds nothing of the one before", async () => {
   const disk = new MemoryDisk();
   const store = await Store.open(disk);
-  store.bind(7, T);
+  store.bind(7);
   store.append(encode(say("secret")), "");
   store.note("room/9", () => ["secret"]);
   new RecordStore(store).apply(30, 1, [{ stream: 30, entity: 3, key: 1, version: 1, fields: new Map([[1, "secret"]]), gone: false }]);
