@@ -57,7 +57,7 @@ def channel(amina: Visitor, ben: Visitor) -> str:
 
 
 class Waking:
-    """The protocol of the browser's developers, in a page that is not of the app: says `sync` as the browser does when a network is back."""
+    """The protocol for developers, in a page that is not of the app: says `sync` as the browser does when a network is back."""
 
     def __init__(self, context: BrowserContext, origin: str) -> None:
         self.origin = origin
