@@ -1,5 +1,6 @@
 /** Something that is done once at a time, and what went wrong with it in words. */
 import { useState } from "preact/hooks";
+import "./refusals";
 import { inWords } from "./trouble";
 
 export interface Act {

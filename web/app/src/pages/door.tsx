@@ -10,6 +10,10 @@ import { PasskeyButton } from "../parts/passkeys";
 import { inWords } from "../trouble";
 import { language, LANGUAGES, say, speak, type Language } from "../words";
 
+/** Whom the server would refuse anyway is told at once: two to forty letters and digits, with dots, lines and hyphens between. */
+const NAME = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}_.-]{0,38}[\p{L}\p{N}\p{M}]$/u;
+const PASSWORD_MIN = 8;
+
 type Way = "logIn" | "signUp";
 
 /** The client, as soon as there is one. */
@@ -67,6 +71,8 @@ function Entry({ way, onChallenge }: { way: Way; onChallenge: (challenge: Challe
   const enter = async (event: Event) => {
     event.preventDefault();
     if (!name.trim() || !password) return setWrong(say("door.both"));
+    if (isNew && !NAME.test(name.trim().normalize("NFC"))) return setWrong(say("error.name"));
+    if (isNew && [...password].length < PASSWORD_MIN) return setWrong(say("error.passwordLength"));
     setBusy(true);
     setWrong("");
     try {

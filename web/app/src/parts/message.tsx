@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Client, Message } from "../../../sdk/src/api";
 import { useLive } from "../live";
 import { nameOf, type Named } from "../session";
+import { whyInWords } from "../trouble";
 import { clock, count, day, say, type Language } from "../words";
 import { Avatar } from "./avatar";
 import type { Aim } from "./composer";
@@ -189,7 +190,7 @@ function FailedState({ client, message: { key, failed } }: { client: Client; mes
   return (
     <p class="state" role="alert">
       <Icon name="warn" />
-      <span dir="auto">{say("talk.failed", { why: failed })}</span>
+      <span dir="auto">{say("talk.failed", { why: whyInWords(failed) })}</span>
       <button class="plain" onClick={() => void again()}>{say("app.again")}</button>
       <button class="plain" onClick={() => void client.discard(key)}>{say("sync.putAway")}</button>
     </p>

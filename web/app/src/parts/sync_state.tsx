@@ -3,14 +3,14 @@
  *
  * Invariant: it never says that something is saved which has no outcome yet.
  */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Client, Failure, Status } from "../../../sdk/src/api";
 import { network, useLive } from "../live";
 import { feelLink } from "../look";
 import { toPage } from "../place";
 import { leave } from "../session";
 import { inWords } from "../trouble";
-import { clock, count, day, say, type Key } from "../words";
+import { booksReady, clock, count, day, say, type Key } from "../words";
 import { Icon } from "./icon";
 
 type Mood = "good" | "ask" | "busy" | "away" | "bad";
@@ -48,6 +48,11 @@ export function SyncState({ client }: { client: Client }) {
   const [mood, words] = summary(status, online);
   const { conflicts, roundTripMs, state, syncedAt } = status;
   useEffect(() => feelLink(roundTripMs), [roundTripMs]);
+  const [, told] = useState(false);
+  useEffect(() => {
+    // What the server refuses it with; without a network its code has to do.
+    if (status.failed) void import("../refusals").then(booksReady).then(() => told(true), () => undefined);
+  }, [status.failed > 0]);
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     // Whoever goes on elsewhere does not have to close it.
