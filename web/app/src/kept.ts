@@ -30,5 +30,5 @@ export function forget(): void {
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
   }
-  for (const name of names) if (name.startsWith("draft/") || name === "people" || name === "decided") keep(name, "");
+  for (const name of names) if (name.startsWith("draft/") || name === "people" || name === "circles" || name === "decided") keep(name, "");
 }

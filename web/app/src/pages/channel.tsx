@@ -13,10 +13,12 @@ import { extras, wantExtras } from "../parts/extras";
 import { Head } from "../parts/head";
 import { Icon } from "../parts/icon";
 import { Said } from "../parts/said";
-import { place, toSpace } from "../place";
-import { learnNames, nameOf, people, strangers } from "../session";
+import { place, toPage, toSpace } from "../place";
+import { learnNames, nameOf, people, strangers, useTitles } from "../session";
 import { count, say } from "../words";
 import { Missing } from "../parts/missing";
+
+const COMMUNITY = 1;
 
 export function Channel({ client, stream }: { client: Client; stream: number }) {
   const { spaces } = useLive(client.places);
@@ -31,6 +33,7 @@ function Talk({ client, stream, space }: { client: Client; stream: number; space
   const known = useLive(people);
   const me = useLive(client.me);
   const more = useLive(extras);
+  const title = useTitles(client);
   const { rest } = useLive(place);
   const { state } = useLive(client.status);
   const [aim, setAim] = useState<Aim | null>(null);
@@ -51,7 +54,12 @@ function Talk({ client, stream, space }: { client: Client; stream: number; space
   const typing = talk.typing.map((user) => nameOf(user, me, known));
   return (
     <div class="talk">
-      <Head title={view?.name || space.name || say("places.conversation")} under={more ? <more.Here client={client} space={space} /> : space.name}>
+      <Head title={view?.name || title(space)} under={more ? <more.Here client={client} space={space} /> : space.name}>
+        {space.kind === COMMUNITY && (
+          <a class="icon" href={toPage("search", space.space)} aria-label={say("talk.find", { name: space.name })} title={say("talk.find", { name: space.name })}>
+            <Icon name="search" />
+          </a>
+        )}
         <a class="icon" href={toSpace(space.space)} aria-label={say("space.about")} title={say("space.about")}>
           <Icon name="people" />
         </a>

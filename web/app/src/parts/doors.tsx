@@ -15,7 +15,7 @@ export function Doors({ where, id = 0 }: { where: Door["where"]; id?: number }) 
     <ul class="doors">
       {doors.map((one) => (
         <li key={one.page}>
-          <a class="talk-link" href={toPage(one.page, id)} aria-current={page === one.page && at === id ? "page" : undefined}>
+          <a class="way" href={toPage(one.page, id)} aria-current={page === one.page && at === id ? "page" : undefined}>
             <Icon name={one.icon} />
             <span class="name">{say(one.words)}</span>
           </a>
