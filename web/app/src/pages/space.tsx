@@ -1,48 +1,50 @@
 /** A community: its channels, who is in it, and how more people come in. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Client, SpaceView } from "../../../sdk/src/api";
-import type { Member } from "../../../sdk/src/protocol";
 import { useAct } from "../act";
+import { submitted } from "../asked";
 import { useLive } from "../live";
-import { Avatar } from "../parts/avatar";
 import { Doors } from "../parts/doors";
 import { Field } from "../parts/field";
 import { Head } from "../parts/head";
 import { Icon } from "../parts/icon";
 import { Missing } from "../parts/missing";
+import { Stopped, useProof } from "../parts/proof";
 import { talks } from "../parts/places";
 import { go, HOME, toChannel } from "../place";
-import { learnNames } from "../session";
-import { count, say, type Key } from "../words";
-
-const OWNER = 1;
-const MODERATOR = 2;
-const ROLES: Readonly<Record<number, Key>> = { 1: "role.owner", 2: "role.moderator", 4: "role.mentor", 8: "role.learner" };
-const COMMUNITY = 1;
+import { useTitles } from "../session";
+import { say } from "../words";
+import { Members } from "./space_members";
+import { COMMUNITY, MODERATOR, OWNER, roleName, rolesToGive } from "./space_roles";
 
 export function SpacePage({ client, id }: { client: Client; id: number }) {
   const { spaces } = useLive(client.places);
+  const title = useTitles(client);
   const space = spaces.find((one) => one.space === id);
   if (!space) return <Missing />;
-  const leads = space.kind === COMMUNITY && (space.role & (OWNER | MODERATOR)) > 0;
+  const isCommunity = space.kind === COMMUNITY;
+  const [talk] = talks(space);
+  const leads = isCommunity && (space.role & (OWNER | MODERATOR)) > 0;
   return (
     <>
-      <Head title={space.name} under={say(ROLES[space.role] ?? "role.learner")} />
-      <section class="card">
-        <h2>{say("space.channels")}</h2>
-        <ul class="rows">
-          {talks(space).map((one) => (
-            <li key={one.stream}>
-              <a class="row" href={toChannel(one.stream)}>
-                <Icon name="hash" />
-                <span dir="auto">{one.name}</span>
-              </a>
-            </li>
-          ))}
-        </ul>
-        {leads && <NewChannel client={client} space={space} />}
-      </section>
-      {space.kind === COMMUNITY && (
+      <Head title={title(space)} under={isCommunity ? roleName(space.role) : ""} back={isCommunity || !talk ? HOME : toChannel(talk.stream)} />
+      {isCommunity && (
+        <section class="card">
+          <h2>{say("space.channels")}</h2>
+          <ul class="rows">
+            {talks(space).map((one) => (
+              <li key={one.stream}>
+                <a class="row" href={toChannel(one.stream)}>
+                  <Icon name="hash" />
+                  <span dir="auto">{one.name}</span>
+                </a>
+              </li>
+            ))}
+          </ul>
+          {leads && <NewChannel client={client} space={space} />}
+        </section>
+      )}
+      {isCommunity && (
         <nav class="card" aria-label={say("space.parts")}>
           <Doors where="space" id={space.space} />
           {leads && <Doors where="staff" id={space.space} />}
@@ -50,7 +52,7 @@ export function SpacePage({ client, id }: { client: Client; id: number }) {
       )}
       {leads && <Invite client={client} space={space} />}
       <Members client={client} space={space} />
-      {space.kind === COMMUNITY && space.role !== OWNER && <Leave client={client} space={space} />}
+      {isCommunity && space.role !== OWNER && <Leave client={client} space={space} />}
     </>
   );
 }
@@ -61,7 +63,7 @@ function NewChannel({ client, space }: { client: Client; space: SpaceView }) {
   const create = (event: Event) => {
     event.preventDefault();
     void act(async () => {
-      await client.submit({ type: "CreateChannel", space: space.space, name: name.trim() });
+      await submitted(client, { type: "CreateChannel", space: space.space, name: name.trim() });
       setName("");
     });
   };
@@ -76,14 +78,22 @@ function NewChannel({ client, space }: { client: Client; space: SpaceView }) {
 
 function Invite({ client, space }: { client: Client; space: SpaceView }) {
   const [name, setName] = useState("");
+  const [role, setRole] = useState(rolesToGive(space.role)[0]!);
   const [invited, setInvited] = useState("");
   const { wrong, busy, act } = useAct();
+  const { proven, dialog } = useProof(client);
   const invite = (event: Event) => {
     event.preventDefault();
     setInvited("");
     void act(async () => {
       const person = await client.search(name.trim().replace(/^@/, ""));
-      await client.submit({ type: "Invite", space: space.space, user: person.user });
+      try {
+        if (role === OWNER) await proven();
+      } catch (error) {
+        if (error instanceof Stopped) return;
+        throw error;
+      }
+      await submitted(client, { type: "Invite", space: space.space, user: person.user, role });
       setInvited(person.display_name || person.name);
       setName("");
     });
@@ -91,54 +101,23 @@ function Invite({ client, space }: { client: Client; space: SpaceView }) {
   return (
     <section class="card">
       <h2>{say("space.invite")}</h2>
-      <form class="line" onSubmit={invite}>
-        <Field id="invite" label={say("space.inviteName")} value={name} onText={setName} maxLength={41} dir="auto" autocomplete="off" autocapitalize="none" spellcheck={false} />
-        <button disabled={busy || !name.trim()}>{say("space.inviteSend")}</button>
+      <form class="invite" onSubmit={invite}>
+        <Field id="invite" label={say("space.inviteName")} hint={say("space.inviteHint")} value={name} onText={setName} maxLength={41} dir="auto" autocomplete="off" autocapitalize="none" spellcheck={false} />
+        <p class="field">
+          <label for="invite-role">{say("space.inviteRole")}</label>
+          <select id="invite-role" value={role} onChange={(event) => setRole(Number(event.currentTarget.value))}>
+            {rolesToGive(space.role).map((one) => (
+              <option key={one} value={one}>
+                {roleName(one)}
+              </option>
+            ))}
+          </select>
+        </p>
+        <button class="main" disabled={busy || !name.trim()}>{say("space.inviteSend")}</button>
         {wrong && <p class="wrong" role="alert">{wrong}</p>}
         {invited && <p class="note done" role="status">{say("space.invited", { name: invited })}</p>}
       </form>
-    </section>
-  );
-}
-
-function Members({ client, space }: { client: Client; space: SpaceView }) {
-  const [members, setMembers] = useState<readonly Member[]>([]);
-  const [more, setMore] = useState(false);
-  const { state } = useLive(client.status);
-  const { wrong, busy, act } = useAct();
-  const load = (after: number) =>
-    act(async () => {
-      const page = await client.members(space.space, after);
-      setMembers((before) => (after ? [...before, ...page.members] : page.members));
-      setMore(page.more);
-    });
-  useEffect(() => {
-    if (state !== "online") return;
-    void load(0);
-    void learnNames(client, space.space);
-  }, [state]);
-  return (
-    <section class="card">
-      <h2>{say("space.members")}</h2>
-      {members.length > 0 && <p class="quiet">{count("space.people", members.length)}</p>}
-      {members.length === 0 && state !== "online" && <p class="quiet">{say("space.membersOffline")}</p>}
-      <ul class="rows">
-        {members.map(({ user, name, display_name: display, role }) => (
-          <li key={user} class="row">
-            <Avatar user={user} name={display || name} />
-            <span class="grow" dir="auto">
-              {display || name} <bdi class="quiet">@{name}</bdi>
-            </span>
-            <span class="quiet">{say(ROLES[role] ?? "role.learner")}</span>
-          </li>
-        ))}
-      </ul>
-      {wrong && <p class="wrong" role="alert">{wrong}</p>}
-      {more && (
-        <button disabled={busy} onClick={() => void load(members.at(-1)?.user ?? 0)}>
-          {say("space.more")}
-        </button>
-      )}
+      {dialog}
     </section>
   );
 }
@@ -148,7 +127,7 @@ function Leave({ client, space }: { client: Client; space: SpaceView }) {
   const { wrong, busy, act } = useAct();
   const leave = () =>
     act(async () => {
-      await client.submit({ type: "Leave", space: space.space });
+      await submitted(client, { type: "Leave", space: space.space });
       go(HOME);
     });
   return (
