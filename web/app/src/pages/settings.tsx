@@ -1,6 +1,7 @@
 /** Language, look, and the account of this device. */
 import { useState } from "preact/hooks";
 import type { Client } from "../../../sdk/src/api";
+import { chooseKeys, keysOn } from "../keys";
 import { useLive } from "../live";
 import { applyLook, chooseText, look, LOOKS, textFirst } from "../look";
 import { tellLanguage } from "../own";
@@ -18,6 +19,7 @@ export function Settings({ client }: { client: Client }) {
   const me = useLive(client.me);
   const chosen = useLive(look);
   const text = useLive(textFirst);
+  const keys = useLive(keysOn);
   const { pending } = useLive(client.status);
   const [wrong, setWrong] = useState("");
   const [sure, setSure] = useState(false);
@@ -64,6 +66,11 @@ export function Settings({ client }: { client: Client }) {
         <Choices name="look" legend={say("settings.look")} options={LOOKS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={chosen} onChoose={applyLook} />
         <Choices name="amount" legend={say("settings.amount")} options={AMOUNTS.map((one) => [one, say(`settings.${one}`)] as const)} chosen={text ? "textFirst" : "everything"} onChoose={(one) => chooseText(one === "textFirst")} />
         <p class="quiet">{say("settings.amountExplain")}</p>
+        <label class="check">
+          <input type="checkbox" checked={keys} aria-describedby="keys-explain" onChange={(event) => chooseKeys(event.currentTarget.checked)} />
+          <span>{say("settings.keys")}</span>
+        </label>
+        <p id="keys-explain" class="quiet">{say("settings.keysExplain")}</p>
       </section>
       <section class="card">
         <h2>{say("settings.leaveTitle")}</h2>
