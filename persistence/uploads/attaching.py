@@ -29,10 +29,8 @@ _TAKE: Final = (
     "select id, sha256, media_type, bytes, width, height, placeholder, name from uploads"
     " where id = any($1) and user_id = $2 and state = $3 and stream_id = 0 and expires_at > now() order by id for update"
 )
-_SPACE: Final = (
-    "select s.space_id, coalesce((select sum(u.bytes) from uploads u where u.space_id = s.space_id), 0)::bigint as taken"
-    " from streams s where s.id = $1"
-)
+_SPACE: Final = "select space_id from streams where id = $1"
+_TAKEN: Final = "select coalesce(sum(bytes), 0)::bigint from uploads where space_id = $1"
 
 
 class Attached(Struct, frozen=True):
@@ -75,16 +73,16 @@ async def attach_again(tx: asyncpg.Connection, stream: int, seq: int, author: in
 
 async def _take(tx: asyncpg.Connection, user: int, operation: Post, space_bytes_max: int) -> tuple[Attachment, ...] | Refusal:
     wanted = tuple(dict.fromkeys(operation.attachments))
+    space = await tx.fetchval(_SPACE, operation.stream)
+    if space is not None:
+        # Before anything is counted: what two send at once counts for both. And before the uploads, as a library takes them.
+        await tx.execute("select pg_advisory_xact_lock(hashtextextended('space uploads', $1))", space)
     rows = {row["id"]: row for row in await tx.fetch(_TAKE, list(wanted), user, State.READY)}
     if len(rows) < len(wanted):
         return Refusal(Code.NOT_FOUND, "a file is no upload of yours that is ready, or went with another message")
-    space = await tx.fetchrow(_SPACE, operation.stream)
     # A stream that is not there is refused by who decides about the message.
-    if space is not None:
-        size = sum(row["bytes"] for row in rows.values())
-        await tx.execute("select pg_advisory_xact_lock(hashtextextended('space uploads', $1))", space["space_id"])
-        if space["taken"] + size > space_bytes_max:
-            return Refusal(Code.LIMIT, f"the files in this place may have {space_bytes_max} bytes together")
+    if space is not None and await tx.fetchval(_TAKEN, space) + sum(row["bytes"] for row in rows.values()) > space_bytes_max:
+        return Refusal(Code.LIMIT, f"the files in this place may have {space_bytes_max} bytes together")
     return tuple(
         Attachment(
             id,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zipfile
 from pathlib import Path
+
+import asyncpg
+import trio
 
 from actors.sovereignty import PART_BYTES, Kind
 from actors.uploads import State
@@ -20,6 +24,12 @@ from protocol.operations import DecideHeld, Delete, Edit, Post, Remove, SetModer
 from tests.persistence.sovereignty.test_erasure import erase
 from tests.persistence.uploads.desk import Desk, Once, noise, photo
 from tests.persistence.world import World, world
+
+_SOMEBODY_WAITS = """
+select exists (
+    select from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.locktype = 'advisory' and not l.granted
+)"""
 
 
 async def message(w: World, stream: int, seq: int) -> Posted:
@@ -77,6 +87,33 @@ async def test_the_files_of_a_place_have_a_bound(bridge: Bridge, tmp_path: Path)
         one, two = [await desk.ready(ada.user, noise(1_000, seed)) for seed in (1, 2)]
         await w.ok(ada, Post(channel, "one", attachments=(one.id,)))
         assert (await w.ask(ada, Post(channel, "two", attachments=(two.id,)))).code is Code.LIMIT
+
+
+async def test_the_bound_of_a_place_counts_what_is_sent_at_the_same_time(bridge: Bridge, tmp_path: Path) -> None:
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        w.journal.space_bytes_max = 1_500
+        ada = await w.person("ada")
+        space, _, channel = await w.community(ada)
+        one, two = [await desk.ready(ada.user, noise(1_000, seed)) for seed in (1, 2)]
+        answers: list[Code] = []
+
+        async def send() -> None:
+            answers.append((await w.ask(ada, Post(channel, "two", attachments=(two.id,)))).code)
+
+        async def beside(tx: asyncpg.Connection) -> None:
+            """Another one's message with a file, not committed before this one waits for it."""
+            await tx.execute("select pg_advisory_xact_lock(hashtextextended('space uploads', $1))", space)
+            await tx.execute("update uploads set stream_id = $2, space_id = $3, seq = 1, state = 4 where id = $1", one.id, channel, space)
+            trio_token.run_sync_soon(nursery.start_soon, send)
+            while not await tx.fetchval(_SOMEBODY_WAITS):  # noqa: ASYNC110 (it has no event)
+                await asyncio.sleep(0.01)
+
+        trio_token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(60):
+                await bridge.run(beside, deadline_s=60)
+        assert answers == [Code.LIMIT]
 
 
 async def test_links_are_for_who_may_read_the_message_now(bridge: Bridge, tmp_path: Path) -> None:
