@@ -184,12 +184,12 @@ class Uploads(Protocol):
         ...
 
     async def shelve(self, user: int, upload: int, space: int) -> None:
-        """Puts an upload of one's own into a community's library, for good; again: nothing. Whether they may is looked at before. Raises
-        `Refused`: NOT_FOUND, OVER (it is elsewhere), QUOTA."""
+        """Puts an upload of one's own into a community's library, for good; again: nothing. Raises `Refused`: NOT_FOUND (also for who
+        may not write there), OVER (it is elsewhere), QUOTA."""
         ...
 
-    async def unshelve(self, upload: int, space: int) -> bool:
-        """Takes it out again, and its bytes go. False: it was not there."""
+    async def unshelve(self, user: int, upload: int, space: int) -> bool:
+        """Takes it out again, and its bytes go. False: it was not there, or they may not."""
         ...
 
     async def shelf(self, user: int, space: int, uploads: tuple[int, ...]) -> tuple[ShelfFile, ...]:

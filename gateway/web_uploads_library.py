@@ -100,7 +100,7 @@ class _Library:
     async def take_out(self, space: int, upload: int) -> Response:
         claims = await enter(self._services, WRITING, space)
         await take(self._services.rates, "library", claims.user, CHANGED)
-        if not await self._files.uploads.unshelve(upload, space):
+        if not await self._files.uploads.unshelve(claims.user, upload, space):
             raise Problem(Code.NOT_FOUND, "there is no such file in this library")
         return Response(b"", status=204)
 

@@ -175,8 +175,8 @@ class PostgresUploads:
 
         await self._bridge.run(work, deadline_s=CALL_S)
 
-    async def unshelve(self, upload: int, space: int) -> bool:
-        return await self._bridge.run(lambda tx: shelving.take_out(tx, upload, space), deadline_s=CALL_S)
+    async def unshelve(self, user: int, upload: int, space: int) -> bool:
+        return await self._bridge.run(lambda tx: shelving.take_out(tx, user, upload, space), deadline_s=CALL_S)
 
     async def shelf(self, user: int, space: int, uploads: tuple[int, ...]) -> tuple[ShelfFile, ...]:
         return await self._bridge.run(lambda tx: shelving.read(tx, user, space, uploads), deadline_s=CALL_S, readonly=True)

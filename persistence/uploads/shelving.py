@@ -5,7 +5,8 @@
 Whoever may write content puts in and takes out; whoever may read the library reads. A record that names a file which is not in its own
 library shows nothing.
 
-Invariant: only its owner puts an upload anywhere, and into one place; a library's files have the bound that a community's have.
+Invariant: only its owner puts an upload anywhere, and into one place; a library's files have the bound that a community's have; whether
+somebody may is asked in the transaction that does it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Final
 import asyncpg
 
 from actors.uploads import Refused, ShelfFile, State
+from persistence.roles import allowed
 from persistence.uploads.renditions import KEPT_OF, renditions
 from persistence.uploads.rules import UploadRules
+from protocol.permissions import Permission
 from protocol.values import StreamKind
 
+_NO_PLACE: Final = "there is no such community, or you may not write its content"
 _LIBRARY: Final = "select id from streams where space_id = $1 and kind = $2 limit 1"
 _TAKEN: Final = "select coalesce(sum(bytes), 0)::bigint from uploads where space_id = $1"
 _MINE: Final = (
@@ -36,7 +40,9 @@ _READABLE: Final = (
 
 
 async def put(tx: asyncpg.Connection, user: int, upload: int, space: int, rules: UploadRules) -> None:
-    """Puts it there; again: nothing. Raises `Refused`: NOT_FOUND, OVER (it is elsewhere), QUOTA."""
+    """Puts it there; again: nothing. Raises `Refused`: NOT_FOUND (also for who may not write there), OVER (it is elsewhere), QUOTA."""
+    if not await allowed(tx, user, Permission.WRITE_CONTENT, space):
+        raise Refused(Refused.Why.NOT_FOUND, _NO_PLACE)
     library = await tx.fetchval(_LIBRARY, space, StreamKind.LIBRARY)
     # One at a time for a community: what two put at once counts for both.
     await tx.execute("select pg_advisory_xact_lock(hashtextextended('space uploads', $1))", space)
@@ -52,8 +58,10 @@ async def put(tx: asyncpg.Connection, user: int, upload: int, space: int, rules:
     await tx.execute(_PUT, upload, State.ATTACHED, library, space)
 
 
-async def take_out(tx: asyncpg.Connection, upload: int, space: int) -> bool:
-    """Whether it was there."""
+async def take_out(tx: asyncpg.Connection, user: int, upload: int, space: int) -> bool:
+    """Whether it was there, and they may."""
+    if not await allowed(tx, user, Permission.WRITE_CONTENT, space):
+        return False
     status: str = await tx.execute(_TAKE_OUT, upload, space)
     return status != "DELETE 0"
 

@@ -9,7 +9,8 @@ import pytest
 from actors.uploads import Refused, State
 from persistence.bridge import Bridge
 from protocol.codes import Code
-from protocol.operations import Post, Remove
+from protocol.operations import Post, Remove, SetRole
+from protocol.values import Role
 from tests.persistence.uploads.desk import RULES, Desk, noise, photo
 from tests.persistence.world import world
 
@@ -79,9 +80,9 @@ async def test_it_stays_through_every_sweep_until_it_is_taken_out_and_then_its_b
         await w.rows("update uploads set expires_at = now() - interval '1 year'")
         await desk.sweep()
         assert await desk.bytes_of(file.sha256) == noise(50)
-        assert not await desk.uploads.unshelve(file.id, elsewhere)
-        assert await desk.uploads.unshelve(file.id, space)
-        assert not await desk.uploads.unshelve(file.id, space)
+        assert not await desk.uploads.unshelve(ada.user, file.id, elsewhere)
+        assert await desk.uploads.unshelve(ada.user, file.id, space)
+        assert not await desk.uploads.unshelve(ada.user, file.id, space)
         await desk.sweep()
         assert desk.kept() == []
 
@@ -98,3 +99,21 @@ async def test_a_library_has_the_bound_of_its_community(bridge: Bridge, tmp_path
             await desk.uploads.shelve(ada.user, two.id, space)
         assert no.value.why is Refused.Why.QUOTA
         assert await desk.uploads.shelf(ada.user, space, (two.id,)) == ()
+
+
+async def test_whoever_may_write_there_no_more_puts_in_and_takes_out_nothing(bridge: Bridge, tmp_path: Path) -> None:
+    """Also when they still might at the door: it is asked where it is done."""
+    async with world(bridge) as w:
+        desk = Desk(bridge, tmp_path)
+        ada, ben = await w.person("ada"), await w.person("ben")
+        space, _, _ = await w.community(ada, ben)
+        await w.ok(ada, SetRole(space, ben.user, Role.MODERATOR))
+        first, second = [await desk.ready(ben.user, noise(50, seed)) for seed in (1, 2)]
+        await desk.uploads.shelve(ben.user, first.id, space)
+        for ended in (SetRole(space, ben.user, Role.LEARNER), Remove(space, ben.user)):
+            await w.ok(ada, ended)
+            with pytest.raises(Refused) as no:
+                await desk.uploads.shelve(ben.user, second.id, space)
+            assert no.value.why is Refused.Why.NOT_FOUND
+            assert not await desk.uploads.unshelve(ben.user, first.id, space)
+        assert [one.upload for one in await desk.uploads.shelf(ada.user, space, (first.id, second.id))] == [first.id]
