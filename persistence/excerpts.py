@@ -10,29 +10,46 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 CHARS_MAX: Final = 180
 """Of an excerpt: three lines of a phone."""
 BEFORE_MAX: Final = 50
 """In front of the first word that is marked."""
+READ_MAX: Final = 8_000
+"""Letters in which words are looked for, twice those of the longest message: a letter may stand for eighteen (U+FDFA), and a page of
+messages of such took as long as all other reading of a second."""
+_TOKEN: Final = re.compile(r"\w+")
 _FOLDED: Final = str.maketrans({"\u0671": "\u0627", "\u0649": "\u064a", "\u0629": "\u0647", "\u0640": None})
 """As `search_plain` in the database."""
 
 
+@lru_cache(maxsize=4096)
+def _fold(letter: str) -> str:
+    """As the index reads it: some without what is written above it, a ligature as its letters, of what is above others nothing."""
+    folded = unicodedata.normalize("NFKD", letter).lower().translate(_FOLDED)
+    return "".join(one for one in folded if not unicodedata.combining(one))
+
+
 def plain(text: str) -> tuple[str, list[int]]:
-    """The text as the index reads it, and for each of its letters the place of the one that it came from."""
+    """The text as the index reads it, as far as `READ_MAX`; for each of its letters the place of the one that it came from, and where the
+    text that was read ends."""
     letters: list[str] = []
     places: list[int] = []
     for place, letter in enumerate(text):
+        if len(places) >= READ_MAX:
+            places.append(place)
+            break
         if letter.isascii():
             letters.append(letter.lower())
             places.append(place)
-            continue
-        for one in unicodedata.normalize("NFKD", letter).lower().translate(_FOLDED):
-            if not unicodedata.combining(one):
-                letters.append(one)
-                places.append(place)
+        else:
+            folded = _fold(letter)
+            letters.append(folded)
+            places += [place] * len(folded)
+    else:
+        places.append(len(text))
     return "".join(letters), places
 
 
@@ -41,11 +58,20 @@ def find_marks(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     if not words:
         return []
     read, places = plain(text)
-    places.append(len(text))
-    either = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    found = re.finditer(rf"(?<!\w)(?:{either})(?!\w)", read)
-    # Up to the next letter: what is written above and below the last one belongs to it.
-    return [(places[one.start()], max(places[one.end()], places[one.end() - 1] + 1)) for one in found]
+    wanted = frozenset(words)
+    spans = [one.span() for one in _TOKEN.finditer(read) if one[0] in wanted]
+    # Such as example.com. The others are looked up: a hundred alternatives, tried at each letter, took ten times as long.
+    if joined := [word for word in wanted if not _TOKEN.fullmatch(word)]:
+        either = "|".join(re.escape(word) for word in sorted(joined, key=len, reverse=True))
+        spans += [one.span() for one in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", read)]
+    marks: list[tuple[int, int]] = []
+    over = 0
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start >= over and end > start:
+            # Up to the next letter: what is written above and below the last one belongs to it.
+            marks.append((places[start], max(places[end], places[end - 1] + 1)))
+            over = end
+    return marks
 
 
 def excerpt(text: str, words: Sequence[str]) -> tuple[str, ...]:

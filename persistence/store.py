@@ -96,7 +96,7 @@ class _Asked(Struct, frozen=True, eq=False):
 class _Kind:
     """One kind of query: what waits, and how a batch of it is answered."""
 
-    __slots__ = ("answer", "batch_max", "busy", "readonly", "replica", "waiting", "workers_max")
+    __slots__ = ("answer", "batch_max", "busy", "readonly", "replica", "served", "waiting", "workers_max")
 
     def __init__(
         self, answer: Answer, batch_max: int, *, readonly: bool = True, replica: bool = False, workers_max: int | None = None
@@ -109,11 +109,27 @@ class _Kind:
         """At once at the most; None: all there are. What may take long leaves the others to the rest."""
         self.busy = 0
         self.waiting: deque[_Asked] = deque()
+        self.served: dict[int, None] = {}
+        """Of the accounts that wait where workers are few, those that had an answer meanwhile; the one that had it last comes last."""
 
     @property
     def is_free(self) -> bool:
         """Whether another worker may take of it."""
         return self.workers_max is None or self.busy < self.workers_max
+
+    def take_in_turn(self) -> _Asked:
+        """Takes the oldest query of the account whose turn it is, so that who asks for much at once waits for it alone."""
+        first: dict[int, int] = {}
+        for place, asked in enumerate(self.waiting):
+            assert isinstance(asked.query, FindMessages)
+            first.setdefault(asked.query.user, place)
+        self.served = {user: None for user in self.served if user in first}
+        user = next((user for user in first if user not in self.served), next(iter(self.served), 0))
+        self.served.pop(user, None)
+        self.served[user] = None
+        asked = self.waiting[first[user]]
+        del self.waiting[first[user]]
+        return asked
 
 
 PAGES: Final = (ReadAfter, ReadBefore, ReadRecords, LoadState)
@@ -223,6 +239,9 @@ class Store:
                 kind.busy -= 1
 
     def _take(self, kind: _Kind) -> list[_Asked]:
+        if kind.workers_max is not None:
+            self._waiting -= 1
+            return [kind.take_in_turn()]
         batch: list[_Asked] = []
         devices: set[int] = set()
         left_bytes = self._options.batch_bytes_max

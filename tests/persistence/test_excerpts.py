@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.excerpts import CHARS_MAX, excerpt, find_marks, plain
+from persistence.excerpts import CHARS_MAX, READ_MAX, excerpt, find_marks, plain
 
 LETTERS = st.text(alphabet=st.sampled_from("abcé ÀßŒكتابًأ😀ﬁ\n.'-"), max_size=400)
 WORDS = st.lists(st.text(alphabet=st.sampled_from("abceكتاب"), min_size=1, max_size=6), max_size=4)
@@ -39,3 +39,15 @@ def test_accents_and_vowel_signs_are_marked_with_their_letters() -> None:
     assert excerpt("Les élèves", ["eleves"]) == ("Les ", "élèves", "")
     assert excerpt("قالَ: أَهْلاً بكم", ["اهلا"]) == ("قالَ: ", "أَهْلاً", " بكم")
     assert excerpt("eﬃcient work", ["efficient"]) == ("", "eﬃcient", " work")
+
+
+def test_a_letter_that_stands_for_many_does_not_make_a_message_long() -> None:
+    """U+FDFA is eighteen letters: a page of messages of it was read for a second, in the thread that all reading goes through."""
+    read, places = plain("\ufdfa" * 4000)
+    assert len(read) < READ_MAX + 18 and len(places) == len(read) + 1 and places[-1] == places[-2] + 1
+    assert find_marks("\ufdfa" * 4000 + " tide", ["tide"]) == []
+
+
+def test_of_words_within_each_other_the_longer_one_is_marked() -> None:
+    assert excerpt("see example.com now", ["example", "com", "example.com"]) == ("see ", "example.com", " now")
+    assert excerpt("see example.org now", ["example", "com", "example.com"]) == ("see ", "example", ".org now")
