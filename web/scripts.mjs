@@ -7,7 +7,8 @@
 // esbuild gives a script of its own to whatever several starting points share: of five lazy pages that share ten files in different combinations
 // come ten small scripts, each a request, each packed alone. Here each lazy file is made to share the same: what it can only be opened from.
 //
-//     a page, a part of the SDK ─▶ behind.ts (the SDK, its core, frame, chat) ─▶ main.tsx (the door)
+//     a page ─▶ beside.ts (places, home) ─▶ behind.ts (the SDK, its core, frame, chat) ─▶ main.tsx (the door)
+//                       a part of the SDK ─▶
 //
 // One line at a file's end is enough; nothing is loaded that is not there already.
 import { readFileSync, readdirSync } from "node:fs";
@@ -51,18 +52,18 @@ function sources(folder) {
 
 /** Of the app in this folder and the SDK in that one. */
 export function inOneScript(folder, sdk) {
-  const start = join(folder, "src/behind");
-  const line = `import ${JSON.stringify(start)};`;
-  const lazy = new Set();
-  for (const from of [...sources(join(folder, "src")), ...sources(join(sdk, "src"))]) {
-    for (const [, path] of readFileSync(from, "utf8").matchAll(IMPORTED)) lazy.add(resolve(dirname(from), path));
+  const [behind, beside, core] = [join(folder, "src/behind"), join(folder, "src/beside"), join(sdk, "src/core")];
+  const above = new Map();
+  for (const [sides, start] of [[join(folder, "src"), beside], [join(sdk, "src"), behind]]) {
+    for (const from of sources(sides)) {
+      for (const [, path] of readFileSync(from, "utf8").matchAll(IMPORTED)) above.set(resolve(dirname(from), path), start);
+    }
   }
-  lazy.delete(start);
-  const core = join(sdk, "src/core");
-  lazy.delete(core);
+  above.set(beside, behind).delete(behind);
+  above.delete(core);
   return (path, source) => {
     const name = path.replace(/\.tsx?$/, "");
-    if (lazy.has(name)) return `${source}\n${line}\n`;
+    if (above.has(name)) return `${source}\nimport ${JSON.stringify(above.get(name))};\n`;
     return name === join(sdk, "src/index") ? atOnce(source) : source;
   };
 }

@@ -44,7 +44,7 @@ const made = await build({
   jsxImportSource: "preact",
   alias: { "@educonnect/sdk": join(sdk, "src/index.ts") },
   define: { INSIDE_STYLE: JSON.stringify(`/${insideStyle}`), MORE_STYLE: JSON.stringify(`/${moreStyle}`) },
-  plugins: [words(messages), rewriting(numbersForNames(sdk), inOneScript(here, sdk))],
+  plugins: [words(messages, join(here, "src")), rewriting(numbersForNames(sdk), inOneScript(here, sdk))],
   metafile: true,
   write: false,
 });

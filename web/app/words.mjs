@@ -1,10 +1,11 @@
 // The words of the app in every language: whoever leaves one out cannot build.
 //
 // A key that ends in `.other` is a number's; a language has it in each of its own plural forms (Intl.PluralRules), and in no others.
-import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 const LANGUAGES = ["ar", "en", "es", "fr", "sw"];
+const FORM = /\.(zero|one|two|few|many|other)$/;
 const HOLE = /\{\w+\}/g;
 
 function keysFor(english, language) {
@@ -43,17 +44,39 @@ function holes(text) {
 
 /** Words that are needed before anything behind the door is here. */
 const AT_DOOR = /^(app|door|error)\.|^(talk\.loading|sync\.explainOld)$/;
+/** What a file imports to run, not for its types. */
+const IMPORTS = /^(?:import|export) (?!type )(?:[^"';]* from )?"(\.[^"]+)"/gm;
 
-/** For esbuild: `words:door/es` and `words:shell/es` are the two parts of messages/es.json. A file of words is one value, not an export for each. */
-export const words = (folder) => ({
+/** The sources that run with this one. */
+function running(path, found = new Set()) {
+  const file = [`${path}.tsx`, `${path}.ts`].find((one) => existsSync(one));
+  if (!file || found.has(file)) return found;
+  found.add(file);
+  for (const [, next] of readFileSync(file, "utf8").matchAll(IMPORTS)) running(resolve(dirname(file), next), found);
+  return found;
+}
+
+/** Which part of the app's words is first to say `key`. `chat`: the sources of it, in one text. */
+function partOf(key, chat) {
+  if (AT_DOOR.test(key)) return "door";
+  return chat.includes(`"${key}"`) || chat.includes(`"${key.replace(FORM, "")}"`) ? "chat" : "beside";
+}
+
+/**
+ * For esbuild: `words:door/es`, `words:chat/es` and `words:beside/es` are the parts of messages/es.json: what the door says; what else is said by
+ * what runs with src/behind.ts; and the rest. A file of words is one value, not an export for each.
+ */
+export const words = (folder, src) => ({
   name: "words",
   setup(build) {
+    const chat = [...running(join(src, "behind"))].map((path) => readFileSync(path, "utf8")).join("\n");
+    const valueOf = (text) => ({ contents: `export default ${text}`, loader: "js" });
     build.onResolve({ filter: /^words:/ }, ({ path }) => ({ path: path.slice("words:".length), namespace: "words" }));
     build.onLoad({ filter: /.*/, namespace: "words" }, ({ path }) => {
       const [part, language] = path.split("/");
       const all = Object.entries(JSON.parse(readFileSync(join(folder, `${language}.json`), "utf8")));
-      return { contents: `export default ${JSON.stringify(Object.fromEntries(all.filter(([key]) => AT_DOOR.test(key) === (part === "door"))))}`, loader: "js" };
+      return valueOf(JSON.stringify(Object.fromEntries(all.filter(([key]) => partOf(key, chat) === part))));
     });
-    build.onLoad({ filter: /\.json$/ }, ({ path }) => (path.startsWith(folder) ? { contents: `export default ${readFileSync(path, "utf8")}`, loader: "js" } : undefined));
+    build.onLoad({ filter: /\.json$/ }, ({ path }) => (path.startsWith(folder) ? valueOf(readFileSync(path, "utf8")) : undefined));
   },
 });

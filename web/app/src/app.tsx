@@ -1,7 +1,7 @@
 /**
  * Who is logged in sees what is behind the door, everybody else the door.
  *
- *     this script: the door ─▶ the SDK and the frame with chat, right behind (behind.ts) ─▶ a page, when it is opened
+ *     this script: the door ─▶ the SDK and the frame with chat, right behind ─▶ a page, when it is opened (opening.ts)
  *
  * Where somebody was logged in here, the frame is asked for at once, and no door is shown before it is known that nobody is.
  */
@@ -10,7 +10,7 @@ import { useEffect } from "preact/hooks";
 import type { Client, Me, Status } from "../../sdk/src/api";
 import { keep, recall } from "./kept";
 import { Cell, useLive } from "./live";
-import { behind, session } from "./opening";
+import { behind, session, wantBeside } from "./opening";
 import { Door } from "./pages/door";
 import { Lazy } from "./parts/lazy";
 import { place } from "./place";
@@ -29,7 +29,9 @@ export const wasKnown = () => recall("known") !== "";
 
 async function bring(): Promise<void> {
   try {
-    const [{ Inside }] = await Promise.all([behind(), bringStyle(INSIDE_STYLE)]);
+    // A chat does without what is beside it for a moment; every other page is nothing without.
+    const besides = place.value.page === "channel" ? undefined : wantBeside();
+    const [{ Inside }] = await Promise.all([behind(), bringStyle(INSIDE_STYLE), besides]);
     await booksReady();
     frame.set(Inside);
   } catch (error) {

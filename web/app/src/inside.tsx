@@ -1,31 +1,34 @@
-/** The frame around every page: bar, places and page, of who is logged in. */
-import { useLayoutEffect } from "preact/hooks";
+/** The frame around every page: bar, places and page, of who is logged in. What is beside a chat comes when that stands (beside.ts). */
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import type { Client } from "../../sdk/src/api";
 import { useLive } from "./live";
-import { keeps } from "./opening";
+import { beside, keeps, wantBeside } from "./opening";
 import { PAGES, type PageName } from "./pages";
 import { Channel } from "./pages/channel";
-import { Home } from "./pages/home";
-import { Bell } from "./parts/bell";
 import { Icon, Mark } from "./parts/icon";
 import { Lazy } from "./parts/lazy";
-import { Places } from "./parts/places";
 import { SyncState } from "./parts/sync_state";
-import { TextOffer } from "./parts/text_offer";
-import { HOME, place } from "./place";
-import { openShell, say } from "./words";
-import shell from "words:shell/en";
+import { HOME, place, toPage } from "./place";
+import { openPart, say } from "./words";
+import chat from "words:chat/en";
 
-openShell(shell, {
-  es: () => import("words:shell/es"),
-  fr: () => import("words:shell/fr"),
-  ar: () => import("words:shell/ar"),
-  sw: () => import("words:shell/sw"),
+openPart(chat, {
+  es: () => import("words:chat/es"),
+  fr: () => import("words:chat/fr"),
+  ar: () => import("words:chat/ar"),
+  sw: () => import("words:chat/sw"),
 });
 
 export function Inside({ client }: { client: Client }) {
   const { page, id, rest } = useLive(place);
   const kept = useLive(keeps);
+  const more = useLive(beside);
+  useEffect(() => {
+    const want = () => void wantBeside().catch(() => undefined);
+    want();
+    addEventListener("online", want);
+    return () => removeEventListener("online", want);
+  }, []);
   // At once: a moment later somebody may already be writing.
   useLayoutEffect(() => {
     // Whoever reads by ear or key begins where the new page does.
@@ -42,17 +45,23 @@ export function Inside({ client }: { client: Client }) {
           <span class="wide">EduConnect</span>
         </a>
         <SyncState client={client} />
-        <Bell client={client} />
+        {more ? (
+          <more.Bell client={client} />
+        ) : (
+          <a class="icon bell" href={toPage("notices")} aria-label={say("notices.title")}>
+            <Icon name="bell" />
+          </a>
+        )}
         <a class="icon" href="#/settings" aria-label={say("settings.title")} title={say("settings.title")}>
           <Icon name="settings" />
         </a>
       </header>
-      {kept ? <TextOffer /> : <p class="warning" role="alert">{say("app.keepsNothing")}</p>}
+      {kept ? more && <more.TextOffer /> : <p class="warning" role="alert">{say("app.keepsNothing")}</p>}
       <nav class="side" aria-label={say("places.title")}>
-        <Places client={client} />
+        {more && <more.Places client={client} />}
       </nav>
       <main id="main" class="page" tabIndex={-1}>
-        {page === "home" && <Home client={client} />}
+        {page === "home" && more && <more.Home client={client} />}
         {page === "channel" && <Channel key={id} client={client} stream={id} />}
         {Object.hasOwn(PAGES, page) && <Lazy key={`${page}/${id}`} name={page as PageName} client={client} id={id} rest={rest} />}
       </main>

@@ -1,10 +1,13 @@
 /**
- * The one client of this page, and what is behind the door: one script with the SDK, its session and the frame (behind.ts). It comes by itself,
- * while the door is already to be seen.
+ * The one client of this page, and the scripts that come by themselves.
+ *
+ *     the door ─▶ behind.ts: the SDK, its session, frame and chat ─▶ beside.ts: places, notices, home ─▶ a page, when it is opened
  */
 import type { Client } from "../../sdk/src/api";
 import type { Behind } from "./behind";
+import type { Beside } from "./beside";
 import { Cell } from "./live";
+import { booksReady } from "./words";
 
 /** Nothing yet, the client, or why there is none. */
 export const session = new Cell<Client | Error | null>(null);
@@ -14,17 +17,32 @@ export const keeps = new Cell(true);
 /** What this browser is called among the account's devices. */
 export const deviceName = `browser, ${navigator.platform || "web"}`.slice(0, 60);
 
-let here: Behind | undefined;
+/** What is beside a chat, once it is here. */
+export const beside = new Cell<Beside | null>(null);
 
-/** The script behind the door says so itself: one that nobody asks for an export needs no second one to name it (scripts.mjs). */
+// Each script says itself that it has come: one that nobody asks for an export needs no second one to name it (scripts.mjs).
+let here: Behind | undefined;
+let there: Beside | undefined;
+
 export function arrive(given: Behind): void {
   here = given;
+}
+
+export function stand(given: Beside): void {
+  there = given;
 }
 
 /** Rejected (TypeError) where it cannot be had. */
 export async function behind(): Promise<Behind> {
   if (!here) await import("./behind");
   return here!;
+}
+
+/** Rejected as `behind`. */
+export async function wantBeside(): Promise<void> {
+  if (!there) await import("./beside");
+  await booksReady();
+  beside.set(there!);
 }
 
 export async function open(): Promise<void> {

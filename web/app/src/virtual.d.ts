@@ -1,4 +1,4 @@
-/** What the build makes: the door's words and those of what is behind it (words.mjs), and the names of styles. */
+/** What the build makes: the words of the door, of a chat and of the rest (words.mjs), and the names of styles. */
 declare module "words:*" {
   const words: Readonly<Record<string, string>>;
   export default words;

@@ -1,6 +1,6 @@
 /**
- * The app in five languages. English comes with the script, another one when it is chosen. The door has its words, what is behind it the others of
- * the same files (words.mjs parts them), and a lazy page its own (`openBook`).
+ * The app in five languages. English comes with the script, another one when it is chosen. The door, the chat and what is beside it have each
+ * what they say of the same files (words.mjs parts them), and a lazy page its own (`openBook`).
  */
 import type english from "../messages/en.json";
 import { keep, recall } from "./kept";
@@ -64,21 +64,27 @@ function forgive(error: unknown): void {
   if (!(error instanceof TypeError)) throw error;
 }
 
-const door = openBook(doorWords as typeof english, {
+const parts: (readonly [Words, Book<typeof english>])[] = [];
+
+/** Another part of the app's own words has come. */
+export function openPart(words: Words, others: Others): void {
+  parts.push([words, openBook(words as typeof english, others)]);
+}
+
+openPart(doorWords, {
   es: () => import("words:door/es"),
   fr: () => import("words:door/fr"),
   ar: () => import("words:door/ar"),
   sw: () => import("words:door/sw"),
 });
-let shell = door;
 
-/** What is behind the door has come, with its words. */
-export function openShell(words: Words, others: Others): void {
-  shell = openBook(words as typeof english, others);
+/** The part that has it; "": nobody says what has not come. */
+function having(key: string): Book<typeof english> {
+  return (parts.find(([words]) => key in words) ?? parts[0]!)[1];
 }
 
-export const say: Book<typeof english>["say"] = (key, holes) => (key in doorWords ? door : shell).say(key, holes);
-export const count: Book<typeof english>["count"] = (stem, number, holes) => shell.count(stem, number, holes);
+export const say: Book<typeof english>["say"] = (key, holes) => having(key).say(key, holes);
+export const count: Book<typeof english>["count"] = (stem, number, holes) => having(`${stem}.other`).count(stem, number, holes);
 
 function known(tag: string): Language | undefined {
   const short = tag.toLowerCase().split("-")[0] ?? "";
