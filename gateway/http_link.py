@@ -23,6 +23,7 @@ from msgspec import Struct
 from actors.socket_port import Batch, Inlet, Peer
 from actors.tallies import LineSums
 from gateway.admission import Bucket
+from gateway.rates import Limit
 from protocol.codes import Code
 from protocol.link_body import encode_over, encode_part
 
@@ -36,6 +37,8 @@ class LinkBounds(Struct, frozen=True):
     """Each may hold two connections, one that waits and one that brings; `http.connections_max` is 1,000, and people must get in."""
     per_client_max: int = 100
     """From one address (IPv6: /64): a classroom behind a proxy that blocks sockets, and not the whole house."""
+    opened: Limit = Limit(burst=120, per_s=2.0)
+    """From one address: a class comes back at once after an outage, and nobody opens two a second for long."""
     message_bytes_max: int = 64 * 1024
     queue_soft_bytes: int = 64 * 1024
     queue_hard_bytes: int = 512 * 1024

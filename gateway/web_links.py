@@ -25,7 +25,6 @@ from gateway.http_link import HttpLink, Taken
 from gateway.http_links import HttpLinks, LinkRefused
 from gateway.openapi_answers import Field, Media, answers, read_query
 from gateway.problems import Problem
-from gateway.rates import Limit
 from gateway.web_bounds import LINK_PATH
 from gateway.web_input import network, take
 from gateway.web_needs import needs
@@ -37,8 +36,6 @@ from protocol.permissions import ANYONE
 MESSAGE_TYPE: Final = "application/msgpack"
 PARTS_TYPE: Final = "application/vnd.educonnect.link"
 STREAM_TYPE: Final = "application/vnd.educonnect.stream"
-OPENED: Final = Limit(burst=120, per_s=2.0)
-"""Links opened from one address: a class comes back at once after an outage, and nobody opens two a second for long."""
 SEND_S: Final = 35.0
 """For an answer to leave; `http.stall_s` ends one that stands still."""
 
@@ -87,7 +84,7 @@ class Linking:
         refuses=(415, 429, 503),
     )
     async def open(self) -> Response:
-        await take(self._services.rates, "link-address", network(), OPENED)
+        await take(self._services.rates, "link-address", network(), self._links.bounds.opened)
         message = await self._message()
         try:
             link, key = self._links.open(_peer())

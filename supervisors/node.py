@@ -554,8 +554,12 @@ def socket_bounds(settings: Settings) -> Bounds:
 
 def link_bounds(settings: Settings) -> LinkBounds:
     """The bounds of links over HTTP: those of sockets, where they have the same."""
-    sockets, heartbeat = settings.sockets, settings.heartbeat
+    sockets, heartbeat, http = settings.sockets, settings.heartbeat, settings.http
     return LinkBounds(
+        links_max=http.links_max or max(1, http.connections_max * 3 // 10),
+        per_client_max=http.links_address_max,
+        opened=Limit(http.links_address_burst, http.links_address_per_minute / 60),
+        poll_s=http.links_poll_s,
         message_bytes_max=sockets.message_bytes_max,
         queue_soft_bytes=sockets.queue_soft_bytes,
         queue_hard_bytes=sockets.queue_hard_bytes,

@@ -24,6 +24,7 @@ from actors.session import SessionLimits
 from actors.trust_gates import Thresholds
 from gateway.admission import Gates as GateBounds
 from gateway.connection import Bounds
+from gateway.http_link import LinkBounds
 from gateway.link import LinkOptions
 from gateway.matchmaker import MatchOptions
 from gateway.models import ASKING_MAX
@@ -73,6 +74,7 @@ _MFA: Final = MfaRules()
 _PARTY: Final = RelyingParty()
 _BOUNDS: Final = Bounds()
 _HTTP: Final = HttpBounds()
+_LINKS: Final = LinkBounds()
 _SESSION: Final = SessionLimits()
 _QUOTAS: Final = AccountQuotas()
 _MATCH: Final = MatchOptions()
@@ -426,6 +428,33 @@ class Http(Section, frozen=True):
     stall_s: Annotated[
         float, Meta(gt=0, le=600, description="how long a body may stand still, and a peer may take nothing of an answer")
     ] = _HTTP.stall_s
+    links_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=50_000,
+            description="links over HTTP at a time, for whom sockets are blocked: below half of `connections_max`, since each may hold two of"
+            " those; 0: three in ten of them",
+        ),
+    ] = 0
+    links_address_max: Annotated[
+        int, Meta(ge=1, le=50_000, description="links from one address: all devices of a school that blocks sockets")
+    ] = _LINKS.per_client_max
+    links_address_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="links opened at once from one address: a class comes back together after an outage")
+    ] = _LINKS.opened.burst
+    links_address_per_minute: Annotated[float, Meta(gt=0, le=1_000_000, description="the same, a minute, from then on")] = (
+        60 * _LINKS.opened.per_s
+    )
+    links_poll_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=35,
+            description="how long a poll waits for something to say: less where a proxy gives up earlier, and each poll that brings nothing"
+            " costs a request; clients wait 40 s at most",
+        ),
+    ] = _LINKS.poll_s
 
 
 class Sockets(Section, frozen=True):

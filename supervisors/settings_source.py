@@ -325,6 +325,9 @@ def _contradictions(settings: Settings) -> Iterator[Fault]:
     listen, sockets, beat, gates, proxy = settings.listen, settings.sockets, settings.heartbeat, settings.gates, settings.proxy
     if bool(listen.tls_certificate) != bool(listen.tls_key):
         yield Fault("listen.tls_certificate and listen.tls_key", "one without the other", "both, or neither")
+    http = settings.http
+    if 2 * http.links_max >= http.connections_max:
+        yield Fault("http.links_max", str(http.links_max), f"below half of http.connections_max, which is {http.connections_max}; or 0")
     if sockets.queue_soft_bytes > sockets.queue_hard_bytes:
         yield Fault("sockets.queue_soft_bytes", str(sockets.queue_soft_bytes), f"at most queue_hard_bytes, {sockets.queue_hard_bytes}")
     if not beat.heartbeat_min_s <= beat.heartbeat_s <= beat.heartbeat_max_s:

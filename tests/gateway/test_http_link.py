@@ -17,6 +17,7 @@ from trio.testing import MockClock
 from actors.socket_port import Batch, Outlet, Peer
 from gateway.http_link import LinkBounds
 from gateway.http_links import HttpLinks
+from gateway.rates import Limit
 from gateway.web import create_app
 from protocol.codes import Code
 from protocol.link_body import Opened, Over, Part, Parts, read_word
@@ -206,6 +207,15 @@ async def test_a_link_that_is_left_ends_at_once_and_gives_its_place_back(mock_cl
         assert (await talk.ask("DELETE")).status == 204
         assert place.sessions[0].ends == [(Code.BYE, "")] and len(place.links) == 0
         await place.open()
+
+
+async def test_so_many_links_are_opened_from_one_address_in_a_while_as_is_said(mock_clock: MockClock) -> None:
+    async with linked(LinkBounds(opened=Limit(burst=2, per_s=0.5))) as place:
+        for _ in range(2):
+            talk, _parts = await place.open()
+            assert (await talk.ask("DELETE")).status == 204
+        (await place.world.ask("POST", LINK, raw=b"hello", headers=FRAMES)).problem(429, Code.RATE)
+        await place.open(address="192.0.2.9")
 
 
 async def test_links_are_bounded_and_elsewhere_is_said_to_whoever_comes_while_this_gateway_goes(mock_clock: MockClock) -> None:

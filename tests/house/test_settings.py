@@ -14,6 +14,7 @@ from actors.channel import ChannelLimits
 from actors.session import SessionLimits
 from actors.trust_gates import Thresholds
 from gateway.admission import Gates
+from gateway.http_link import LinkBounds
 from gateway.link import LinkOptions
 from gateway.matchmaker import MatchOptions
 from gateway.options import AuthLimits, HttpBounds, SyncLimits
@@ -23,7 +24,7 @@ from persistence.journal import JournalOptions
 from persistence.moderation.moderator import ModeratorOptions
 from persistence.sessions import SessionRules
 from supervisors.generated import ROOT
-from supervisors.node import auth_limits, cast_limits, sync_limits
+from supervisors.node import auth_limits, cast_limits, link_bounds, sync_limits
 from supervisors.settings import Secret, Settings, Sync
 from supervisors.settings_source import BadSettings, known_settings, load, missing_for_serving
 
@@ -155,6 +156,7 @@ def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         {"EDUCONNECT_MFA_RP_ID": "learn.example"},
         {"EDUCONNECT_MFA_ORIGINS": "https://learn.example"},
         {"EDUCONNECT_MFA_RP_ID": "learn.example", "EDUCONNECT_MFA_ORIGINS": "https://notlearn.example"},
+        {"EDUCONNECT_HTTP_LINKS_MAX": "500"},
     ],
     ids=lambda environ: next(iter(environ)),
 )
@@ -278,6 +280,21 @@ def test_every_rate_of_sync_over_http_is_a_setting() -> None:
     ):
         settings = Settings(sync=msgspec.convert({f"{prefix}_burst": 7, f"{prefix}_per_minute": 90.0}, Sync))
         assert sync_limits(settings) == msgspec.structs.replace(SyncLimits(), **{name: Limit(7, 1.5)})
+
+
+def test_how_many_links_over_http_there_may_be_is_a_setting_and_leaves_others_their_connections() -> None:
+    assert link_bounds(Settings()) == LinkBounds()
+    given = {
+        "LINKS_MAX": "500",
+        "LINKS_ADDRESS_MAX": "400",
+        "LINKS_ADDRESS_BURST": "7",
+        "LINKS_ADDRESS_PER_MINUTE": "90",
+        "LINKS_POLL_S": "10",
+    }
+    more = {"EDUCONNECT_HTTP_CONNECTIONS_MAX": "2000", **{f"EDUCONNECT_HTTP_{name}": value for name, value in given.items()}}
+    assert link_bounds(load(None, more)) == LinkBounds(links_max=500, per_client_max=400, opened=Limit(7, 1.5), poll_s=10.0)
+    assert link_bounds(load(None, {"EDUCONNECT_HTTP_CONNECTIONS_MAX": "2000"})).links_max == 600
+    assert link_bounds(load(None, {"EDUCONNECT_HTTP_CONNECTIONS_MAX": "1"})).links_max == 1
 
 
 def test_what_the_programs_for_people_read_from_the_environment_stops_no_server() -> None:
