@@ -225,6 +225,10 @@ class Accounts(Protocol):
         Declined: `NOT_FOUND`, or `REVOKED` if the asking session has ended."""
         ...
 
+    async def end_other_sessions(self, claims: Claims, caller: Caller) -> Declined | None:
+        """Ends all of the account's sessions but the asking one. Declined: `REVOKED`."""
+        ...
+
     async def end_every_session(self, claims: Claims, caller: Caller) -> Declined | None:
         """Ends all of the account's sessions, the asking one too. Declined: `REVOKED`."""
         ...

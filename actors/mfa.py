@@ -364,6 +364,10 @@ class MultiFactor(Protocol):
         """Takes a method away; with the last one its recovery codes go. Declined: `NOT_FOUND`."""
         ...
 
+    async def rename_passkey(self, claims: Claims, number: int, name: str) -> Declined | None:
+        """Gives a passkey another name. Declined: `NOT_FOUND`, `REVOKED`."""
+        ...
+
     async def renew_recovery_codes(self, claims: Claims, caller: Caller) -> Sequence[str] | Declined:
         """Ten new codes instead of all earlier ones. Declined: `NOT_FOUND`, there is no method that they would stand in for."""
         ...

@@ -101,6 +101,10 @@ class OwnAccount:
         """Its socket ends within a second, on whatever gateway it is."""
         await self._credentials.ask("DELETE", f"auth/sessions/{session}")
 
+    async def end_other_sessions(self) -> None:
+        """All but this one's."""
+        await self._credentials.ask("POST", "auth/logout-others")
+
 
 async def forgot_password(account: Account, named: str) -> None:
     """Asks for a link, by name or address. Says nothing of whether there is such an account."""

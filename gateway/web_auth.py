@@ -4,6 +4,7 @@
     POST   /api/v1/auth/login              {name, password, device?, device_name?}                  200 Session, or {mfa}: half done
     POST   /api/v1/auth/refresh            {refresh_token}                                          200 Session
     POST   /api/v1/auth/logout             Bearer                                                   204
+    POST   /api/v1/auth/logout-others      Bearer                                                   204; the asking one goes on
     POST   /api/v1/auth/logout-everywhere  Bearer                                                   204
     GET    /api/v1/auth/me                 Bearer                                                   200 Me
     GET    /api/v1/auth/sessions           Bearer                                                   200 {sessions}
@@ -138,6 +139,7 @@ def create_auth(services: Services) -> Blueprint:
     routes.post("/login")(identity.log_in)
     routes.post("/refresh")(identity.refresh)
     routes.post("/logout")(identity.log_out)
+    routes.post("/logout-others")(identity.log_out_others)
     routes.post("/logout-everywhere")(identity.log_out_everywhere)
     routes.get("/me")(identity.tell_who_asks)
     routes.get("/sessions")(identity.list_sessions)
@@ -239,6 +241,14 @@ class Identity:
         claims = bearer(self._tokens, self._wall())
         await take(self._rates, "session", claims.user, self._limits.session_user)
         _check(await self._accounts.end_session(claims, claims.session, caller()))
+        return _done()
+
+    @needs(OWN)
+    @answers("Ends every session of the account but the one that asks.", {204: None})
+    async def log_out_others(self) -> Response:
+        claims = await self._admit()
+        await take(self._rates, "session", claims.user, self._limits.session_user)
+        _check(await self._accounts.end_other_sessions(claims, caller()))
         return _done()
 
     @needs(OWN)

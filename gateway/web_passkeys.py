@@ -1,8 +1,9 @@
-"""Passkeys over HTTP: logging in with one alone, making one, removing one.
+"""Passkeys over HTTP: logging in with one alone, making one, renaming one, removing one.
 
     POST   /api/v1/auth/passkeys/challenge   {device?, device_name?}                  200 {mfa}: answered at POST /api/v1/auth/mfa
     POST   /api/v1/auth/passkeys/offer       Bearer, step-up                          200 {challenge, expires_at, options}
     POST   /api/v1/auth/passkeys             Bearer, step-up  {challenge, passkey, name?}   201 Added
+    PATCH  /api/v1/auth/passkeys/<id>        Bearer, step-up  {name}                  204
     DELETE /api/v1/auth/passkeys/<id>        Bearer, step-up                          204
 
 `options` and `passkey` are JSON as browsers read and write it: `PublicKeyCredential.parseCreationOptionsFromJSON`, `toJSON`.
@@ -48,6 +49,12 @@ class NewPasskey(Input, frozen=True):
     name: Typed = ""
 
 
+class RenamePasskey(Input, frozen=True):
+    """The owner's own word for a passkey."""
+
+    name: Typed
+
+
 class Offer(Struct, frozen=True):
     """Asks a browser to make a passkey, until `expires_at` (Unix seconds)."""
 
@@ -63,6 +70,7 @@ def create_passkeys(services: Services) -> Blueprint:
     routes.post("/challenge")(passkeys.begin_log_in)
     routes.post("/offer")(passkeys.offer)
     routes.post("")(passkeys.add)
+    routes.patch(f"/<int(min=1, max={ID_MAX}):number>")(passkeys.rename)
     routes.delete(f"/<int(min=1, max={ID_MAX}):number>")(passkeys.remove)
     return routes
 
@@ -102,9 +110,19 @@ class PasskeyRoutes:
     async def add(self) -> Response:
         claims = await admit_own(self._services, fresh=True)
         wanted = await read_json(NewPasskey)
-        name = _label(wanted.name, "passkey's name", PASSKEY_NAME_LENGTH_MAX) or "passkey"
+        name = _passkey_name(wanted.name)
         token = read_token(wanted.challenge) or b""
         return tell_added(await self._factors.add_passkey(claims, token, bytes(wanted.passkey), name, caller()), 201)
+
+    @needs(OWN_FRESH)
+    @answers("Gives a passkey another name.", {204: None}, takes=RenamePasskey)
+    async def rename(self, number: int) -> Response:
+        claims = await admit_own(self._services, fresh=True)
+        wanted = await read_json(RenamePasskey)
+        declined = await self._factors.rename_passkey(claims, number, _passkey_name(wanted.name))
+        if declined is not None:
+            raise Problem(declined.code, declined.detail)
+        return Response(b"", status=204)
 
     @needs(OWN_FRESH)
     @answers("Takes a passkey away.", {204: None}, refuses=(Code.CONFLICT,))
@@ -118,6 +136,10 @@ class PasskeyRoutes:
     def _check_offered(self) -> None:
         if not self._passkeys.offered:
             raise Problem(Code.NOT_FOUND, "there are no passkeys here: the operator has not said for which domain (mfa.rp_id)")
+
+
+def _passkey_name(text: str) -> str:
+    return _label(text, "passkey's name", PASSKEY_NAME_LENGTH_MAX) or "passkey"
 
 
 def _label(text: str, what: str, length_max: int) -> str:

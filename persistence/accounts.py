@@ -257,6 +257,21 @@ class PostgresAccounts:
         self._tell(facts)
         return answer
 
+    async def end_other_sessions(self, claims: Claims, caller: Caller) -> Declined | None:
+        async def work(tx: asyncpg.Connection) -> tuple[Declined | None, Sequence[Fact]]:
+            await lock_account(tx, claims.user)
+            if not await is_living(tx, claims):
+                return ASKER_ENDED, ()
+            others = await tx.fetch(_OTHERS, claims.user, claims.session)
+            ended = await end(tx, claims.user, [row["id"] for row in others])
+            if ended:
+                await audit(tx, claims.user, "sessions.ended", caller, detail={"by": claims.session, "sessions": ended})
+            return None, await announce(tx, claims.user, ended)
+
+        answer, facts = await retries.run(self._bridge, work)
+        self._tell(facts)
+        return answer
+
     async def end_every_session(self, claims: Claims, caller: Caller) -> Declined | None:
         async def work(tx: asyncpg.Connection) -> tuple[Declined | None, Sequence[Fact]]:
             await lock_account(tx, claims.user)
@@ -324,6 +339,7 @@ WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()
 ORDER BY 7 DESC, 1 DESC
 """
 
+_OTHERS: Final = "SELECT id FROM sessions WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL"
 _SWEEP: Final = """
 DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE expires_at < now() - make_interval(secs => $1)

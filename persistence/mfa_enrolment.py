@@ -141,6 +141,14 @@ class Enrolment:
         await factors.warn(tx, claims.user, say(what if left else f"last_{what}"))
         return None
 
+    async def rename_passkey(self, tx: asyncpg.Connection, claims: Claims, number: int, name: str) -> Declined | None:
+        await factors.lock(tx, claims.user, self._random_bytes)
+        if not await is_living(tx, claims):
+            return ASKER_ENDED
+        if await tx.fetchval("UPDATE passkeys SET name = $3 WHERE user_id = $1 AND id = $2 RETURNING true", claims.user, number, name):
+            return None
+        return Declined(Code.NOT_FOUND, "this account has no such passkey")
+
     async def renew_codes(self, tx: asyncpg.Connection, claims: Claims, caller: Caller) -> tuple[str, ...] | Declined:
         await factors.lock(tx, claims.user, self._random_bytes)
         if not await is_living(tx, claims):

@@ -197,6 +197,9 @@ class PostgresMultiFactor:
     async def remove(self, claims: Claims, method: Method, number: int, caller: Caller) -> Declined | None:
         return await self._run(lambda tx: self._enrolment.remove(tx, claims, method, number, caller))
 
+    async def rename_passkey(self, claims: Claims, number: int, name: str) -> Declined | None:
+        return await self._run(lambda tx: self._enrolment.rename_passkey(tx, claims, number, name))
+
     async def renew_recovery_codes(self, claims: Claims, caller: Caller) -> Sequence[str] | Declined:
         return await self._run(lambda tx: self._enrolment.renew_codes(tx, claims, caller))
 

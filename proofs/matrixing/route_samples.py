@@ -95,6 +95,11 @@ async def log_out(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/logout")
 
 
+@route("auth.log_out_others")
+async def log_out_others(site: Site) -> Request:
+    return Request("POST", f"{V1}/auth/logout-others")
+
+
 @route("auth.log_out_everywhere")
 async def log_out_everywhere(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/logout-everywhere")
@@ -242,6 +247,11 @@ async def offer_passkey(site: Site) -> Request:
 @route("passkeys.add", past=(Code.MFA, Code.INVALID))
 async def add_passkey(site: Site) -> Request:
     return Request("POST", f"{V1}/auth/passkeys", {"challenge": "A" * 43, "passkey": {}})
+
+
+@route("passkeys.rename", foreign=True)
+async def rename_passkey(site: Site) -> Request:
+    return Request("PATCH", f"{V1}/auth/passkeys/{await site.ground.passkey(_whose(site))}", {"name": "phone"})
 
 
 @route("passkeys.remove", foreign=True)

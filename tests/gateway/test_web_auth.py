@@ -30,6 +30,7 @@ SESSION_FIELDS = {
 }
 BEARER_ROUTES = [
     ("POST", "/api/v1/auth/logout"),
+    ("POST", "/api/v1/auth/logout-others"),
     ("POST", "/api/v1/auth/logout-everywhere"),
     ("GET", "/api/v1/auth/sessions"),
     ("DELETE", "/api/v1/auth/sessions/1"),
@@ -263,6 +264,16 @@ async def test_one_session_is_ended_by_its_number_and_somebody_elses_is_not_foun
     assert set(world.memory.sessions) == {ada["session"], eve["session"]}
 
 
+async def test_logging_out_the_others_leaves_the_session_that_asks() -> None:
+    world = World()
+    ada, eve = await world.register("ada"), await world.register("eve")
+    for _ in range(3):
+        await world.auth("login", {"name": "ada", "password": PASSWORD})
+    for _ in range(2):
+        assert (await world.auth("logout-others", token=ada["access_token"])).status == 204
+        assert set(world.memory.sessions) == {ada["session"], eve["session"]}
+
+
 async def test_the_address_and_software_of_a_caller_are_kept_in_bounds() -> None:
     world = World()
     answer = await world.ask(
@@ -402,7 +413,10 @@ async def test_whoever_asks_is_told_who_they_are() -> None:
     (await world.ask("GET", "/api/v1/auth/me")).problem(401, Code.UNAUTHENTICATED)
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "me"), ("GET", "sessions"), ("DELETE", "sessions/1"), ("POST", "logout-everywhere")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "me"), ("GET", "sessions"), ("DELETE", "sessions/1"), ("POST", "logout-others"), ("POST", "logout-everywhere")],
+)
 async def test_a_session_that_is_over_opens_no_door_though_its_token_lives_on(method: str, path: str) -> None:
     world = World()
     ada = await world.register("ada")

@@ -31,6 +31,7 @@ FRESH_ROUTES = [
     ("POST", "/api/v1/auth/recovery-codes", None),
     ("POST", "/api/v1/auth/passkeys/offer", None),
     ("POST", "/api/v1/auth/passkeys", {"challenge": "x", "passkey": {}}),
+    ("PATCH", "/api/v1/auth/passkeys/1", {"name": "x"}),
     ("DELETE", "/api/v1/auth/passkeys/1", None),
 ]
 
@@ -244,6 +245,17 @@ async def test_a_step_up_by_a_passkey_answers_the_challenge_of_this_session(ada:
 @pytest.mark.parametrize("body", [{}, {"password": PASSWORD, "code": "123456"}, {"code": "1", "recovery_code": "a"}, {"nonsense": 1}])
 async def test_a_step_up_by_nothing_or_by_two_things_is_refused(ada: Person, body: object) -> None:
     (await ada.mine("step-up", body)).problem(400, Code.INVALID)
+
+
+async def test_a_passkey_has_another_name_from_then_on_and_goes_on_opening_the_account(ada: Person) -> None:
+    added = await ada.add_passkey()
+    path = f"passkeys/{added['method']['id']}"
+    for typed, kept in (("  the blue phone ", "the blue phone"), ("", "passkey")):
+        assert (await ada.mine(path, {"name": typed}, method="PATCH")).status == 204
+        assert [one["name"] for one in (await ada.mine("methods", method="GET")).json["methods"]] == [kept]
+    (await ada.mine(path, {"name": "x" * 300}, method="PATCH")).problem(400, Code.INVALID)
+    (await ada.mine(path, {"name": "a\u202eb"}, method="PATCH")).problem(400, Code.INVALID)
+    (await ada.mine("passkeys/9999999", {"name": "x"}, method="PATCH")).problem(404, Code.NOT_FOUND)
 
 
 async def test_methods_are_listed_and_removed_and_the_password_alone_opens_it_again(ada: Person) -> None:

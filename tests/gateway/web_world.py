@@ -170,6 +170,14 @@ class InMemoryAccounts:
         self.sessions.pop(session, None)
         return None
 
+    async def end_other_sessions(self, claims: Claims, caller: Caller) -> Declined | None:
+        self._begin(caller)
+        if claims.session not in self.sessions:
+            return Declined(Code.REVOKED, "ended")
+        others = {session for session in self.sessions if self.owners[session] == claims.user and session != claims.session}
+        self.sessions = {session: info for session, info in self.sessions.items() if session not in others}
+        return None
+
     async def end_every_session(self, claims: Claims, caller: Caller) -> Declined | None:
         self._begin(caller)
         if claims.session not in self.sessions:

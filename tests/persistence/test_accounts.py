@@ -267,6 +267,25 @@ async def test_logging_out_everywhere_ends_every_session_and_raises_every_genera
     await refresh(accounts, eve.refresh_token)
 
 
+async def test_logging_out_the_others_ends_every_session_but_the_asking_one_and_those_of_nobody_else(
+    accounts: PostgresAccounts, bridge: Bridge, herald: Listening
+) -> None:
+    ada, eve = await register(accounts, "ada"), await register(accounts, "eve")
+    mine, *others = [await log_in(accounts, ada.user) for _ in range(3)]
+    assert await accounts.end_other_sessions(claims(mine), CALLER) is None
+    ended = [ada, *others]
+    assert sorted(herald.revoked) == sorted((ada.user, one.session) for one in ended)
+    for one in ended:
+        assert code(await accounts.refresh(one.refresh_token, CALLER)) == Code.REVOKED
+        assert await generation(bridge, one.device) == 1
+        # What has ended ends nothing.
+        assert code(await accounts.end_other_sessions(claims(one), CALLER)) == Code.REVOKED
+    assert await accounts.end_other_sessions(claims(mine), CALLER) is None
+    assert len(herald.revoked) == len(ended)
+    await refresh(accounts, mine.refresh_token)
+    await refresh(accounts, eve.refresh_token)
+
+
 async def test_many_who_end_and_open_sessions_of_the_same_devices_at_once_meet_no_deadlock(
     accounts: PostgresAccounts, bridge: Bridge
 ) -> None:

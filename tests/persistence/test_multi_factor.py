@@ -315,6 +315,16 @@ async def test_a_passkey_that_was_removed_proves_nobody(ada: Person) -> None:
     assert refusal(await ada.factors.answer(alone.token, ada.sign(alone, alone=True), CALLER)) is Refusal.WRONG
 
 
+async def test_a_passkey_is_renamed_by_its_owner_alone(bridge: Bridge, factors: PostgresMultiFactor, ada: Person) -> None:
+    eve = await somebody(bridge, factors, "eve")
+    listed = (await ada.factors.list_factors(ada.claims)).methods
+    number = next(one.number for one in listed if one.method is Method.PASSKEY)
+    assert code(await eve.factors.rename_passkey(eve.claims, number, "mine")) == Code.NOT_FOUND
+    assert await ada.factors.rename_passkey(ada.claims, number, "the blue phone") is None
+    renamed = (await ada.factors.list_factors(ada.claims)).methods
+    assert [one.name for one in renamed if one.method is Method.PASSKEY] == ["the blue phone"]
+
+
 # Step-up
 
 
