@@ -42,8 +42,8 @@ POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Of the page and of its worker, which has a policy of its own. Nothing inline runs, and nothing of elsewhere. Other files have the policy
-of all answers, under which nothing runs: each is spared 170 bytes before a chat can be used."""
+"""Of the page and of its worker, which has a policy of its own. Nothing inline runs, and nothing of elsewhere. What can be shown by itself
+(the sign) has the policy of all answers, under which nothing runs; a script or style is nothing by itself and runs under the page's."""
 _HAS_POLICY: Final = frozenset({"index.html", "worker.js"})
 TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
@@ -54,7 +54,7 @@ TYPES: Final[Mapping[str, str]] = {
 }
 PACKED: Final[Mapping[str, str]] = {"br": ".br", "gzip": ".gz"}
 """By name of the content coding, best first: how the build's file ends."""
-FOR_EVER: Final = "public, max-age=31536000, immutable"
+FOR_EVER: Final = "max-age=31536000, immutable"
 ASK_AGAIN: Final = "no-cache"
 NOT_BUILT: Final = """<!doctype html>
 <html lang="en">
@@ -93,7 +93,7 @@ def load_site(folder: Path = SITE) -> Mapping[str, SiteFile]:
             packed = path.with_name(path.name + ending)
             if packed.is_file():
                 bodies[coding] = packed.read_bytes()
-        found[path.relative_to(folder).as_posix()] = SiteFile(content_type, hashlib.sha256(plain).hexdigest()[:32], bodies)
+        found[path.relative_to(folder).as_posix()] = SiteFile(content_type, hashlib.sha256(plain).hexdigest()[:16], bodies)
     return found
 
 
@@ -151,7 +151,7 @@ class _Site:
         etag = f'"{file.etag}{coding and "-"}{coding}"'
         headers = {"Cache-Control": keeping, "ETag": etag, "Vary": "Accept-Encoding"}
         if name in _HAS_POLICY:
-            headers["Content-Security-Policy"] = POLICY
+            headers |= {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
         if etag in (part.strip() for part in request.headers.get("If-None-Match", "").split(",")):
             return Response(b"", status=304, headers=headers)
         if coding:

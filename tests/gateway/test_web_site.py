@@ -12,7 +12,8 @@ from gateway.web_site import FOR_EVER, NOT_BUILT, POLICY, create_site, load_site
 from tests.gateway.web_world import World
 
 SITE = load_site()
-SCRIPTS = [name for name in SITE if name.endswith(".js")]
+SCRIPTS = [name for name in SITE if name.startswith("app/") and name.endswith(".js")]
+STYLE = next(name for name in SITE if name.endswith(".css"))
 
 
 async def test_the_page_is_asked_for_anew_each_time_and_is_small() -> None:
@@ -43,11 +44,22 @@ async def test_nothing_inline_and_nothing_of_elsewhere_may_run() -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_the_page_and_its_worker_may_do_what_the_app_needs_and_a_file_by_itself_nothing() -> None:
+async def test_the_page_and_its_worker_may_do_what_the_app_needs_and_what_can_be_shown_by_itself_nothing() -> None:
     world = World()
-    policies = {path: (await world.ask("GET", path)).headers["Content-Security-Policy"] for path in ("/", "/worker.js", f"/{SCRIPTS[0]}")}
+    paths = ("/", "/worker.js", "/icon.svg", "/app/none.js")
+    policies = {path: (await world.ask("GET", path)).headers["Content-Security-Policy"] for path in paths}
     assert policies["/"] == policies["/worker.js"] == POLICY
-    assert policies[f"/{SCRIPTS[0]}"].startswith("default-src 'none'") and "script-src" not in policies[f"/{SCRIPTS[0]}"]
+    for path in ("/icon.svg", "/app/none.js"):
+        assert policies[path].startswith("default-src 'none'") and "script-src" not in policies[path]
+
+
+async def test_a_script_is_its_type_and_its_own_sites_and_says_nothing_that_only_binds_a_page() -> None:
+    world = World()
+    for path in (f"/{SCRIPTS[0]}", f"/{STYLE}"):
+        fields = (await world.ask("GET", path)).headers
+        assert fields["X-Content-Type-Options"] == "nosniff" and fields["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Content-Security-Policy" not in fields and "Referrer-Policy" not in fields
+    assert (await world.ask("GET", "/worker.js")).headers["Referrer-Policy"] == "no-referrer"
 
 
 @pytest.mark.parametrize(("accepted", "coding"), [("gzip, br", "br"), ("gzip", "gzip"), ("identity", ""), ("br;q=0", "")])
