@@ -93,8 +93,8 @@ class _Renamed:
 
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         if self._function != "journal_append":
-            # Before there were documents it was not told what an update adds.
-            sql, arguments = sql.replace(", $14, $15", ""), arguments[:EARLIER_ARGUMENTS]
+            # Before there were documents it was not told what an update adds, and refers to.
+            sql, arguments = sql.replace(", $14, $15, $16, $17, $18", ""), arguments[:EARLIER_ARGUMENTS]
         rows: list[asyncpg.Record] = await self._connection.fetch(sql.replace("journal_append(", f"{self._function}("), *arguments)
         return rows
 

@@ -32,7 +32,7 @@ from protocol.documents import checksum_of, unpack_state
 from protocol.events import Restarted, SetAside, Updated
 from protocol.frames import Event, IsAware
 from protocol.operations import UPDATE_BYTES_MAX, Update
-from protocol.yjs import read_needs, read_reach
+from protocol.yjs import read_reach, read_written, stands
 
 WINDOW: Final = 4
 """Updates under way: on a link of 400 ms, ten a second."""
@@ -172,11 +172,10 @@ class Document:
         """Whether an update stands beside what is here. Everybody writes beside what they have, which came before: what refers to more is
         nobody's writing, and pycrdt has been seen to end its process over such."""
         try:
-            needs = read_needs(update)
+            written = read_written(update)
         except ValueError:
             return False
-        reach = read_reach(self.doc.get_state()) if needs else {}
-        return all(reach.get(pen, 0) >= clock for pen, clock in needs.items())
+        return stands(written, read_reach(self.doc.get_state()))
 
     def _hear(self, update: bytes) -> None:
         self._hearing = True

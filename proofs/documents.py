@@ -35,7 +35,7 @@ from client.documents import Document, open_document
 from proofs.document_attacks import ENDED, SHUT_OUT, TRIED, Target
 from proofs.fuzzing.neighbours import Figures, Neighbours
 from proofs.matrixing.ground import Login
-from protocol.documents import strokes_of
+from protocol.documents import written_of
 from protocol.operations import CreateCommunity, CreateDocument, Invite, Join
 from protocol.values import Role
 from supervisors.dev import Installation
@@ -143,7 +143,7 @@ class House:
     async def _attack(self, name: str, seconds: float) -> Counter[str]:
         login = Login(self.rogue.user, self.rogue.device, 0, self.rogue.access_token)
         doc = self.mine.doc
-        reach = strokes_of(doc.get_update()).end
+        reach = written_of(doc.get_update()).strokes.end
         target = Target(self.port, login, self.mine.stream, self.mine.generation, doc.client_id, reach, seconds)
         command = [sys.executable, "-m", "proofs.document_attacks", name, msgspec.json.encode(target).decode()]
         process = await trio.lowlevel.open_process(command, stdout=-1)

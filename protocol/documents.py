@@ -4,7 +4,8 @@
 
 A *pen* is a Yjs client: whatever is added to a document is numbered by it, from 0 on. Two who write with one pen make documents that differ
 for ever, and whoever takes somebody else's can make what they write next disappear. So an update adds by one pen; a pen belongs to whoever
-used it first in that document; and what it adds goes on where that pen ended, or half of it would wait for what never comes.
+used it first in that document; and what it adds goes on where that pen ended and stands beside what is there, or half of it would wait for
+what never comes.
 
 Invariant: what `fault_of` passes is well-formed; reading raises `ValueError`, whatever the bytes.
 """
@@ -18,7 +19,7 @@ from typing import Final
 import msgspec
 
 from protocol.operations import Update
-from protocol.yjs import Strokes, read_strokes
+from protocol.yjs import Written, read_written
 
 PEN_MAX: Final = 2**32 - 1
 """Yjs draws its clients from 32 bits; so do all that write here."""
@@ -32,12 +33,12 @@ def checksum_of(update: bytes) -> int:
     return zlib.crc32(update)
 
 
-def strokes_of(update: bytes) -> Strokes:
-    """What an update adds, by which pen. Raises ValueError, in words for whoever wrote the client."""
-    strokes = read_strokes(update)
-    if strokes.pen > PEN_MAX:
-        raise ValueError("adds by a client of more than 32 bits")
-    return strokes
+def written_of(update: bytes) -> Written:
+    """What an update adds, by which pen, and what it refers to. Raises ValueError, in words for whoever wrote the client."""
+    written = read_written(update)
+    if written.strokes.pen > PEN_MAX or max(written.needs, default=0) > PEN_MAX:
+        raise ValueError("adds by or refers to a client of more than 32 bits")
+    return written
 
 
 def fault_of(operation: Update) -> str:
@@ -45,7 +46,7 @@ def fault_of(operation: Update) -> str:
     if checksum_of(operation.update) != operation.checksum:
         return "update: its checksum is another; what was stored on the device is not what was written"
     try:
-        strokes_of(operation.update)
+        written_of(operation.update)
     except ValueError as error:
         return f"update: {error}"
     return ""

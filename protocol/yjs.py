@@ -2,15 +2,19 @@
 
     update = additions │ deletions          additions: clients × (client, clock, structs)          deletions: clients × ranges
                 ╰─▶ Strokes(pen, start, end): one client's, without a gap; nothing but texts, maps and what they hold
+                ╰─▶ needs: how far each pen has come before, by what it stands beside, what it stands in and what it deletes
+    stands(strokes, needs, reach): everything that it refers to is there already
 
-What passes is well-formed, not harmless: what it refers to is not looked up, but for what it says of its own pen, which goes backwards.
-It is opened by clients and in the sandbox.
+Everybody writes beside what they have, and that came before. So of updates each of which stands when it comes, none waits for another,
+none stands in a circle, and nobody deletes what somebody has yet to write. What passes is well-formed, not harmless: whether what it stands
+in is a text or a map is not looked up. It is opened by clients and in the sandbox.
 
 Invariant: raises `ValueError` or returns, whatever the bytes, in time linear in their number; lengths are checked before they are used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 CLIENT_MAX: Final = 2**53 - 1
@@ -36,26 +40,35 @@ class Strokes(NamedTuple):
 ONLY_DELETES: Final = Strokes(0, 0, 0)
 
 
-def read_strokes(update: bytes) -> Strokes:
-    """What the update adds. Raises ValueError, in words for whoever wrote the client."""
+class Written(NamedTuple):
+    """An update's shape. `needs`: by pen, the clock after the furthest thing of that pen's that has to be there before."""
+
+    strokes: Strokes
+    needs: Mapping[int, int]
+
+
+def read_written(update: bytes) -> Written:
+    """What the update adds, and what it refers to. Raises ValueError, in words for whoever wrote the client."""
     reader = _Reader(update)
     pens = reader.number()
     if pens > 1:
         raise ValueError(f"adds by {pens} clients; an update holds what its author added, by one")
     strokes = reader.structs() if pens else ONLY_DELETES
-    reader.deletions()
+    reader.deletions(strokes)
     if reader.at != len(update):
         raise ValueError("goes on after its end")
-    return strokes
+    return Written(strokes, reader.needs)
 
 
-def read_needs(update: bytes) -> dict[int, int]:
-    """How far each other pen has to have come before what this update adds can stand where it says: by pen, the clock after the furthest.
-    Raises ValueError."""
-    reader = _Reader(update)
-    if reader.number():
-        reader.structs()
-    return reader.needs
+def read_strokes(update: bytes) -> Strokes:
+    """What the update adds. Raises ValueError, as `read_written` does."""
+    return read_written(update).strokes
+
+
+def stands(written: Written, reach: Mapping[int, int]) -> bool:
+    """Whether all that the update goes on from and refers to is there already. `reach`: how far each pen has come."""
+    pen, start, _ = written.strokes
+    return start <= reach.get(pen, 0) and all(reach.get(other, 0) >= clock for other, clock in written.needs.items())
 
 
 def read_reach(state: bytes) -> dict[int, int]:
@@ -83,13 +96,17 @@ class _Reader:
                 raise ValueError("counts further than a document may")
         return Strokes(pen, start, end)
 
-    def deletions(self) -> None:
+    def deletions(self, strokes: Strokes) -> None:
         for _ in range(self.number()):
-            self.number()
+            pen = self.number()
+            there = strokes.end if pen == strokes.pen else 0
             for _ in range(self.number()):
                 clock, length = self.number(), self.number()
                 if clock + length > CLOCK_MAX:
                     raise ValueError("deletes further than a document may go")
+                if clock + length > there:
+                    # Yjs keeps it in mind, and what comes at that place is gone as it comes.
+                    self._need(pen, clock + length)
 
     def _struct(self, pen: int, clock: int) -> int:
         """One struct, of this pen's at this clock; how much it counts."""
@@ -165,9 +182,13 @@ class _Reader:
         that is none."""
         client, place = self.number(), self.number()
         if client != pen:
-            self.needs[client] = max(self.needs.get(client, 0), place + 1)
+            self._need(client, place + 1)
         elif place >= clock:
             raise ValueError("refers to what its author writes later")
+
+    def _need(self, pen: int, clock: int) -> None:
+        if clock > self.needs.get(pen, 0):
+            self.needs[pen] = clock
 
     def _length(self) -> int:
         return self.number() or _empty()

@@ -16,6 +16,8 @@ from persistence.analytics.passing import prepare_months as prepare_learning
 from persistence.audit import KEEP_DAYS, prepare
 from persistence.audit import forget as forget_months
 from persistence.bridge import Bridge
+from persistence.documents.pruning import HORIZON_S as DOCUMENTS_S
+from persistence.documents.pruning import prune
 from persistence.horizon import HORIZON_S, complete, forget
 from persistence.jobs.schedules import forget_jobs
 from persistence.keys import sweep_keys
@@ -38,6 +40,7 @@ class Housekeeping:
         accounts: PostgresAccounts,
         *,
         horizon_s: float = HORIZON_S,
+        documents_s: float = DOCUMENTS_S,
         delivery_days: int = LOG_DAYS,
         audit_days: int = KEEP_DAYS,
         analytics_days: int = ANALYTICS_DAYS,
@@ -45,6 +48,7 @@ class Housekeeping:
         self._bridge = bridge
         self._accounts = accounts
         self._horizon_s = horizon_s
+        self._documents_s = documents_s
         self._delivery_days = delivery_days
         self._audit_days = audit_days
         self._analytics_days = analytics_days
@@ -53,13 +57,15 @@ class Housekeeping:
     async def sweep(self) -> int:
         """Deletes sessions and refresh tokens that ended long ago, texts that were replaced long ago, what is written of jobs that nobody
         looked at, what is over of reports, moderation and slow mode, ended API keys,
-        attempts of webhooks, attempts at questions, and of records what lies beyond the horizon; how many, some thousand of each at most.
+        attempts of webhooks, attempts at questions, and what lies beyond the horizon of records and of documents that have a state; how
+        many, some thousand of each at most.
         May raise `StorageError`."""
         ended = await self._accounts.sweep() + await self._bridge.run(sweep_versions, deadline_s=SWEEP_S)
         ended += await self._bridge.run(forget_jobs, deadline_s=SWEEP_S) + await self._bridge.run(sweep_reports, deadline_s=SWEEP_S)
         ended += await self._bridge.run(sweep_keys, deadline_s=SWEEP_S) + await self._bridge.run(sweep_moderation, deadline_s=SWEEP_S)
         ended += await self._bridge.run(partial(sweep_deliveries, log_days=self._delivery_days), deadline_s=SWEEP_S)
         ended += await self._bridge.run(sweep_attempts, deadline_s=SWEEP_S)
+        ended += await self._bridge.run(partial(prune, horizon_s=self._documents_s), deadline_s=SWEEP_S)
         return ended + await self._bridge.run(partial(forget, horizon_s=self._horizon_s), deadline_s=SWEEP_S)
 
     async def sweep_all(self, report: Callable[[int], None] = lambda swept: None) -> int:

@@ -241,6 +241,7 @@ class Node:
             self.bridge,
             self.accounts,
             horizon_s=settings.sync.horizon_days * DAY_S,
+            documents_s=settings.sync.documents_days * DAY_S,
             delivery_days=settings.webhooks.log_days,
             audit_days=settings.audit.keep_days,
             analytics_days=settings.analytics.keep_days,

@@ -53,6 +53,7 @@ from persistence.analytics.folding import GROUP
 from persistence.analytics.passing import KEEP_DAYS as ANALYTICS_DAYS
 from persistence.audit import KEEP_DAYS, KEEP_DAYS_MIN
 from persistence.bridge import CALLS_MAX, CONNECTIONS_MAX
+from persistence.documents.pruning import HORIZON_S as DOCUMENTS_HORIZON_S
 from persistence.horizon import HORIZON_S
 from persistence.identity.rules import IdentityRules
 from persistence.journal import JournalOptions
@@ -694,6 +695,15 @@ class Sync(Section, frozen=True):
             " takes a snapshot. Nothing that stands is ever forgotten",
         ),
     ] = int(HORIZON_S // DAY_S)
+    documents_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3650,
+            description="how long each single update of a document, and who wrote it when, is kept once its state has it; a device that was"
+            " away for longer loads the state. Documents and their versions are never forgotten",
+        ),
+    ] = int(DOCUMENTS_HORIZON_S // DAY_S)
     http_address_burst: Annotated[
         int, Meta(ge=1, le=1_000_000, description="syncs over HTTP at once from one address: all devices of a school that blocks sockets")
     ] = _SYNC.sync_address.burst

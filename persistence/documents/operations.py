@@ -22,6 +22,7 @@ from actors.jobs import Order, pack
 from actors.storage import Entry
 from persistence.append import ChannelChange, Effect, Refuse, authority_changed, event
 from persistence.audit import Deed
+from persistence.documents.states import put_reach
 from persistence.jobs.enqueue import enqueue
 from persistence.operations import rules
 from persistence.operations.communities import audience
@@ -31,6 +32,7 @@ from protocol.events import DocumentChanged, DocumentOpened, Restarted, VersionN
 from protocol.operations import ChangeDocument, CreateDocument, NameVersion, RestoreVersion
 from protocol.permissions import Permission
 from protocol.values import Role, StreamKind
+from protocol.yjs import read_reach
 
 DOCUMENTS_PER_SPACE_MAX: Final = 500
 DOCUMENTS_PER_PERSON_MAX: Final = 50
@@ -43,22 +45,23 @@ _OPEN: Final = f"""
 with opened as (
     insert into streams (space_id, kind, name, read_roles, write_roles, placement) values ($1, $2, $3, $4, $5, $1) returning id
 )
-insert into documents (stream_id, space_id, created_by, write_roles, generation)
-select o.id, $1, $6, $5, {_DRAW} from opened o returning stream_id, generation"""
+insert into documents (stream_id, space_id, created_by, write_roles, generation, vector, vector_upto)
+select o.id, $1, $6, $5, {_DRAW}, '\\x00', 0 from opened o returning stream_id, generation"""
 _FIND: Final = """
 select d.space_id, d.created_by, d.write_roles, d.archived, d.generation, d.upto, s.name, s.read_roles, s.head, s.audience_version
 from documents d join streams s on s.id = d.stream_id where d.stream_id = $1 for no key update of d"""
-# From the nearest state before it, of its own generation.
+# From the nearest state before it, of its own generation, where all that came after that is still in the log.
 _KEEP: Final = """
-insert into document_versions (stream_id, space_id, generation, upto, until, name, by, state)
-select $1, $2, $3, b.upto, $4, $5, $6, b.state
+insert into document_versions (stream_id, space_id, generation, upto, until, name, by, state, vector)
+select $1, $2, $3, b.upto, $4, $5, $6, b.state, b.vector
 from (
-    select d.upto, d.state from documents d where d.stream_id = $1 and d.generation = $3 and d.upto <= $4
-    union all select v.upto, v.state from document_versions v where v.stream_id = $1 and v.generation = $3 and v.upto <= $4
+    select d.upto, d.state, case when d.vector_upto = d.upto then d.vector end as vector
+    from documents d where d.stream_id = $1 and d.generation = $3 and d.upto <= $4
+    union all select v.upto, v.state, v.vector from document_versions v where v.stream_id = $1 and v.generation = $3 and v.upto <= $4
     order by upto desc limit 1
-) b returning id"""
+) b where b.upto >= (select s.floor from streams s where s.id = $1) returning id"""
 _RESTART: Final = f"""
-update documents d set generation = {_DRAW}, state = v.state, upto = $3, compacted_at = now()
+update documents d set generation = {_DRAW}, state = v.state, upto = $3, vector = v.vector, vector_upto = $3, compacted_at = now()
 from document_versions v where d.stream_id = $1 and v.id = $2 returning d.generation"""
 
 
@@ -162,11 +165,15 @@ async def restore_version(tx: asyncpg.Connection, entry: Entry, operation: Resto
     if seen.archived:
         return Refuse(Code.CONFLICT, "a document that is put away is taken out first")
     version = await tx.fetchrow(
-        "select upto, until from document_versions where stream_id = $1 and id = $2", seen.stream, operation.version
+        "select upto, until, vector from document_versions where stream_id = $1 and id = $2", seen.stream, operation.version
     )
     if version is None:
         return rules.NOT_FOUND
-    if version["upto"] < version["until"]:
+    if version["upto"] == version["until"] and version["vector"] is None:
+        # Of a node of the version before: it is made once more, and then it is known how far each pen is in it.
+        again = pack(Compact(seen.stream, operation.version))
+        await enqueue(tx, Order("document.compact", again, key=f"version:{operation.version}", space=seen.space.id))
+    if version["upto"] < version["until"] or version["vector"] is None:
         return Refuse(Code.CONFLICT, "this version is still being prepared; try again in a moment")
     if await _versions(tx, seen.stream) >= 2 * VERSIONS_MAX:
         return Refuse(Code.LIMIT, "too many restored versions are kept of this document")
@@ -176,6 +183,7 @@ async def restore_version(tx: asyncpg.Connection, entry: Entry, operation: Resto
     generation: int = await tx.fetchval(_RESTART, seen.stream, operation.version, head + 1)
     # What came before is no part of it any more. Under the stream's lock, like all that counts it.
     await tx.execute("update document_tails set cleared_bytes = bytes, cleared_updates = updates where stream_id = $1", seen.stream)
+    await put_reach(tx, seen.stream, read_reach(version["vector"]))
     deed = Deed(entry.user, "document_restored", seen.space.id, detail={"stream": seen.stream, "version": operation.version})
     began = event(seen.stream, entry.user, Restarted(generation, operation.version))
     return Effect((began,), value_at=1, deeds=(deed,))

@@ -20,7 +20,7 @@ from persistence.append import kind_of, storable
 from persistence.notice_rows import NOBODY
 from protocol import codec
 from protocol.codes import Code
-from protocol.documents import strokes_of
+from protocol.documents import written_of
 from protocol.events import Attachment, Posted, Reacted, ReadUpTo, Said, Updated
 from protocol.operations import MarkRead, Post, React, Say, Update
 
@@ -38,7 +38,7 @@ _SPEAKING: Final = (_SAID, _POSTED)
 
 _SQL: Final = (
     "select code, value, detail, replayed, stream, seq, at, audience_version"
-    " from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+    " from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 )
 
 
@@ -60,6 +60,9 @@ class Columns:
         "kinds",
         "mention_at",
         "mention_user",
+        "need_pens",
+        "need_upto",
+        "needs",
         "refusals",
         "starts",
         "streams",
@@ -79,12 +82,15 @@ class Columns:
         self.mention_user: list[int] = []
         self.starts: list[int] = []
         self.ends: list[int] = []
+        self.needs: list[int] = []
+        self.need_pens: list[int] = []
+        self.need_upto: list[int] = []
         for at, entry in enumerate(entries, 1):
             self._add(at, entry)
 
     def _add(self, at: int, entry: Entry) -> None:
         operation = entry.operation
-        refusal = start = end = 0
+        refusal = start = end = needs = 0
         target = 0
         if isinstance(operation, Say):
             kind, stream, body = _SAID, operation.stream, codec.encode(Said(operation.text))
@@ -106,8 +112,12 @@ class Columns:
             body = codec.encode(ReadUpTo(operation.stream, operation.seq))
         elif isinstance(operation, Update):
             kind, stream, body = _UPDATED, operation.document, codec.encode(Updated(operation.update, operation.checksum))
-            pen, start, end = strokes_of(operation.update)  # which the device has passed; what raises is refused by itself
+            written = written_of(operation.update)  # which the device has passed; what raises is refused by itself
+            pen, start, end = written.strokes
             target = operation.generation << 32 | pen
+            needs = len(written.needs)
+            self.need_pens += written.needs.keys()
+            self.need_upto += written.needs.values()
         else:
             assert isinstance(operation, Refusal), operation
             kind, stream, target, body, refusal = 0, 0, operation.until_ms, b"", int(operation.code)
@@ -118,6 +128,7 @@ class Columns:
         self.refusals.append(refusal)
         self.starts.append(start)
         self.ends.append(end)
+        self.needs.append(needs)
 
     async def append(self, connection: asyncpg.Connection) -> list[asyncpg.Record]:
         """One statement, which is one transaction. Runs on the asyncio side."""
@@ -139,6 +150,9 @@ class Columns:
             self.mention_user,
             self.starts,
             self.ends,
+            self.needs,
+            self.need_pens,
+            self.need_upto,
         )
         return rows
 

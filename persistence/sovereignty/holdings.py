@@ -97,7 +97,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("objects", "", "", "bytes by their hash: they go when no upload refers to them, by a job that deleting uploads orders"),
     Holding("upload_leavings", "", "", "numbers and hashes, minutes old: by them the bytes are deleted"),
     Holding("document_set_aside", _STREAMS, "", "names events"),
-    Holding("document_pens", _STREAMS, _USER),
+    Holding("document_pens", _STREAMS, "", _DOCUMENTS),
     Holding("document_tails", _STREAMS, "", "sums"),
     Holding("document_versions", _SPACES, "", _DOCUMENTS),
     Holding("documents", _SPACES, "", _DOCUMENTS),

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlFragment, merge_updates
 
-from protocol.documents import STATE_BYTES_MAX, checksum_of, fault_of, pack_state, strokes_of, unpack_state
+from protocol.documents import STATE_BYTES_MAX, checksum_of, fault_of, pack_state, unpack_state, written_of
 from protocol.operations import Update
-from protocol.yjs import DEPTH_MAX, Strokes, read_needs, read_reach, read_strokes
+from protocol.yjs import DEPTH_MAX, Strokes, Written, read_reach, read_strokes, read_written, stands
 
 Edit = tuple[str, int, Any]
 VALUES = st.recursive(
@@ -142,9 +142,24 @@ def test_what_one_writes_needs_no_more_than_what_was_there(hers: list[Edit], his
         for edit in edits:
             before = read_reach(doc.get_state())
             update = write(doc, *edit)
-            assert all(before.get(pen, 0) >= clock for pen, clock in read_needs(update).items())
+            assert stands(read_written(update), before)
             other.apply_update(update)
-    assert read_needs(b"\1\1\5\0\xc4\7\3\10\0\1a\0") == {7: 4, 8: 1}
+
+
+def test_what_an_update_needs_is_how_far_each_pen_has_come_by_what_it_refers_to() -> None:
+    beside = b"\1\1\5\0\xc4\7\3\10\0\1a"
+    assert read_written(beside + b"\0") == Written(Strokes(5, 0, 1), {7: 4, 8: 1})
+    deletes = b"\3\7\2\0\2\6\3\5\1\0\1\11\1\0\1"
+    assert read_written(beside + deletes) == Written(Strokes(5, 0, 1), {7: 9, 8: 1, 9: 1})
+    assert read_written(b"\0\1\5\1\0\2") == Written(Strokes(0, 0, 0), {5: 2})
+    assert read_written(b"\1\1\5\3\4\1\1t\1a\1\5\1\0\7").needs == {5: 7}, "one's own, too, where they come later"
+
+
+def test_nothing_stands_before_what_it_refers_to_is_there() -> None:
+    written = read_written(b"\1\1\5\2\xc4\7\3\10\0\1a\0")
+    assert stands(written, {5: 2, 7: 4, 8: 1}) and stands(written, {5: 9, 7: 4, 8: 1})
+    for lacking in ({7: 4, 8: 1}, {5: 1, 7: 4, 8: 1}, {5: 2, 7: 3, 8: 1}, {5: 2, 7: 4}):
+        assert not stands(written, lacking)
 
 
 CRASHING = (
@@ -173,7 +188,7 @@ def test_the_device_refuses_what_is_garbled_and_pens_that_are_too_long() -> None
     long = write(doc, "insert", 0, "a")
     assert read_strokes(long).pen == 2**40
     with pytest.raises(ValueError, match="32 bits"):
-        strokes_of(long)
+        written_of(long)
     assert "32 bits" in fault_of(Update(1, 1, long, checksum_of(long)))
 
 
