@@ -73,7 +73,7 @@ function Talk({ client, stream, space }: { client: Client; stream: number; space
       ) : view?.mayWrite === false ? (
         <p class="closed">{say("talk.readOnly")}</p>
       ) : (
-        <Composer client={client} stream={stream} space={space.space} channel={view?.name ?? ""} aim={aim} onDone={() => setAim(null)} />
+        <Composer client={client} stream={stream} space={space.space} channel={view?.name || title(space)} aim={aim} onDone={() => setAim(null)} />
       )}
       {more && <more.Over client={client} space={space} stream={stream} />}
     </div>

@@ -52,7 +52,7 @@ export function SpacePage({ client, id }: { client: Client; id: number }) {
       )}
       {leads && <Invite client={client} space={space} />}
       <Members client={client} space={space} />
-      {isCommunity && space.role !== OWNER && <Leave client={client} space={space} />}
+      {isCommunity && <Leave client={client} space={space} />}
     </>
   );
 }

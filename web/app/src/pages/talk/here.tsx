@@ -7,6 +7,8 @@ import { learnNames, people, strangers } from "../../session";
 import { count } from "./words";
 
 const NAMES_MAX = 3;
+/** Between the name of the community and who is here; a conversation has no name of its own. */
+const DOT = "· ";
 
 export function Here({ client, space }: { client: Client; space: SpaceView }) {
   return pictures() === "full" ? <Present client={client} space={space} /> : <>{space.name}</>;
@@ -25,10 +27,11 @@ function Present({ client, space: { space, name } }: { client: Client; space: Sp
   const others = users.filter((one) => one !== me);
   const number = Math.max(others.length, online - (users.length > others.length ? 1 : 0));
   const names = others.flatMap((one) => known.get(one)?.display.split(" ")[0] ?? []).slice(0, NAMES_MAX);
+  const said = count(names.length ? "here" : "hereOnly", number, names.length ? { who: names.join(", ") } : {});
   return (
     <>
       <bdi>{name}</bdi>{" "}
-      {number > 0 && <bdi>{count(names.length ? "here" : "hereOnly", number, names.length ? { who: names.join(", ") } : {})}</bdi>}
+      {number > 0 && <bdi>{said.slice(name ? 0 : DOT.length)}</bdi>}
     </>
   );
 }
