@@ -1,6 +1,7 @@
 """Which devices of a person are pushed to, sealed at rest: implements `actors.push.Subscriptions`.
 
     subscribe ─▶ one row an address, sealed │ plain, while a worker of the version before is there to read it
+    sweep     ─▶ those of devices on which nobody is logged in any more go                                              the hourly job
     reseal    ─▶ the next rows that are plain, or sealed by an older key, are sealed by the present one        the hourly job
 
 Invariant: a row holds an address in one way: sealed, beside a hash that tells nothing of it, or plain, as the version before wrote it.
@@ -21,6 +22,8 @@ from persistence.bridge import Bridge
 CALL_S: Final = 5.0
 RESEALED_MAX: Final = 200
 """In one transaction."""
+SWEPT_MAX: Final = 2_000
+"""Looked at in one transaction."""
 SEALED_ADDRESS: Final = "-"
 """Stands where an address stood."""
 
@@ -46,6 +49,19 @@ select id, user_id, service, address, p256dh, auth, sealed, sealed_by from push_
 where sealed_by = any($1) and id > $2 order by id limit $3 for update skip locked"""
 _SEAL: Final = """
 update push_subscriptions set address = $2, hash = $3, p256dh = '', auth = '', sealed = $4, sealed_by = $5 where id = $1"""
+# By their numbers rather than all at once: how many are looked at does not depend on how many are to go.
+_NEXT_ENDED: Final = """
+with looked as materialized (select id, device_id from push_subscriptions where id > $1 order by id limit $2),
+gone as (
+    delete from push_subscriptions p using looked l where p.id = l.id and not exists (
+        select from sessions s where s.device_id = l.device_id and s.revoked_at is null and s.expires_at > now()
+    ) returning 1
+)
+select coalesce((select max(id) from looked), 0), (select count(*) from gone)"""
+_FORGET_ENDED: Final = """
+delete from push_subscriptions p where p.id = $1 and p.user_id = $2 and not exists (
+    select from sessions s where s.device_id = p.device_id and s.revoked_at is null and s.expires_at > now()
+)"""
 SEALED: Final = """
 select sealed_by, count(*) from (select sealed_by from push_subscriptions limit 200000) p group by sealed_by"""
 """How many by each key; '' for those that are not sealed yet."""
@@ -86,6 +102,21 @@ class PostgresSubscriptions:
         """Seals the next rows beyond `after` that are plain or sealed by an older key: the last one looked at (0: there was none), and how
         many were sealed. What no key opens any more is left as it is. For a job; raises `StorageError`."""
         return await self._bridge.run(partial(_reseal, seals=self._seals, after=after), deadline_s=CALL_S)
+
+    async def sweep(self, after: int = 0) -> tuple[int, int]:
+        """Looks at the next subscriptions beyond `after` and deletes those whose device has no living session: the last one looked at (0:
+        there was none), and how many went. For a job; raises `StorageError`."""
+
+        async def work(tx: asyncpg.Connection) -> tuple[int, int]:
+            last, gone = await tx.fetchrow(_NEXT_ENDED, after, SWEPT_MAX)
+            return last, gone
+
+        return await self._bridge.run(work, deadline_s=CALL_S)
+
+
+async def forget_ended(tx: asyncpg.Connection, id: int, user: int) -> None:
+    """Deletes a subscription if nobody is logged in on its device any more."""
+    await tx.execute(_FORGET_ENDED, id, user)
 
 
 def read_subscription(row: asyncpg.Record, user: int, seals: SubscriptionSeals) -> Subscription | None:

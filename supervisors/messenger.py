@@ -67,7 +67,7 @@ from persistence.notice_news import (
     sweep_notices,
 )
 from persistence.notice_rows import DECIDE, Decide
-from persistence.push_subscriptions import PostgresSubscriptions
+from persistence.push_subscriptions import PostgresSubscriptions, forget_ended
 from supervisors.settings import Settings
 
 log = structlog.get_logger("messenger")
@@ -241,6 +241,8 @@ class Messenger:
             return
         news = await self._bridge.run(partial(read_push, push=push, seals=self._push_seals), deadline_s=READ_S, readonly=True)
         if news is None:
+            # Nothing is unread, or the log-in on the device is over; then so is where it is pushed to.
+            await work.finish(partial(forget_ended, id=push.subscription, user=push.user))
             return
         if news.to is None:
             raise Hopeless("the key that sealed this subscription has left the key file; its device subscribes again")
@@ -275,6 +277,11 @@ class Messenger:
     async def sweep(self, work: Work[Any]) -> None:
         """What is kept no longer."""
         await self._rounds(work, sweep_notices, "rows")
+        after, total = -1, 0
+        while after:
+            after, gone = await self.subscriptions.sweep(max(after, 0))
+            total += gone
+            work.report(total, 0, "subscriptions")
 
     async def _rounds(self, work: Work[Any], step: Callable[[asyncpg.Connection], Any], words: str) -> None:
         done = 0

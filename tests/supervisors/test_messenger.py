@@ -18,7 +18,8 @@ import trio
 from actors.jobs import Order, pack
 from actors.mail import Outgoing, order_mail
 from actors.notices import Notice, NoticeKind, Preferences, Reminder, Rule, Way
-from actors.push import Service, Subscription
+from actors.push import PUSH_SEND, Service, Subscription
+from actors.push import Push as Errand
 from gateway.push.web_push import generate_key
 from gateway.tokens import KeySet, generate_pem
 from persistence.bridge import Bridge
@@ -400,6 +401,39 @@ async def test_a_device_whose_session_ended_and_an_account_that_is_suspended_hea
         await s.w.rows("update accounts set disabled_at = now() where id = $1", cid.user)
         await s.settle()
         assert s.service.taken == [] and s.box.mails() == []
+
+
+async def test_where_a_device_is_pushed_to_goes_at_the_push_that_the_end_of_its_session_met(bridge: Bridge, tmp_path: Path) -> None:
+    async with stage(bridge, tmp_path) as s:
+        bob = await s.w.person("bob")
+        await s.reachable(bob)
+        [id] = await s.w.column("select id from push_subscriptions")
+        on_its_way = Order(PUSH_SEND, pack(Errand(id, bob.user, (1,), 2**31)))
+        # Nothing is unread: that is no reason.
+        await s.order(on_its_way)
+        await s.settle()
+        assert len(await s.messenger.subscriptions.subscriptions(bob.user)) == 1
+        await s.w.rows("update sessions set revoked_at = now() where user_id = $1", bob.user)
+        await s.order(on_its_way)
+        await s.settle()
+        assert s.service.taken == [] and await s.messenger.subscriptions.subscriptions(bob.user) == ()
+        assert await s.left() == [] and await s.dead() == []
+
+
+async def test_where_nobody_is_logged_in_any_more_no_subscription_stays(bridge: Bridge, tmp_path: Path) -> None:
+    async with stage(bridge, tmp_path) as s:
+        ann, bob, cid = [await s.w.person(name) for name in ("ann", "bob", "cid")]
+        for number, person in enumerate((ann, bob, cid)):
+            await s.w.rows("insert into sessions (user_id, device_id, expires_at) values ($1, $2, 'infinity')", person.user, person.device)
+            await s.messenger.subscriptions.subscribe(person.user, person.device, Subscription(Service.FCM, f"token-{number}"))
+        await s.w.rows("update sessions set revoked_at = now() where user_id = $1", ann.user)
+        await s.w.rows("update sessions set expires_at = now() - interval '1 s' where user_id = $1", bob.user)
+        # Logged in again, on the same device.
+        await s.w.rows("insert into sessions (user_id, device_id, expires_at) values ($1, $2, 'infinity')", cid.user, cid.device)
+        await s.w.rows("update sessions set revoked_at = now() where id = (select min(id) from sessions where user_id = $1)", cid.user)
+        await s.order(Order("notice.sweep", pack(Nothing())))
+        await s.settle()
+        assert await s.w.column("select user_id from push_subscriptions") == [cid.user]
 
 
 @pytest.mark.parametrize("previews", [False, True])
