@@ -46,12 +46,12 @@ class Library:
         return ["".join(one.excerpt) for one in await self.find(person, words, space=space, stream=stream)]
 
     async def index_is_true(self) -> bool:
-        """Whether the words of each place are those of its messages, counted, and nothing else."""
+        """Whether the words of each stream are those of its messages, counted, and nothing else."""
         counted = await self.w.rows(
-            "select m.space_id, substring(x.lexeme from position('.' in x.lexeme) + 1) as word, count(*) as n"
-            " from search_messages m cross join lateral unnest(m.words) x group by 1, 2 order by 1, 2"
+            "select m.space_id, m.stream_id, substring(x.lexeme from position('.' in x.lexeme) + 1) as word, count(*) as n"
+            " from search_messages m cross join lateral unnest(m.words) x group by 1, 2, 3 order by 1, 2, 3"
         )
-        kept = await self.w.rows("select space_id, word, messages as n from search_words order by 1, 2")
+        kept = await self.w.rows("select space_id, stream_id, word, messages as n from search_words order by 1, 2, 3")
         vocabulary = [row["word"] for row in await self.w.rows("select word from search_vocabulary")]
         assert sorted(vocabulary) == sorted({row["word"] for row in kept})
         return sorted(map(tuple, counted)) == sorted(map(tuple, kept))

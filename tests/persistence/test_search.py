@@ -303,6 +303,46 @@ async def test_an_index_made_in_parts_is_the_one_made_at_once(bridge: Bridge) ->
         assert await lib.index_is_whole()
 
 
+async def test_what_a_channel_says_that_one_does_not_read_changes_nothing_that_one_finds(bridge: Bridge) -> None:
+    """Neither which words are taken for slips, nor which of many similar words are looked for: both would tell of what is said there."""
+    async with library(bridge) as lib:
+        w = lib.w
+        ann, ben = await w.person("ann"), await w.person("ben")
+        space, _, channel = await w.community(ann, ben)
+        staff = await w.ok(ann, CreateChannel(space, "staff", STAFF, STAFF))
+        await w.ok(ben, Say(channel, "did she resing"))
+        many = [f"wages{chr(ord('a') + n)}" for n in range(20)]
+        for word in many:
+            await w.ok(ben, Say(channel, word))
+        await lib.index()
+        before = await lib.find(ben, "resign", limit=50), await lib.find(ben, "wages", limit=50)
+        assert [len(found) for found in before] == [1, 20]
+        for _ in range(5):
+            await w.ok(ann, Say(staff, "resign or wages99"))
+        await lib.index()
+        assert (await lib.find(ben, "resign", limit=50), await lib.find(ben, "wages", limit=50)) == before
+        assert len(await lib.find(ann, "resign", limit=50)) == 5
+
+
+async def test_what_other_communities_say_hides_nothing(bridge: Bridge) -> None:
+    """Whoever floods a place of their own with words would else keep everybody from finding parts of theirs, forms of them, and slips."""
+    async with library(bridge) as lib:
+        w = lib.w
+        ann, eve = await w.person("ann"), await w.person("eve")
+        _, _, channel = await w.community(ann)
+        _, _, elsewhere = await w.community(eve)
+        for text in ("zmathematics", "the mathes", "zmathematicz"):
+            await w.ok(ann, Say(channel, text))
+        letters = "abcdefghijklmnopqrstuvwxyz0"
+        flood = [f"{begin}math{a}{b}{end}" for begin, end in (("", ""), ("y", "ematic")) for a in letters for b in letters]
+        for at in range(0, len(flood), 250):
+            await w.ok(eve, Say(elsewhere, " ".join(flood[at : at + 250])))
+        await lib.index()
+        assert len(await lib.texts(ann, "math")) == 3 and await lib.texts(ann, "mathe", stream=channel)
+        assert len(await lib.texts(ann, "zmathematica")) == 2
+        assert await lib.texts(ann, "z") == ["zmathematicz", "zmathematics"]
+
+
 @asynccontextmanager
 async def locked(bridge: Bridge) -> AsyncIterator[None]:
     """Nobody can read the words of any place."""
@@ -349,3 +389,22 @@ async def test_whoever_searches_keeps_nobody_else_waiting(bridge: Bridge, monkey
                 assert isinstance((await mailbox.wait(1))[0].result, SpaceList)
             assert not stuck.told
         assert len(await stuck.wait(20)) == 20
+
+
+async def test_whoever_searches_much_waits_for_it_alone(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at a time searches; if they came in order, one account's burst of searches that take long would be everybody's minute."""
+    monkeypatch.setattr(persistence.search, "STATEMENT_MS", 30_000)
+    async with library(bridge) as lib:
+        people = [await lib.w.person(name) for name in ("ann", "ben", "cem")]
+        await lib.w.community(people[0])
+        answered: Mailbox[Answered] = Mailbox()
+        async with locked(bridge):
+            for ticket in range(20):
+                lib.store.ask(FindMessages(people[0].user, "tide", 0, 0, None, 5), ticket, answered)
+            for ticket in range(100, 102):
+                lib.store.ask(FindMessages(people[1].user, "tide", 0, 0, None, 5), ticket, answered)
+            lib.store.ask(FindMessages(people[2].user, "tide", 0, 0, None, 5), 200, answered)
+        order = [one.ticket for one in await answered.wait(23)]
+        # The first was under way before anybody else asked.
+        assert order[:6] == [0, 1, 100, 200, 2, 101] or order[:6] == [0, 100, 200, 1, 101, 2], order
+        assert sorted(order) == [*range(20), 100, 101, 200]
