@@ -64,7 +64,7 @@ class Maker:
     def make(self) -> Updates:
         """A whole document: what the door took."""
         for _ in range(self._luck.randint(2, UPDATES_MAX)):
-            raw = self._update()
+            raw = self.make_one()
             try:
                 written = written_of(raw)
             except ValueError:
@@ -79,7 +79,8 @@ class Maker:
             self.updates.append(raw)
         return tuple(self.updates)
 
-    def _update(self) -> bytes:
+    def make_one(self) -> bytes:
+        """An update that may be refused; what is made next takes it as taken if `reach` says so."""
         luck = self._luck
         pen = luck.choice(PENS)
         reached = self.reach.get(pen, 0)

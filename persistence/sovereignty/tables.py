@@ -78,6 +78,8 @@ ROWS: Final[tuple[Kept, ...]] = (
         _OF_STREAMS,
         "t.stream_id",
         {"stream_id": _STREAM, "space_id": _SPACE, "created_by": _USER},
+        # How far each pen is in a state is found out anew: by what is written there documents are judged, and an archive is not believed.
+        own=("vector", "vector_upto"),
     ),
     Kept(
         "document_versions.ndjson",
@@ -85,7 +87,7 @@ ROWS: Final[tuple[Kept, ...]] = (
         _OF_STREAMS,
         "t.id",
         {"stream_id": _STREAM, "space_id": _SPACE, "by": _USER},
-        own=("id",),
+        own=("id", "vector"),
     ),
     Kept("document_set_aside.ndjson", "document_set_aside", _OF_STREAMS, "t.stream_id, t.seq", {"stream_id": _STREAM}),
     Kept("records.ndjson", "records", _OF_STREAMS, "t.stream_id, t.entity, t.key", {"stream_id": _STREAM}, {"cells": Packed.RECORD}),
