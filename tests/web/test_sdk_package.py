@@ -61,7 +61,7 @@ def tarball(sdk: Path, tmp_path: Path) -> Path:
     """What `npm pack` makes of a build."""
     run_node(sdk)
     said = json.loads(step(["npm", "pack", "--json", "--pack-destination", str(tmp_path)], sdk))
-    return tmp_path / said[0]["filename"]
+    return tmp_path / str(said[0]["filename"])
 
 
 async def test_a_stranger_installs_the_sdk_compiles_its_examples_and_talks(
