@@ -42,14 +42,9 @@ _GROUPS: Final = {"record": "Part", "command": "Command", "operation": "Operatio
 _DIGITS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIRST: Final = frozenset(
     # The session
-    "Hello Resume Bye Ping Refresh Mutate Follow Unfollow Overview TakeTicket "
-    "Welcome Done DoneRun Refused Granted Failed Pong Draining Goodbye Resumed Ticket "
-    "Event Followed Lagged Unfollowed Spaces "
+    "Hello Bye Mutate Follow Unfollow Overview Welcome Done DoneRun Event Followed Spaces "
     # Conversations
-    "History Typing Watch Members Page MemberPage IsTyping Presence Say Edit Delete React MarkRead Post "
-    "Said Edited Deleted Reacted Posted Cleared "
-    # The inbox
-    "SpaceEntered SpaceLeft Mentioned ReadUpTo Invited ConflictNoted Noticed NoticesRead PersonBlocked".split()
+    "Say Edit Delete React MarkRead Post Said Edited Deleted Reacted Posted Cleared".split()
 )
 """Forms that every session needs at once. Of the others' events nobody takes more than the tag while the rest is not loaded."""
 _RAW: Final = frozenset({"Mutate.operation", "PageEvent.body"})

@@ -7,17 +7,19 @@
  *
  * Invariant: a topic's value is a function of store, exchange and runner; it is told again after each step that may have changed it.
  */
-import type { Conversation, Hub, Me, Status } from "./api";
+import type { Hub, Me, Status } from "./api";
 import { knows } from "./codec";
-import { Desk } from "./desk";
+import type { Desk } from "./desk";
 import { DiskFull, Refused } from "./errors";
 import { Exchange, type World } from "./exchange";
-import { Account, Credentials, type Login } from "./http_door";
+import type { Login } from "./http_door";
 import { PARTS, type Inside, type Part } from "./parts";
+import { Places } from "./places";
 import { Code, StreamKind, type Command, type Frame, type LinkQuality, type Operation } from "./protocol";
+import { bringRest, rarely, rest } from "./rarely";
 import { readChat, Room, roomOf } from "./rooms";
 import { backoffMs } from "./session_machine";
-import { Runner, type Link } from "./socket";
+import { Runner, type Grant, type Link } from "./socket";
 import { type Disk, Store } from "./store";
 
 export { Ways } from "./ways";
@@ -27,12 +29,8 @@ const BACKLOG = 60;
 const BEHIND_MAX = 500;
 /** Conversations that are kept up to date while nobody looks at them. */
 const ROOMS_MAX = 100;
-const TOKEN_LEFT_MS = 10_000;
 const CHATS: readonly number[] = [StreamKind.CHANNEL, StreamKind.CONVERSATION];
-/** CommunityFounded, Joined, Left: of the events that are not taken apart, those that change nothing of the overview. */
-const QUIET: readonly number[] = [10, 11, 12];
 const RECORDS = "records";
-const ANNOUNCING: readonly string[] = ["ChannelOpened", "ChannelChanged", "DocumentOpened", "DocumentChanged", "SettingsChanged", "RoleSet", "Renamed"];
 
 export interface CoreOptions {
   readonly url: string;
@@ -54,20 +52,22 @@ interface Topic {
   readonly listeners: Set<(value: unknown) => void>;
 }
 
+type Methods = Readonly<Record<string, (...given: any[]) => unknown>>;
 type Asking = Extract<Command, { id: number }>;
 
 export class Core implements Hub, Inside {
-  private readonly account: Account;
-  private credentials: Credentials | undefined;
+  /** Who is logged in. */
+  grant: Grant | undefined;
   exchange!: Exchange;
-  private runner: Runner | undefined;
-  private desk!: Desk;
-  private readonly rooms = new Map<number, Room>();
-  private readonly presence = new Map<number, { online: number; users: readonly number[] }>();
+  runner: Runner | undefined;
+  places!: Places;
+  desk: Desk | undefined;
+  readonly rooms = new Map<number, Room>();
+  readonly presence = new Map<number, { online: number; users: readonly number[] }>();
   private readonly topics = new Map<string, Topic>();
   private dirty = new Set<string>();
   /** Those that have come, and those that are on their way. */
-  private readonly parts = new Map<string, Part>();
+  readonly parts = new Map<string, Part>();
   private readonly coming = new Map<string, Promise<Part>>();
   /** The rest of the wire is on its way, and what is submitted meanwhile waits, to stay in order. */
   private learning: Promise<void> | undefined;
@@ -78,12 +78,11 @@ export class Core implements Hub, Inside {
     readonly options: CoreOptions,
     readonly store: Store,
   ) {
-    this.account = new Account(options.url, options.fetcher);
     store.onTrouble = (error) => this.makeRoom(error);
     const kept = store.noted("login");
-    if (typeof kept === "string") this.credentials = this.credentialsOf(JSON.parse(kept) as Login);
+    if (typeof kept === "string") this.grant = { login: JSON.parse(kept) as Login };
     this.prepare();
-    if (this.credentials) this.connect();
+    if (this.grant) this.connect();
     for (const name of this.resident()) this.fetchPart(name);
   }
 
@@ -96,8 +95,8 @@ export class Core implements Hub, Inside {
 
   async call(method: string, ...given: unknown[]): Promise<unknown> {
     const [name = "", rest] = method.split(".");
-    const methods = rest ? (await this.part(name)).methods : this.methods;
-    const act = (methods as Readonly<Record<string, (...given: any[]) => unknown>> | undefined)?.[rest ?? name];
+    const methods: Methods | undefined = rest ? (await this.part(name)).methods : name in this.methods ? this.methods : (await bringRest()).methodsOf(this);
+    const act = methods?.[rest ?? name];
     if (!act) throw new TypeError(`there is no ${method}`);
     return act(...given);
   }
@@ -181,32 +180,17 @@ export class Core implements Hub, Inside {
     await this.store.close();
   }
 
-  private readonly methods = {
-    logOut: async (everywhere: boolean) => {
-      await this.credentials?.ask("POST", everywhere ? "auth/logout-everywhere" : "auth/logout", {}).catch(() => undefined);
-      await this.leave();
-    },
-    ask: (method: string, route: string, body?: unknown) => this.ask(method, route, body),
+  private readonly methods: Methods = {
     submit: (operation: Operation, nonce: string) => this.submit(operation, nonce),
     request: (command: Asking, answer: Frame["type"]) => this.request(command, answer),
-    history: (stream: number, before: number, after: number, limit: number) => this.history(stream, before, after, limit),
-    older: (stream: number, limit: number) => this.older(stream, limit),
-    typing: (stream: number) => this.exchange.remark(`typing/${stream}`, { type: "Typing", stream }),
-    discard: async (key: number) => {
-      this.store.discard(key);
-      for (const room of this.rooms.values()) room.discard(key);
-      this.touch("records.failures", "status");
-      await this.store.durable();
-    },
     hurry: () => this.runner?.hurry(),
-    synced: () => this.synced(),
   };
 
   private readonly readers = {
     status: () => this.status(),
     me: () => this.me(),
-    places: () => this.desk.places(this.exchange.overview.spaces, (stream, read) => this.rooms.get(stream)?.unread(read, this.me()?.user ?? 0)),
-    notices: () => this.desk.notices,
+    places: () => this.places.view(this.exchange.overview.spaces, (stream, read) => this.rooms.get(stream)?.unread(read, this.me()?.user ?? 0)),
+    notices: () => this.desk?.notices,
     stream: (stream: number) => this.room(stream).view(this.me()?.user ?? 0, this.options.world.wall(), this.ofParts((part) => part.outgoing?.(stream))[0]),
     presence: (space: number) => this.presence.get(space) ?? { online: 0, users: [] },
   };
@@ -218,60 +202,27 @@ export class Core implements Hub, Inside {
   }
 
   me(): Me | null {
-    const login = this.credentials?.login;
+    const login = this.grant?.login;
     return login ? { user: login.user, device: login.device, name: login.name, displayName: login.display_name } : null;
   }
 
-  ask(method: string, route: string, body?: unknown): Promise<unknown> {
-    return this.credentials ? this.credentials.ask(method, route, body) : this.account.ask(method, route, body);
+  async ask(method: string, route: string, body?: unknown): Promise<unknown> {
+    return (await bringRest()).ask(this, method, route, body);
   }
 
-  /** The access token, good for some seconds at least; empty: nobody is logged in. */
   async token(): Promise<string> {
-    const { credentials, options, runner } = this;
-    if (credentials && credentials.login.expires_at * 1000 - options.world.wall() - (runner?.aheadMs ?? 0) < TOKEN_LEFT_MS) await credentials.renew();
-    return credentials?.login.access_token ?? "";
-  }
-
-  private credentialsOf(login: Login): Credentials {
-    const kept = (newer: Login) => {
-      this.store.note("login", JSON.stringify(newer));
-      this.touch("me");
-    };
-    return new Credentials(this.account, login, kept);
-  }
-
-  async enter(login: Login): Promise<Me> {
-    this.runner?.stop();
-    const before = this.me();
-    // What is kept is one person's.
-    if (before && before.user !== login.user) this.store.clear();
-    this.credentials = this.credentialsOf(login);
-    this.store.note("login", JSON.stringify(login));
-    if (login.device) this.store.bind(login.device);
-    this.prepare();
-    await this.store.durable();
-    this.connect();
-    return this.me()!;
-  }
-
-  private async leave(): Promise<void> {
-    this.runner?.stop();
-    this.runner = undefined;
-    this.credentials = undefined;
-    this.store.clear();
-    this.prepare();
-    await this.store.durable();
+    return (await bringRest()).token(this);
   }
 
   /** Everything that is folded from the store, anew. */
-  private prepare(): void {
+  prepare(): void {
     const { store, options } = this;
     this.rooms.clear();
     this.presence.clear();
     const exchange = (this.exchange = new Exchange(store, options.world));
     const { mutations, overview, streams } = exchange;
-    this.desk = new Desk(store, (what) => this.touch(what));
+    this.desk = undefined;
+    this.places = new Places(store, () => this.touch("places"));
     exchange.changed = () => this.touch("status", "records.unsent");
     overview.changed = () => {
       this.touch("places", "status");
@@ -279,7 +230,7 @@ export class Core implements Hub, Inside {
     };
     const news = streams.news;
     streams.news = (fact, taken) => {
-      this.desk.heard(fact.stream, fact.seq);
+      this.places.heard(fact.stream, fact.seq);
       news(fact, taken);
     };
     const decided = mutations.decided;
@@ -289,93 +240,55 @@ export class Core implements Hub, Inside {
       if (chat) this.rooms.get(roomOf(chat))?.decided(key, value, code ? detail || `refused with code ${code}` : "");
       for (const part of this.parts.values()) part.decided?.(key, operation, code, value, detail);
     };
-    exchange.onHint = (hint) => {
-      if (hint.type === "Presence") {
-        this.presence.set(hint.space, hint);
-        return this.touch(`presence/${hint.space}`);
-      }
-      if (hint.type !== "IsTyping") {
-        for (const part of this.parts.values()) part.heard?.(hint);
-        return;
-      }
-      const ms = this.rooms.get(hint.stream)?.heardTyping(hint.user, options.world.wall());
-      if (ms) options.world.later(ms + 50, () => this.touch(`stream/${hint.stream}`));
-    };
-    const inbox = this.credentials?.login.inbox;
-    if (inbox) this.followInbox(inbox);
     this.followPlaces();
+    if (this.begun) rarely(options.world, (rest) => rest.openDesk(this));
     for (const part of this.parts.values()) part.begin?.();
     for (const key of this.topics.keys()) this.touch(key);
   }
 
-  private connect(): void {
+  connect(): void {
     const { options, exchange } = this;
-    const credentials = this.credentials!;
+    const grant = this.grant!;
+    const credentials = () => rest()!.credentialsOf(this, grant);
     const runner = (this.runner = new Runner(
       exchange,
-      credentials,
-      { open: options.socket, link: options.link, heartbeatS: 0, software: options.deviceName, inherit: () => this.inherit() },
+      grant,
+      { open: options.socket, link: options.link, heartbeatS: 0, software: options.deviceName, credentials, inherit: () => rest()!.inherit(this, grant) },
       options.world,
     ));
-    runner.onWelcome = ({ inbox }) => this.followInbox(inbox);
     runner.onStatus = () => {
       const online = runner.status.state === "online";
       if (!online) for (const room of this.rooms.values()) room.cut();
       for (const part of this.parts.values()) part.online?.(online);
       this.touch("status");
-      if (runner.status.state !== "connecting") this.begin();
+      if (runner.status.state !== "connecting" && !this.begun) this.goOn();
     };
     runner.start();
   }
 
-  private async inherit(): Promise<void> {
-    const { inherit, SyncDoor } = await import("./heirs");
-    const { exchange, options, store } = this;
-    await inherit(store, exchange.mutations, new SyncDoor(options.url, options.fetcher, this.credentials!, () => store.durable()));
-  }
-
-  /** The first attempt has its outcome: now comes what a session needs besides. */
-  private begin(): void {
-    if (!this.begun) this.fetchPart(RECORDS);
+  /** The first attempt has its outcome: now comes what a session needs besides, of each account anew. */
+  private goOn(): void {
     this.begun = true;
+    rarely(this.options.world, (rest) => rest.openDesk(this));
+    this.fetchPart(RECORDS);
   }
 
   // What comes
 
-  private followInbox(inbox: number): void {
-    this.exchange.streams.readers.set(inbox, this.desk);
-    this.exchange.followInbox(inbox);
-  }
-
   /** Conversations come by themselves, and what communities announce. */
-  private followPlaces(): void {
+  followPlaces(): void {
     const { overview, streams } = this.exchange;
     let rooms = 0;
     for (const space of overview.spaces?.spaces ?? []) {
       for (const { stream, kind, head } of space.streams) {
         if (CHATS.includes(kind) && rooms++ < ROOMS_MAX) this.room(stream, head);
-        else if (kind === StreamKind.COMMUNITY && !streams.readers.has(stream)) this.hearAnnouncements(stream, head);
+        else if (kind === StreamKind.COMMUNITY && !streams.readers.has(stream)) rest()?.hearAnnouncements(this.exchange, stream, head);
       }
     }
   }
 
-  private hearAnnouncements(stream: number, head: number): void {
-    const { overview, streams } = this.exchange;
-    const again = () => overview.want();
-    streams.readers.set(stream, {
-      take: (fact) => {
-        if (fact.type === "Event" ? ANNOUNCING.includes(fact.body.type) : !QUIET.includes(fact.tag)) again();
-      },
-      caughtUp: () => undefined,
-      refused: () => undefined,
-      restarted: again,
-    });
-    // What was announced before is in the overview.
-    streams.startAt(stream, Math.max(head, streams.positions.cursor(stream)));
-  }
-
   /** A conversation, followed. `head`: its last event, where that is known. */
-  private room(stream: number, head = this.headOf(stream)): Room {
+  room(stream: number, head = this.headOf(stream)): Room {
     const { streams } = this.exchange;
     let room = this.rooms.get(stream);
     const after = Math.max(0, head - BACKLOG);
@@ -409,22 +322,6 @@ export class Core implements Hub, Inside {
     if (operation) this.rooms.get(roomOf(operation))?.put(key, operation, at, seq);
   }
 
-  private async older(stream: number, limit: number): Promise<boolean> {
-    const room = this.room(stream);
-    if (!room.start) return false;
-    const { start } = room;
-    const page = await this.exchange.questions.ask((id) => ({ type: "History", id, stream, before: start + 1, limit }), "Page");
-    room.putInFront(page);
-    return page.more;
-  }
-
-  /** A page as it stands in the server's log; what was edited reads as it does now. */
-  private async history(stream: number, before: number, after: number, limit: number): Promise<Conversation> {
-    const page = await this.exchange.questions.ask((id) => ({ type: "History", id, stream, before, after, limit }), "Page");
-    const room = Room.of(page, this.store);
-    return { ...room.view(this.me()?.user ?? 0, this.options.world.wall()), caughtUp: !page.more };
-  }
-
   /** Somebody begins (1) or ends (-1) to look. */
   private opened(name: string, given: readonly number[], by: 1 | -1): void {
     const [id = 0] = given;
@@ -435,17 +332,13 @@ export class Core implements Hub, Inside {
       return;
     }
     if (name === "stream") this.room(id).open += by;
-    if (name !== "presence") return;
-    const { questions } = this.exchange;
-    if (by > 0) questions.watched.add(id);
-    else questions.watched.delete(id);
-    if (this.runner?.status.state === "online") questions.wonder((asked) => ({ type: "Watch", id: asked, space: id, on: by > 0 }), () => undefined);
+    if (name === "presence") rarely(this.options.world, (rest) => rest.watch(this, id, by > 0));
   }
 
   // What is asked for
 
   async submit(operation: Operation, nonce: string): Promise<number> {
-    if (!this.credentials) throw new Refused(Code.UNAUTHENTICATED, "nobody is logged in here");
+    if (!this.grant) throw new Refused(Code.UNAUTHENTICATED, "nobody is logged in here");
     if (this.learning || !knows(operation.type)) {
       await this.learn().catch((error: unknown) => {
         if (!knows(operation.type)) throw error;
@@ -462,8 +355,7 @@ export class Core implements Hub, Inside {
   }
 
   private learn(): Promise<void> {
-    const fetched = import("./rest_of_wire").then(({ learnRest }) => learnRest());
-    return (this.learning ??= fetched.finally(() => (this.learning = undefined)));
+    return (this.learning ??= bringRest().then(() => undefined).finally(() => (this.learning = undefined)));
   }
 
   private async request(command: Asking, answer: Frame["type"]): Promise<Frame> {
@@ -471,21 +363,9 @@ export class Core implements Hub, Inside {
     return this.exchange.questions.ask((id) => ({ ...command, id }), answer);
   }
 
-  private synced(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const off = this.open("status", [], () => {
-        const ended = this.runner === undefined || this.runner.status.state === "ended";
-        if (!ended && (!this.exchange.isComplete || this.status().pending)) return;
-        queueMicrotask(() => off());
-        if (ended) reject(new Refused(this.runner?.status.code ?? 0, this.runner?.status.detail ?? "nobody is logged in here"));
-        else resolve();
-      });
-    });
-  }
-
   // What is told
 
-  private status(): Status {
+  status(): Status {
     const { exchange, runner, store } = this;
     const { state, waitMs, code, detail } = runner?.status ?? { state: "signed-out" as const, waitMs: 0, code: 0, detail: "" };
     return {

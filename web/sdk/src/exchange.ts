@@ -18,8 +18,9 @@ import { Mutations } from "./mutations";
 import { Overview, type Concerned } from "./overview";
 import { BATCH_FRAMES_MAX, LinkQuality, type Command, type Conflict, type Cursor, type Limits, type Welcome } from "./protocol";
 import { Questions, type After } from "./questions";
+import { rest } from "./rarely";
 import type { Store } from "./store";
-import { isFact, Streams } from "./streams";
+import { isFact, Streams, type Reader } from "./streams";
 
 const MESSAGE_BYTES_GOAL = 8 * 1024;
 const HINTS_MAX = 8;
@@ -83,6 +84,10 @@ export class Exchange {
   private openMax = STREAMS_OPEN_MAX;
   private doubt: Doubting | undefined;
   private inStep = false;
+  /** Undefined: whoever reads it has not come. */
+  private inbox: { readonly reader: Reader | undefined } | undefined;
+  /** As the last `Welcome` said. */
+  inboxId = 0;
 
   constructor(
     readonly store: Store,
@@ -118,7 +123,7 @@ export class Exchange {
   /** Everything is up and everything that is wanted is here, as far as this socket knows. */
   get isComplete(): boolean {
     const { keeping, limits, mutations, overview, streams } = this;
-    return Boolean(limits && keeping?.isComplete) && !mutations.pending && overview.isComplete && !streams.positions.missing().length;
+    return Boolean(limits && this.inbox && keeping?.isComplete) && !mutations.pending && overview.isComplete && !streams.positions.missing().length;
   }
 
   /** How many streams are not up to date. */
@@ -131,9 +136,12 @@ export class Exchange {
     return Boolean(this.mutations.inFlight || this.streams.asking || this.questions.asking);
   }
 
-  /** Wants what concerns the account itself, before anything else. */
-  followInbox(inbox: number): void {
+  /** Wants what concerns the account itself, before anything else, and whoever reads it is told. */
+  readInbox(inbox: number, reader?: Reader): void {
+    this.inbox = { reader };
+    if (!inbox) return;
     this.streams.positions.priorities.set(inbox, INBOX);
+    if (reader) this.streams.readers.set(inbox, reader);
     this.streams.follow(inbox);
   }
 
@@ -184,7 +192,8 @@ export class Exchange {
     this.streams.welcome(reset);
     this.mutations.welcome(welcome.last_number, welcome.limits.in_flight_max);
     this.limits = welcome.limits;
-    this.followInbox(welcome.inbox);
+    this.inboxId = welcome.inbox;
+    if (this.inbox) this.readInbox(this.inboxId, this.inbox.reader);
     this.questions.welcome();
     this.overview.welcome();
     this.keeping?.welcome();
@@ -253,14 +262,13 @@ export class Exchange {
       return this.begin(welcome, true);
     }
     if (isFact(frame)) this.streams.hearEvent(frame);
-    else if (frame.type === "IsTyping" || frame.type === "Presence" || frame.type === "IsAware") return this.onHint(frame);
     else if (frame.type === "Done") this.mutations.commit(frame.number, [frame.value]);
     else if (frame.type === "DoneRun") this.mutations.commit(frame.first, frame.values);
-    else if (frame.type === "Refused") this.mutations.refuse(frame);
     else if (frame.type === "Followed") this.streams.hearFollowed(frame);
-    else if (frame.type === "Lagged") this.streams.hearLagged(frame.stream);
-    else if (frame.type === "Unfollowed") this.streams.hearUnfollowed(frame.stream, frame.code);
-    else if (frame.type !== "Failed" || !this.streams.hearFailed(frame)) this.questions.hear(frame);
+    else if (frame.type === "Spaces") this.questions.hear(frame);
+    // All other frames are of the rest of the wire, so it is here.
+    else if (rest()!.isHint(frame)) return this.onHint(frame);
+    else rest()!.hearRest(this, frame);
     if (this.keeping?.isDoubtful || (!this.inStep && this.isComplete)) this.onWake();
     this.changed();
   }

@@ -14,6 +14,7 @@ import { encode } from "./codec";
 import { ServerFault } from "./errors";
 import type { Mutations } from "./mutations";
 import { Code, INHERIT_MAX, RETRY, type Settlement } from "./protocol";
+import { becameAnother } from "./refusals";
 import { learnRest } from "./rest_of_wire";
 import type { Kept, Store } from "./store";
 import type { SyncDoor } from "./sync_door";
@@ -45,7 +46,7 @@ export async function inherit(store: Store, mutations: Mutations, door: Pick<Syn
   }
   store.freezeAgain(sent.filter((one) => store.mutations.has(one.key)).map((one) => [one.key, one.operation] as const));
   store.note("heir", undefined);
-  mutations.becameAnother();
+  becameAnother(mutations);
   await store.durable();
 }
 

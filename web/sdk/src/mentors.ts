@@ -10,6 +10,8 @@ type Wish = Extract<Command, { type: "FindMentors" }>;
 
 export function part(inside: Inside): Part {
   learnRest();
+  /** By ticket: who waits for what was promised on this socket. */
+  const promised = new Map<number, (found: MentorsFound | undefined) => void>();
   return {
     methods: {
       /** What may be promised first: where the socket is cut before the promise was kept, it is asked anew. */
@@ -17,10 +19,20 @@ export function part(inside: Inside): Part {
         const { questions } = inside.exchange;
         for (;;) {
           const answer = await questions.ask((id) => ({ ...command, id }), "MentorsFound", "MentorsLater");
-          const found = answer.type === "MentorsFound" ? answer : await questions.promise(answer.ticket);
+          const found = answer.type === "MentorsFound" ? answer : await new Promise<MentorsFound | undefined>((keep) => promised.set(answer.ticket, keep));
           if (found) return found;
         }
       },
+    },
+    heard(frame) {
+      if (frame.type !== "MentorsFound") return;
+      promised.get(frame.ticket)?.(frame);
+      promised.delete(frame.ticket);
+    },
+    online(is) {
+      if (is) return;
+      for (const keep of promised.values()) keep(undefined);
+      promised.clear();
     },
   };
 }

@@ -4,21 +4,19 @@
  *     submit ─▶ store, replica, ledger ─take─▶ Chunk, Mutate ·· Done, DoneRun, Refused ─▶ each one's promise
  *
  * What is under way is bounded in bytes by two chunks, and in mutations by a window that opens by one with every window answered and narrows
- * when the server is too busy. As client/mutations.py.
+ * when the server is too busy (refusals.ts). As client/mutations.py.
  *
  * Invariant: what was submitted is in the store until the server has decided it, and is asked for again on every new socket.
  */
 import { decodeOperation, encode } from "./codec";
-import { DeviceCopied, Refused, ServerFault } from "./errors";
+import { DeviceCopied, Refused } from "./errors";
 import { entry, Ledger, type Entry } from "./ledger";
-import { CHUNK_BYTES_GOAL, Code, RETRY, type Operation, type Raw, type Refused as RefusedFrame } from "./protocol";
+import { CHUNK_BYTES_GOAL, Code, type Operation, type Raw } from "./protocol";
 import type { After } from "./questions";
-import { backoffMs } from "./session_machine";
+import { rest } from "./rarely";
 import { echoOf, type Store } from "./store";
 
 const IN_FLIGHT_BYTES_MAX = 2 * CHUNK_BYTES_GOAL;
-const WINDOW_DECREASE = 4;
-const FUTILE_MAX = 5;
 const OUTCOMES_KEPT = 64;
 const FRAME_BYTES = 12;
 
@@ -61,9 +59,10 @@ export class Mutations {
   private readonly waiters = new Map<number, Waiter[]>();
   private told: Told[];
   private decidedUpto = 0;
-  private futile = 0;
-  private holdMs = 0;
-  private window = 1;
+  /** Rounds in which something came back, and how long it is held. */
+  futile = 0;
+  holdMs = 0;
+  window = 1;
   private windowMax = 1;
   /** Mutations that were answered, on all sockets. */
   answers = 0;
@@ -71,25 +70,18 @@ export class Mutations {
   decided: (key: number, operation: Raw, code: number, value: number, detail: string) => void = () => undefined;
 
   constructor(
-    private readonly store: Store,
+    readonly store: Store,
     private readonly wall: () => number,
-    private readonly spread: () => number,
-    private readonly wake: () => void,
-    private readonly after: After,
+    readonly spread: () => number,
+    readonly wake: () => void,
+    readonly after: After,
   ) {
     this.ledger = this.begin();
     this.told = (store.noted("outcomes") ?? []) as unknown as Told[];
   }
 
-  private begin(): Ledger {
+  begin(): Ledger {
     return new Ledger([...this.store.mutations.values()].map((kept) => entry(kept.key, kept.operation, kept.number)));
-  }
-
-  /** The store is another device's now. */
-  becameAnother(): void {
-    this.ledger = this.begin();
-    this.overlay?.reload();
-    this.wake();
   }
 
   // The application's side
@@ -174,25 +166,7 @@ export class Mutations {
     this.settle(settled.flatMap(({ one, value }) => (one ? [{ key: one.key, code: Code.OK, value, detail: "" }] : [])));
   }
 
-  /** The server refused one, for good or for now. Throws `DeviceCopied`, `ServerFault`. */
-  refuse({ number, code, detail, wait_ms }: RefusedFrame): void {
-    const retry = RETRY[code] ?? (code >= 4000 ? "same" : "no");
-    if (retry === "no") {
-      if (code === Code.NUMBER_REUSED) throw new DeviceCopied(detail);
-      const one = this.ledger.settle(number);
-      if (one) this.settle([{ key: one.key, code, value: 0, detail }]);
-      return;
-    }
-    // Not consumed. A code that ends sockets says that the end is near; then the cut puts everything back.
-    this.ledger.bounce(number);
-    if (retry === "later") {
-      if (!this.holdMs) this.window = Math.max(1, this.window / WINDOW_DECREASE);
-      this.holdMs = Math.max(this.holdMs, wait_ms, backoffMs(this.futile, this.spread()), 1);
-    }
-    this.answered();
-  }
-
-  private settle(settled: readonly { key: number; code: number; value: number; detail: string }[]): void {
+  settle(settled: readonly { key: number; code: number; value: number; detail: string }[]): void {
     if (settled.length) {
       this.decide(settled);
       this.window = Math.min(this.windowMax, this.window + settled.length / this.window);
@@ -221,21 +195,10 @@ export class Mutations {
     }
   }
 
-  /** Once everything that was sent has an answer, and something of it came back, it is sent again after a while. */
-  private answered(): void {
+  /** One was answered. */
+  answered(): void {
     this.answers++;
-    if (this.ledger.mayRewind) {
-      this.futile++;
-      if (this.futile > FUTILE_MAX && !this.holdMs) throw new ServerFault("the server asks again and again for an earlier number than there is");
-      const waitMs = this.holdMs || (this.futile > 1 ? backoffMs(this.futile, this.spread()) : 0);
-      this.holdMs = 0;
-      this.after(waitMs, () => {
-        if (this.ledger.mayRewind) {
-          this.ledger.rewind();
-          this.wake();
-        }
-      });
-    }
+    if (this.ledger.mayRewind) rest()!.rewindLater(this);
     this.wake();
   }
 }

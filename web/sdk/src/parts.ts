@@ -13,9 +13,8 @@
  */
 import type { Me } from "./api";
 import type { Heard } from "./codec";
-import type { CoreOptions } from "./core";
+import type { Core, CoreOptions } from "./core";
 import type { Exchange } from "./exchange";
-import type { Login } from "./http_door";
 import type { Operation, Raw } from "./protocol";
 import type { Outgoing } from "./rooms";
 import type { Store } from "./store";
@@ -40,8 +39,6 @@ export interface Inside {
   touch(...topics: string[]): void;
   /** The topics that somebody looks at now. */
   watched(): Iterable<string>;
-  /** Somebody has logged in. */
-  enter(login: Login): Promise<Me>;
   /** Whether the part is loaded at the start of each session from now on: it has something to do though nobody looks. */
   keepLoaded(name: string, on: boolean): void;
 }
@@ -69,7 +66,7 @@ export interface Part {
 }
 
 interface Fetched {
-  part(inside: Inside): Part;
+  part(core: Core): Part;
 }
 
 /** Each part's own file: one line a part. */

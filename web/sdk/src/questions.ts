@@ -12,14 +12,14 @@
  */
 import { encode, type Heard } from "./codec";
 import { RequestFailed } from "./errors";
-import { RETRY, type Command, type Failed, type Frame, type MentorsFound } from "./protocol";
-import { backoffMs } from "./session_machine";
+import type { Command, Failed, Frame } from "./protocol";
+import { rest } from "./rarely";
 
 export type Make = (id: number) => Command;
 export type Hear = (answer: Frame) => void;
 export type After = (ms: number, act: () => void) => void;
 
-interface Asked {
+export interface Asked {
   readonly make: Make;
   readonly hear: Hear;
   /** Asked again on the next socket. */
@@ -31,7 +31,6 @@ const REQUESTS_MAX = 256;
 
 export class Questions {
   private readonly asked = new Map<number, Asked>();
-  private readonly promised = new Map<number, (found: MentorsFound | undefined) => void>();
   private unsent: number[] = [];
   private lastId = 0;
   readonly watched = new Set<number>();
@@ -39,9 +38,9 @@ export class Questions {
   /** `after` runs something unless the socket is gone by then, `later` in any case. */
   constructor(
     private readonly wake: () => void,
-    private readonly after: After,
-    private readonly later: After,
-    private readonly spread: () => number,
+    readonly after: After,
+    readonly later: After,
+    readonly spread: () => number,
   ) {}
 
   /** Questions that were sent on this socket and have no answer. */
@@ -70,12 +69,7 @@ export class Questions {
     this.open(make, false, hear);
   }
 
-  /** What was promised by this ticket, on this socket; undefined where it was cut before the promise was kept. */
-  promise(ticket: number): Promise<MentorsFound | undefined> {
-    return new Promise((resolve) => this.promised.set(ticket, resolve));
-  }
-
-  private open(make: Make, lasting: boolean, hear: Hear, failures = 0): void {
+  open(make: Make, lasting: boolean, hear: Hear, failures = 0): void {
     const id = this.newId();
     this.asked.set(id, { make, hear, lasting, failures });
     this.unsent.push(id);
@@ -91,9 +85,6 @@ export class Questions {
   cut(): void {
     for (const [id, one] of this.asked) if (!one.lasting) this.asked.delete(id);
     this.unsent = [...this.asked.keys()];
-    const promised = [...this.promised.values()];
-    this.promised.clear();
-    for (const hear of promised) hear(undefined);
   }
 
   /** The session is over: everybody who waits is told. */
@@ -113,21 +104,11 @@ export class Questions {
 
   /** Takes an answer; one that nobody waits for is passed over. */
   hear(frame: Heard): void {
-    if (frame.type === "MentorsFound" && !frame.id) {
-      const hear = this.promised.get(frame.ticket);
-      this.promised.delete(frame.ticket);
-      hear?.(frame);
-      return;
-    }
     const id = "id" in frame && typeof frame.id === "number" ? frame.id : 0;
     const one = this.asked.get(id);
     if (!one) return;
     this.asked.delete(id);
-    const again = frame.type === "Failed" && (RETRY[frame.code] ?? "no") !== "no";
-    if (!again) return one.hear(frame as Frame);
-    const failures = one.failures + 1;
-    const waitMs = Math.max((frame as Failed).wait_ms, backoffMs(failures, this.spread()));
-    (one.lasting ? this.later : this.after)(waitMs, () => this.open(one.make, one.lasting, one.hear, failures));
+    if (frame.type !== "Failed" || !rest()!.askLater(this, one, frame)) one.hear(frame as Frame);
   }
 }
 

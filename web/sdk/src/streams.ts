@@ -11,9 +11,8 @@
 import { encode, type Heard, type UnknownEvent } from "./codec";
 import { ServerFault } from "./errors";
 import { Positions } from "./positions";
-import { RETRY, type Cursor, type Event, type Failed, type Followed } from "./protocol";
+import type { Cursor, Event, Followed } from "./protocol";
 import type { After } from "./questions";
-import { backoffMs } from "./session_machine";
 import type { Store } from "./store";
 
 export type Fact = Event | UnknownEvent;
@@ -32,10 +31,10 @@ export interface Reader {
 export class Streams {
   readonly positions: Positions;
   readonly readers = new Map<number, Reader>();
-  private readonly follows = new Map<number, number>();
-  private readonly retrying = new Set<number>();
+  readonly follows = new Map<number, number>();
+  readonly retrying = new Set<number>();
   private unfollows: number[] = [];
-  private open = false;
+  open = false;
   /** Takes an event of a stream of records, in its order: kept together with the cursor. False: nobody keeps that stream's. */
   keep: (fact: Fact, read: boolean) => boolean = () => false;
   /** Told each event that was taken, and, of a stream without a reader, that there is something. */
@@ -46,9 +45,9 @@ export class Streams {
   constructor(
     private readonly store: Store,
     private readonly newId: () => number,
-    private readonly wake: () => void,
-    private readonly after: After,
-    private readonly spread: () => number,
+    readonly wake: () => void,
+    readonly after: After,
+    readonly spread: () => number,
   ) {
     this.positions = new Positions(store.cursors);
   }
@@ -139,34 +138,7 @@ export class Streams {
     if (heard === "stalled") throw new ServerFault(`stream ${stream} is said to have more after ${this.positions.cursor(stream)}, and nothing comes`);
   }
 
-  hearLagged(stream: number): void {
-    if (this.positions.lagged(stream)) this.wake();
-  }
-
-  hearUnfollowed(stream: number, code: number): void {
-    if (!this.positions.rest(stream)) return;
-    this.readers.get(stream)?.refused(code);
-    this.refused(stream, code);
-  }
-
-  /** Takes the refusal of a `Follow`. False if it was another question's. */
-  hearFailed(failed: Failed): boolean {
-    if (failed.id && !this.follows.has(failed.id)) return false;
-    const stream = this.follows.get(failed.id) ?? failed.stream;
-    this.follows.delete(failed.id);
-    this.wake();
-    if (!this.positions.failed(stream, failed.id)) return true;
-    if ((RETRY[failed.code] ?? "no") !== "no" && this.open) {
-      this.retrying.add(stream);
-      this.after(Math.max(failed.wait_ms, backoffMs(1, this.spread())), () => {
-        if (this.retrying.delete(stream)) this.follow(stream);
-      });
-    } else if (this.refused(stream, failed.code)) this.readers.get(stream)?.restarted();
-    else this.readers.get(stream)?.refused(failed.code);
-    return true;
-  }
-
-  private rest(stream: number): void {
+  rest(stream: number): void {
     if (!this.positions.rest(stream) || !this.open) return;
     this.unfollows.push(stream);
     this.wake();

@@ -10,122 +10,68 @@ g s 0 120
 h s 0
 i e 1-2 4-4 8-8
 j i -9223372036854775808 9223372036854775807
-k i 0 1099511627776
-l w
-m i 1 9223372036854775807
-n o 0-5
-o r StreamState
-p a 0 - o
-q o 0-14
-r b
-s i 1 255
-t s 1 2048
-u r Cursor
-v a 0 256 u
-w i 0 3600
-x e 0-5
-y s 0 64
-z x 1 64
-A i -9007199254740991 9007199254740991
-B a 0 512 A
-C i 1 4294967295
-D i 1 256
-E i 1 200
-F s 1 4000
-G s 1 16
-H a 0 20 a
-I a 0 8 a
-J i 0 9223372036854775807
-K r Limits
-L a 0 - j
-M c 0-4 8-10 16-21 24-29 32-35 4000-4014
-N s 0 400
-O a 0 256 J
-P x 0
-Q u b
-R r PageEvent
-S a 0 - R
-T r SpaceState
-U a 0 - T
-V r Invitation
-W a 0 - V
-X a 0 - a
-Y r Slow
-Z a 0 - Y
-aa r Member
-ab a 0 - aa
-ac r Attachment
-ad a 0 8 ac
-ae r StreamInfo
-af a 0 - ae
-ag s 1 80
-ah o 0-4
-ai o 0-10
-aj s 0 200
-ak a 1 100 a
+k i 1 9223372036854775807
+l o 0-5
+m r StreamState
+n a 0 - m
+o o 0-14
+p b
+q i 1 255
+r s 1 2048
+s r Cursor
+t a 0 256 s
+u i 0 3600
+v e 0-5
+w s 0 64
+x w
+y i 1 4294967295
+z s 1 4000
+A s 1 16
+B a 0 20 a
+C a 0 8 a
+D i 0 9223372036854775807
+E i 0 1099511627776
+F r Limits
+G a 0 - j
+H u b
+I r SpaceState
+J a 0 - I
+K r Invitation
+L a 0 - K
+M a 0 - a
+N r Slow
+O a 0 - N
+P r Attachment
+Q a 0 8 P
 
 r~Attachment 0 id:a hash:b media_type:c size:d width:e= height:e= placeholder:f= name:g=
 r~Cursor 0 stream:a seq:d
 r~Invitation 0 space:a name:h role:i by:a by_name:h=
 r~Limits 0 message_bytes_max:j in_flight_max:j follows_max:j
-r~Member 0 user:a role:i display_name:h name:h=
-r~PageEvent 0 seq:a author:d at:k body:l
-r~Slow 0 stream:a seconds:m
-r~SpaceState 0 space:a kind:n name:h role:i streams:p
-r~StreamInfo 0 stream:a kind:q name:h
-r~StreamState 0 stream:a kind:q name:h head:d read_upto:d may_write:r
-c~Hello 1 version:s token:t device:a cursors:v= epoch:d= clock_ms:d= heartbeat_s:w= link:x= software:y= schema:s=2
-c~Resume 2 ticket:z left_ms:A cursors:B= link:x= heartbeat_s:w= schema:s=2
+r~Slow 0 stream:a seconds:k
+r~SpaceState 0 space:a kind:l name:h role:i streams:n
+r~StreamState 0 stream:a kind:o name:h head:d read_upto:d may_write:p
+c~Hello 1 version:q token:r device:a cursors:t= epoch:d= clock_ms:d= heartbeat_s:u= link:v= software:w= schema:q=2
 cBye 3
-cPing 4 id:C clock_ms:d=
-cRefresh 5 id:C token:t
-cMutate 6 number:a operation:l
-cFollow 7 id:C stream:a after:d
-cUnfollow 8 id:C stream:a
-cOverview 9 id:C
-cHistory 10 id:C stream:a before:d= after:d= limit:D=50
-cTyping 11 stream:a
-cWatch 12 id:C space:a on:r
-cMembers 13 id:C space:a after:d= limit:E=100
-cTakeTicket 23 id:C
-oSay 1 stream:a text:F
-oEdit 2 stream:a target:a text:F
+cMutate 6 number:a operation:x
+cFollow 7 id:y stream:a after:d
+cUnfollow 8 id:y stream:a
+cOverview 9 id:y
+oSay 1 stream:a text:z
+oEdit 2 stream:a target:a text:z
 oDelete 3 stream:a target:a
-oReact 4 stream:a target:a emoji:G on:r=true
+oReact 4 stream:a target:a emoji:A on:p=true
 oMarkRead 5 stream:a seq:a
-oPost 17 stream:a text:F reply_to:d= mentions:H= attachments:I=
-f~Welcome 32 version:s session:j user:a inbox:a last_number:J epoch:d server_ms:d heartbeat_s:j expires:k limits:K
+oPost 17 stream:a text:z reply_to:d= mentions:B= attachments:C=
+f~Welcome 32 version:q session:j user:a inbox:a last_number:D epoch:d server_ms:d heartbeat_s:j expires:E limits:F
 f~Done 33 number:a value:j
-f~DoneRun 34 first:a values:L
-f~Refused 35 number:a code:M detail:N= wait_ms:j=
-f~Granted 36 id:C
-f~Failed 37 id:J code:M detail:N= wait_ms:j= stream:J=
-f~Pong 38 id:C server_ms:d
-f~Draining 39 delay_ms:j
-f~Goodbye 40 code:M detail:N= wait_ms:j=
-f~Resumed 41 last_number:J ahead_ms:j heartbeat_s:j rest:O=
-f~Ticket 42 id:C ticket:P expires:k
-f~Event 48 stream:a seq:a author:d at:k body:Q
-f~Followed 49 id:J stream:a upto:d live:r
-f~Lagged 50 stream:a
-f~Unfollowed 51 stream:a code:M
-f~Page 52 id:C stream:a events:S more:r
-f~Spaces 53 id:C inbox_upto:d spaces:U invitations:W= blocked:X= slow:Z=
-f~MemberPage 54 id:C space:a members:ab more:r
-f~IsTyping 56 stream:a user:a
-f~Presence 57 space:a online:j users:X=
-b~Said 1 text:F
-b~Edited 2 target:a text:F
+f~DoneRun 34 first:a values:G
+f~Event 48 stream:a seq:a author:d at:E body:H
+f~Followed 49 id:D stream:a upto:d live:p
+f~Spaces 53 id:y inbox_upto:d spaces:J invitations:L= blocked:M= slow:O=
+b~Said 1 text:z
+b~Edited 2 target:a text:z
 b~Deleted 3 target:a
-b~Reacted 4 target:a emoji:G on:r=true
-b~Posted 6 text:F reply_to:J= mentions:H= edited:r= attachments:ad=
-b~SpaceEntered 20 space:a kind:n name:h role:i streams:af
-b~SpaceLeft 21 space:a
-b~Mentioned 22 stream:a seq:a author:a
-b~ReadUpTo 23 stream:a seq:a
-b~Invited 24 space:a name:ag role:i by:a
-b~ConflictNoted 25 conflict:a stream:a entity:s key:a state:ah by:d=
-b~Noticed 26 kind:ai actor:d= space:d= stream:d= seq:d= subject:d= words:aj=
-b~NoticesRead 27 notices:ak
-b~PersonBlocked 59 user:a on:r=true
+b~Reacted 4 target:a emoji:A on:p=true
+b~Posted 6 text:z reply_to:D= mentions:B= edited:p= attachments:Q=
 b~Cleared 69 author:d upto:a`;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decode, decodeBody, decodeFrame, decodeOperation, encode, join, packCursors, split, unpackCursors } from "../src/codec";
+import { decode, decodeBody, decodeFrame, decodeOperation, encode, join, split } from "../src/codec";
+import { packCursors, unpackCursors } from "../src/cursors";
 import { BadFrame } from "../src/errors";
 import { Writer, pack, unpack } from "../src/msgpack";
 import { Code } from "../src/protocol";

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Desk } from "../src/desk";
 import { Account, Credentials } from "../src/http_door";
 import { MemoryDisk } from "../src/memory_store";
+import { Places } from "../src/places";
 import { ConflictState, NoticeKind, type Event } from "../src/protocol";
 import { Store } from "../src/store";
 
@@ -10,7 +11,8 @@ const INBOX = 2;
 const MATHS = 9;
 
 async function desk(): Promise<{ desk: Desk; hear: (body: Event["body"]) => void }> {
-  const made = new Desk(await Store.open(new MemoryDisk()), () => undefined);
+  const store = await Store.open(new MemoryDisk());
+  const made = new Desk(store, new Places(store, () => undefined), () => undefined);
   let seq = 0;
   return { desk: made, hear: (body) => made.take({ type: "Event", stream: INBOX, seq: ++seq, author: 0, at: 1_800_000_000 + seq, body }) };
 }

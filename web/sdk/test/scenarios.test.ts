@@ -6,6 +6,7 @@ import { keepRecords } from "../src/keeping";
 import { MemoryDisk } from "../src/memory_store";
 import { pack, unpack } from "../src/msgpack";
 import type { ChangeItem, Chunk, Fields } from "../src/protocol";
+import { bringRest } from "../src/rarely";
 import { RecordStore } from "../src/record_store";
 import { writeFields } from "../src/records";
 import { SqliteDisk } from "../src/sqlite_store";
@@ -35,9 +36,11 @@ class Player {
   constructor(private readonly disk: () => Promise<Disk>) {}
 
   async start(): Promise<void> {
+    await bringRest();
     this.store = await Store.open(await this.disk());
     this.store.bind(7);
     this.client = new Exchange(this.store, { wall: () => T * 1000, spread: () => 0.5, later: () => () => undefined });
+    this.client.readInbox(0);
     this.upkeep = keepRecords(this.store, new RecordStore(this.store), this.client);
     this.connected = false;
   }

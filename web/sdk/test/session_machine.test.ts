@@ -1,9 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { IllegalInput, NEW, backoffMs, reconnectRule, step } from "../src/session_machine";
+import { bringRest } from "../src/rarely";
+import { IllegalInput, NEW, backoffMs, isLegal, step } from "../src/session_machine";
+import { reconnectRule } from "../src/session_rules";
 import { vectors } from "./vectors";
 
 const VECTORS = vectors("session");
+
+// This one first: the rest has not come.
+test("the way in is known at once, and the rest is not taken for a fault before it has come", async () => {
+  assert.ok(isLegal({ ...NEW, state: "greeting" }, { type: "Welcome", epoch: 1, last_number: 0 }));
+  assert.ok(!isLegal({ ...NEW, state: "online" }, { type: "Draining", delay_ms: 1 }));
+  await bringRest();
+  assert.ok(isLegal({ ...NEW, state: "online" }, { type: "Draining", delay_ms: 1 }));
+});
 
 test("every step of the session machine is that of every other client", () => {
   assert.ok(VECTORS.steps.length > 500);

@@ -7,8 +7,10 @@ import { keepRecords } from "../src/keeping";
 import { MemoryDisk } from "../src/memory_store";
 import type { Operation, Welcome } from "../src/protocol";
 import { RecordStore } from "../src/record_store";
+import { bringRest } from "../src/rarely";
 import { Store } from "../src/store";
 
+await bringRest();
 const T = 1_800_000_000;
 const WORLD = { wall: () => T * 1000, spread: () => 0.5, later: () => () => undefined };
 const say = (text: string): Operation => ({ type: "Say", stream: 9, text });
