@@ -29,6 +29,7 @@ const BACKLOG = 60;
 const BEHIND_MAX = 500;
 /** Conversations that are kept up to date while nobody looks at them. */
 const ROOMS_MAX = 100;
+const REST_MS = 60_000;
 const CHATS: readonly number[] = [StreamKind.CHANNEL, StreamKind.CONVERSATION];
 const RECORDS = "records";
 
@@ -331,7 +332,12 @@ export class Core implements Hub, Inside {
       this.parts.get(part)?.opened?.(rest, given, by);
       return;
     }
-    if (name === "stream") this.room(id).open += by;
+    if (name === "stream") {
+      const room = this.room(id);
+      room.open = Math.max(0, room.open + by);
+      // Who comes back at once finds what they read.
+      if (by < 0) this.options.world.later(REST_MS, () => room.rest());
+    }
     if (name === "presence") rarely(this.options.world, (rest) => rest.watch(this, id, by > 0));
   }
 

@@ -43,7 +43,16 @@ export function part(inside: Inside): Part {
     for (const topic of inside.watched()) if (topic.startsWith("records.") && topic.split("/")[1] === String(stream)) inside.touch(topic);
   };
 
+  /** How many look at something of a stream. */
+  const looks = new Map<number, number>();
+
   return {
+    opened(_, [stream = 0], by) {
+      const left = (looks.get(stream) ?? 0) + by;
+      if (left) looks.set(stream, left);
+      else looks.delete(stream);
+      records.look(stream, left > 0);
+    },
     begin() {
       upkeep = keepRecords(store, records, inside.exchange);
       upkeep.quotaBytes = inside.options.quotaBytes;

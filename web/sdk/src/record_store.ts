@@ -32,9 +32,32 @@ export interface SnapshotMark {
 
 const RECORD_BYTES = 24;
 
-interface Held extends Confirmed {
-  readonly serial: number;
-  readonly bytes: number;
+/** One that is here, as bytes: taken apart when it is read, and kept so while somebody looks at its stream. */
+class Held implements Confirmed {
+  private apart: Fields | undefined;
+
+  constructor(
+    readonly stream: number,
+    readonly entity: number,
+    readonly key: number,
+    readonly version: number,
+    readonly gone: boolean,
+    readonly serial: number,
+    readonly raw: Raw,
+    private readonly looked: ReadonlySet<number>,
+  ) {}
+
+  get fields(): Fields {
+    if (this.apart) return this.apart;
+    const fields = upcast(this.entity, readFields(this.raw));
+    if (this.looked.has(this.stream)) this.apart = fields;
+    return fields;
+  }
+
+  /** Nobody looks any more. */
+  rest(): void {
+    this.apart = undefined;
+  }
 }
 
 interface Mark extends SnapshotMark {
@@ -54,6 +77,7 @@ export function readChange(operation: Raw): Change | null {
 export class RecordStore implements Keeper {
   readonly snapshots = new Map<number, Mark>();
   private readonly held = new Map<number, Map<string, Held>>();
+  private readonly looked = new Set<number>();
 
   constructor(private readonly store: Store) {
     for (const [name, row] of store.claim(this)) this.load(name, row);
@@ -67,8 +91,7 @@ export class RecordStore implements Keeper {
       this.snapshots.set(stream, { stream, head, entity, key, serial });
     } else if (kind === "r") {
       const [version, raw, gone, serial] = row as [number, Raw, boolean, number];
-      const entity = Number(second);
-      this.hold({ stream, entity, key: Number(third), version, fields: upcast(entity, readFields(raw)), gone, serial, bytes: raw.length });
+      this.hold(new Held(stream, Number(second), Number(third), version, gone, serial, raw, this.looked));
     }
   }
 
@@ -140,9 +163,10 @@ export class RecordStore implements Keeper {
   private write(record: Confirmed, serial: number): void {
     const fields: Fields = record.gone ? new Map() : upcast(record.entity, record.fields);
     const raw = writeFields(fields);
-    const held = { ...record, fields, serial, bytes: raw.length };
+    const { stream, entity, key, version, gone } = record;
+    const held = new Held(stream, entity, key, version, gone, serial, raw, this.looked);
     this.hold(held);
-    this.store.put(rowOf(held), () => [held.version, raw, held.gone, serial]);
+    this.store.put(rowOf(held), () => [version, raw, gone, serial]);
   }
 
   private hold(held: Held): void {
@@ -162,6 +186,12 @@ export class RecordStore implements Keeper {
 
   // What is there
 
+  /** Whether somebody looks at a stream: then what was read of it stays as it was read, otherwise it is bytes again. */
+  look(stream: number, on: boolean): void {
+    if (on) this.looked.add(stream);
+    else if (this.looked.delete(stream)) for (const one of this.held.get(stream)?.values() ?? []) one.rest();
+  }
+
   record(stream: number, entity: number, key: number): Confirmed | undefined {
     return this.find(stream, entity, key);
   }
@@ -177,7 +207,7 @@ export class RecordStore implements Keeper {
     const sizes = new Map<number, number>();
     for (const [stream, held] of this.held) {
       let bytes = 0;
-      for (const one of held.values()) bytes += one.bytes + RECORD_BYTES;
+      for (const one of held.values()) bytes += one.raw.length + RECORD_BYTES;
       if (bytes) sizes.set(stream, bytes);
     }
     return sizes;

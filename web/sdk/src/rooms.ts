@@ -166,6 +166,11 @@ export class Room implements Reader {
     this.changed();
   }
 
+  /** Nobody looks any more: no more is held than is kept. */
+  rest(): void {
+    if (!this.open) this.shorten();
+  }
+
   private shorten(): void {
     const max = this.open ? HELD_MAX : KEPT_MAX;
     if (this.messages.size <= max * 1.2) return;
