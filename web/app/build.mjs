@@ -70,13 +70,17 @@ const closure = (names, found = new Set()) => {
 /** What the door needs; what a chat needs besides; and the parts of the SDK that come by themselves. A page comes when it is opened. */
 const atDoor = closure([entry]);
 const chat = closure([entry, scriptOf("src/behind.ts")]);
+const besides = scriptOf("src/beside.ts");
 const sdkParts = closure([...chat, ...outputs.filter(([, one]) => one.entryPoint?.startsWith("../sdk/src/")).map(([name]) => name)]);
 
 const links = [...atDoor].filter((name) => name !== entry).sort().map((name) => `<link rel="modulepreload" href="/${name}">`);
+const icon = readFileSync(join(here, "src/icon.svg"));
+/** Within an attribute of the page. */
+const asAddress = `data:image/svg+xml,${icon.toString().trim().replace(/[%#:<>]/g, encodeURIComponent).replaceAll('"', "'")}`;
 const template = readFileSync(join(here, "src/index.html"), "utf8");
-const index = template.replace("<!--links-->", links.join("\n")).replace("%style%", `/${style}`).replace("%script%", `/${entry}`);
+const index = template.replace("<!--links-->", ["", ...links].join("\n")).replace("%icon%", asAddress).replace("%style%", `/${style}`).replace("%script%", `/${entry}`);
 files.set("index.html", Buffer.from(index));
-files.set("icon.svg", readFileSync(join(here, "src/icon.svg")));
+files.set("icon.svg", icon);
 files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanifest")));
 
 // What works without a network from the first visit on: the door, the chat, the SDK with its parts, the style, and every page; a language comes
@@ -134,7 +138,7 @@ const sizes = {
   door: size([...atDoor, style, "index.html"]),
   doorScript: size(atDoor),
   chatScript: size(chat),
-  firstPage: size([...chat, style, insideStyle, "index.html", "icon.svg", "manifest.webmanifest"]),
+  firstPage: size([...chat, style, insideStyle, besides, "index.html", "manifest.webmanifest"]),
 };
 for (const [name, bytes] of Object.entries(sizes)) console.log(`${BOUNDS[name].of}: ${bytes} bytes brotli, at most ${BOUNDS[name].most}`);
 if (process.argv.includes("--analyze")) {

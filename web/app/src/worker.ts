@@ -25,7 +25,7 @@ const isSparing = new URL(worker.location.href).searchParams.has("text");
 worker.addEventListener("install", (event) => {
   // A worker may bring in later only what it brought in now: the browser keeps it beside the worker.
   event.waitUntil(background());
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL.filter((one) => !isSparing || !LATER.includes(one)))));
+  event.waitUntil(fill(SHELL.filter((one) => !isSparing || !LATER.includes(one))));
 });
 
 worker.addEventListener("activate", (event) => {
@@ -50,6 +50,18 @@ async function background(): Promise<Background> {
   const there = self as unknown as { background?: Background };
   if (!there.background) importScripts(BACKGROUND);
   return there.background!;
+}
+
+/** A browser has six connections to a server: half of them are left to whoever is using the app meanwhile. */
+const AT_ONCE = 3;
+
+async function fill(paths: readonly string[]): Promise<void> {
+  const cache = await caches.open(CACHE);
+  const left = [...paths];
+  const one = async () => {
+    for (let path = left.shift(); path; path = left.shift()) await cache.add(path);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, one));
 }
 
 async function kept(path: string, request: Request, keep = false): Promise<Response> {

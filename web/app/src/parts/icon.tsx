@@ -43,6 +43,9 @@ export function Icon({ name }: { name: IconName }) {
   );
 }
 
+/** The page has it in its head, so it is no request. */
+const MARK = document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href;
+
 export function Mark() {
-  return useLive(textFirst) ? null : <img src="/icon.svg" alt="" width="28" height="28" />;
+  return useLive(textFirst) ? null : <img src={MARK} alt="" width="28" height="28" />;
 }
