@@ -133,7 +133,7 @@ def decide(verdict: Verdict, policy: Policy, context: Context, text: str = "") -
             note = note or percent >= hold
         elif harm is Harm.PERSONAL:
             if percent >= hold and not context.private:
-                covered = policy.mask and bool(_covered(verdict)) and context.about is About.MESSAGE
+                covered = policy.mask and bool(covered_spans(verdict)) and context.about is About.MESSAGE
                 found.append((Action.MASK if covered else Action.HOLD, Reason(harm, percent)))
         elif percent >= hold:
             # In a language that it hardly knows, what the model is sure of is for a person to look at.
@@ -159,7 +159,7 @@ def unjudged(why: str) -> Outcome:
 def cover(text: str, verdict: Verdict) -> str:
     """The text with what is personal covered, its length as before."""
     letters = list(text)
-    for begin, end in _covered(verdict):
+    for begin, end in covered_spans(verdict):
         letters[begin:end] = "▒" * len(letters[begin:end])
     return "".join(letters)
 
@@ -216,7 +216,8 @@ def _levels(harm: Harm, policy: Policy, context: Context) -> tuple[int, int]:
     return max(HOLD_MIN, hold + shift), hide if hide >= NEVER else max(HIDE_MIN, min(NEVER - 1, hide + shift))
 
 
-def _covered(verdict: Verdict) -> list[tuple[int, int]]:
+def covered_spans(verdict: Verdict) -> list[tuple[int, int]]:
+    """What of a text is personal: from and to, in letters."""
     return [(span.begin, span.end) for span in verdict.spans if span.harm is Harm.PERSONAL and span.end > span.begin]
 
 

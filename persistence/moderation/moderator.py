@@ -29,7 +29,7 @@ from actors import lexicon
 from actors.flooding import Flooding
 from actors.histogram import SECONDS, Histogram
 from actors.inference import About, Answer, Judge, Models, Unanswered, Verdict, Why
-from actors.moderation import Action, Outcome, Reason, decide, unjudged
+from actors.moderation import Action, Outcome, Reason, covered_spans, decide, unjudged
 from actors.storage import Fact, Herald
 from actors.storage_port import OutcomeUnknown, StorageError, Unavailable
 from persistence.append import AUTHORITY_MOVED, NewEvent, append_events, recall_heads
@@ -385,7 +385,7 @@ class Moderator:
         self.stats.model_s.observe(trio.current_time() - began_s)
         assert isinstance(answer.result, Verdict), answer
         verdict = self._flooded(spoken, answer.result)
-        outcome = decide(verdict, spoken.policy, spoken.context, spoken.text)
+        outcome = _decide(spoken, verdict)
         return Ruling(spoken, outcome, answer.by, answer.degraded, verdict.language)
 
     def _judge_alone(self, spoken: Spoken, why: Why, first: bool) -> Ruling:
@@ -396,7 +396,7 @@ class Moderator:
         if not self._options.lexicon and not first:
             return Ruling(spoken, Outcome(Action.ALLOW), lexicon.NAME, degraded)
         verdict = self._flooded(spoken, lexicon.judge(spoken.text))
-        outcome = decide(verdict, spoken.policy, spoken.context, spoken.text)
+        outcome = _decide(spoken, verdict)
         if first and not (outcome.action is Action.ALLOW and lexicon.clears(spoken.text)) and outcome.action is not Action.HIDE:
             return Ruling(spoken, unjudged(degraded), lexicon.NAME, degraded)
         return Ruling(spoken, outcome, lexicon.NAME, degraded)
@@ -406,7 +406,7 @@ class Moderator:
         if spoken.context.about is not About.MESSAGE or spoken.form is HeldForm.EDIT or not self._options.flooding:
             return verdict
         place = (spoken.stream, spoken.seq) if spoken.seq else (-spoken.stream, spoken.held)
-        score = self._flooding.seen(spoken.author, spoken.text, spoken.at_s, place)
+        score = self._flooding.seen(spoken.author, spoken.text[: spoken.names_from], spoken.at_s, place)
         if score <= verdict.scores.get(Harm.SPAM, 0.0):
             return verdict
         return msgspec.structs.replace(verdict, scores={**verdict.scores, Harm.SPAM: score})
@@ -483,6 +483,14 @@ class Moderator:
                 log.warning("moderation_lost", error=trouble)
             else:
                 log.info("moderation_recovered")
+
+
+def _decide(spoken: Spoken, verdict: Verdict) -> Outcome:
+    """What follows. A file's name is not covered in part: where that would be needed, a person looks at it all."""
+    in_names = any(end > spoken.names_from for _, end in covered_spans(verdict))
+    policy = msgspec.structs.replace(spoken.policy, mask=False) if in_names else spoken.policy
+    outcome = decide(verdict, policy, spoken.context, spoken.text)
+    return msgspec.structs.replace(outcome, text=outcome.text[: spoken.names_from])
 
 
 def _for_a_person(spoken: Spoken, why: str, *, first: bool) -> Ruling:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from actors.inference import TEXT_MAX, About
 from actors.moderation import Context, Policy, read_policy
 from actors.trust_gates import has_link
-from persistence.moderation.words import text_of
+from persistence.moderation.words import text_to_judge
 from protocol import codec
 from protocol.entities import TABLE, BadFields, Entity, read_fields
 from protocol.events import (
@@ -95,6 +95,8 @@ class Spoken(Struct, frozen=True):
     attempts: int = 0
     at_s: float = 0.0
     """When it was said, in Unix seconds."""
+    names_from: int = TEXT_MAX
+    """Where in `text` words of the names of its files begin: they are judged with it, and cannot be covered."""
     fault: str = ""
     """Why nobody but a person can judge it: it cannot be read, or judging it raised."""
 
@@ -179,8 +181,10 @@ def _say_unread_policy(space: int) -> None:
 def _read(row: asyncpg.Record) -> Iterator[Spoken]:
     body = codec.decode_body(row["body"])
     match body:
-        case Said(text=text) | Posted(text=text):
-            yield _spoken(row, HeldForm.MESSAGE, About.MESSAGE, text, bytes(row["body"]), target=row["seq"])
+        case Said() | Posted():
+            said = bytes(row["body"])
+            text, own = text_to_judge(HeldForm.MESSAGE, said)
+            yield replace(_spoken(row, HeldForm.MESSAGE, About.MESSAGE, text, said, target=row["seq"]), names_from=own)
         case Edited(target=target, text=text):
             yield _spoken(row, HeldForm.EDIT, About.MESSAGE, text, codec.encode(Said(text)), target=target)
         case Changed(records=records):
@@ -233,7 +237,7 @@ def _spoken(
 
 def _waiting(row: asyncpg.Record) -> Spoken:
     body, form = bytes(row["body"] or b""), HeldForm(row["form"])
-    text = text_of(form, body)
+    text, own = text_to_judge(form, body)
     return Spoken(
         row["stream"],
         0,
@@ -251,6 +255,7 @@ def _waiting(row: asyncpg.Record) -> Spoken:
         held=row["id"],
         attempts=row["attempts"],
         at_s=float(row["at"]),
+        names_from=own,
         # Never judged as if nothing had been said.
         fault="" if text else "what was said cannot be read",
     )

@@ -28,7 +28,7 @@ from persistence.moderation import records
 from persistence.moderation.aside import read_said
 from persistence.moderation.names import take_name, take_place_name
 from persistence.moderation.rulings import WHY, decided, lock_message, release
-from persistence.moderation.words import text_of
+from persistence.moderation.words import text_to_judge
 from persistence.notices import notify
 from persistence.operations import rules
 from persistence.operations.space import SpaceSeen, lock_space
@@ -249,7 +249,8 @@ async def _decide(tx: asyncpg.Connection, entry: Entry, case: _Case, *, release_
 
 async def _learn(tx: asyncpg.Connection, case: _Case, *, harmful: bool) -> None:
     """Keeps the decision for training, with what it was about."""
-    text = text_of(case.form, case.body)
+    # As it was judged.
+    text, _ = text_to_judge(case.form, case.body) if case.body is not None else ("", 0)
     if text:
         await tx.execute(
             "insert into moderation_labels (held_id, space_id, author, text, about, language, harm, harmful)"

@@ -16,6 +16,8 @@ from typing import Final
 import asyncpg
 
 from actors.uploads import Refused, ShelfFile, State
+from persistence.moderation.aside import ask_name
+from persistence.moderation.words import words_of_names
 from persistence.roles import allowed
 from persistence.uploads.renditions import KEPT_OF, renditions
 from persistence.uploads.rules import UploadRules
@@ -26,7 +28,7 @@ _NO_PLACE: Final = "there is no such community, or you may not write its content
 _LIBRARY: Final = "select id from streams where space_id = $1 and kind = $2 limit 1"
 _TAKEN: Final = "select coalesce(sum(bytes), 0)::bigint from uploads where space_id = $1"
 _MINE: Final = (
-    "select id, bytes, stream_id, shelved from uploads where id = $1 and user_id = $2 and state = any($3::smallint[])"
+    "select id, bytes, name, stream_id, shelved from uploads where id = $1 and user_id = $2 and state = any($3::smallint[])"
     " and (stream_id > 0 or expires_at > now()) for update"
 )
 _PUT: Final = "update uploads set state = $2, stream_id = $3, space_id = $4, seq = 0, shelved = true where id = $1"
@@ -56,6 +58,9 @@ async def put(tx: asyncpg.Connection, user: int, upload: int, space: int, rules:
     if await tx.fetchval(_TAKEN, space) + row["bytes"] > rules.space_bytes_max:
         raise Refused(Refused.Why.QUOTA, f"the files in this place may have {rules.space_bytes_max} bytes together")
     await tx.execute(_PUT, upload, State.ATTACHED, library, space)
+    if words := words_of_names([row["name"]]):
+        # It stands meanwhile: who may write content here is trusted so far. Where it does harm a person decides.
+        await ask_name(tx, user, words, shown=False)
 
 
 async def take_out(tx: asyncpg.Connection, user: int, upload: int, space: int) -> bool:

@@ -6,13 +6,16 @@ import asyncio
 import hashlib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import trio
 
+from actors.inference import Answer, Span, Verdict
 from actors.sovereignty import PART_BYTES, Kind
 from actors.uploads import State
 from persistence.bridge import Bridge
+from persistence.moderation.words import text_of
 from persistence.sovereignty.archive import Reader
 from persistence.sovereignty.archives import MakeArchive, PostgresSovereignty
 from persistence.sovereignty.erasures import Erasures
@@ -21,6 +24,8 @@ from protocol.codec import decode_body
 from protocol.codes import Code
 from protocol.events import Posted
 from protocol.operations import DecideHeld, Delete, Edit, Post, Remove, SetModeration
+from protocol.values import Harm, HeldForm, HeldState
+from tests.persistence.moderation.scene import NEVER_SWEEPS, FakeModels, moderated, until
 from tests.persistence.sovereignty.test_erasure import erase
 from tests.persistence.uploads.desk import Desk, Once, noise, photo
 from tests.persistence.world import World, world
@@ -192,6 +197,49 @@ async def test_the_files_of_what_is_checked_first_wait_with_it_and_come_with_it(
         await desk.sweep()
         assert await desk.bytes_of(picture.sha256)
         assert len(await desk.uploads.readable(ada.user, channel, (seq,))) == 1
+
+
+async def test_the_words_of_a_files_name_are_judged_with_its_message(bridge: Bridge, tmp_path: Path) -> None:
+    models = FakeModels()
+    async with moderated(bridge, models, NEVER_SWEEPS) as (w, _):
+        desk = Desk(bridge, tmp_path)
+        ada, eve = await w.person("ada"), await w.person("eve")
+        _, _, channel = await w.community(ada, eve)
+        good = await desk.ready(eve.user, noise(10, 1), "IMG_20261123_070012.jpg")
+        await w.ok(eve, Post(channel, "my map", attachments=(good.id,)))
+        worse = await desk.ready(eve.user, noise(10, 2), "what_a_bad_man-2.png")
+        seq = await w.ok(eve, Post(channel, "a photo", attachments=(worse.id,)))
+        await until(bridge, "select * from held where stream_id = $1 and target = $2 and state = $3", channel, seq, HeldState.HIDDEN)
+        # The numbers of a camera are nobody's telephone number.
+        assert {"my map\nIMG", "a photo\nwhat a bad man"} <= set(models.asked)
+        assert await desk.uploads.readable(ada.user, channel, (seq,)) == ()
+        # Who decides sees the name.
+        [row] = await w.rows("select body from held where stream_id = $1", channel)
+        assert text_of(HeldForm.MESSAGE, row["body"]) == "a photo\nwhat_a_bad_man-2.png"
+
+
+async def test_a_file_name_that_would_have_to_be_covered_is_for_a_person(bridge: Bridge, tmp_path: Path) -> None:
+    """Covering is of the text: a name covered there would be read in the file."""
+
+    class Personal(FakeModels):
+        async def ask(self, request: Any, within_s: float, *, key: int = 0) -> Answer:
+            self.asked.append(request.text)
+            await trio.lowlevel.checkpoint()
+            begin = request.text.find("anna")
+            spans = (Span(Harm.PERSONAL, begin, begin + 4, "name"),) if begin >= 0 else ()
+            return Answer(Verdict({Harm.PERSONAL: 0.99} if spans else {}, "en", 0.99, spans=spans), "fake@1")
+
+    async with moderated(bridge, Personal(), NEVER_SWEEPS) as (w, _):
+        desk = Desk(bridge, tmp_path)
+        ada, eve = await w.person("ada"), await w.person("eve")
+        _, _, channel = await w.community(ada, eve)
+        inside, outside = await desk.ready(eve.user, noise(10, 1), "map.png"), await desk.ready(eve.user, noise(10, 2), "anna.png")
+        covered = await w.ok(eve, Post(channel, "this is anna", attachments=(inside.id,)))
+        held = await w.ok(eve, Post(channel, "this is she", attachments=(outside.id,)))
+        await until(bridge, "select * from held where stream_id = $1", channel, count=2)
+        assert (await message(w, channel, covered)).text == "this is ▒▒▒▒"
+        assert await w.column("select state from held where target = $1", held) == [HeldState.WAITING]
+        assert await desk.uploads.readable(ada.user, channel, (held,)) == ()
 
 
 async def test_an_archive_has_the_files_of_whose_it_is_and_of_nobody_else(bridge: Bridge, tmp_path: Path) -> None:

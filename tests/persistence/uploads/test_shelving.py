@@ -10,7 +10,8 @@ from actors.uploads import Refused, State
 from persistence.bridge import Bridge
 from protocol.codes import Code
 from protocol.operations import Post, Remove, SetRole
-from protocol.values import Role
+from protocol.values import HeldState, Role
+from tests.persistence.moderation.scene import QUICK, FakeModels, moderated, until
 from tests.persistence.uploads.desk import RULES, Desk, noise, photo
 from tests.persistence.world import world
 
@@ -85,6 +86,20 @@ async def test_it_stays_through_every_sweep_until_it_is_taken_out_and_then_its_b
         assert not await desk.uploads.unshelve(ada.user, file.id, space)
         await desk.sweep()
         assert desk.kept() == []
+
+
+async def test_the_words_of_its_name_are_judged_and_where_they_do_harm_a_person_is_asked(bridge: Bridge, tmp_path: Path) -> None:
+    models = FakeModels()
+    async with moderated(bridge, models, QUICK) as (w, _):
+        desk = Desk(bridge, tmp_path)
+        ada = await w.person("ada")
+        space, _, _ = await w.community(ada)
+        good, worse = await desk.ready(ada.user, noise(10, 1), "map-2.png"), await desk.ready(ada.user, noise(10, 2), "a_bad_man.png")
+        for one in (good, worse):
+            await desk.uploads.shelve(ada.user, one.id, space)
+        [held] = await until(bridge, "select * from held where author = $1 and state <> $2", ada.user, HeldState.CHECKING)
+        assert held["body"] == b"a bad man" and {"map", "a bad man"} <= set(models.asked)
+        await until(bridge, "select 1 from accounts where not exists (select from held where state = $1) limit 1", HeldState.CHECKING)
 
 
 async def test_a_library_has_the_bound_of_its_community(bridge: Bridge, tmp_path: Path) -> None:
