@@ -42,6 +42,8 @@ const BEGINS: readonly (readonly [string, keyof typeof english])[] = [
   ["this mentor takes no more learners", "mentorFull"],
   ["you said that you take", "capacity"],
   ["one asks at most", "askedMany"],
+  ["one vouches for at most {n} people in seven days", "vouchedWeek"],
+  ["one vouches for at most {n} people at a time", "vouchedMany"],
   ["they may not mentor yet", "mentorTrust"],
   ["you have said so already", "saidSo"],
   ["a document that is put away", "documentAway"],

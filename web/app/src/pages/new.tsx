@@ -1,7 +1,7 @@
 /** Opens a community. Without a network the wish is kept, and granted when there is one. */
 import { useState } from "preact/hooks";
 import type { Client } from "../../../sdk/src/api";
-import { useLive } from "../live";
+import { useOnline } from "../online";
 import { Field } from "../parts/field";
 import { Head } from "../parts/head";
 import { go, toSpace } from "../place";
@@ -11,7 +11,7 @@ import { say } from "../words";
 export function NewCommunity({ client }: { client: Client }) {
   const [name, setName] = useState("");
   const [state, setState] = useState<"" | "busy" | { readonly wrong: string }>("");
-  const { state: link } = useLive(client.status);
+  const online = useOnline(client);
   const create = async (event: Event) => {
     event.preventDefault();
     if (!name.trim()) return;
@@ -30,7 +30,7 @@ export function NewCommunity({ client }: { client: Client }) {
         <p class="quiet">{say("new.explain")}</p>
         <Field id="community" label={say("new.name")} value={name} onText={setName} maxLength={80} dir="auto" autocomplete="off" />
         {typeof state === "object" && <p class="wrong" role="alert">{state.wrong}</p>}
-        {state === "busy" && link !== "online" && <p class="note" role="status">{say("app.whenOnline")}</p>}
+        {state === "busy" && !online && <p class="note" role="status">{say("app.whenOnline")}</p>}
         <button class="main" disabled={state === "busy" || !name.trim()}>
           {state === "busy" ? say("new.busy") : say("new.create")}
         </button>

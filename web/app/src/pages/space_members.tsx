@@ -5,11 +5,12 @@ import type { Member } from "../../../sdk/src/protocol";
 import { useAct } from "../act";
 import { submitted } from "../asked";
 import { useLive } from "../live";
+import { useOnline } from "../online";
 import { Avatar } from "../parts/avatar";
 import { Icon } from "../parts/icon";
 import { Stopped, useProof } from "../parts/proof";
 import { go, toChannel } from "../place";
-import { learnNames } from "../session";
+import { circles, learnNames, nameOf, people } from "../session";
 import { count, say } from "../words";
 import { COMMUNITY, MODERATOR, OWNER, roleName, rolesToGive } from "./space_roles";
 
@@ -17,7 +18,9 @@ export function Members({ client, space }: { client: Client; space: SpaceView })
   const [members, setMembers] = useState<readonly Member[]>([]);
   const [more, setMore] = useState(false);
   const [open, setOpen] = useState(0);
-  const { state } = useLive(client.status);
+  const online = useOnline(client);
+  const known = useLive(people);
+  const circle = useLive(circles).get(space.space) ?? [];
   const me = useLive(client.me);
   const { wrong, busy, act } = useAct();
   const load = (after: number) =>
@@ -27,15 +30,25 @@ export function Members({ client, space }: { client: Client; space: SpaceView })
       setMore(page.more);
     });
   useEffect(() => {
-    if (state !== "online") return;
+    if (!online) return;
     void load(0);
     void learnNames(client, space.space);
-  }, [state]);
+  }, [online]);
   return (
     <section class="card">
       <h2>{say("space.members")}</h2>
       {members.length > 0 && !more && <p class="quiet">{count("space.people", members.length)}</p>}
-      {members.length === 0 && state !== "online" && <p class="quiet">{say("space.membersOffline")}</p>}
+      {members.length === 0 && !online && <p class="quiet">{say("space.membersOffline")}</p>}
+      {members.length === 0 && (
+        <ul class="rows">
+          {circle.map((user) => (
+            <li key={user} class="row">
+              <Avatar user={user} name={nameOf(user, me, known)} />
+              <span class="grow" dir="auto">{nameOf(user, me, known)}</span>
+            </li>
+          ))}
+        </ul>
+      )}
       <ul class="rows">
         {members.map((member) => {
           const { user, name, display_name: display, role } = member;
@@ -49,7 +62,7 @@ export function Members({ client, space }: { client: Client; space: SpaceView })
                   {called} <bdi class="quiet">@{name}</bdi>
                 </span>
                 {space.kind === COMMUNITY && <span class="quiet">{roleName(role)}</span>}
-                {user !== me?.user && (
+                {space.kind === COMMUNITY && user !== me?.user && (
                   <button class="icon" aria-expanded={isOpen} aria-label={say("space.about.member", { name: called })} title={say("space.about.member", { name: called })} onClick={() => setOpen(isOpen ? 0 : user)}>
                     <Icon name="more" />
                   </button>
@@ -78,6 +91,7 @@ export function Members({ client, space }: { client: Client; space: SpaceView })
   );
 }
 
+/** What can be done about a member of a community. */
 interface OneGiven {
   readonly client: Client;
   readonly space: SpaceView;
@@ -88,17 +102,17 @@ interface OneGiven {
 
 function OneMember({ client, space, member: { user, name, display_name: display, role }, onRole, onRemoved }: OneGiven) {
   const [sure, setSure] = useState(false);
-  const [saved, setSaved] = useState(false);
-  const { state } = useLive(client.status);
+  const [done, setDone] = useState("");
+  const online = useOnline(client);
   const { wrong, busy, act } = useAct();
   const { proven, dialog } = useProof(client);
   const called = display || name;
-  const leads = space.kind === COMMUNITY && (space.role & (OWNER | MODERATOR)) > 0;
-  const given = space.kind === COMMUNITY && space.role === OWNER ? rolesToGive(space.role) : [];
+  const leads = (space.role & (OWNER | MODERATOR)) > 0;
+  const given = space.role === OWNER ? rolesToGive(space.role) : [];
   const write = () => act(async () => go(toChannel(await submitted(client, { type: "OpenConversation", users: [user] }))));
   const make = (wanted: number) =>
     act(async () => {
-      setSaved(false);
+      setDone("");
       try {
         // Who makes an owner shares all power over the community.
         if (wanted === OWNER) await proven();
@@ -108,7 +122,13 @@ function OneMember({ client, space, member: { user, name, display_name: display,
       }
       await submitted(client, { type: "SetRole", space: space.space, user, role: wanted });
       onRole(wanted);
-      setSaved(true);
+      setDone(say("space.roleSaved", { name: called, role: roleName(wanted) }));
+    });
+  const vouch = (on: boolean) =>
+    act(async () => {
+      setDone("");
+      await submitted(client, { type: on ? "Endorse" : "WithdrawEndorsement", space: space.space, user });
+      setDone(say(on ? "space.vouched" : "space.vouchedBack", { name: called }));
     });
   const remove = () =>
     act(async () => {
@@ -117,11 +137,9 @@ function OneMember({ client, space, member: { user, name, display_name: display,
     });
   return (
     <div class="member-acts">
-      {space.kind === COMMUNITY && (
-        <button disabled={busy} onClick={() => void write()}>
-          {say("space.write")}
-        </button>
-      )}
+      <button disabled={busy} onClick={() => void write()}>
+        {say("space.write")}
+      </button>
       {given.length > 0 && (
         <p class="field">
           <label for={`role-${user}`}>{say("space.role")}</label>
@@ -134,14 +152,23 @@ function OneMember({ client, space, member: { user, name, display_name: display,
           </select>
         </p>
       )}
-      {saved && <p class="note done" role="status">{say("space.roleSaved", { name: called, role: roleName(role) })}</p>}
+      <div class="buttons">
+        <button disabled={busy} onClick={() => void vouch(true)}>
+          {say("space.vouch")}
+        </button>
+        <button class="plain" disabled={busy} onClick={() => void vouch(false)}>
+          {say("space.vouchBack")}
+        </button>
+      </div>
+      <p class="quiet">{say("space.vouchExplain", { name: called })}</p>
       {leads && (role !== OWNER || space.role === OWNER) && (
         <button class={sure ? "danger" : ""} disabled={busy} onClick={() => (sure ? void remove() : setSure(true))}>
           {say(sure ? "space.removeSure" : "space.remove")}
         </button>
       )}
       {sure && <p class="quiet">{say("space.removeExplain", { name: called })}</p>}
-      {busy && state !== "online" && <p class="note" role="status">{say("app.whenOnline")}</p>}
+      {done && <p class="note done" role="status">{done}</p>}
+      {busy && !online && <p class="note" role="status">{say("app.whenOnline")}</p>}
       {wrong && <p class="wrong" role="alert">{wrong}</p>}
       {dialog}
     </div>

@@ -4,6 +4,7 @@ import type { Client } from "../../../../sdk/src/api";
 import type { MentorFound, MentorsFound } from "../../../../sdk/src/protocol";
 import { useAct } from "../../act";
 import { useLive } from "../../live";
+import { useOnline } from "../../online";
 import { Avatar } from "../../parts/avatar";
 import { Field } from "../../parts/field";
 import { subjectsOf } from "./subjects";
@@ -16,7 +17,7 @@ const FACTORS = ["factor.subject", "factor.style", "factor.language", "factor.ho
 
 export function Find({ client }: { client: Client }) {
   const { spaces } = useLive(client.places);
-  const { state } = useLive(client.status);
+  const online = useOnline(client);
   const [subjects, setSubjects] = useState("");
   const [space, setSpace] = useState(0);
   const [found, setFound] = useState<MentorsFound | null>(null);
@@ -43,10 +44,10 @@ export function Find({ client }: { client: Client }) {
             </select>
           </p>
         )}
-        <button class="main" disabled={busy || state !== "online"}>
+        <button class="main" disabled={busy || !online}>
           {busy ? say("find.busy") : say("find.go")}
         </button>
-        {state !== "online" && <p class="quiet">{say("find.offline")}</p>}
+        {!online && <p class="note" role="status">{say("find.offline")}</p>}
         {wrong && <p class="wrong" role="alert">{wrong}</p>}
       </form>
       <div aria-live="polite">{found && <Results client={client} found={found} subject={subjects} />}</div>
@@ -106,15 +107,15 @@ function Ask({ client, mentor, subject }: { client: Client; mentor: MentorFound;
   const [what, setWhat] = useState(subjectsOf(subject)[0] ?? "");
   const [words, setWords] = useState("");
   const { wrong, busy, act } = useAct();
-  const { state } = useLive(client.status);
-  if (asked) return <p class="note done" role="status">{say(state === "online" ? "ask.asked" : "ask.kept")}</p>;
+  const online = useOnline(client);
+  if (asked) return <p class="note done" role="status">{say(online ? "ask.asked" : "ask.kept")}</p>;
   if (!open) return <button onClick={() => setOpen(true)}>{say("ask.open")}</button>;
   const ask = (event: Event) => {
     event.preventDefault();
     void act(async () => {
       const sent = client.submit({ type: "ProposeMentorship", user: mentor.user, space: mentor.space, subject: what.trim(), words: words.trim() });
       // Without a network it is kept and goes by itself; what becomes of it is told in one's notices.
-      if (state === "online") await sent;
+      if (online) await sent;
       else sent.catch(() => undefined);
       setAsked(true);
     });

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import { HeldState, type HeldItem } from "../../../../sdk/src/protocol";
 import { useAct } from "../../act";
-import { useLive } from "../../live";
+import { useOnline } from "../../online";
 import { Head } from "../../parts/head";
 import { clock, day } from "../../words";
 import { harm } from "./reasons";
@@ -18,18 +18,18 @@ const STATES = {
 } as const;
 
 export function Mine({ client }: { client: Client }) {
-  const { state } = useLive(client.status);
+  const online = useOnline(client);
   const [items, setItems] = useState<readonly HeldItem[] | null>(null);
   const { wrong, act } = useAct();
   const load = () => act(async () => setItems((await client.held()).items));
   useEffect(() => {
-    if (state === "online") void load();
-  }, [state]);
+    if (online) void load();
+  }, [online]);
   return (
     <>
       <Head title={say("mine.title")} />
       {wrong && <p class="card wrong" role="alert">{wrong}</p>}
-      {!items && !wrong && <p class="card quiet" role="status">{state === "online" ? say("loading") : say("offline")}</p>}
+      {!items && !wrong && <p class="card quiet" role="status">{online ? say("loading") : say("offline")}</p>}
       {items?.length === 0 && <p class="card quiet">{say("mine.none")}</p>}
       <ul class="review-list">
         {items?.map((one) => (
@@ -40,7 +40,7 @@ export function Mine({ client }: { client: Client }) {
             </p>
             {one.text && <blockquote><p dir="auto">{one.text}</p></blockquote>}
             <p class="review-why">{one.reasons.map(({ harm: kind }) => harm(kind)).join(" · ")}</p>
-            {(one.state === HeldState.HIDDEN || one.state === HeldState.UPHELD) && <Appeal client={client} item={one} online={state === "online"} />}
+            {(one.state === HeldState.HIDDEN || one.state === HeldState.UPHELD) && <Appeal client={client} item={one} online={online} />}
           </li>
         ))}
       </ul>

@@ -10,6 +10,7 @@ import type { Client } from "../../../../sdk/src/api";
 import type { HeldItem, ReportItem } from "../../../../sdk/src/protocol";
 import { useAct } from "../../act";
 import { useLive } from "../../live";
+import { useOnline } from "../../online";
 import { Head } from "../../parts/head";
 import type { PageGiven } from "../../pages";
 import { learnNames } from "../../session";
@@ -30,7 +31,7 @@ export default function Review({ client, id, rest }: PageGiven) {
 
 function Queue({ client, id }: { client: Client; id: number }) {
   const { spaces } = useLive(client.places);
-  const { state } = useLive(client.status);
+  const online = useOnline(client);
   const [waiting, setWaiting] = useState<Waiting | null>(null);
   const { wrong, act } = useAct();
   const load = () =>
@@ -41,8 +42,8 @@ function Queue({ client, id }: { client: Client; id: number }) {
       if (id) void learnNames(client, id);
     });
   useEffect(() => {
-    if (state === "online") void load();
-  }, [state, id]);
+    if (online) void load();
+  }, [online, id]);
   const decided = (what: HeldItem | ReportItem) =>
     setWaiting((before) => before && { ...before, held: before.held.filter((one) => one !== what), reports: before.reports.filter((one) => one !== what) });
   const space = spaces.find((one) => one.space === id);
@@ -51,7 +52,7 @@ function Queue({ client, id }: { client: Client; id: number }) {
     <>
       <Head title={say("title")} under={space?.name ?? say("platform")} />
       {wrong && <p class="card wrong" role="alert">{wrong}</p>}
-      {!waiting && !wrong && <p class="card quiet" role="status">{state === "online" ? say("loading") : say("offline")}</p>}
+      {!waiting && !wrong && <p class="card quiet" role="status">{online ? say("loading") : say("offline")}</p>}
       {waiting && (
         <p class="review-count quiet" role="status">
           {left ? count("left", left) : say("nothing")}
@@ -60,14 +61,14 @@ function Queue({ client, id }: { client: Client; id: number }) {
       {waiting && (
         <ul class="review-list">
           {waiting.held.map((one) => (
-            <HeldCard key={`held-${one.held}`} client={client} item={one} online={state === "online"} onDone={() => decided(one)} />
+            <HeldCard key={`held-${one.held}`} client={client} item={one} online={online} onDone={() => decided(one)} />
           ))}
           {waiting.reports.map((one) => (
-            <ReportCard key={`report-${one.report}`} client={client} item={one} online={state === "online"} onDone={() => decided(one)} />
+            <ReportCard key={`report-${one.report}`} client={client} item={one} online={online} onDone={() => decided(one)} />
           ))}
         </ul>
       )}
-      {waiting && (waiting.more || !left) && state === "online" && (
+      {waiting && (waiting.more || !left) && online && (
         <p class="review-count">
           <button onClick={() => void load()}>{say(waiting.more ? "more" : "again")}</button>
         </p>
