@@ -133,6 +133,8 @@ export interface Conversation {
   readonly caughtUp: boolean;
   readonly refused: Code;
   readonly messages: readonly Message[];
+  /** Of messages from before `start` that `history` gave while this is followed: how those stand to which something happened since. */
+  readonly mended: ReadonlyMap<number, Message>;
   /** Who is typing now, without oneself. */
   readonly typing: readonly number[];
 }

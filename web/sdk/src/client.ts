@@ -93,7 +93,7 @@ class Stream extends Watched<Conversation> implements LiveStream {
     private readonly hub: Hub,
     private readonly stream: number,
   ) {
-    super(hub, "stream", [stream], { stream, start: 0, upto: 0, caughtUp: false, refused: 0, messages: [], typing: [] });
+    super(hub, "stream", [stream], { stream, start: 0, upto: 0, caughtUp: false, refused: 0, messages: [], mended: new Map(), typing: [] });
   }
 
   older(count = 50): Promise<boolean> {

@@ -29,7 +29,9 @@ export function methodsOf(core: Core): Readonly<Record<string, (...given: any[])
     /** A page as it stands in the server's log; what was edited reads as it does now. */
     history: async (stream: number, before: number, after: number, limit: number): Promise<Conversation> => {
       const page = await exchange.questions.ask((id) => ({ type: "History", id, stream, before, after, limit }), "Page");
-      return { ...Room.of(page, store).view(core.me()?.user ?? 0, options.world.wall()), caughtUp: !page.more };
+      const found = Room.of(page, store).view(core.me()?.user ?? 0, options.world.wall());
+      core.rooms.get(stream)?.lookAt(found.messages);
+      return { ...found, caughtUp: !page.more };
     },
     older: async (stream: number, limit: number) => {
       const room = core.room(stream);

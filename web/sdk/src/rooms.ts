@@ -23,6 +23,8 @@ import type { Fact, Reader } from "./streams";
 const KEPT_MAX = 100;
 /** Messages that are held while somebody looks. */
 const HELD_MAX = 10_000;
+/** Messages of pages elsewhere that are held besides, so that they hear what happens to them; of more, the next page's alone. */
+const ELSEWHERE_MAX = 2_000;
 const TYPING_MS = 6_000;
 
 type Reactions = ReadonlyMap<string, ReadonlySet<number>>;
@@ -53,6 +55,9 @@ export class Room implements Reader {
   private reactions = new Map<number, Reactions>();
   private deleted = new Set<number>();
   private earlyEdits = new Map<number, string>();
+  /** Of pages that were asked for: as each message stands, and those of them to which something happened since. */
+  private readonly elsewhere = new Map<number, Message>();
+  private mended = new Map<number, Message>();
   private readonly ours = new Map<number, Ours>();
   private readonly typists = new Map<number, number>();
   private caught = false;
@@ -128,6 +133,30 @@ export class Room implements Reader {
     this.beginAfter(0);
   }
 
+  /** Somebody looks at a page elsewhere: what happens to its messages is told as `mended`. */
+  lookAt(page: readonly Message[]): void {
+    if (this.elsewhere.size > ELSEWHERE_MAX) this.elsewhere.clear();
+    for (const one of page) {
+      if (!this.mended.has(one.seq)) this.elsewhere.set(one.seq, one);
+      // A page has no reactions that came after its last message.
+      for (const [emoji, users] of this.reactions.get(one.seq) ?? NOBODY) for (const user of users) this.mendReaction(one.seq, emoji, user, true);
+    }
+    this.changed();
+  }
+
+  /** A message of such a page stands so now. */
+  private mend(target: number, change: Partial<Message>): void {
+    const there = this.elsewhere.get(target);
+    if (!there) return;
+    const mended = { ...there, ...change };
+    this.elsewhere.set(target, mended);
+    this.mended = new Map(this.mended).set(target, mended);
+  }
+
+  private mendReaction(target: number, emoji: string, user: number, on: boolean): void {
+    this.mend(target, { reactions: reacted(this.elsewhere.get(target)?.reactions ?? NOBODY, emoji, user, on) });
+  }
+
   /** Forgets what it has and takes the events after `after`. */
   beginAfter(after: number): void {
     this.messages.clear();
@@ -135,6 +164,8 @@ export class Room implements Reader {
     this.reactions.clear();
     this.deleted.clear();
     this.earlyEdits.clear();
+    this.elsewhere.clear();
+    this.mended = new Map();
     this.start = this.upto = after;
     this.caught = false;
     this.changed();
@@ -202,11 +233,13 @@ export class Room implements Reader {
 
   private edit(target: number, text: string): void {
     const message = this.messages.get(target);
+    this.mend(target, { text, edited: true });
     if (message) this.hold({ ...message, text, edited: true });
     else if (target <= this.start) this.earlyEdits.set(target, text);
   }
 
   private delete(target: number): void {
+    this.mend(target, { deleted: true });
     this.list = undefined;
     this.messages.delete(target);
     this.earlyEdits.delete(target);
@@ -217,13 +250,16 @@ export class Room implements Reader {
   /** What `author` (0: everybody) wrote up to `upto` is gone, and with it whatever was about it. */
   private clear(author: number, upto: number): void {
     this.list = undefined;
-    for (const [seq, message] of this.messages) if (seq <= upto && (author === 0 || author === message.author)) this.messages.delete(seq);
+    const gone = (one: Message) => one.seq <= upto && (author === 0 || author === one.author);
+    for (const one of this.messages.values()) if (gone(one)) this.messages.delete(one.seq);
+    for (const one of this.elsewhere.values()) if (gone(one)) this.mend(one.seq, { deleted: true });
     for (const seq of this.reactions.keys()) if (seq > this.start && seq <= upto && !this.messages.has(seq)) this.reactions.delete(seq);
     if (author === 0) for (const seq of this.earlyEdits.keys()) if (seq <= upto) this.earlyEdits.delete(seq);
   }
 
   private react(target: number, emoji: string, user: number, on: boolean): void {
     if (this.deleted.has(target)) return;
+    this.mendReaction(target, emoji, user, on);
     const reactions = reacted(this.reactions.get(target) ?? NOBODY, emoji, user, on);
     if (reactions.size) this.reactions.set(target, reactions);
     else this.reactions.delete(target);
@@ -273,6 +309,7 @@ export class Room implements Reader {
   /** What is shown, for `me`, at Unix milliseconds `now`. */
   view(me: number, now: number, { messages: outgoing, files }: Outgoing = NOTHING): Conversation {
     let messages = (this.list ??= [...this.messages.values()]);
+    let { mended } = this;
     if (this.ours.size || outgoing.length) {
       const changed = new Map<number, Message>();
       const own: Message[] = [];
@@ -280,12 +317,13 @@ export class Room implements Reader {
         const message = this.overlay(changed, one, me, files);
         if (message) own.push(message);
       }
+      if (changed.size) mended = new Map([...mended, ...changed]);
       messages = [...(changed.size ? messages.map((one) => changed.get(one.seq) ?? one) : messages), ...own, ...outgoing];
     }
     for (const [user, until] of this.typists) if (until <= now) this.typists.delete(user);
     const typing = [...this.typists.keys()].filter((user) => user !== me);
     const { stream, start, upto } = this;
-    return { stream, start, upto, caughtUp: this.caught, refused: this.code, messages, typing };
+    return { stream, start, upto, caughtUp: this.caught, refused: this.code, messages, mended, typing };
   }
 
   /** Lays one of one's own over what is shown; a new message is returned. */
@@ -297,7 +335,7 @@ export class Room implements Reader {
       return { ...PLAIN, seq, key, author: me, at, text: operation.text, replyTo, mentions, attachments: known, state, failed };
     }
     const named = "target" in operation ? operation.target : 0;
-    const target = changed.get(named) ?? this.messages.get(named);
+    const target = changed.get(named) ?? this.messages.get(named) ?? this.elsewhere.get(named);
     if (!target || failed) return undefined;
     const state = seq ? target.state : "waiting";
     if (operation.type === "Edit") changed.set(named, { ...target, text: operation.text, edited: true, state });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryDisk } from "../src/memory_store";
 import type { Body, Event } from "../src/protocol";
-import { Room } from "../src/rooms";
+import { PLAIN, Room } from "../src/rooms";
 import { Store } from "../src/store";
 
 const STREAM = 7;
@@ -50,4 +50,32 @@ test("one's own changes lie over what is confirmed, and are gone with it", async
   assert.ok(talk.view(ME, 0).messages[0]!.reactions.get("🎉")!.has(ME));
   talk.decided(1, 0, "no");
   assert.equal(talk.view(ME, 0).messages[0]!.reactions.size, 0);
+});
+
+test("a page elsewhere hears what happens to its messages, by others and by oneself, and of nothing else", async () => {
+  const { room: talk, hear } = await room();
+  talk.beginAfter(90);
+  hear(3, { type: "Reacted", target: 12, emoji: "👍", on: true });
+  const page = [11, 12, 13].map((seq) => ({ ...PLAIN, seq, author: seq, at: seq, text: `message ${seq}` }));
+  talk.lookAt(page);
+  const mended = (seq: number) => talk.view(ME, 0).mended.get(seq);
+  assert.deepEqual([...talk.view(ME, 0).mended.keys()], [12]);
+  assert.ok(mended(12)!.reactions.get("👍")!.has(3));
+  hear(3, { type: "Reacted", target: 12, emoji: "👍", on: false });
+  assert.equal(mended(12)!.reactions.size, 0);
+  hear(11, { type: "Edited", target: 11, text: "mended" });
+  assert.equal(mended(11)!.text, "mended");
+  assert.ok(mended(11)!.edited);
+  hear(12, { type: "Deleted", target: 12 });
+  assert.ok(mended(12)!.deleted);
+  talk.put(1, { type: "React", stream: STREAM, target: 13, emoji: "🎉", on: true }, 5);
+  assert.ok(mended(13)!.reactions.get("🎉")!.has(ME));
+  talk.decided(1, 0, "no");
+  assert.equal(mended(13), undefined);
+  hear(1, { type: "Cleared", author: 13, upto: 50 });
+  assert.ok(mended(13)!.deleted);
+  // The same page once more, as it was before: what is known is newer.
+  talk.lookAt(page);
+  assert.equal(mended(11)!.text, "mended");
+  assert.deepEqual(talk.view(ME, 0).messages, []);
 });

@@ -4,7 +4,7 @@ import type { Client, Conversation, LiveStream, Message } from "../../../sdk/src
 
 const AROUND = 30;
 
-/** As the server's log stood when it was asked. `more`: there are newer ones before those that are held. */
+/** As the server's log stood when it was asked, with what happened to its messages since. `more`: there are newer ones before those that are held. */
 export interface Island {
   readonly messages: readonly Message[];
   readonly start: number;
@@ -57,10 +57,12 @@ export function useIsland(client: Client, { value: { stream } }: LiveStream, tal
       return { ...found, messages: [...found.messages, ...messages], upto, more: !page.caughtUp };
     }).catch(() => undefined);
 
-  // Where it reaches what is held, it goes on there.
+  // What happened since to its messages is laid over them; where it reaches what is held, it goes on there.
   const island = useMemo(() => {
-    if (!found || found.upto < talk.start) return found;
-    return { ...found, messages: [...found.messages, ...talk.messages.filter((one) => one.key !== 0 || one.seq > found.upto)] };
-  }, [found, talk.messages]);
+    if (!found) return undefined;
+    const messages = found.messages.map((one) => talk.mended.get(one.seq) ?? one);
+    const held = found.upto < talk.start ? [] : talk.messages.filter((one) => one.key !== 0 || one.seq > found.upto);
+    return { ...found, messages: [...messages, ...held] };
+  }, [found, talk.messages, talk.mended]);
   return { island, lead, leave: () => setFound(undefined), older, newer };
 }
