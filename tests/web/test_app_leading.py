@@ -77,7 +77,7 @@ def test_the_door_says_in_ones_own_language_what_a_name_and_a_password_are(brows
     visitor.context.close()
 
 
-def test_who_is_in_a_community_already_is_said_where_it_was_asked_and_nothing_is_left_unsent(
+def test_a_refusal_is_said_where_it_was_asked_for_and_nothing_is_left_unsent(
     amina: Visitor, ben: Visitor, space: str
 ) -> None:
     page = amina.page
