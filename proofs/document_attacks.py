@@ -42,8 +42,16 @@ CRASHING: Final = (
     bytes.fromhex("0102ffffffff0f000001a8ffffffff0f02027dcea592fccee9017c7fc0000000"),
     bytes.fromhex("0101ffffffff0f0284ffffffff0f0014787878787878787878787878787878787878787800"),
 )
+REFERRING: Final = (
+    # Each stands beside what the other has not written yet; pycrdt 0.14.13 does not survive the third.
+    bytes.fromhex("0101020084ffffffff0f0414787878787878787878787878787878787878787800"),
+    bytes.fromhex("0101ffffffff0f008402010364656600"),
+    bytes.fromhex("0101ffffffff0f02000500"),
+    b"\0\1\5\1\0\5",  # deletes what is yet to be written
+)
 UNSOUND: Final = (
     *CRASHING,
+    *REFERRING,
     b"\1\1\5\0\x28\1\1m\1k\1\x76\xff\xff\xff\xff\x0f\0",  # a map of four thousand million entries
     b"\1\xff\xff\xff\xff\x07\5\0\4\1\4text\1x\0",  # two thousand million structs
     b"\1\1\5\0\x27\1\1m\1k\0\0",  # an array, over which pycrdt has looped

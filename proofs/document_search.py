@@ -35,6 +35,7 @@ CPU_S: Final = 120
 BATCH: Final = 500
 BATCH_S: Final = 60.0
 """Of documents that are opened in a fraction of a second together, on a machine that has other things to do."""
+CHILD: Final = (sys.executable, "-m", "proofs.document_search", "child")
 TEXT: Final = "text"
 MAP: Final = "map"
 _GC, _DELETED, _BINARY, _STRING, _EMBED, _FORMAT, _TYPE, _ANY = 0, 1, 3, 4, 5, 6, 7, 8
@@ -192,10 +193,9 @@ def child() -> None:
 
 async def opens(documents: Sequence[Updates]) -> bool:
     """Whether a process opens all of these and lives."""
-    command = [sys.executable, "-m", "proofs.document_search", "child"]
     with trio.move_on_after(BATCH_S):
         payload = msgspec.msgpack.encode(documents)
-        done = await trio.run_process(command, stdin=payload, capture_stdout=True, capture_stderr=True, check=False)
+        done = await trio.run_process(CHILD, stdin=payload, capture_stdout=True, capture_stderr=True, check=False)
         return done.returncode == 0 and done.stdout.strip() == str(len(documents)).encode()
     return False
 

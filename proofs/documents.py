@@ -1,7 +1,8 @@
 """One member attacks a document while others write in it and talk beside it: they lose nothing, and what they wait is measured.
 
-    python -m proofs documents [--seconds S] [--p99-ms N] [--seed N]
+    python -m proofs documents [--seconds S] [--p99-ms N] [--made N] [--seed N]
 
+    made-up documents, opened as the sandbox does (`proofs.document_search`): none that the door takes may end a process
     quiet ─▶ unsound updates ─▶ messages of 10 MB ─▶ somebody else's pen ─▶ 10,000 updates a second        each for S seconds, then checked
       two write in the document, three talk in a channel; the attacker is a process of its own
 
@@ -33,6 +34,7 @@ from bench.peer import read_line
 from client import Account, Credentials, Session, connect
 from client.documents import Document, open_document
 from proofs.document_attacks import ENDED, SHUT_OUT, TRIED, Target
+from proofs.document_search import search
 from proofs.fuzzing.neighbours import Figures, Neighbours
 from proofs.matrixing.ground import Login
 from protocol.documents import written_of
@@ -205,6 +207,15 @@ async def run(seconds: float, p99_ms: float, seed: int, folder: Path) -> int:
     return 1 if wrong else 0
 
 
+async def open_made_up(seed: int, count: int) -> int:
+    """Tells what came of them; the exit status."""
+    found = await search(seed, count)
+    print(f"made up  {found.documents} documents of {found.taken} updates, {found.refused} refused; ended a process {len(found.culprits)}")
+    for culprit in found.culprits:
+        print("made up: ended a process, or was too slow:", *(update.hex() for update in culprit))
+    return 1 if found.culprits else 0
+
+
 async def _register(url: str, name: str) -> Credentials:
     async with Account(url) as account:
         return await account.register(name, "a long enough word")
@@ -214,13 +225,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs documents", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=1.5, help="of each part; five in all")
     parser.add_argument("--p99-ms", type=float, default=0.0, help="what the others wait at most; 0: it is only told")
+    parser.add_argument("--made", type=int, default=1_000, help="documents that are made up: 100,000 are a minute or two; 0: none")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
     )
+    wrong = trio.run(open_made_up, options.seed, options.made)
     with tempfile.TemporaryDirectory(prefix="educonnect-documents-") as temporary:
-        return trio.run(run, options.seconds, options.p99_ms, options.seed, Path(temporary))
+        return wrong or trio.run(run, options.seconds, options.p99_ms, options.seed, Path(temporary))
 
 
 if __name__ == "__main__":

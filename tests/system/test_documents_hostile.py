@@ -16,6 +16,7 @@ from actors.documents import Compact
 from client import Credentials, MutationRefused, connect
 from client.documents import open_document
 from persistence.documents.compaction import Compactor
+from proofs.document_attacks import REFERRING
 from proofs.matrixing.ground import Login
 from proofs.matrixing.speaking import Ended, Talker, converse, talk
 from protocol.codec import encode
@@ -34,11 +35,7 @@ from tests.system.running import community, register
 
 __all__ = ["database", "postgres_server", "postgres_template", "valkey", "valkey_server"]
 
-KILLING = (
-    bytes.fromhex("0101020084ffffffff0f0414787878787878787878787878787878787878787800"),
-    bytes.fromhex("0101ffffffff0f008402010364656600"),
-    bytes.fromhex("0101ffffffff0f02000500"),
-)
+KILLING = REFERRING[:3]
 """Sixty bytes by two pens of one person, found among 878,000 made-up documents: when pycrdt 0.14.13 has the third, its process ends with
 SIGSEGV. Each stands beside what the other had not written yet."""
 TWICE = (
