@@ -21,6 +21,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from gateway.hosts import is_ours
+
 SUBPROTOCOL: Final = "educonnect.v1"
 
 _ACCEPT_SUFFIX: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -68,6 +70,8 @@ class Policy(msgspec.Struct, frozen=True):
     """What the socket's path asks of a handshake."""
 
     path: str = "/socket"
+    hosts: tuple[str, ...] = ()
+    """The names by which it may be asked (`gateway.hosts`); none: any."""
     origins: tuple[str, ...] = ()
     """The browser origins that may connect beside the one that was asked (Host), such as `https://learn.example`; `*` allows all.
 
@@ -143,6 +147,8 @@ def decide(head: Head, policy: Policy) -> Decision:
         return Refusal(400, "Exactly one Host is needed.")
     if head.values("transfer-encoding") or set(head.values("content-length")) - {"0"}:
         return Refusal(400, "A handshake has no body.")
+    if not is_ours(head.values("host")[0], policy.hosts):
+        return Refusal(403, "This server has another name.")
     keys = head.values("sec-websocket-key")
     if len(keys) != 1 or not _is_key(keys[0]):
         return Refusal(400, "Sec-WebSocket-Key must be 16 bytes in base64, once.")

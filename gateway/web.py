@@ -13,6 +13,7 @@ database said.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Literal, cast
@@ -29,6 +30,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.storage_port import StorageError
 from gateway import metrics
+from gateway.hosts import is_ours
 from gateway.openapi_answers import Media, answers
 from gateway.openapi_routes import create_openapi
 from gateway.problems import RETRY_S, Problem, of_storage, render
@@ -147,6 +149,8 @@ def create_app(services: Services) -> QuartTrio:
     app.register_error_handler(trio.TooSlowError, _too_slow)
     app.register_error_handler(HTTPException, _refused_by_framework)
     app.before_request(services.http.begin)
+    if services.hosts:
+        app.before_request(partial(_check_host, services.hosts))
     origins = Origins(services.origins)
     app.before_request(origins.answer_preflight)
     app.after_request(services.http.count)
@@ -245,6 +249,11 @@ class Node:
         # A rotation publishes a key long before it signs, so a copy may be five minutes old.
         response.headers["Cache-Control"] = "public, max-age=300"
         return response
+
+
+async def _check_host(names: tuple[str, ...]) -> None:
+    if not is_ours(request.headers.get("Host", ""), names):
+        raise Problem(Code.FORBIDDEN, "this server has another name (listen.hosts)")
 
 
 async def _ask(name: str, probe: Probe, found: dict[str, Readiness]) -> None:

@@ -131,6 +131,8 @@ class Services(Struct, frozen=True):
     """Links over HTTP; None: there are no routes about them."""
     writing: Writing | None = None
     """Operations that come as requests; None: there are no routes about communities and messages."""
+    hosts: tuple[str, ...] = ()
+    """Names by which it may be asked (`gateway.hosts`); none: any."""
     origins: tuple[str, ...] = ()
     """Of pages that may ask from elsewhere (`gateway.web_cors`)."""
     site: Path = SITE

@@ -341,7 +341,7 @@ class Node:
             accept=self.cast.entrance.accept,
             http=self.http,
             random=random.random,
-            policy=Policy(origins=listen.origins),
+            policy=Policy(hosts=listen.hosts, origins=listen.origins),
             gates=msgspec.convert(settings.gates, Gates, from_attributes=True),
             bounds=socket_bounds(settings),
             trust=Trust(
@@ -406,6 +406,7 @@ class Node:
             sovereignty=self.sovereignty,
             files=self.file_room.files,
             links=self.http_links,
+            hosts=self.settings.listen.hosts,
             origins=self.settings.listen.origins,
             site=Path(self.settings.listen.site) if self.settings.listen.site else SITE,
             writing=PostgresWriting(self.bridge),

@@ -136,6 +136,14 @@ class Listen(Section, frozen=True):
             description="other origins whose pages may open a socket and ask by HTTP: `https://learn.example`; `*` allows all",
         ),
     ] = ()
+    hosts: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9.-]+$")], ...],
+        Meta(
+            max_length=64,
+            description="names by which it is asked, in lower case: `learn.example`; others are refused, addresses and `localhost` are not;"
+            " empty: any. Against pages that give their own name to a server of their visitor's network",
+        ),
+    ] = ()
     site: Annotated[
         str,
         Meta(description="the folder of a web app of your own, as `node web/app/build.mjs FOLDER` writes it; empty: ours"),

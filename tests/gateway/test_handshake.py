@@ -123,6 +123,23 @@ def test_a_page_of_another_host_or_port_may_not_connect_unless_it_is_named(origi
     assert ask(Host="gate.example:8443", Origin=origin, policy=Policy()) == Refusal(403, "This origin may not connect.")
 
 
+@pytest.mark.parametrize(
+    "host", ["learn.example", "LEARN.example:8443", "learn.example.", "192.168.1.7:8000", "[::1]:8000", "localhost:8000"]
+)
+def test_a_server_with_a_name_is_asked_by_it_or_by_its_address(host: str) -> None:
+    assert isinstance(ask(Host=host, Origin=f"http://{host}", policy=Policy(hosts=("learn.example",))), Upgrade)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "learn.example.evil.example", "evil.example:8000", "1.2.3.4.evil.example", "[evil.example]"]
+)
+def test_a_page_that_gave_its_own_name_to_the_address_of_the_server_may_not_connect(host: str) -> None:
+    """Where its own page is the one that was asked, Origin and Host are the same."""
+    named = Policy(hosts=("learn.example",), origins=("*",))
+    assert ask(Host=host, Origin=f"http://{host}", policy=named) == Refusal(403, "This server has another name.")
+    assert isinstance(ask(Host="evil.example", Origin="http://evil.example", policy=Policy()), Upgrade)
+
+
 def test_a_star_allows_every_origin() -> None:
     assert isinstance(ask(Origin="https://anywhere.example", policy=Policy(origins=("*",))), Upgrade)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.codes import Code
 from tests.gateway.web_world import World
 
 LEARN = "https://learn.example"
@@ -28,6 +29,16 @@ async def test_a_page_of_any_other_origin_reads_nothing(origins: tuple[str, ...]
     for method, more in (("GET", {}), ("OPTIONS", PREFLIGHT)):
         answer = await world.ask(method, "/api/v1/auth/login", headers={"Origin": origin, **more})
         assert not any(name.lower().startswith("access-control") for name in answer.headers.keys())
+
+
+async def test_a_server_with_a_name_answers_nothing_under_another_one() -> None:
+    world = World(hosts=("learn.example",))
+    for path in ("/metrics", "/api/v1/auth/login", "/health", "/", "/nothing"):
+        answer = await world.ask("GET", path, headers={"Host": "evil.example:8000"})
+        answer.problem(403, Code.FORBIDDEN)
+    for host in ("learn.example", "10.0.0.7:8000", "localhost"):
+        assert (await world.ask("GET", "/health", headers={"Host": host})).status == 200
+    assert (await World().ask("GET", "/health", headers={"Host": "evil.example"})).status == 200
 
 
 async def test_only_the_api_is_for_other_origins() -> None:

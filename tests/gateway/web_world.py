@@ -279,6 +279,7 @@ class World:
         files: Files | None = None,
         writing: Writing | None = None,
         origins: tuple[str, ...] = (),
+        hosts: tuple[str, ...] = (),
     ) -> None:
         self.memory = InMemoryAccounts()
         # What is in a real database has its clock's times.
@@ -312,6 +313,7 @@ class World:
             files=files,
             writing=writing,
             origins=origins,
+            hosts=hosts,
             wall=lambda: self.now,
             registration_open=registration_open,
         )
