@@ -54,7 +54,7 @@ function drawn(given: RowGiven) {
   const follows = together && !firstNew;
   const marks = [together && !firstNew && "together", open && "open", isMentioned && "for-me", wanted && "wanted"].filter(Boolean).join(" ");
   return (
-    <li>
+    <>
       {newDay && (
         <p class="day">
           <span>{day(message.at)}</span>
@@ -110,7 +110,7 @@ function drawn(given: RowGiven) {
           </button>
         )}
       </div>
-    </li>
+    </>
   );
 }
 
