@@ -35,7 +35,7 @@ const made = await build({
   bundle: true,
   splitting: true,
   format: "esm",
-  target: ["es2022", "chrome90", "firefox91", "safari15"],
+  target: ["es2022", "chrome93", "firefox92", "safari15.4"],
   charset: "utf8",
   minify: true,
   legalComments: "none",

@@ -5,7 +5,7 @@ import { useLive } from "../live";
 import { chooseText, textFirst } from "../look";
 import { session } from "../opening";
 import { Field } from "../parts/field";
-import { Mark } from "../parts/icon";
+import { Mark } from "../parts/mark";
 import { PasskeyButton } from "../parts/passkeys";
 import { inWords } from "../trouble";
 import { language, LANGUAGES, say, speak, type Language } from "../words";

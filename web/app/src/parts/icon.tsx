@@ -1,7 +1,4 @@
 /** Drawn signs, in the colour of the text around them; a reader by ear is told by the words beside them. */
-import { useLive } from "../live";
-import { textFirst } from "../look";
-
 const PATHS = {
   book: "M12 6.5C10 5 7 4.5 4 4.5v13c3 0 6 .5 8 2 2-1.5 5-2 8-2v-13c-3 0-6 .5-8 2zM12 6.5v13",
   back: "M15 5l-7 7 7 7",
@@ -41,11 +38,4 @@ export function Icon({ name }: { name: IconName }) {
       <path d={PATHS[name]} />
     </svg>
   );
-}
-
-/** The page has it in its head, so it is no request. */
-const MARK = document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href;
-
-export function Mark() {
-  return useLive(textFirst) ? null : <img src={MARK} alt="" width="28" height="28" />;
 }

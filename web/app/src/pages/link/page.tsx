@@ -10,7 +10,7 @@ import english from "../../../messages/link/en.json";
 import { useLive } from "../../live";
 import type { PageGiven } from "../../pages";
 import { Field } from "../../parts/field";
-import { Mark } from "../../parts/icon";
+import { Mark } from "../../parts/mark";
 import { HOME } from "../../place";
 import { inWords } from "../../trouble";
 import { openBook, say } from "../../words";
