@@ -10,7 +10,7 @@
 import type { Hub, Me, Status } from "./api";
 import { knows } from "./codec";
 import type { Desk } from "./desk";
-import { DiskFull, Refused } from "./errors";
+import { Refused } from "./errors";
 import { Exchange, type World } from "./exchange";
 import type { Login } from "./http_door";
 import { PARTS, type Inside, type Part } from "./parts";
@@ -79,7 +79,7 @@ export class Core implements Hub, Inside {
     readonly options: CoreOptions,
     readonly store: Store,
   ) {
-    store.onTrouble = (error) => this.makeRoom(error);
+    store.onTrouble = async (error) => (await bringRest()).makeRoom(this, error);
     const kept = store.noted("login");
     if (typeof kept === "string") this.grant = { login: JSON.parse(kept) as Login };
     this.prepare();
@@ -334,9 +334,9 @@ export class Core implements Hub, Inside {
     }
     if (name === "stream") {
       const room = this.room(id);
-      room.open = Math.max(0, room.open + by);
+      room.open += by;
       // Who comes back at once finds what they read.
-      if (by < 0) this.options.world.later(REST_MS, () => room.rest());
+      if (by < 0) this.options.world.later(REST_MS, () => room.shorten());
     }
     if (name === "presence") rarely(this.options.world, (rest) => rest.watch(this, id, by > 0));
   }
@@ -411,11 +411,5 @@ export class Core implements Hub, Inside {
       const value = this.read(topic);
       if (value !== undefined) for (const listener of [...topic.listeners]) listener(value);
     }
-  }
-
-  /** The disk has no room: records of what comes last in the order of streams go, and it is tried again. */
-  private makeRoom(error: unknown): boolean {
-    if (!(error instanceof DiskFull)) return false;
-    return this.exchange.keeping?.makeRoom() ?? false;
   }
 }

@@ -11,6 +11,7 @@ import { RULES } from "./session_rules";
 export { Core } from "./core";
 export { ask, credentialsOf, hearAnnouncements, inherit, methodsOf, openDesk, token, watch } from "./face";
 export { keepAlive } from "./heart";
+export { makeRoom } from "./quota";
 export { hasTicket, hear, lost, perform, prepare, recover } from "./recovery";
 export { askLater, hearRest, isHint, rewindLater } from "./refusals";
 

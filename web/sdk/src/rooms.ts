@@ -19,8 +19,8 @@ import type { Attachment, Body, Operation, Page, Raw } from "./protocol";
 import { isChat, type Store } from "./store";
 import type { Fact, Reader } from "./streams";
 
-/** Messages that are kept for being offline; older ones are asked for. */
-const KEPT_MAX = 100;
+/** `kept`: messages that are kept for being offline, fewer once the disk was full; older ones are asked for. */
+export const bounds = { kept: 100 };
 /** Messages that are held while somebody looks. */
 const HELD_MAX = 10_000;
 /** Messages of pages elsewhere that are held besides, so that they hear what happens to them; of more, the next page's alone. */
@@ -96,9 +96,10 @@ export class Room implements Reader {
     return room;
   }
 
-  private keep(): void {
+  /** Writes down the newest. */
+  keep(): void {
     this.store.note(`room/${this.stream}`, () => {
-      const kept = [...this.messages.values()].slice(-KEPT_MAX);
+      const kept = [...this.messages.values()].slice(-bounds.kept);
       const start = kept.length === this.messages.size ? this.start : (kept[0]?.seq ?? this.upto + 1) - 1;
       const messages = kept.map((one) => [one.seq, one.author, one.at, one.text, one.replyTo, one.mentions, one.edited, one.attachments.map(plainOf)] as Packed[]);
       const reactions = [...this.reactions].flatMap(([seq, of]) => (seq > start ? [...of].map(([emoji, users]) => [seq, emoji, [...users]]) : []));
@@ -197,13 +198,9 @@ export class Room implements Reader {
     this.changed();
   }
 
-  /** Nobody looks any more: no more is held than is kept. */
-  rest(): void {
-    if (!this.open) this.shorten();
-  }
-
-  private shorten(): void {
-    const max = this.open ? HELD_MAX : KEPT_MAX;
+  /** Where nobody looks no more is held than is kept. */
+  shorten(): void {
+    const max = this.open > 0 ? HELD_MAX : bounds.kept;
     if (this.messages.size <= max * 1.2) return;
     this.list = undefined;
     const kept = [...this.messages.values()].slice(-max);

@@ -99,12 +99,13 @@ export class Store {
   private nextKey = 1;
   /** Counts snapshots. */
   serial = 0;
-  private dirty = new Map<string, Row | null>();
+  /** What is to be written next. */
+  dirty = new Map<string, Row | null>();
   private writing: Promise<void> | undefined;
   /** Told when the disk refuses a batch; true: something was given up, and it is tried again. */
-  onTrouble: (error: unknown) => boolean = () => false;
+  onTrouble: (error: unknown) => Promise<boolean> = async () => false;
 
-  private constructor(private readonly disk: Disk) {}
+  private constructor(readonly disk: Disk) {}
 
   /** Opens the store on a disk. Rejected with what the disk says. */
   static async open(disk: Disk): Promise<Store> {
@@ -152,11 +153,10 @@ export class Store {
       await this.disk.write(new Map([...rows].map(([name, row]) => [name, row && pack(row())])));
     } catch (error) {
       for (const [name, row] of rows) if (!this.dirty.has(name)) this.dirty.set(name, row);
+      if (!(await this.onTrouble(error))) throw error;
+    } finally {
       this.writing = undefined;
-      if (!this.onTrouble(error)) throw error;
-      return;
     }
-    this.writing = undefined;
     if (this.dirty.size) this.begin();
   }
 

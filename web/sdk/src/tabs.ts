@@ -12,7 +12,7 @@
  */
 import type { Conversation, Hub, Status } from "./api";
 import type { Core } from "./core";
-import { AccountError, BadFields, BadFrame, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
+import { AccountError, BadFields, BadFrame, DiskFull, QueueFull, Refused, RequestFailed, Unreachable } from "./errors";
 
 /** What goes over the channel. `from` and `to` are tabs. */
 type Note =
@@ -31,7 +31,7 @@ type Kept = readonly [number, number];
 /** An error as it can be cloned: which of `ERRORS` (-1: another), and what it says. */
 type Plain = readonly [number, string, object];
 
-const ERRORS = [Refused, RequestFailed, AccountError, Unreachable, BadFields, BadFrame, QueueFull];
+const ERRORS = [Refused, RequestFailed, AccountError, Unreachable, BadFields, BadFrame, QueueFull, DiskFull];
 /** Not asked of the next tab anew, when the one that was asked is gone: they may have had their effect. What is kept has its caller's nonce. */
 const ONCE = /^(door\.|logOut$|ask$)/;
 

@@ -280,7 +280,9 @@ export class Upkeep implements Keeping {
 
   /** The disk has no room: records of what comes last in the order of streams go. False: there are none to speak of. */
   makeRoom(): boolean {
-    const bytes = [...this.records.sizes().values()].reduce((sum, one) => sum + one, 0);
+    const sizes = this.records.sizes();
+    // What is the person's own stays, and does not count.
+    const bytes = this.all().reduce((sum, { stream, kind }) => sum + (kind === StreamKind.OWN ? 0 : (sizes.get(stream) ?? 0)), 0);
     if (bytes < 1024) return false;
     this.limit(Math.floor(bytes / 2));
     return true;

@@ -101,7 +101,7 @@ test("where the disk is full, records give way and what has not been sent stays"
   const client = new Exchange(store, WORLD);
   const kept = new RecordStore(store);
   keepRecords(store, kept, client);
-  store.onTrouble = () => client.keeping!.makeRoom();
+  store.onTrouble = async () => client.keeping!.makeRoom();
   client.helloCursors();
   client.welcome(WELCOME, false, 0);
   const streams = [25, 26].map((stream, at) => ({ stream, kind: 11 + at, name: "", head: 0, read_upto: 0, may_write: true }));
