@@ -225,13 +225,13 @@ def test_a_lesson_and_its_questions_need_no_network_and_the_server_grades_exactl
 
 
 def test_a_wrong_answer_comes_back_when_its_time_has_come_and_goes_on_from_there(ben: Visitor, space: int, origin: str) -> None:
-    page = opened(ben, f"#/progress/{space}", "How I come along")
+    page = opened(ben, f"#/progress/{space}", "How I am doing")
     expect(page.locator(".card", has_text="What comes back")).to_contain_text("The next question comes in", timeout=WAIT_MS)
     later = int(time.time()) + 700
     page.clock.set_fixed_time(later)
     opened(ben, f"#/lessons/{space}", "Lessons")
     expect(page.locator(".today a.button", has_text="2 questions have come back")).to_be_visible(timeout=WAIT_MS)
-    opened(ben, f"#/progress/{space}", "How I come along")
+    opened(ben, f"#/progress/{space}", "How I am doing")
     ben.shoot("progress-phone")
     page.locator("a.button", has_text="Practise now").click()
     expect(page.locator(".asking h2")).to_have_text("2 questions today", timeout=WAIT_MS)
@@ -254,7 +254,7 @@ def test_goals_are_written_changed_and_finished(ben: Visitor, space: int, origin
     beside(_mentored, origin, ben.name)
     page = opened(ben, f"#/lessons/{space}", "Lessons")
     page.locator("button", has_text="Follow this course").click()
-    opened(ben, f"#/progress/{space}", "How I come along")
+    opened(ben, f"#/progress/{space}", "How I am doing")
     goals = page.locator(".goals")
     goals.get_by_label("Write it: What you want to learn for").click()
     goals.locator("#goal-own").fill("To share the harvest fairly.")
@@ -315,8 +315,8 @@ def test_who_teaches_mends_a_lesson_and_who_learns_reads_it(amina: Visitor, ben:
     opened(amina, f"#/lesson/{space}/{HALVES}", "Sharing fairly")
     expect(page.locator(".lesson-text pre")).to_have_text("1/4 + 1/4 = 2/4", timeout=WAIT_MS)
     amina.shoot("lesson-desktop")
-    opened(amina, f"#/progress/{space}", "How I come along")
-    learners = page.locator(".card", has_text="How learners come along")
+    opened(amina, f"#/progress/{space}", "How I am doing")
+    learners = page.locator(".card", has_text="How learners are doing")
     expect(learners.locator("li", has_text="Ben Otieno")).to_contain_text("3 lessons done", timeout=WAIT_MS)
     learners.get_by_label("What Ben Otieno is told").click()
     expect(learners.locator(".told")).to_contain_text("Only those who mentor them", timeout=WAIT_MS)
