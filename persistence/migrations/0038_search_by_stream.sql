@@ -12,7 +12,7 @@ truncate search_messages, search_words, search_vocabulary;
 
 alter table search_words add column stream_id bigint not null;
 alter table search_words drop constraint search_words_pkey, add primary key (word, space_id, stream_id);
-create index search_words_by_stream on search_words (stream_id, word);
+create index search_words_by_stream on search_words (stream_id, word) include (messages);
 comment on table search_words is 'owner: the stream, gone with its space; a word goes with the last message that has it';
 
 create or replace function search_forget() returns trigger language plpgsql set enable_seqscan = 'off' as $$
@@ -126,7 +126,8 @@ end $$;
 drop function search_alike(text, bigint[], regdictionary[]);
 
 -- Words of these streams that a pattern fits ('%soma%'): of all words that there are by their parts, and where these are too many to be
--- looked at, of the streams' own, so that what others say costs time and hides nothing.
+-- looked at, of the streams' own, some of each, so that what others say costs time and hides nothing. ("+ 0", or the index is asked for each
+-- space with each stream.)
 create function search_fitting(p_like text, p_spaces bigint[], p_streams bigint[]) returns text[]
 language plpgsql stable
 set enable_seqscan = 'off' set plan_cache_mode = 'force_generic_plan'
@@ -138,11 +139,15 @@ begin
     if cardinality(v_words) < v_max then
         return array(
             select w.word from unnest(v_words) w (word) where exists (
-                select from search_words s where s.word = w.word and s.space_id = any (p_spaces) and s.stream_id = any (p_streams)));
+                select from search_words s where s.word = w.word and s.space_id = any (p_spaces) and s.stream_id + 0 = any (p_streams)));
     end if;
     return array(
-        select distinct s.word from unnest(p_streams) r (id)
-        cross join lateral (select o.word from search_words o where o.stream_id = r.id and o.word like p_like) s);
+        select s.word from unnest(p_streams) r (id)
+        cross join lateral (
+            select o.word, o.messages from search_words o where o.stream_id = r.id and o.word like p_like
+            order by o.word limit greatest(10, v_max / greatest(1, cardinality(p_streams)))
+        ) s
+        group by s.word order by sum(s.messages) desc, s.word limit 200);
 end $$;
 
 -- The same of words that look like another: by trigrams, most alike first.
@@ -157,7 +162,7 @@ begin
     if cardinality(v_words) < v_max then
         return array(
             select w.word from unnest(v_words) w (word) where exists (
-                select from search_words s where s.word = w.word and s.space_id = any (p_spaces) and s.stream_id = any (p_streams))
+                select from search_words s where s.word = w.word and s.space_id = any (p_spaces) and s.stream_id + 0 = any (p_streams))
             order by similarity(w.word, p_word) desc, w.word limit p_limit);
     end if;
     return array(
@@ -184,23 +189,26 @@ begin
             select w.word
             from (
                 select distinct t.stem from unnest(p_dictionaries) d cross join lateral unnest(ts_lexize(d, p_word)) as t (stem)
-                where length(t.stem) >= 3
+                -- Words with the word itself in them are there by now.
+                where length(t.stem) >= 3 and position(p_word in t.stem) = 0
             ) t
             cross join lateral unnest(search_fitting('%' || t.stem || '%', p_spaces, p_streams)) as w (word)
             where exists (select from unnest(p_dictionaries) d where ts_lexize(d, w.word) = array[t.stem]));
     else
         -- Of one or two letters there are no parts: words that begin with them, by the order of words; of each stream some.
         v_meant := v_meant || array(
-            select distinct s.word from unnest(p_streams) r (id)
+            select s.word from unnest(p_streams) r (id)
             cross join lateral (
-                select o.word from search_words o
-                where o.stream_id = r.id and o.word >= p_word and o.word < p_word || chr(1114111) order by o.word limit 200
-            ) s);
+                select o.word, o.messages from search_words o
+                where o.stream_id = r.id and o.word >= p_word and o.word < p_word || chr(1114111)
+                order by o.word limit greatest(10, 1000 / greatest(1, cardinality(p_streams)))
+            ) s
+            group by s.word order by sum(s.messages) desc, s.word limit 200);
     end if;
     -- Where the word is known, what looks like it is hardly meant; one that is in a message or two may be the slip itself.
     if length(p_word) >= 4 and not exists (
         select from unnest(v_meant) as m (word)
-        join search_words s on s.word = m.word and s.space_id = any (p_spaces) and s.stream_id = any (p_streams)
+        join search_words s on s.word = m.word and s.space_id = any (p_spaces) and s.stream_id + 0 = any (p_streams)
         having sum(s.messages) >= 3
     ) then
         v_meant := v_meant || search_similar(p_word, p_spaces, p_streams, 30);
@@ -212,7 +220,7 @@ begin
         from (
             select s.space_id, s.word, sum(s.messages)::bigint as messages
             from (select distinct m.word from unnest(v_meant) as m (word)) m
-            join search_words s on s.word = m.word and s.space_id = any (p_spaces) and s.stream_id = any (p_streams)
+            join search_words s on s.word = m.word and s.space_id = any (p_spaces) and s.stream_id + 0 = any (p_streams)
             group by s.space_id, s.word
         ) s
     ) r
@@ -251,7 +259,7 @@ begin
         with meant as materialized (
             select w.space_id as space, t.term, w.word, sum(w.messages) as messages
             from unnest(p_words) with ordinality as t (word, term)
-            join search_words w on w.word = t.word and w.space_id = any (v_scope) and w.stream_id = any (v_read)
+            join search_words w on w.word = t.word and w.space_id = any (v_scope) and w.stream_id + 0 = any (v_read)
             where p_whole group by w.space_id, t.term, w.word
             union all
             select a.space, t.term, a.word, a.messages

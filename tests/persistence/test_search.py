@@ -324,6 +324,16 @@ async def test_what_a_channel_says_that_one_does_not_read_changes_nothing_that_o
         assert len(await lib.find(ann, "resign", limit=50)) == 5
 
 
+async def test_who_reads_nothing_finds_nothing(bridge: Bridge) -> None:
+    async with library(bridge) as lib:
+        ann, ben = await lib.w.person("ann"), await lib.w.person("ben")
+        _, _, channel = await lib.w.community(ann)
+        await lib.w.ok(ann, Say(channel, "tide"))
+        await lib.index()
+        for words in ("tide", "tid", "t", "running tides", "tiede"):
+            assert await lib.find(ben, words) == []
+
+
 async def test_what_other_communities_say_hides_nothing(bridge: Bridge) -> None:
     """Whoever floods a place of their own with words would else keep everybody from finding parts of theirs, forms of them, and slips."""
     async with library(bridge) as lib:
@@ -370,6 +380,7 @@ async def test_words_that_would_take_too_long_are_given_up(bridge: Bridge, monke
         async with locked(bridge):
             refused = await lib.ask(ann, "tide")
         assert isinstance(refused, Denied) and refused.code is Code.LIMIT
+        monkeypatch.setattr(persistence.search, "STATEMENT_MS", 30_000)
         assert isinstance(await lib.ask(ann, "tide"), MessagesFound)
 
 
