@@ -44,7 +44,7 @@ _FIRST: Final = frozenset(
     # The session
     "Hello Bye Mutate Follow Unfollow Overview Welcome Done DoneRun Event Followed Spaces "
     # Conversations
-    "Say Edit Delete React MarkRead Post Said Edited Deleted Reacted Posted Cleared".split()
+    "Say Edit Delete React MarkRead Post Said Edited Deleted Reacted Posted".split()
 )
 """Forms that every session needs at once. Of the others' events nobody takes more than the tag while the rest is not loaded."""
 _RAW: Final = frozenset({"Mutate.operation", "PageEvent.body"})

@@ -12,7 +12,9 @@ import { numbersForNames, rewriting } from "../scripts.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const plugins = [rewriting(numbersForNames(here))];
-const shared = { absWorkingDir: here, plugins, bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
+// What is imported for its type alone is not loaded, also where a number took the place of the rest of it.
+const tsconfigRaw = { compilerOptions: { verbatimModuleSyntax: false, useDefineForClassFields: true } };
+const shared = { absWorkingDir: here, plugins, tsconfigRaw, bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
 
 /** The scripts of the package. What needs nothing of the session has scripts of its own: shared ones would cut the core to pieces. */
 const PACKAGE = [["index", "documents", "sqlite_store"], ["background"], ["protocol", "learning", "wire_api", "merge"]];
@@ -30,8 +32,9 @@ async function library(outdir = "build/esm") {
 /**
  * What a page loads that opens a client: at once (`core`), and each part when it is first asked for, less what is there by then.
  *
- * esbuild gives a script of its own to whatever several starting points share. Each part says `export { Core } from "./core"`, so that what
- * the session is made of is shared by all of them alike and stays one script, which packs better than ten.
+ * esbuild gives a script of its own to whatever several starting points share. Each part says `export { Core } from "./rest"`, or, where it
+ * may come before the rest of the session, from "./core", so that what those are made of is shared by all alike and stays one script each,
+ * which packs better than ten.
  */
 function sizes({ outputs }) {
   const closure = (path, found = new Set()) => {

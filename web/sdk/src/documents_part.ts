@@ -16,8 +16,8 @@ import type { Inside, Part } from "./parts";
 import type { Raw } from "./protocol";
 import { learnRest } from "./rest_of_wire";
 
-// In one script with the session, not beside it: build.mjs says why.
-export { Core } from "./core";
+// In one script with the session and its rest, not beside them: build.mjs says why.
+export { Core } from "./rest";
 export { unpackState } from "./document_shelf";
 
 type Bytes = readonly Uint8Array[];

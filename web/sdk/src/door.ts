@@ -1,6 +1,7 @@
 /** Signing up, logging in and the second step, as a part of a session: whoever is logged in does not load it. */
 import type { Challenge, Me } from "./api";
 import type { Core } from "./core";
+import { forget } from "./forgetting";
 import { Account, readLogin, type Login } from "./http_door";
 import type { Part } from "./parts";
 
@@ -41,7 +42,7 @@ async function enter(core: Core, login: Login): Promise<Me> {
   core.runner?.stop();
   const before = core.me();
   // What is kept is one person's.
-  if (before && before.user !== login.user) store.clear();
+  if (before && before.user !== login.user) forget(store);
   core.grant = { login };
   store.note("login", JSON.stringify(login));
   if (login.device) store.bind(login.device);

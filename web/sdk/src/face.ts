@@ -10,8 +10,9 @@ import type { Core } from "./core";
 import { Desk } from "./desk";
 import { Refused } from "./errors";
 import type { Exchange } from "./exchange";
+import { forget } from "./forgetting";
 import { Account, Credentials } from "./http_door";
-import { Room } from "./rooms";
+import { heardTyping, lookAt, putInFront, roomOfPage } from "./pages";
 import type { Grant } from "./socket";
 
 const TOKEN_LEFT_MS = 10_000;
@@ -29,8 +30,9 @@ export function methodsOf(core: Core): Readonly<Record<string, (...given: any[])
     /** A page as it stands in the server's log; what was edited reads as it does now. */
     history: async (stream: number, before: number, after: number, limit: number): Promise<Conversation> => {
       const page = await exchange.questions.ask((id) => ({ type: "History", id, stream, before, after, limit }), "Page");
-      const found = Room.of(page, store).view(core.me()?.user ?? 0, options.world.wall());
-      core.rooms.get(stream)?.lookAt(found.messages);
+      const found = roomOfPage(page, store).view(core.me()?.user ?? 0, options.world.wall());
+      const room = core.rooms.get(stream);
+      if (room) lookAt(room, found.messages);
       return { ...found, caughtUp: !page.more };
     },
     older: async (stream: number, limit: number) => {
@@ -38,7 +40,7 @@ export function methodsOf(core: Core): Readonly<Record<string, (...given: any[])
       const { start } = room;
       if (!start) return false;
       const page = await exchange.questions.ask((id) => ({ type: "History", id, stream, before: start + 1, limit }), "Page");
-      room.putInFront(page);
+      putInFront(room, page);
       return page.more;
     },
     typing: (stream: number) => exchange.remark(`typing/${stream}`, { type: "Typing", stream }),
@@ -100,7 +102,7 @@ export async function token(core: Core): Promise<string> {
 async function leave(core: Core): Promise<void> {
   core.runner?.stop();
   core.runner = core.grant = undefined;
-  core.store.clear();
+  forget(core.store);
   core.prepare();
   await core.store.durable();
 }
@@ -128,8 +130,10 @@ function hear(core: Core, hint: Heard): void {
     for (const part of parts.values()) part.heard?.(hint);
     return;
   }
-  const ms = rooms.get(hint.stream)?.heardTyping(hint.user, options.world.wall());
-  if (ms) options.world.later(ms + 50, () => core.touch(`stream/${hint.stream}`));
+  const room = rooms.get(hint.stream);
+  if (!room) return;
+  const ms = heardTyping(room, hint.user, options.world.wall());
+  options.world.later(ms + 50, () => core.touch(`stream/${hint.stream}`));
 }
 
 /** Somebody begins to look who is in a space, or nobody does any more. */

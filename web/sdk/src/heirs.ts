@@ -12,6 +12,7 @@
 import { blake2b } from "./blake2b";
 import { encode } from "./codec";
 import { ServerFault } from "./errors";
+import { freezeAgain } from "./forgetting";
 import type { Mutations } from "./mutations";
 import { Code, INHERIT_MAX, RETRY, type Settlement } from "./protocol";
 import { becameAnother } from "./refusals";
@@ -19,8 +20,8 @@ import { learnRest } from "./rest_of_wire";
 import type { Kept, Store } from "./store";
 import type { SyncDoor } from "./sync_door";
 
-// In one script with the session, not beside it: build.mjs says why.
-export { Core } from "./core";
+// In one script with the session and its rest, not beside them: build.mjs says why.
+export { Core } from "./rest";
 export { SyncDoor } from "./sync_door";
 
 const LOOK = "sent as another device; look whether it is there";
@@ -44,7 +45,7 @@ export async function inherit(store: Store, mutations: Mutations, door: Pick<Syn
     const kept = store.settled.get(key);
     if (kept) store.putSettled({ ...kept, number: 0 });
   }
-  store.freezeAgain(sent.filter((one) => store.mutations.has(one.key)).map((one) => [one.key, one.operation] as const));
+  freezeAgain(store, sent.filter((one) => store.mutations.has(one.key)).map((one) => [one.key, one.operation] as const));
   store.note("heir", undefined);
   becameAnother(mutations);
   await store.durable();

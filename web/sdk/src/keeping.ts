@@ -17,8 +17,8 @@ import { learnRest } from "./rest_of_wire";
 import type { Store } from "./store";
 import { Upkeep } from "./upkeep";
 
-// In one script with the session, not beside it: build.mjs says why.
-export { Core } from "./core";
+// In one script with the session and its rest, not beside them: build.mjs says why.
+export { Core } from "./rest";
 
 /** Gives an exchange what keeps records. */
 export function keepRecords(store: Store, records: RecordStore, exchange: Exchange, wake = () => exchange.onWake()): Upkeep {

@@ -29,8 +29,8 @@ export function entry(key: number, operation: Raw, number = 0): Entry {
 }
 
 export class Ledger {
-  private waiting: Entry[];
-  private readonly sent = new Map<number, Entry>();
+  waiting: Entry[];
+  readonly sent = new Map<number, Entry>();
   private readonly bounced = new Set<number>();
   private sentBytes = 0;
   private nextNumber = 0;
@@ -66,21 +66,6 @@ export class Ledger {
   /** Puts a new mutation last. */
   append(one: Entry): void {
     this.waiting.push(one);
-  }
-
-  /** Every mutation without an outcome, in order. */
-  entries(): Entry[] {
-    return [...this.sent.values(), ...this.waiting];
-  }
-
-  /** Settled mutations that a restored database has forgotten wait again, in the order in which all were asked for. Only between sockets. */
-  putBack(forgotten: readonly Entry[]): void {
-    this.waiting = [...forgotten, ...this.waiting].sort((a, b) => a.key - b.key);
-  }
-
-  /** These will not be sent. Only between sockets. */
-  drop(entries: readonly Entry[]): void {
-    this.waiting = this.waiting.filter((one) => !entries.includes(one));
   }
 
   /** The server has decided up to `lastNumber`; what was numbered above it is numbered on from there. */

@@ -3,8 +3,8 @@ import type { Inside, Part } from "./parts";
 import type { Command, MentorsFound } from "./protocol";
 import { learnRest } from "./rest_of_wire";
 
-// In one script with the session, not beside it: build.mjs says why.
-export { Core } from "./core";
+// In one script with the session and its rest, not beside them: build.mjs says why.
+export { Core } from "./rest";
 
 type Wish = Extract<Command, { type: "FindMentors" }>;
 

@@ -40,7 +40,7 @@ class Position {
 }
 
 export class Positions {
-  private readonly streams = new Map<number, Position>();
+  readonly streams = new Map<number, Position>();
   /** Lower comes first. */
   readonly priorities = new Map<number, number>();
 
@@ -86,16 +86,6 @@ export class Positions {
   /** Drops even the cursor. */
   forget(stream: number): void {
     this.streams.delete(stream);
-  }
-
-  /** Every cursor is void: all start from the beginning. The streams that were not there already. */
-  reset(): number[] {
-    const moved = [...this.streams.values()].filter((position) => position.seq).map((position) => position.stream);
-    for (const position of this.streams.values()) {
-      position.seq = position.stalls = 0;
-      if (position.phase !== "asleep") position.enter("wanted");
-    }
-    return moved;
   }
 
   /** The cursors for `Hello`: everything that is wanted, up to the protocol's bound. What is left over stays wanted. */
@@ -170,21 +160,5 @@ export class Positions {
       brought = position.seq !== position.askedAfter;
     }
     return !brought && ++position.stalls >= STALLS_MAX ? "stalled" : "ask";
-  }
-
-  /** The server dropped some of it. True if it is to be asked for again. */
-  lagged(stream: number): boolean {
-    const position = this.streams.get(stream);
-    if (!position || position.phase === "asleep" || position.phase === "wanted") return false;
-    position.enter("wanted");
-    return true;
-  }
-
-  /** The question `id` was refused. True if it was the open one; the stream is then asleep. */
-  failed(stream: number, id: number): boolean {
-    const position = this.streams.get(stream);
-    if (!position || position.phase !== "asked" || position.askedId !== id) return false;
-    position.enter("asleep");
-    return true;
   }
 }

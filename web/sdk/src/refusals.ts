@@ -13,6 +13,7 @@ import type { Heard } from "./codec";
 import { DeviceCopied, ServerFault } from "./errors";
 import type { Exchange } from "./exchange";
 import type { Mutations } from "./mutations";
+import type { Positions } from "./positions";
 import { Code, RETRY, type Failed, type Refused as RefusedFrame } from "./protocol";
 import type { Asked, Questions } from "./questions";
 import { backoffMs } from "./session_machine";
@@ -30,7 +31,7 @@ export function isHint(frame: Heard): boolean {
 export function hearRest({ mutations, questions, streams }: Exchange, frame: Heard): void {
   if (frame.type === "Refused") refuse(mutations, frame);
   else if (frame.type === "Lagged") {
-    if (streams.positions.lagged(frame.stream)) streams.wake();
+    if (lagged(streams.positions, frame.stream)) streams.wake();
   } else if (frame.type === "Unfollowed") unfollowed(streams, frame.stream, frame.code);
   else if (frame.type !== "Failed" || !followFailed(streams, frame)) questions.hear(frame);
 }
@@ -78,6 +79,32 @@ export function becameAnother(mutations: Mutations): void {
 
 // Streams
 
+/** Every cursor is void: all start from the beginning. The streams that were not there already. */
+export function startOver({ streams }: Positions): number[] {
+  const moved = [...streams.values()].filter((position) => position.seq).map((position) => position.stream);
+  for (const position of streams.values()) {
+    position.seq = position.stalls = 0;
+    if (position.phase !== "asleep") position.enter("wanted");
+  }
+  return moved;
+}
+
+/** The server dropped some of it. True if it is to be asked for again. */
+function lagged({ streams }: Positions, stream: number): boolean {
+  const position = streams.get(stream);
+  if (!position || position.phase === "asleep" || position.phase === "wanted") return false;
+  position.enter("wanted");
+  return true;
+}
+
+/** The question `id` was refused. True if it was the open one; the stream is then asleep. */
+function refusedAs({ streams }: Positions, stream: number, id: number): boolean {
+  const position = streams.get(stream);
+  if (!position || position.phase !== "asked" || position.askedId !== id) return false;
+  position.enter("asleep");
+  return true;
+}
+
 function unfollowed(streams: Streams, stream: number, code: number): void {
   if (!streams.positions.rest(stream)) return;
   streams.readers.get(stream)?.refused(code);
@@ -90,7 +117,7 @@ function followFailed(streams: Streams, failed: Failed): boolean {
   const stream = streams.follows.get(failed.id) ?? failed.stream;
   streams.follows.delete(failed.id);
   streams.wake();
-  if (!streams.positions.failed(stream, failed.id)) return true;
+  if (!refusedAs(streams.positions, stream, failed.id)) return true;
   if (isForNow(failed) && streams.open) {
     streams.retrying.add(stream);
     streams.after(Math.max(failed.wait_ms, backoffMs(1, streams.spread())), () => {

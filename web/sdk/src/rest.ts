@@ -11,9 +11,10 @@ import { RULES } from "./session_rules";
 export { Core } from "./core";
 export { ask, credentialsOf, hearAnnouncements, inherit, methodsOf, openDesk, token, watch } from "./face";
 export { keepAlive } from "./heart";
+export { clear } from "./pages";
 export { makeRoom } from "./quota";
 export { hasTicket, hear, lost, perform, prepare, recover } from "./recovery";
-export { askLater, hearRest, isHint, rewindLater } from "./refusals";
+export { askLater, hearRest, isHint, rewindLater, startOver } from "./refusals";
 
 learnRest();
 learnRules(RULES);

@@ -10,6 +10,7 @@
  */
 import { encode, type Heard } from "./codec";
 import { DeviceCopied } from "./errors";
+import { askAgain, freezeAgain } from "./forgetting";
 import { entry, type Entry } from "./ledger";
 import type { Mutations } from "./mutations";
 import { Code, RETRY, type Raw, type Welcome } from "./protocol";
@@ -38,11 +39,12 @@ export function restore(store: Store, mutations: Mutations, lastNumber: number):
   const { ledger } = mutations;
   ledger.cut();
   const forgotten = [...store.settled.values()].filter((kept) => kept.number > lastNumber || (!kept.number && readChange(kept.operation)));
-  store.askAgain(forgotten.map((kept) => kept.key));
-  ledger.putBack(forgotten.map((kept) => entry(kept.key, kept.operation)));
+  askAgain(store, forgotten.map((kept) => kept.key));
+  // In the order in which all were asked for.
+  ledger.waiting = [...forgotten.map((kept) => entry(kept.key, kept.operation)), ...ledger.waiting].sort((a, b) => a.key - b.key);
   const nameless: Entry[] = [];
   const refrozen: [number, Raw][] = [];
-  for (const one of ledger.entries()) {
+  for (const one of [...ledger.sent.values(), ...ledger.waiting]) {
     if (one.number && one.number <= lastNumber) continue;
     if (NAMING.includes(one.operation[1] ?? 0)) {
       nameless.push(one);
@@ -53,8 +55,8 @@ export function restore(store: Store, mutations: Mutations, lastNumber: number):
     one.noted = false;
     refrozen.push([one.key, one.operation]);
   }
-  store.freezeAgain(refrozen);
-  ledger.drop(nameless);
+  freezeAgain(store, refrozen);
+  ledger.waiting = ledger.waiting.filter((one) => !nameless.includes(one));
   mutations.decide(nameless.map((one) => ({ key: one.key, code: Code.CONFLICT, value: 0, detail: NAMELESS })));
   store.lastNumber = lastNumber;
 }

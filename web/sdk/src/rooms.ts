@@ -10,12 +10,15 @@
  * A message is replaced where it changes, and the list of them only when one of them did: thousands that are held cost nothing while nothing
  * happens to them, and who shows them sees by identity what is new.
  *
+ * What is done with whole pages, and seldom, is in pages.ts.
+ *
  * Invariant: `take` is given each event once, in order; `upto` is the cursor in the store.
  */
 import type { Conversation, Message } from "./api";
-import { decodeBody, decodeOperation } from "./codec";
+import { decodeOperation } from "./codec";
 import type { Packed } from "./msgpack";
-import type { Attachment, Body, Operation, Page, Raw } from "./protocol";
+import type { Attachment, Body, Operation, Raw } from "./protocol";
+import { rest } from "./rarely";
 import { isChat, type Store } from "./store";
 import type { Fact, Reader } from "./streams";
 
@@ -23,12 +26,9 @@ import type { Fact, Reader } from "./streams";
 export const bounds = { kept: 100 };
 /** Messages that are held while somebody looks. */
 const HELD_MAX = 10_000;
-/** Messages of pages elsewhere that are held besides, so that they hear what happens to them; of more, the next page's alone. */
-const ELSEWHERE_MAX = 2_000;
-const TYPING_MS = 6_000;
 
 type Reactions = ReadonlyMap<string, ReadonlySet<number>>;
-const NOBODY: Reactions = /* @__PURE__ */ new Map();
+export const NOBODY: Reactions = /* @__PURE__ */ new Map();
 /** What a message has that nobody has done anything to. */
 export const PLAIN = { key: 0, replyTo: 0, mentions: [], edited: false, deleted: false, attachments: [], files: [], reactions: NOBODY, state: "sent", failed: "" } as const;
 
@@ -50,27 +50,27 @@ interface Ours {
 }
 
 export class Room implements Reader {
-  private messages = new Map<number, Message>();
-  private list: readonly Message[] | undefined;
-  private reactions = new Map<number, Reactions>();
-  private deleted = new Set<number>();
-  private earlyEdits = new Map<number, string>();
+  messages = new Map<number, Message>();
+  list: readonly Message[] | undefined;
+  reactions = new Map<number, Reactions>();
+  deleted = new Set<number>();
+  earlyEdits = new Map<number, string>();
   /** Of pages that were asked for: as each message stands, and those of them to which something happened since. */
-  private readonly elsewhere = new Map<number, Message>();
-  private mended = new Map<number, Message>();
+  readonly elsewhere = new Map<number, Message>();
+  mended = new Map<number, Message>();
   private readonly ours = new Map<number, Ours>();
-  private readonly typists = new Map<number, number>();
+  readonly typists = new Map<number, number>();
   private caught = false;
   private code = 0;
   /** Somebody looks: more is held. */
   open = 0;
 
-  private constructor(
-    private readonly store: Store,
+  constructor(
+    readonly store: Store,
     readonly stream: number,
     public start: number,
     public upto: number,
-    private readonly changed: () => void,
+    readonly changed: () => void,
   ) {}
 
   /** What is kept of a stream; otherwise an empty room that takes the events after `after`. */
@@ -85,14 +85,6 @@ export class Room implements Reader {
     for (const [seq, author, at, text, replyTo, mentions, edited, files] of kept[2] as unknown as KeptMessage[]) {
       room.hold({ ...PLAIN, seq, author, at, text, replyTo, mentions, edited, attachments: files.map(attachmentOf) });
     }
-    return room;
-  }
-
-  /** What a page of events alone comes to; it is kept nowhere. */
-  static of(page: Page, store: Store): Room {
-    const first = page.events[0]?.seq ?? 1;
-    const room = new Room(store, page.stream, first - 1, page.events.at(-1)?.seq ?? 0, () => undefined);
-    for (const { seq, author, at, body } of page.events) room.fold(seq, author, at, decodeBody(body) as Body);
     return room;
   }
 
@@ -134,19 +126,8 @@ export class Room implements Reader {
     this.beginAfter(0);
   }
 
-  /** Somebody looks at a page elsewhere: what happens to its messages is told as `mended`. */
-  lookAt(page: readonly Message[]): void {
-    if (this.elsewhere.size > ELSEWHERE_MAX) this.elsewhere.clear();
-    for (const one of page) {
-      if (!this.mended.has(one.seq)) this.elsewhere.set(one.seq, one);
-      // A page has no reactions that came after its last message.
-      for (const [emoji, users] of this.reactions.get(one.seq) ?? NOBODY) for (const user of users) this.mendReaction(one.seq, emoji, user, true);
-    }
-    this.changed();
-  }
-
   /** A message of such a page stands so now. */
-  private mend(target: number, change: Partial<Message>): void {
+  mend(target: number, change: Partial<Message>): void {
     const there = this.elsewhere.get(target);
     if (!there) return;
     const mended = { ...there, ...change };
@@ -154,7 +135,7 @@ export class Room implements Reader {
     this.mended = new Map(this.mended).set(target, mended);
   }
 
-  private mendReaction(target: number, emoji: string, user: number, on: boolean): void {
+  mendReaction(target: number, emoji: string, user: number, on: boolean): void {
     this.mend(target, { reactions: reacted(this.elsewhere.get(target)?.reactions ?? NOBODY, emoji, user, on) });
   }
 
@@ -179,25 +160,6 @@ export class Room implements Reader {
     this.changed();
   }
 
-  /** Adds an older page, as the server's log stands now: it ends where this room starts. */
-  putInFront(page: Page): void {
-    const first = page.events[0];
-    if (!first || page.events.at(-1)!.seq !== this.start) return;
-    const older = Room.of(page, this.store);
-    for (const [seq, text] of this.earlyEdits) older.edit(seq, text);
-    for (const seq of this.deleted) older.delete(seq);
-    for (const [seq, reactions] of this.reactions) {
-      for (const [emoji, users] of reactions) for (const user of users) older.react(seq, emoji, user, true);
-    }
-    this.start = older.start;
-    this.list = undefined;
-    this.messages = new Map([...older.messages, ...this.messages]);
-    this.reactions = older.reactions;
-    this.deleted = older.deleted;
-    this.earlyEdits = older.earlyEdits;
-    this.changed();
-  }
-
   /** Where nobody looks no more is held than is kept. */
   shorten(): void {
     const max = this.open > 0 ? HELD_MAX : bounds.kept;
@@ -211,7 +173,7 @@ export class Room implements Reader {
     this.earlyEdits.clear();
   }
 
-  private fold(seq: number, author: number, at: number, body: Body): void {
+  fold(seq: number, author: number, at: number, body: Body): void {
     if (body.type === "Said") this.hold({ ...PLAIN, seq, author, at, text: body.text });
     else if (body.type === "Posted") {
       const { text, reply_to: replyTo, mentions, edited, attachments } = body;
@@ -219,7 +181,7 @@ export class Room implements Reader {
     } else if (body.type === "Edited") this.edit(body.target, body.text);
     else if (body.type === "Deleted") this.delete(body.target);
     else if (body.type === "Reacted") this.react(body.target, body.emoji, author, body.on);
-    else if (body.type === "Cleared") this.clear(body.author, body.upto);
+    else if (body.type === "Cleared") rest()!.clear(this, body);
   }
 
   /** A message as it is now, with its reactions. */
@@ -228,14 +190,14 @@ export class Room implements Reader {
     this.messages.set(message.seq, { ...message, reactions: this.reactions.get(message.seq) ?? NOBODY });
   }
 
-  private edit(target: number, text: string): void {
+  edit(target: number, text: string): void {
     const message = this.messages.get(target);
     this.mend(target, { text, edited: true });
     if (message) this.hold({ ...message, text, edited: true });
     else if (target <= this.start) this.earlyEdits.set(target, text);
   }
 
-  private delete(target: number): void {
+  delete(target: number): void {
     this.mend(target, { deleted: true });
     this.list = undefined;
     this.messages.delete(target);
@@ -244,17 +206,7 @@ export class Room implements Reader {
     this.deleted.add(target);
   }
 
-  /** What `author` (0: everybody) wrote up to `upto` is gone, and with it whatever was about it. */
-  private clear(author: number, upto: number): void {
-    this.list = undefined;
-    const gone = (one: Message) => one.seq <= upto && (author === 0 || author === one.author);
-    for (const one of this.messages.values()) if (gone(one)) this.messages.delete(one.seq);
-    for (const one of this.elsewhere.values()) if (gone(one)) this.mend(one.seq, { deleted: true });
-    for (const seq of this.reactions.keys()) if (seq > this.start && seq <= upto && !this.messages.has(seq)) this.reactions.delete(seq);
-    if (author === 0) for (const seq of this.earlyEdits.keys()) if (seq <= upto) this.earlyEdits.delete(seq);
-  }
-
-  private react(target: number, emoji: string, user: number, on: boolean): void {
+  react(target: number, emoji: string, user: number, on: boolean): void {
     if (this.deleted.has(target)) return;
     this.mendReaction(target, emoji, user, on);
     const reactions = reacted(this.reactions.get(target) ?? NOBODY, emoji, user, on);
@@ -294,13 +246,6 @@ export class Room implements Reader {
   /** The person has seen to a refused one. */
   discard(key: number): void {
     if (this.ours.delete(key)) this.changed();
-  }
-
-  /** Somebody types; forgotten after some seconds. */
-  heardTyping(user: number, now: number): number {
-    this.typists.set(user, now + TYPING_MS);
-    this.changed();
-    return TYPING_MS;
   }
 
   /** What is shown, for `me`, at Unix milliseconds `now`. */

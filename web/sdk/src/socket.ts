@@ -28,7 +28,7 @@ const SLOW_GREETING_MS = 600;
 const LEAVE_MS = 3_000;
 const BUFFERED_MAX = 64 * 1024;
 /** What is taken here and by the exchange without the rest of a session. */
-export const OWN_FRAMES: readonly string[] = ["Welcome", "Event", "UnknownEvent", "Followed", "Spaces", "Done", "DoneRun"];
+export const OWN_FRAMES: readonly string[] = ["Welcome", "Event", "Followed", "Spaces", "Done", "DoneRun"];
 /** Frames that wait for what takes them: some seconds of a session that has just begun. */
 const HELD_MAX = 4_096;
 

@@ -8,7 +8,7 @@
  * Every change is synchronous: nothing falls between two halves of it. The disk gets whole states, one after the other: a batch holds all
  * that has changed up to one moment, so what a killed page leaves is the state at some moment, and not before the last `durable` that was
  * awaited. Whoever sends a mutation awaits it first: a number that reached the server must never be given twice. Records are rows of the same
- * batches, looked after by record_store.ts once that has come.
+ * batches, looked after by record_store.ts once that has come. What is done to the whole of it is in forgetting.ts.
  *
  * Invariant: a mutation that was appended is in `mutations` until it is settled, under the same key, bytes and (once given) number.
  */
@@ -89,13 +89,13 @@ export class Store {
   readonly cursors = new Map<number, number>();
   readonly mutations = new Map<number, Kept>();
   readonly settled = new Map<number, Settled>();
-  private readonly failures = new Map<number, Unapplied>();
-  private readonly notes = new Map<string, Packed>();
+  readonly failures = new Map<number, Unapplied>();
+  readonly notes = new Map<string, Packed>();
   /** The names of all notes that are on the disk, or will be. */
-  private readonly written = new Set<string>();
+  readonly written = new Set<string>();
   /** Rows that nobody has claimed yet, as they were on the disk. */
-  private readonly unclaimed = new Map<string, Packed>();
-  private keeper: Keeper | undefined;
+  readonly unclaimed = new Map<string, Packed>();
+  keeper: Keeper | undefined;
   private nextKey = 1;
   /** Counts snapshots. */
   serial = 0;
@@ -212,22 +212,6 @@ export class Store {
     this.putFacts();
   }
 
-  /** Forgets everything: what is kept is one person's. */
-  clear(): void {
-    const rows = [...this.rowNames(), ...this.dirty.keys()];
-    for (const map of [this.cursors, this.mutations, this.settled, this.failures, this.notes, this.unclaimed]) map.clear();
-    this.keeper?.clear(false);
-    this.device = this.epoch = this.lastNumber = this.serial = 0;
-    for (const name of rows) this.put(name, null);
-    this.putFacts();
-  }
-
-  private *rowNames(): Iterable<string> {
-    const maps = { c: this.cursors, m: this.mutations, s: this.settled, u: this.failures, n: this.written };
-    for (const [kind, map] of Object.entries(maps)) for (const key of map.keys()) yield `${kind}/${key}`;
-    yield* this.keeper?.names() ?? this.unclaimed.keys();
-  }
-
   // Mutations
 
   /** Keeps a mutation; its key. */
@@ -238,7 +222,7 @@ export class Store {
     return kept.key;
   }
 
-  private keep(kept: Kept): void {
+  keep(kept: Kept): void {
     this.mutations.set(kept.key, kept);
     this.put(`m/${kept.key}`, () => [kept.operation, kept.number, kept.nonce]);
   }
@@ -299,21 +283,6 @@ export class Store {
   discard(key: number): void {
     this.failures.delete(key);
     this.put(`u/${key}`, null);
-  }
-
-  /** Settled mutations that a restored database has forgotten are open again: under their keys, without numbers. */
-  askAgain(keys: readonly number[]): void {
-    for (const key of keys) {
-      const kept = this.settled.get(key)!;
-      this.settled.delete(key);
-      this.put(`s/${key}`, null);
-      this.keep({ key, operation: kept.operation, number: 0, nonce: "" });
-    }
-  }
-
-  /** Gives mutations that no server has decided other bytes and no number. */
-  freezeAgain(changes: readonly (readonly [number, Raw])[]): void {
-    for (const [key, operation] of changes) this.keep({ ...this.mutations.get(key)!, operation, number: 0 });
   }
 
   // Streams

@@ -13,6 +13,7 @@ import { ServerFault } from "./errors";
 import { Positions } from "./positions";
 import type { Cursor, Event, Followed } from "./protocol";
 import type { After } from "./questions";
+import { rest } from "./rarely";
 import type { Store } from "./store";
 
 export type Fact = Event | UnknownEvent;
@@ -79,7 +80,7 @@ export class Streams {
 
   /** A socket is open; `reset`: the database was restored. */
   welcome(reset: boolean): void {
-    if (reset) for (const stream of this.positions.reset()) this.readers.get(stream)?.restarted();
+    if (reset) for (const stream of rest()!.startOver(this.positions)) this.readers.get(stream)?.restarted();
     this.open = true;
   }
 

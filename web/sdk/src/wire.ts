@@ -73,5 +73,4 @@ b~Said 1 text:z
 b~Edited 2 target:a text:z
 b~Deleted 3 target:a
 b~Reacted 4 target:a emoji:A on:p=true
-b~Posted 6 text:z reply_to:D= mentions:B= edited:p= attachments:Q=
-b~Cleared 69 author:d upto:a`;
+b~Posted 6 text:z reply_to:D= mentions:B= edited:p= attachments:Q=`;

@@ -249,6 +249,7 @@ b~Reported 57 report:a about:af user:a reason:Z stream:d= seq:d=
 b~ReportDecided 58 report:a state:af by:d
 b~PersonBlocked 59 user:a on:p=true
 b~SlowModeSet 60 stream:a seconds:D
+b~Cleared 69 author:d upto:a
 b~MentorshipNoted 70 mentorship:a mentor:a learner:a state:W community:d= space:d= by:d= words:ae=
 b~MentorshipBegan 71 mentorship:a mentor:a learner:a community:d=
 b~MentorshipSaidOver 72 reached:p words:ae=

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { answerSyncs, sendUnsent, UNSENT, type Sending, type SendingOptions } from "../src/background";
 import { encode, join, knows, learn, split } from "../src/codec";
 import { DiskFull } from "../src/errors";
+import { forget } from "../src/forgetting";
 import { MemoryDisk } from "../src/memory_store";
 import { unpack } from "../src/msgpack";
 import { Code, type Frame, type Operation, type Welcome } from "../src/protocol";
@@ -124,7 +125,7 @@ test("where nothing is unsent nothing is asked, and where nobody is logged in ne
   const { house, disk, send, opened } = await left();
   assert.deepEqual(await send(), { ending: "sent", decided: 0 });
   const store = await opened();
-  store.clear();
+  forget(store);
   await store.durable();
   assert.equal((await send()).ending, "signed-out");
   assert.deepEqual(house.asked, []);

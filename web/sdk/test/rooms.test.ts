@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryDisk } from "../src/memory_store";
+import { heardTyping, lookAt } from "../src/pages";
 import type { Body, Event } from "../src/protocol";
+import { bringRest } from "../src/rarely";
 import { PLAIN, Room } from "../src/rooms";
 import { Store } from "../src/store";
 
+await bringRest();
 const STREAM = 7;
 const ME = 1;
 
@@ -18,7 +21,7 @@ test("what happens to one message leaves the others the same objects, and typing
   const { room: talk, hear } = await room();
   for (let n = 0; n < 50; n++) hear(2, { type: "Said", text: `message ${n}` });
   const before = talk.view(ME, 0).messages;
-  talk.heardTyping(3, 0);
+  heardTyping(talk, 3, 0);
   assert.equal(talk.view(ME, 0).messages, before);
   hear(3, { type: "Reacted", target: 10, emoji: "👍", on: true });
   hear(2, { type: "Edited", target: 20, text: "mended" });
@@ -57,7 +60,7 @@ test("a page elsewhere hears what happens to its messages, by others and by ones
   talk.beginAfter(90);
   hear(3, { type: "Reacted", target: 12, emoji: "👍", on: true });
   const page = [11, 12, 13].map((seq) => ({ ...PLAIN, seq, author: seq, at: seq, text: `message ${seq}` }));
-  talk.lookAt(page);
+  lookAt(talk, page);
   const mended = (seq: number) => talk.view(ME, 0).mended.get(seq);
   assert.deepEqual([...talk.view(ME, 0).mended.keys()], [12]);
   assert.ok(mended(12)!.reactions.get("👍")!.has(3));
@@ -75,7 +78,7 @@ test("a page elsewhere hears what happens to its messages, by others and by ones
   hear(1, { type: "Cleared", author: 13, upto: 50 });
   assert.ok(mended(13)!.deleted);
   // The same page once more, as it was before: what is known is newer.
-  talk.lookAt(page);
+  lookAt(talk, page);
   assert.equal(mended(11)!.text, "mended");
   assert.deepEqual(talk.view(ME, 0).messages, []);
 });
