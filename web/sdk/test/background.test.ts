@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answerSyncs, sendUnsent, UNSENT, type Sending, type SendingOptions } from "../src/background";
+import type { Status } from "../src/api";
+import { answerSyncs, sendInBackground, sendUnsent, UNSENT, type Sending, type SendingOptions } from "../src/background";
 import { encode, join, knows, learn, split } from "../src/codec";
 import { DiskFull } from "../src/errors";
 import { forget } from "../src/forgetting";
@@ -277,4 +278,33 @@ test("the browser is told to wake the worker again where another time may do, an
     await waits.at(-1);
   }
   assert.ok(listeners.has("periodicsync"));
+});
+
+test("a page asks for a waking once each time that something waits without a session, and when it goes out of sight with something unsent", async () => {
+  const asked: string[] = [];
+  const registration = { sync: { register: async (tag: string) => void asked.push(tag) } } as unknown as ServiceWorkerRegistration;
+  let tell = (_: Partial<Status>) => undefined as void;
+  const status = { value: {} as Status, subscribe: (listener: (value: Status) => void) => ((tell = (now) => listener((status.value = { ...status.value, ...now }))), () => undefined) };
+  const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  Object.assign(globalThis, { document });
+  const off = sendInBackground({ status }, registration);
+  tell({ state: "online", pending: 3 });
+  tell({ state: "waiting", pending: 0 });
+  assert.deepEqual(asked, []);
+  for (let n = 1; n < 4; n++) tell({ pending: n });
+  assert.deepEqual(asked, [UNSENT]);
+  tell({ state: "online", pending: 0 });
+  tell({ state: "connecting", pending: 1 });
+  assert.equal(asked.length, 2);
+  document.visibilityState = "hidden";
+  document.dispatchEvent(new Event("visibilitychange"));
+  assert.equal(asked.length, 3);
+  tell({ state: "online", pending: 0 });
+  document.dispatchEvent(new Event("visibilitychange"));
+  assert.equal(asked.length, 3, "nothing waits");
+  off();
+  status.value = { ...status.value, pending: 1 };
+  document.dispatchEvent(new Event("visibilitychange"));
+  assert.equal(asked.length, 3, "nobody follows any more");
+  Object.assign(globalThis, { document: undefined });
 });
