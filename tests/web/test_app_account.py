@@ -176,6 +176,11 @@ def test_a_passkey_is_made_opens_the_account_alone_and_is_its_second_step(ben: V
     assert faults(page) == []
     page.get_by_role("button", name="I have written them down").click()
     expect(page.locator(".codes")).to_have_count(0)
+    page.get_by_role("button", name="Rename: my phone").click()
+    page.locator("form.line input[id^=passkey-]").first.fill("my blue phone")
+    assert faults(page) == []
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".row strong", has_text="my blue phone")).to_be_visible(timeout=WAIT_MS)
     log_out(ben)
     ben.shoot("door-passkey-phone")
     assert faults(page) == []

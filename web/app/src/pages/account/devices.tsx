@@ -32,10 +32,8 @@ export function Devices({ client }: { client: Client }) {
   const { known, trouble, again } = useKnown<{ devices: readonly Device[] }>(client, "account/devices");
   const { busy, wrong, act } = useAct();
   const others = known?.devices.filter(({ session, current }) => session && !current) ?? [];
-  const end = (sessions: readonly number[]) =>
-    act(async () => {
-      for (const one of sessions) await client.ask("DELETE", `auth/sessions/${one}`);
-    }).then(again);
+  const end = (session: number) => void act(() => client.ask("DELETE", `auth/sessions/${session}`)).then(again);
+  const endOthers = () => void act(() => client.ask("POST", "auth/logout-others")).then(again);
   return (
     <section class="card">
       <h2>{book.say("devices.title")}</h2>
@@ -43,12 +41,12 @@ export function Devices({ client }: { client: Client }) {
       {trouble && <p class="wrong" role="alert">{trouble}</p>}
       <ul class="rows devices">
         {known?.devices.map((one) => (
-          <Row key={one.device} client={client} device={one} busy={busy} onEnd={() => void end([one.session])} onRenamed={again} />
+          <Row key={one.device} client={client} device={one} busy={busy} onEnd={() => end(one.session)} onRenamed={again} />
         ))}
       </ul>
       {wrong}
       {others.length > 1 && (
-        <button class="danger" disabled={busy} onClick={() => void end(others.map(({ session }) => session))}>
+        <button class="danger" disabled={busy} onClick={endOthers}>
           {book.say("devices.endOthers")}
         </button>
       )}

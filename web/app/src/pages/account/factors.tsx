@@ -1,4 +1,5 @@
 /** The second step of a log-in: passkeys, an authenticator app, and codes for when neither is at hand. */
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Client } from "../../../../sdk/src/api";
 import { Field } from "../../parts/field";
@@ -42,7 +43,9 @@ export function Factors({ client }: { client: Client }) {
       {passkeys.length > 0 && (
         <ul class="rows">
           {passkeys.map((one) => (
-            <Row key={one.id} method={one} busy={busy} onRemove={() => remove(`auth/passkeys/${one.id}`)} />
+            <Row key={one.id} method={one} busy={busy} onRemove={() => remove(`auth/passkeys/${one.id}`)}>
+              <Rename client={client} passkey={one} onRenamed={again} />
+            </Row>
           ))}
         </ul>
       )}
@@ -69,7 +72,14 @@ export function Factors({ client }: { client: Client }) {
   );
 }
 
-function Row({ method, busy, onRemove }: { method: Method; busy: boolean; onRemove: () => void }) {
+interface RowGiven {
+  readonly method: Method;
+  readonly busy: boolean;
+  readonly onRemove: () => void;
+  readonly children?: ComponentChildren;
+}
+
+function Row({ method, busy, onRemove, children }: RowGiven) {
   const name = method.name || book.say("totp.title");
   const said = [
     book.say("factors.added", { day: day(method.created_at) }),
@@ -83,7 +93,28 @@ function Row({ method, busy, onRemove }: { method: Method; busy: boolean; onRemo
         <span class="quiet under">{said.filter(Boolean).join(" · ")}</span>
       </span>
       <button disabled={busy} aria-label={`${book.say("factors.remove")}: ${name}`} onClick={onRemove}>{book.say("factors.remove")}</button>
+      {children}
     </li>
+  );
+}
+
+/** A passkey's name, changed in its place. */
+function Rename({ client, passkey: { id, name }, onRenamed }: { client: Client; passkey: Method; onRenamed: () => Promise<void> }) {
+  const [draft, setDraft] = useState<string | null>(null);
+  const { busy, wrong, act } = useAct();
+  const rename = async (event: Event) => {
+    event.preventDefault();
+    if (!(await act(() => client.ask("PATCH", `auth/passkeys/${id}`, { name: (draft ?? "").trim() })))) return;
+    setDraft(null);
+    await onRenamed();
+  };
+  if (draft === null) return <button class="plain" aria-label={`${book.say("devices.rename")}: ${name}`} onClick={() => setDraft(name)}>{book.say("devices.rename")}</button>;
+  return (
+    <form class="line" onSubmit={(event) => void rename(event)}>
+      <Field id={`passkey-${id}`} label={book.say("passkey.name")} value={draft} onText={setDraft} maxLength={60} dir="auto" autocomplete="off" />
+      <button disabled={busy}>{book.say("devices.save")}</button>
+      {wrong}
+    </form>
   );
 }
 

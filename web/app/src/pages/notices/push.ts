@@ -90,10 +90,12 @@ export async function pushGone(): Promise<void> {
   for (const one of (await registration?.getNotifications()) ?? []) one.close();
 }
 
-/** Tells the server where this browser is pushed to now, if that has changed since it was told. */
+/** Tells the server where this browser is pushed to now, if it does not know. */
 export async function renewPush(client: Client): Promise<void> {
   const kept = keptPush();
   if (!works || !kept || Notification.permission !== "granted") return;
   if (kept.user !== client.me.value?.user) return pushGone();
-  if ((await subscription())?.endpoint !== kept.endpoint) await pushOn(client);
+  // Also told anew where the server knows it no more: it goes with a log-in, and this is another one.
+  const isKnown = async () => (await client.ask<PushOffer>("GET", "push")).subscriptions.some(({ id }) => id === kept.id);
+  if ((await subscription())?.endpoint !== kept.endpoint || !(await isKnown())) await pushOn(client);
 }
