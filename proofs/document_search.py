@@ -40,6 +40,7 @@ TEXT: Final = "text"
 MAP: Final = "map"
 _GC, _DELETED, _BINARY, _STRING, _EMBED, _FORMAT, _TYPE, _ANY = 0, 1, 3, 4, 5, 6, 7, 8
 _ORIGIN, _RIGHT, _KEY = 0x80, 0x40, 0x20
+_VALUES: Final = (_DELETED, _BINARY, _TYPE, _ANY)
 
 Updates = tuple[bytes, ...]
 
@@ -123,7 +124,9 @@ class Maker:
         if kind == _GC:
             length = luck.randint(1, 6)
             return b"\0" + number(length), length
-        info = kind | luck.choice((0, 0, _ORIGIN, _ORIGIN, _RIGHT, _ORIGIN | _RIGHT)) | luck.choice((0, 0, _KEY))
+        is_value = kind in _VALUES and luck.random() < 0.4
+        info = kind | luck.choice((0, 0, _ORIGIN, _ORIGIN, *(() if is_value else (_RIGHT, _ORIGIN | _RIGHT))))
+        info |= _KEY if is_value else 0
         out = bytearray((info,))
         if info & _ORIGIN:
             out += self._place(pen, clock)
@@ -136,12 +139,11 @@ class Maker:
                 out += b"\0" + self._place(pen, clock)
             if info & _KEY:
                 out += text(luck.choice("ab"))
-        raw, length = self._content(kind)
+        raw, length = self._content(kind, 1 if is_value and kind == _ANY else luck.randint(1, 6))
         return bytes(out) + raw, length
 
-    def _content(self, kind: int) -> tuple[bytes, int]:
+    def _content(self, kind: int, length: int) -> tuple[bytes, int]:
         luck = self._luck
-        length = luck.randint(1, 6)
         if kind == _STRING:
             return text(luck.choice(("x" * length, "é" * length, "😀" * ((length + 1) // 2)))), length
         if kind == _DELETED:

@@ -26,6 +26,9 @@ _GC, _DELETED, _BINARY, _STRING, _EMBED, _FORMAT, _TYPE, _ANY = 0, 1, 3, 4, 5, 6
 _HAS_ORIGIN, _HAS_RIGHT, _HAS_KEY = 0x80, 0x40, 0x20
 _TYPES: Final = frozenset((1, 2))
 """Map and Text. An array made pycrdt loop for ever, of 20,000 garbled updates five times; texts and maps never."""
+_VALUES: Final = frozenset((_DELETED, _BINARY, _TYPE, _ANY))
+"""What maps hold: one value under a key, beside nothing but the one before it. Of 100,000 made-up documents two in which several places
+were one value made pycrdt loop for ever."""
 _FIXED: Final = {127: 0, 126: 0, 124: 4, 123: 8, 122: 8, 121: 0, 120: 0}
 
 
@@ -125,7 +128,10 @@ class _Reader:
                 self._id(pen, clock)
             if info & _HAS_KEY:
                 self._text()
-        return self._content(kind)
+        length = self._content(kind)
+        if info & _HAS_KEY and (info & _HAS_RIGHT or kind not in _VALUES or (length > 1 and kind != _DELETED)):
+            raise ValueError("holds under a key what maps do not hold")
+        return length
 
     def _content(self, kind: int) -> int:
         if kind == _STRING:

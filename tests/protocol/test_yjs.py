@@ -126,6 +126,9 @@ def made(of: Any) -> bytes:
         (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0", "too large"),
         (b"\1\1\5\xff\xff\xff\xff\7\4\1\1t\1a\0", "further"),
         (b"\1\1\5\0\x28\1\1m\1k\1" + b"\x75\1" * (DEPTH_MAX + 2) + b"\x7e\0", "deep"),
+        (b"\1\1\5\0\x24\1\1m\1k\1a\0", "under a key"),
+        (b"\1\1\5\0\x28\1\1m\1k\2\x7e\x7e\0", "under a key"),
+        (b"\1\2\5\0\x28\1\1m\1k\1\x7e\x68\5\0\1\x7e\0", "under a key"),
     ],
     ids=count(),  # pycrdt draws its clients' numbers: bytes would name a case differently in each process
 )
