@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encode } from "../src/codec";
 import { MemoryDisk } from "../src/memory_store";
-import { heardTyping, lookAt } from "../src/pages";
-import type { Body, Event } from "../src/protocol";
+import { heardTyping, lookAt, putInFront } from "../src/pages";
+import type { Body, Event, Page } from "../src/protocol";
 import { bringRest } from "../src/rarely";
 import { PLAIN, Room } from "../src/rooms";
 import { Store } from "../src/store";
@@ -81,4 +82,36 @@ test("a page elsewhere hears what happens to its messages, by others and by ones
   lookAt(talk, page);
   assert.equal(mended(11)!.text, "mended");
   assert.deepEqual(talk.view(ME, 0).messages, []);
+});
+
+test("older pages put in front one after the other come to what the whole comes to", async () => {
+  let state = 7;
+  const chance = (below: number) => (state = (state * 16807) % 2147483647) % below;
+  const facts = Array.from({ length: 300 }, (_, n): { author: number; body: Body } => {
+    const target = 1 + chance(n + 1);
+    const bodies: Body[] = [
+      { type: "Said", text: `message ${n + 1}` },
+      { type: "Edited", target, text: `mended at ${n + 1}` },
+      { type: "Reacted", target, emoji: chance(2) ? "👍" : "🎉", on: true },
+      { type: "Deleted", target },
+    ];
+    return { author: 1 + chance(4), body: bodies[chance(10) < 5 ? 0 : 1 + chance(3)]! };
+  });
+  const store = await Store.open(new MemoryDisk());
+  const shown = (one: Room) => one.view(ME, 0).messages.map(({ seq, text, edited, reactions }) => [seq, text, edited, [...reactions].map(([emoji, users]) => [emoji, [...users].sort()]).sort()]);
+  const roomAfter = (after: number) => {
+    const made = Room.restore(store, STREAM, after, () => undefined);
+    made.open = 1;
+    facts.slice(after).forEach(({ author, body }, n) => made.take({ type: "Event", stream: STREAM, seq: after + n + 1, author, at: 1, body } as Event));
+    return made;
+  };
+  const whole = shown(roomAfter(0));
+  assert.ok(whole.length > 50);
+  const paged = roomAfter(250);
+  while (paged.start) {
+    const from = Math.max(0, paged.start - 37);
+    const events = facts.slice(from, paged.start).map(({ author, body }, n) => ({ seq: from + n + 1, author, at: 1, body: encode(body) }));
+    putInFront(paged, { type: "Page", id: 1, stream: STREAM, more: from > 0, events } as unknown as Page);
+  }
+  assert.deepEqual(shown(paged), whole);
 });
