@@ -23,6 +23,31 @@ KEPT = """() => new Promise(done => {
 })"""
 """Whether a message with files and another one are on the disk: what a page has not written yet goes with it."""
 
+STEADY = """async by => {
+  const box = document.querySelector(".said");
+  const frame = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const { top, height } = box.getBoundingClientRect();
+  const far = row => Math.abs(row.getBoundingClientRect().top - top - height / 2);
+  let worst = 0, steps = 0;
+  for (let step = 0; step < 400; step++) {
+    const room = by < 0 ? box.scrollTop : box.scrollHeight - box.clientHeight - box.scrollTop;
+    const row = [...box.querySelectorAll(".message")].reduce((one, other) => far(one) < far(other) ? one : other);
+    if (far(row) > height / 3) throw new Error(`nothing is drawn in the middle of what one looks at, after ${steps} steps`);
+    if (room < Math.abs(by)) {
+      if (by > 0 || !box.querySelector(".beginning button")) break;
+      await frame();
+      continue;
+    }
+    const before = row.getBoundingClientRect().top;
+    box.scrollTop += by;
+    await frame();
+    if (row.isConnected) worst = Math.max(worst, Math.abs(row.getBoundingClientRect().top - before + by));
+    steps++;
+  }
+  return [worst, steps];
+}"""
+"""Scrolls by so many pixels at a time to the end, and says by how many a row in sight was elsewhere than it was scrolled to, at most."""
+
 
 def photo(width: int = 1600, height: int = 1200) -> bytes:
     """A picture that compresses about as a photo does."""
@@ -218,6 +243,13 @@ def test_in_a_long_channel_few_rows_are_drawn_and_an_address_leads_to_any_messag
         expect(row.locator(".reactions")).to_have_count(0, timeout=WAIT_MS)
     ben.page.locator("button.down").click()
     ben.sees("Row 120")
+    # Rows come and go, older messages come in front, none is as tall as was thought: what one looks at moves as one moves it.
+    page = ben.page
+    page.locator(".message .more").last.focus()
+    for by in (-90, 70):
+        worst, steps = page.evaluate(STEADY, by)
+        assert worst <= 1 and steps > 20
+    assert page.evaluate("document.activeElement.className") == "said"  # who was at a row that is gone goes on in the list
     box = ben.page.locator(".said")
     for _ in range(60):
         box.evaluate("box => box.scrollBy(0, -600)")

@@ -17,6 +17,7 @@ export type Language = keyof typeof LANGUAGES;
 type Others = Readonly<Record<Exclude<Language, "en">, () => Promise<{ default: Words }>>>;
 
 let plurals = new Intl.PluralRules("en");
+let numbers: readonly [Language, Intl.NumberFormat] | undefined;
 export const language = new Cell<Language>("en");
 
 /** The words of one part of the app. */
@@ -49,7 +50,8 @@ export function openBook<English extends Words>(english: English, others: Others
     say: (key, holes = {}) => fill(words[key as string] ?? english[key as string] ?? "", holes),
     count: (stem, number, holes = {}) => {
       const text = words[`${stem}.${plurals.select(number)}`] ?? words[`${stem}.other`] ?? "";
-      return fill(text, { ...holes, n: new Intl.NumberFormat(language.value).format(number) });
+      if (numbers?.[0] !== language.value) numbers = [language.value, new Intl.NumberFormat(language.value)];
+      return fill(text, { ...holes, n: numbers[1].format(number) });
     },
   };
 }
@@ -117,10 +119,15 @@ function fill(text: string, holes: Holes): string {
 /** A clock's time, a day, of Unix seconds. */
 export function clock(at: number): string {
   // To make one takes a tenth of a millisecond, and a channel has a thousand times in it.
-  if (clocks?.[0] !== language.value) clocks = [language.value, new Intl.DateTimeFormat(language.value, { hour: "numeric", minute: "2-digit" })];
-  return clocks[1].format(at * 1000);
+  if (clocks?.[0] !== language.value) clocks = [language.value, new Intl.DateTimeFormat(language.value, { hour: "numeric", minute: "2-digit" }), new Map()];
+  const [, format, said] = clocks;
+  const when = new Date(at * 1000);
+  const minute = when.getHours() * 60 + when.getMinutes();
+  if (!said.has(minute)) said.set(minute, format.format(when));
+  return said.get(minute)!;
 }
-let clocks: readonly [Language, Intl.DateTimeFormat] | undefined;
+/** A day has so many minutes, and each is said in one way. */
+let clocks: readonly [Language, Intl.DateTimeFormat, Map<number, string>] | undefined;
 
 export function day(at: number, now = Date.now()): string {
   const start = (ms: number) => new Date(ms).setHours(0, 0, 0, 0);

@@ -4,15 +4,15 @@
  *     client.follow ─▶ Said: the rows in sight (day, author, message), which stays at its end while one is there
  *                      read as far as it was seen
  */
-import { useEffect, useMemo, useState } from "preact/hooks";
-import type { Client, Conversation, SpaceView } from "../../../sdk/src/api";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Client, Conversation, Message, SpaceView } from "../../../sdk/src/api";
 import { useLive } from "../live";
 import { pictures } from "../look";
 import { Composer, type Aim } from "../parts/composer";
 import { extras, wantExtras } from "../parts/extras";
 import { Head } from "../parts/head";
 import { Icon } from "../parts/icon";
-import { Said } from "../parts/said";
+import { between, Said } from "../parts/said";
 import { place, toPage, toSpace } from "../place";
 import { learnNames, nameOf, people, strangers, useTitles } from "../session";
 import { count, say } from "../words";
@@ -38,8 +38,12 @@ function Talk({ client, stream, space }: { client: Client; stream: number; space
   const { state } = useLive(client.status);
   const [aim, setAim] = useState<Aim | null>(null);
   const view = space.streams.find((one) => one.stream === stream);
+  // Whoever is in one of thousands of messages: those are looked at that came.
+  const seen = useRef({ of: [] as readonly Message[], all: new Set<number>() });
   const nameless = useMemo(() => {
-    const all = new Set(talk.messages.flatMap(({ author, mentions }) => (mentions.length ? [author, ...mentions] : author)));
+    const { of, all } = seen.current;
+    for (const { author, mentions } of between(of, talk.messages).fresh) for (const user of [author, ...mentions]) all.add(user);
+    seen.current.of = talk.messages;
     return [...all].filter((one) => one !== me?.user && !known.has(one) && !strangers.has(one));
   }, [talk.messages, known, me]);
   useEffect(() => {

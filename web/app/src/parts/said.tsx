@@ -399,8 +399,8 @@ function useArranged(messages: readonly Message[]): readonly [readonly Message[]
   return [shown, heights];
 }
 
-/** What is between the messages at the beginning and at the end that were there before. */
-function between(before: readonly Message[], now: readonly Message[]): { head: number; gone: number; fresh: readonly Message[] } {
+/** What stands between the messages at the beginning and at the end that were there before: from `head` on, in place of so many that are `gone`. */
+export function between(before: readonly Message[], now: readonly Message[]): { head: number; gone: number; fresh: readonly Message[] } {
   const most = Math.min(before.length, now.length);
   let head = 0;
   while (head < most && before[head] === now[head]) head++;
