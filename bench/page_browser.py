@@ -57,7 +57,7 @@ USABLE: Final = """
         seen[name] = 0;
         requestAnimationFrame(() => (seen[name] = performance.now()));
       }
-    requestAnimationFrame(look);
+    if (!seen.over) requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
 })();
@@ -130,7 +130,11 @@ class Visit:
         self._began_s = 0.0
         self._listen()
         self.cdp.send("Network.enable")
-        self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+        self.slower(slower)
+
+    def slower(self, times: int) -> None:
+        """The page's CPU is so many times slower than this machine's from now on."""
+        self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": times})
 
     def _listen(self) -> None:
         on: Mapping[str, Callable[[dict[str, Any]], None]] = {

@@ -1,14 +1,15 @@
 """Scrolling through ten thousand messages: what the main thread works in each frame, as the browser's own trace tells it.
 
     open at the end ─▶ a finger's throws upwards, older messages coming ─▶ the beginning ─▶ down again ─▶ trace
+                       in stretches: ▄▄▄····▄▄▄····▄▄▄····▄▄▄     ▄ measured   · hurried through, by jumps to what is oldest
 
     main thread   │task task  ·  task+commit│task│      idle      │task+commit│         work of a frame: all tasks up to its commit
     the screen    ·         ·         ·         ·         ·         ·
 
 A frame ends when it is handed to the compositor (`Commit`), or at a beat of the screen at which the main thread is idle: what it does
 then is in the next one's time. Work is the thread's CPU time, made slower as all of it: what else runs on this machine is not in it.
-Counted are frames that drew something, and those that took longer than a beat; frames in which it had nothing to do, and which the
-compositor scrolled alone, would make it look better.
+Counted are frames that drew something, and those that took longer than a beat, while a throw moves something;
+frames in which it had nothing to do, and those that the compositor scrolled alone, would make it look better.
 
 Invariant: all of the main thread's time lies in some frame: a task that outlasts its frame makes that frame long.
 """
@@ -34,11 +35,19 @@ CATEGORIES: Final = ("disabled-by-default-devtools.timeline",)
 """Tasks and commits. Each event more would be work of the thread, four times slower like all of it."""
 BEAT_MS: Final = 1000 / 60
 THROW_PX: Final = 3_000
+THROWS: Final = 3
+STRETCHES: Final = 6
+"""So many throws at so many places, evenly from one end to the other: through nearly all of a thousand messages, and every tenth of ten
+thousand, while the others are held. Where the screen is drawn without a graphics card, all of ten thousand would take most of an hour."""
+PAGE: Final = 50
+PAGE_PX: Final = 2_750
+"""As many events as the page asks for at once, and about how tall they are."""
+WAIT_MS: Final = 30
 SPEED_PX_S: Final = 4_000
 """Half of the fastest fling that Android knows (8,000 a second, and soon slower), and without end: five phones' heights a second."""
-STILL: Final = 12
-"""So many throws that move nothing are an end, or a page that is waited for."""
-SECONDS_MAX: Final = 1200.0
+SECONDS_MAX: Final = 600.0
+LOOKS_NO_MORE: Final = "window.benchSeen.over = true"
+"""Whoever asks at each frame whether it can be used draws frames, too."""
 GOAL: Final = Goal(figure_max=16.0)
 PLACE: Final = """(() => {
   const box = document.querySelector(".said");
@@ -48,8 +57,15 @@ PLACE: Final = """(() => {
     document.querySelectorAll(".message").length,
     box.querySelectorAll("*").length,
     box.querySelector(".message")?.textContent ?? "",
+    !!box.querySelector(".beginning button"),
   ];
 })()"""
+
+TO_BEGINNING: Final = """document.querySelector(".said").scrollTop = 0"""
+TO_PART: Final = """(part => {
+  const box = document.querySelector(".said");
+  box.scrollTop = part * (box.scrollHeight - box.clientHeight);
+})"""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -60,6 +76,11 @@ class Place(msgspec.Struct, frozen=True):
     rows: int
     nodes: int
     first: str
+    more: bool
+    """There are older ones than those that are here."""
+
+    def is_end(self, upwards: bool) -> bool:
+        return self.above_px <= 1 and not self.more if upwards else self.below_px <= 1
 
 
 class Scrolled(msgspec.Struct, frozen=True):
@@ -88,8 +109,13 @@ class Piece(msgspec.Struct, frozen=True):
     worked_ms: float
 
 
-def read_trace(events: Sequence[dict[str, Any]]) -> list[float]:
-    """The main thread's work in each frame."""
+Span = tuple[float, float]
+ALWAYS: Final[Span] = (float("-inf"), float("inf"))
+
+
+def read_trace(events: Sequence[dict[str, Any]], spans: Sequence[Span] = (ALWAYS,)) -> list[float]:
+    """The main thread's work in each frame of these spans, which follow each other, in milliseconds of the trace's clock (the machine's
+    monotonic one)."""
     threads = {
         (one["pid"], one["tid"]) for one in events if one.get("name") == "thread_name" and one["args"].get("name") == "CrRendererMain"
     }
@@ -109,7 +135,15 @@ def read_trace(events: Sequence[dict[str, Any]]) -> list[float]:
         ),
         key=lambda task: (task.at_ms, -task.took_ms),
     )
-    return [work_ms for work_ms, drawn in work(outermost(tasks), sorted(commits[thread])) if drawn or work_ms > BEAT_MS]
+    pieces, committed = list(outermost(tasks)), sorted(commits[thread])
+    return [
+        work_ms
+        for begin_ms, end_ms in spans
+        for work_ms, drawn in work(
+            (piece for piece in pieces if begin_ms <= piece.at_ms < end_ms), [at_ms for at_ms in committed if begin_ms <= at_ms < end_ms]
+        )
+        if drawn or work_ms > BEAT_MS
+    ]
 
 
 def outermost(tasks: Sequence[Piece]) -> Iterator[Piece]:
@@ -166,34 +200,70 @@ def trace(visit: Visit, do: Callable[[], None], keep: Path | None = None) -> lis
     return chunks
 
 
-def scroll(visit: Visit, upwards: bool, keep: Path | None = None) -> Scrolled:
-    """From one end to the other. The page asks for older messages by itself."""
-    page = visit.page
-    box = page.locator(".said").bounding_box()
-    assert box is not None
-    throw = {
-        "x": box["x"] + box["width"] / 2,
-        "y": box["y"] + box["height"] / 2,
-        "yDistance": THROW_PX if upwards else -THROW_PX,
-        "speed": SPEED_PX_S,
-        "gestureSourceType": "mouse",
-    }
-    rows = nodes = still = 0
-    place: Place | None = None
-    began_s = time.monotonic()
+class Way:
+    """One way through the messages of a page. The page asks for older ones by itself."""
 
-    def go() -> None:
-        nonlocal rows, nodes, still, place
-        while still < STILL and time.monotonic() - began_s < SECONDS_MAX:
-            visit.cdp.send("Input.synthesizeScrollGesture", throw)
-            before, place = place, Place(*page.evaluate(PLACE))
-            rows, nodes = max(rows, place.rows), max(nodes, place.nodes)
-            still = still + 1 if place == before else 0
+    def __init__(self, visit: Visit, upwards: bool, messages: int) -> None:
+        self._visit = visit
+        self._upwards = upwards
+        self._messages = messages
+        self._rows = self._nodes = 0
+        self._spans: list[Span] = []
+        self._until_s = time.monotonic() + SECONDS_MAX
 
-    scrolled = Scrolled(tuple(read_trace(trace(visit, go, keep))), rows, nodes, time.monotonic() - began_s)
-    if place is None or still < STILL or (place.above_px if upwards else place.below_px) > 1:
-        raise GeneratorFailed(f"the end of the messages was not reached within {SECONDS_MAX:g} s, but {place}; until there {scrolled}")
-    return scrolled
+    def go(self, keep: Path | None = None) -> Scrolled:
+        """From one end to the other. Raises `GeneratorFailed` where that is not reached in time."""
+        began_s = time.monotonic()
+        events = trace(self._visit, self._through, keep)
+        return Scrolled(tuple(read_trace(events, self._spans)), self._rows, self._nodes, time.monotonic() - began_s)
+
+    def _through(self) -> None:
+        for stretch in range(STRETCHES):
+            for _ in range(THROWS):
+                self._throw()
+            self._hurry((stretch + 1) / STRETCHES)
+        place = self._look()
+        if not place.is_end(self._upwards):
+            raise GeneratorFailed(f"the end of the messages was not reached within {SECONDS_MAX:g} s, but {place}")
+
+    def _look(self) -> Place:
+        return Place(*self._visit.page.evaluate(PLACE))
+
+    def _throw(self) -> None:
+        """Measured only if it moved something."""
+        box = self._visit.page.locator(".said").bounding_box()
+        assert box is not None
+        before, began_s = self._look(), time.monotonic()
+        throw = {
+            "x": box["x"] + box["width"] / 2,
+            "y": box["y"] + box["height"] / 2,
+            "yDistance": THROW_PX if self._upwards else -THROW_PX,
+            "speed": SPEED_PX_S,
+            "gestureSourceType": "mouse",
+        }
+        self._visit.cdp.send("Input.synthesizeScrollGesture", throw)
+        place = self._look()
+        self._rows, self._nodes = max(self._rows, place.rows), max(self._nodes, place.nodes)
+        if place != before:
+            self._spans.append((began_s * 1000, time.monotonic() * 1000))
+
+    def _hurry(self, part: float) -> None:
+        """To the place that is this part of the way, as fast as it goes."""
+        visit = self._visit
+        visit.slower(1)
+        if self._upwards:
+            pages = self._messages / PAGE / STRETCHES - THROWS * THROW_PX / PAGE_PX
+            asked, before = 0, self._look()
+            while (asked < pages or part == 1) and not before.is_end(True) and time.monotonic() < self._until_s:
+                visit.page.evaluate(TO_BEGINNING)
+                visit.page.wait_for_timeout(WAIT_MS)
+                place = self._look()
+                asked += place.first != before.first
+                before = place
+        else:
+            visit.page.evaluate(f"{TO_PART}({part})")
+            visit.page.wait_for_timeout(10 * WAIT_MS)
+        visit.slower(CPU_SLOWER)
 
 
 def measure(scene: Scene) -> list[Measured]:
@@ -204,9 +274,10 @@ def measure(scene: Scene) -> list[Measured]:
         visit.go(scene.chat(scene.house.long))
         visit.usable_ms("chat")
         visit.usable_ms("online")
+        visit.page.evaluate(LOOKS_NO_MORE)
         ways: dict[str, Scrolled] = {}
         for way, upwards in (("up", True), ("down again", False)):
-            ways[way] = scroll(visit, upwards)
+            ways[way] = Way(visit, upwards, scene.messages).go()
             scene.say(f"  scrolling {way}: {ways[way]}")
         if visit.wrong:
             raise GeneratorFailed(f"the page went wrong while it was scrolled: {visit.wrong}")
