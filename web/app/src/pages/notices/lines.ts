@@ -37,7 +37,8 @@ export function nameOfKind(kind: number): KindName | "news" {
   return (KINDS as Readonly<Record<number, KindName>>)[kind] ?? "news";
 }
 
-type Sentence = Extract<keyof typeof english, `security.${string}` | `said.${string}`>;
+type Sentence = Extract<keyof typeof english, `security.${string}` | `said.${string}` | `moderation.${string}`>;
+type Part = Extract<keyof typeof english, `part.${string}` | `why.${string}`>;
 
 /** A sentence of the server with places in it, as a pattern. */
 function patternOf(sentence: string): RegExp {
@@ -46,14 +47,22 @@ function patternOf(sentence: string): RegExp {
 }
 
 const PATTERNS = (Object.keys(english) as (keyof typeof english)[])
-  .filter((key): key is Sentence => /^(security|said)\./.test(key))
+  .filter((key): key is Sentence => /^(security|said|moderation)\./.test(key))
   .map((key) => ({ key, pattern: patternOf(english[key]), holes: [...english[key].matchAll(/\{(\w+)\}/g)].map(([, hole]) => hole!) }));
 
+/** What a sentence about moderation is put together from: what it is about, and why. */
+const PARTS = new Map((Object.keys(english) as (keyof typeof english)[]).filter((key): key is Part => /^(part|why)\./.test(key)).map((key) => [english[key], key]));
+
+function partOf(words: string): string {
+  const key = PARTS.get(words);
+  return key ? book.say(key) : words;
+}
+
 /** A sentence that the server says in English to everybody, in the person's language; "" for one that is not known. */
-export function translate(words: string, family: "security" | "said"): string {
+export function translate(words: string, family: "security" | "said" | "moderation"): string {
   for (const { key, pattern, holes } of PATTERNS) {
     const found = key.startsWith(family) ? pattern.exec(words) : null;
-    if (found) return book.say(key, Object.fromEntries(holes.map((hole, n) => [hole, found[n + 1] ?? ""])));
+    if (found) return book.say(key, Object.fromEntries(holes.map((hole, n) => [hole, partOf(found[n + 1] ?? "")])));
   }
   return "";
 }
@@ -71,7 +80,7 @@ export function said({ kind, words }: NoticeView, actor: string, place: string):
     return { line: book.say(`line.${name}`, { actor }), words };
   }
   if (name === "security") return { line: book.say("line.security"), words: translate(words, "security") || words };
-  return { line: book.say(`line.${name}`, { actor, place }), words };
+  return { line: book.say(`line.${name}`, { actor, place }), words: name === "moderation" ? translate(words, "moderation") || words : words };
 }
 
 /** The space that a notice belongs to, also where only its stream is said; 0: none that is known here. */
