@@ -33,13 +33,15 @@ export function putInFront(room: Room, page: Page): void {
   const older = roomOfPage(page, room.store);
   for (const [seq, text] of room.earlyEdits) older.edit(seq, text);
   for (const seq of room.deleted) older.delete(seq);
-  for (const [seq, reactions] of room.reactions) {
-    for (const [emoji, users] of reactions) for (const user of users) older.react(seq, emoji, user, true);
+  // Of thousands that are held, those that the page says something about.
+  for (const seq of [...older.messages.keys(), ...older.reactions.keys()]) {
+    for (const [emoji, users] of room.reactions.get(seq) ?? NOBODY) for (const user of users) older.react(seq, emoji, user, true);
   }
+  for (const seq of older.deleted) room.reactions.delete(seq);
+  for (const [seq, reactions] of older.reactions) room.reactions.set(seq, reactions);
   room.start = older.start;
   room.list = undefined;
   room.messages = new Map([...older.messages, ...room.messages]);
-  room.reactions = older.reactions;
   room.deleted = older.deleted;
   room.earlyEdits = older.earlyEdits;
   room.changed();
