@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 
 from supervisors.settings import Listen
 from tests.fixtures_postgres import database, postgres_server, postgres_template
@@ -51,7 +52,7 @@ def browser(chromium: str, script: Path, url: str) -> Iterator[BrowserContext]:
             context = running.new_context()
             context.set_default_timeout(PATIENCE_MS)
             context.route(f"{url}/page", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
-            context.route(f"{url}/sdk/*", lambda route: route.fulfill(path=script / route.request.url.rpartition("/")[2]))
+            context.route(f"{url}/sdk/*", lambda route: route.fulfill(path=script / route.request.url.partition("?")[0].rpartition("/")[2]))
             yield context
         finally:
             running.close()
@@ -122,6 +123,23 @@ def use_two_tabs(chromium: str, script: Path, url: str) -> None:
         second.wait("client.status.value.state === 'signed-out' && client.places.value.spaces.length === 0")
 
 
+def lose_a_script(chromium: str, script: Path, url: str) -> None:
+    """Chromium asks once for a script under its address: what could not be had then is asked for under another one."""
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        route.abort()
+
+    with browser(chromium, script, url) as context:
+        context.route(re.compile(r"/sdk/rest-[^?]*\.js$"), lose)
+        tab = Tab(context, url)
+        tab.do("await client.signUp('lost', 'a long enough word')")
+        tab.wait("client.status.value.state === 'online'")
+        tab.do("await client.synced()")
+        assert lost
+
+
 async def test_tabs_share_a_socket_and_a_reload_without_a_network_loses_nothing(
     sdk: Path, chromium: str, database: str, valkey: TestValkey, tmp_path: Path
 ) -> None:
@@ -129,3 +147,12 @@ async def test_tabs_share_a_socket_and_a_reload_without_a_network_loses_nothing(
     settings = settings_for(database, valkey.url, tmp_path, listen=Listen(port=0, origins=("*",)))
     async with gateways(settings, tmp_path / "run") as [house]:
         await trio.to_thread.run_sync(use_two_tabs, chromium, sdk / "build" / "esm", house.url)
+
+
+async def test_a_script_that_was_lost_on_its_way_is_asked_for_again(
+    sdk: Path, chromium: str, database: str, valkey: TestValkey, tmp_path: Path
+) -> None:
+    run_node(sdk, "--size")
+    settings = settings_for(database, valkey.url, tmp_path, listen=Listen(port=0, origins=("*",)))
+    async with gateways(settings, tmp_path / "run") as [house]:
+        await trio.to_thread.run_sync(lose_a_script, chromium, sdk / "build" / "esm", house.url)

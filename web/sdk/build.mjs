@@ -26,15 +26,15 @@ async function library(outdir = "build/esm") {
     const entryPoints = names.map((name) => `src/${name}.ts`);
     made.push(await build({ ...shared, entryPoints, outdir, splitting: true, minify: true, legalComments: "none", chunkNames: "[name]-[hash]", metafile: true }));
   }
+  checkRest(made[0].metafile);
   return made[0].metafile;
 }
 
 /**
  * What a page loads that opens a client: at once (`core`), and each part when it is first asked for, less what is there by then.
  *
- * esbuild gives a script of its own to whatever several starting points share. Each part says `export { Core } from "./rest"`, or, where it
- * may come before the rest of the session, from "./core", so that what those are made of is shared by all alike and stays one script each,
- * which packs better than ten.
+ * esbuild gives a script of its own to whatever several starting points share. Each part says `export { Core } from "./core"`, so that what
+ * the session is made of is shared by all of them alike and stays one script, which packs better than ten.
  */
 function sizes({ outputs }) {
   const closure = (path, found = new Set()) => {
@@ -66,6 +66,15 @@ function types(outdir = join(here, "build/types")) {
     const path = join(outdir, name);
     writeFileSync(path, readFileSync(path, "utf8").replace(/(\bfrom |\bimport\()"(\.\/\w+)"/g, '$1"$2.js"'));
   }
+}
+
+/** rest.ts is one script, beside what is there before it: rarely.ts may have to ask for it under another address. */
+function checkRest({ outputs }) {
+  const [, rest] = Object.entries(outputs).find(([, one]) => one.entryPoint === "src/rest.ts");
+  const [, core] = Object.entries(outputs).find(([, one]) => one.entryPoint === "src/core.ts");
+  const before = new Set(core.imports.map((one) => one.path));
+  const beside = rest.imports.filter((one) => one.kind === "import-statement" && !before.has(one.path));
+  if (beside.length) throw new Error(`rest.ts shares ${beside.map((one) => Object.keys(outputs[one.path].inputs).join(", "))} with a part, which has it by rest() instead`);
 }
 
 const mode = process.argv[2] ?? "";

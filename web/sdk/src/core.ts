@@ -84,6 +84,8 @@ export class Core implements Hub, Inside {
     if (typeof kept === "string") this.grant = { login: JSON.parse(kept) as Login };
     this.prepare();
     if (this.grant) this.connect();
+    // Whoever logs in needs it then.
+    else rarely(options.world, () => undefined);
     for (const name of this.resident()) this.fetchPart(name);
   }
 
@@ -142,6 +144,7 @@ export class Core implements Hub, Inside {
   }
 
   private async load(name: string): Promise<Part> {
+    await bringRest();
     const fetched = await PARTS[name]?.();
     if (!fetched) throw new TypeError(`there is no part ${name}`);
     const part = fetched.part(this);

@@ -15,7 +15,7 @@ import type { Missing, Standing } from "./document_shelf";
 import { unpackState } from "./documents_part";
 import { RequestFailed } from "./errors";
 import type { Code, DocumentChanged, DocumentPart, DocumentVersion, DocumentVersionPage, Page } from "./protocol";
-import { learnRest } from "./rest_of_wire";
+import { bringRest } from "./rarely";
 
 /** What opens updates: Yjs, or something else that does. */
 export interface Hands {
@@ -324,7 +324,7 @@ const PAGE = 100;
 
 /** A document's frame, from what its community was told; undefined where that is too long ago. `announcements`: the community's own stream. */
 export async function documentFrame({ hub }: Client, announcements: number, document: number): Promise<DocumentFrame | undefined> {
-  learnRest();
+  await bringRest();
   let before = Number.MAX_SAFE_INTEGER;
   let newest: DocumentChanged | undefined;
   for (let n = 0; n < FRAME_PAGES_MAX && before > 1; n++) {

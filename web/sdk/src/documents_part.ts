@@ -14,16 +14,14 @@ import type { Heard } from "./codec";
 import { isPassing, itemOf, keptDocuments, PART, Shelf, updateOf, type Missing, type Standing } from "./document_shelf";
 import type { Inside, Part } from "./parts";
 import type { Raw } from "./protocol";
-import { learnRest } from "./rest_of_wire";
 
-// In one script with the session and its rest, not beside them: build.mjs says why.
-export { Core } from "./rest";
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
 export { unpackState } from "./document_shelf";
 
 type Bytes = readonly Uint8Array[];
 
 export function part(inside: Inside): Part {
-  learnRest();
   return new Documents(inside);
 }
 

@@ -1,15 +1,16 @@
 /** Signing up, logging in and the second step, as a part of a session: whoever is logged in does not load it. */
 import type { Challenge, Me } from "./api";
 import type { Core } from "./core";
-import { forget } from "./forgetting";
-import { Account, readLogin, type Login } from "./http_door";
+import type { Login } from "./http_door";
 import type { Part } from "./parts";
+import { rest } from "./rarely";
 
 // In one script with the session, not beside it: build.mjs says why.
 export { Core } from "./core";
 
 export function part(core: Core): Part {
   const { options, store } = core;
+  const { Account, readLogin } = rest()!;
   const account = new Account(options.url, options.fetcher);
   const ask = async (route: string, body: object): Promise<any> => account.ask("POST", route, body);
   return {
@@ -42,7 +43,7 @@ async function enter(core: Core, login: Login): Promise<Me> {
   core.runner?.stop();
   const before = core.me();
   // What is kept is one person's.
-  if (before && before.user !== login.user) forget(store);
+  if (before && before.user !== login.user) rest()!.forget(store);
   core.grant = { login };
   store.note("login", JSON.stringify(login));
   if (login.device) store.bind(login.device);

@@ -12,16 +12,14 @@
 import { blake2b } from "./blake2b";
 import { encode } from "./codec";
 import { ServerFault } from "./errors";
-import { freezeAgain } from "./forgetting";
 import type { Mutations } from "./mutations";
 import { Code, INHERIT_MAX, RETRY, type Settlement } from "./protocol";
-import { becameAnother } from "./refusals";
-import { learnRest } from "./rest_of_wire";
+import { rest } from "./rarely";
 import type { Kept, Store } from "./store";
 import type { SyncDoor } from "./sync_door";
 
-// In one script with the session and its rest, not beside them: build.mjs says why.
-export { Core } from "./rest";
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
 export { SyncDoor } from "./sync_door";
 
 const LOOK = "sent as another device; look whether it is there";
@@ -34,7 +32,6 @@ export function digestOf(operation: Uint8Array): bigint {
 
 /** Asks, and settles or frees each. Rejected as `SyncDoor.round` is; then all of it is asked anew. */
 export async function inherit(store: Store, mutations: Mutations, door: Pick<SyncDoor, "round">): Promise<void> {
-  learnRest();
   const before = store.noted("heir") as number;
   const sent = [...store.mutations.values()].filter((one) => one.number);
   const told: (Settlement & { readonly key: number })[] = [];
@@ -45,9 +42,9 @@ export async function inherit(store: Store, mutations: Mutations, door: Pick<Syn
     const kept = store.settled.get(key);
     if (kept) store.putSettled({ ...kept, number: 0 });
   }
-  freezeAgain(store, sent.filter((one) => store.mutations.has(one.key)).map((one) => [one.key, one.operation] as const));
+  store.freezeAgain(sent.filter((one) => store.mutations.has(one.key)).map((one) => [one.key, one.operation] as const));
   store.note("heir", undefined);
-  becameAnother(mutations);
+  rest()!.becameAnother(mutations);
   await store.durable();
 }
 

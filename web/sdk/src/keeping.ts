@@ -13,16 +13,14 @@ import type { Fields } from "./protocol";
 import { RecordStore } from "./record_store";
 import { writeFields } from "./records";
 import { Replica } from "./replica";
-import { learnRest } from "./rest_of_wire";
 import type { Store } from "./store";
 import { Upkeep } from "./upkeep";
 
-// In one script with the session and its rest, not beside them: build.mjs says why.
-export { Core } from "./rest";
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
 
 /** Gives an exchange what keeps records. */
 export function keepRecords(store: Store, records: RecordStore, exchange: Exchange, wake = () => exchange.onWake()): Upkeep {
-  learnRest();
   const { mutations, overview, questions, streams } = exchange;
   const replica = new Replica(store, records);
   const upkeep = new Upkeep(store, records, replica, overview, mutations, streams, questions, wake);
@@ -33,7 +31,6 @@ export function keepRecords(store: Store, records: RecordStore, exchange: Exchan
 }
 
 export function part(inside: Inside): Part {
-  learnRest();
   const { store } = inside;
   const records = new RecordStore(store);
   let upkeep!: Upkeep;

@@ -1,15 +1,13 @@
 /** Asking for mentors, as a part of a session. */
 import type { Inside, Part } from "./parts";
 import type { Command, MentorsFound } from "./protocol";
-import { learnRest } from "./rest_of_wire";
 
-// In one script with the session and its rest, not beside them: build.mjs says why.
-export { Core } from "./rest";
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
 
 type Wish = Extract<Command, { type: "FindMentors" }>;
 
 export function part(inside: Inside): Part {
-  learnRest();
   /** By ticket: who waits for what was promised on this socket. */
   const promised = new Map<number, (found: MentorsFound | undefined) => void>();
   return {

@@ -7,7 +7,8 @@
  * A part runs in the tab that has the socket; the face that an app uses (`client.hub`) is in whichever tab it is. What it wants to keep it keeps
  * in the store (`store.note`), so a tab that goes leaves nothing behind.
  *
- * A part that says or hears what is not in `wire.ts` begins with `learnRest()`.
+ * The rest of the session (rarely.ts), and with it the whole wire, is here before any part. No part imports what rest.ts is made of: it has it
+ * by `rest()`, so that rest.ts stays one script.
  *
  * Invariant: a call waits for its part and is never lost for it; a topic says nothing before its part is here.
  */

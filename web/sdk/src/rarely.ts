@@ -21,7 +21,19 @@ export function rest(): Rest | undefined {
 
 /** Loads it. Rejected where it cannot be had now. */
 export async function bringRest(): Promise<Rest> {
-  return (here ??= await import("./rest"));
+  return (here ??= await fetchRest());
+}
+
+/** Chromium remembers of a script that it could not be had, and never asks again under that address, which its error names. That the script
+ *  imports nothing but what is here already is seen to by build.mjs. */
+async function fetchRest(): Promise<Rest> {
+  try {
+    return await import("./rest");
+  } catch (error) {
+    const [address] = /https?:\S+\.js/.exec(String((error as Error).message)) ?? [];
+    if (!address) throw error;
+    return (await import(`${address}?${Date.now()}`)) as Rest;
+  }
 }
 
 /** Does it, as soon as that can be done: it is tried until it has come. */

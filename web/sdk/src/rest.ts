@@ -10,11 +10,13 @@ import { RULES } from "./session_rules";
 // In one script with the session, not beside it: build.mjs says why.
 export { Core } from "./core";
 export { ask, credentialsOf, hearAnnouncements, inherit, methodsOf, openDesk, token, watch } from "./face";
+export { forget } from "./forgetting";
 export { keepAlive } from "./heart";
+export { Account, readLogin } from "./http_door";
 export { clear } from "./pages";
 export { makeRoom } from "./quota";
 export { hasTicket, hear, lost, perform, prepare, recover } from "./recovery";
-export { askLater, hearRest, isHint, rewindLater, startOver } from "./refusals";
+export { askLater, becameAnother, hearRest, isHint, rewindLater, startOver } from "./refusals";
 
 learnRest();
 learnRules(RULES);

@@ -10,7 +10,6 @@
  */
 import { encode, type Heard } from "./codec";
 import { DeviceCopied } from "./errors";
-import { askAgain, freezeAgain } from "./forgetting";
 import { entry, type Entry } from "./ledger";
 import type { Mutations } from "./mutations";
 import { Code, RETRY, type Raw, type Welcome } from "./protocol";
@@ -55,10 +54,20 @@ export function restore(store: Store, mutations: Mutations, lastNumber: number):
     one.noted = false;
     refrozen.push([one.key, one.operation]);
   }
-  freezeAgain(store, refrozen);
+  store.freezeAgain(refrozen);
   ledger.waiting = ledger.waiting.filter((one) => !nameless.includes(one));
   mutations.decide(nameless.map((one) => ({ key: one.key, code: Code.CONFLICT, value: 0, detail: NAMELESS })));
   store.lastNumber = lastNumber;
+}
+
+/** Settled mutations that a restored database has forgotten are open again: under their keys, without numbers. */
+function askAgain(store: Store, keys: readonly number[]): void {
+  for (const key of keys) {
+    const kept = store.settled.get(key)!;
+    store.settled.delete(key);
+    store.put(`s/${key}`, null);
+    store.keep({ key, operation: kept.operation, number: 0, nonce: "" });
+  }
 }
 
 /** The same change, by somebody who knows no version. */

@@ -285,6 +285,11 @@ export class Store {
     this.put(`u/${key}`, null);
   }
 
+  /** Gives mutations that no server has decided other bytes and no number. */
+  freezeAgain(changes: readonly (readonly [number, Raw])[]): void {
+    for (const [key, operation] of changes) this.keep({ ...this.mutations.get(key)!, operation, number: 0 });
+  }
+
   // Streams
 
   /** Everything in a stream up to `seq` is worked through. */

@@ -20,8 +20,8 @@ import { PLAIN, type Outgoing } from "./rooms";
 import { backoffMs } from "./session_machine";
 import { openShelf, type Shelf } from "./shelf";
 
-// In one script with the session and its rest, not beside them: build.mjs says why.
-export { Core } from "./rest";
+// In one script with the session, not beside it: build.mjs says why.
+export { Core } from "./core";
 
 export const FILES_MAX = 8;
 /** All files that wait here, in bytes. */

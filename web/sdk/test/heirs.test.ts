@@ -8,7 +8,7 @@ import { MemoryDisk } from "../src/memory_store";
 import { unpack } from "../src/msgpack";
 import { Mutations } from "../src/mutations";
 import { Code, type Frame, type Operation, type Settlement, type Welcome } from "../src/protocol";
-import { learnRest } from "../src/rest_of_wire";
+import { bringRest } from "../src/rarely";
 import { Store } from "../src/store";
 
 const T = 1_800_000_000;
@@ -25,7 +25,7 @@ test("digests are BLAKE2b's, as Python computes them", () => {
 
 /** A store that sent these as device 7 and goes on as device 8; what else was written was never sent. */
 async function copied(sent: readonly string[], unsent: readonly string[]): Promise<{ store: Store; mutations: Mutations; disk: MemoryDisk }> {
-  learnRest();
+  await bringRest();
   const disk = new MemoryDisk();
   const store = await Store.open(disk);
   store.bind(7);
