@@ -32,7 +32,7 @@ from protocol.documents import checksum_of, unpack_state
 from protocol.events import Restarted, SetAside, Updated
 from protocol.frames import Event, IsAware
 from protocol.operations import UPDATE_BYTES_MAX, Update
-from protocol.yjs import read_reach, read_written, stands
+from protocol.yjs import read_reach, read_strokes, read_written, stands
 
 WINDOW: Final = 4
 """Updates under way: on a link of 400 ms, ten a second."""
@@ -177,6 +177,14 @@ class Document:
             return False
         return stands(written, read_reach(self.doc.get_state()))
 
+    def _applies(self, update: bytes) -> bool:
+        """Adds somebody's update. False: it cannot be applied, and nobody knows what it left behind; the server sets it aside some time."""
+        try:
+            self._hear(update)
+        except RuntimeError:
+            return False
+        return True
+
     def _hear(self, update: bytes) -> None:
         self._hearing = True
         try:
@@ -225,10 +233,12 @@ class Document:
                                 # Garbled on its way or where it is kept: what is loaded next is without it, or has it whole.
                                 self._passed_over.add(seq)
                                 return
-                            if self._stands(update):
-                                self._hear(update)
-                            else:
+                            if not self._stands(update):
                                 self._passed_over.add(seq)
+                            elif not self._applies(update):
+                                self._passed_over.add(seq)
+                                self._anew = True
+                                return
                         self.upto = seq
                     case Event(seq=seq, body=Restarted(generation)):
                         if generation != self.generation:
@@ -281,10 +291,13 @@ class Document:
         return any(sent.code for sent in self._sent)
 
     def _submit(self) -> None:
-        """As much of the buffer as fits in one update."""
-        taken, size = [self._buffer.pop(0)], 0
-        size = len(taken[0])
+        """As much of the buffer as fits in one update, by one pen: what an earlier life wrote is by another."""
+        taken = [self._buffer.pop(0)]
+        size, pens = len(taken[0]), {_pen_of(taken[0])}
         while self._buffer and size + len(self._buffer[0]) <= UPDATE_BYTES_MAX // 2:
+            pens.add(_pen_of(self._buffer[0]))
+            if len(pens - {0}) > 1:
+                break
             size += len(self._buffer[0])
             taken.append(self._buffer.pop(0))
         update = merge_updates(*taken) if len(taken) > 1 else taken[0]
@@ -308,6 +321,8 @@ class Document:
         if sent in self._sent:
             self._sent.remove(sent)
         self._tell()
+        # It may have been the last one under way beside what was refused.
+        await self._after_refusals()
 
     async def _after_refusals(self) -> None:
         """Once nothing is under way any more, what was refused goes back in front, in order, and is sent when the document is loaded."""
@@ -358,6 +373,14 @@ async def open_document(session: Session, stream: int, draw: Callable[[], float]
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _single(group) from None
+
+
+def _pen_of(update: bytes) -> int:
+    """By which pen it adds; 0: it only deletes. -1: it is nothing that goes together with others, and the server says why."""
+    try:
+        return read_strokes(update).pen
+    except ValueError:
+        return -1
 
 
 def _update_of(operation: bytes) -> Update | None:

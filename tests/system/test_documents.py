@@ -14,13 +14,16 @@ from bench.byte_relay import Relay, open_relay
 from client import MemoryStore, MutationRefused, RequestFailed, connect
 from client.documents import Document, open_document
 from persistence.documents.compaction import Compactor
+from proofs.document_search import number
 from protocol.codes import Code
-from protocol.operations import CreateDocument, NameVersion, RestoreVersion, Say
+from protocol.documents import checksum_of
+from protocol.operations import CreateDocument, NameVersion, RestoreVersion, Say, Update
 from protocol.values import Role
 from sandbox.process import run_in_sandbox
 from tests.fixtures_postgres import database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
 from tests.persistence.documents.writing import Tried
+from tests.persistence.world import fetch
 from tests.system.inside import gateways, settings_for
 from tests.system.running import community, register
 
@@ -160,6 +163,36 @@ async def test_what_was_written_and_not_sent_is_there_when_the_document_is_opene
             assert his.refused is None
         async with connect(house.url, credentials) as ben, open_document(ben, stream, draw) as his:
             assert str(his.text) == "sent kept", "and the server has it, once"
+
+
+async def test_an_update_that_cannot_be_applied_is_passed_over_by_who_reads(database: str, valkey: TestValkey, tmp_path: Path) -> None:
+    """It stands in what is no text: whoever has pycrdt is told so, and goes on."""
+    settings = settings_for(database, valkey.url, tmp_path)
+    async with gateways(settings, tmp_path) as (house,):
+        async with (
+            connect(house.url, await register(house.url)) as ben,
+            community(house.url, (ben, Role.LEARNER)) as (ann, space, _),
+        ):
+            stream = await ann.do(CreateDocument(space, "Notes"))
+            draw = random.Random(13).random
+            async with open_document(ann, stream, draw) as mine:
+                mine.text.insert(0, "fine")
+                await alike(mine)
+                place = number(mine.doc.client_id) + b"\2"
+                raw = b"\1\1\7\0\4\0" + place + b"\1x\0"
+                await ben.do(Update(stream, mine.generation, raw, checksum_of(raw)))
+                async with open_document(ben, stream, draw) as his:
+                    his.text.insert(4, " day")
+                    assert await alike(mine, his) == "fine day"
+                    mine.text.insert(0, "a ")
+                    assert await alike(mine, his) == "a fine day"
+                compactor = Compactor(house.node.bridge, house.node.exchange, run_in_sandbox)
+                await compactor.run(Tried(Compact(stream)))  # type: ignore[arg-type]
+                rows = await fetch(house.node.bridge, "select seq from document_set_aside where stream_id = $1", stream)
+                assert len(rows) == 1
+                mine.text.insert(0, "such ")
+                async with open_document(ben, stream, draw) as his:
+                    assert await alike(mine, his) == "such a fine day"
 
 
 async def test_a_restored_version_is_everybodys_and_what_was_not_in_it_is_named(database: str, valkey: TestValkey, tmp_path: Path) -> None:
