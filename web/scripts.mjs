@@ -77,12 +77,17 @@ function atOnce(source) {
 
 /** Of esbuild's own: a function that one script or another needs, alone in a third one that all of them wait for. */
 const HELPER = /^(var \w+=Object\.defineProperty;[^]*)export\{(\w+) as (\w+)\};\n?$/;
-const ONLY_NAMES = /^(?:import"\.\/[^"]+";)+\n?$/;
+/** A script that is nothing but names of what others have. */
+const ONLY_NAMES = /^((?:import(?:\{[^}]*\}from)?"\.\/[^"]+";)+)(?:export\{([^}]*)\};)?\n?$/;
+const EXPORTS = /export\{([^}]*)\};\n?$/;
+/** `a as Home,Inside` by the names outside: [["Home", "a"], ["Inside", "Inside"]]. */
+const namesOf = (list = "") => list.split(",").filter(Boolean).map((one) => one.trim().split(" as ")).map(([inner, outer = inner]) => [outer, inner]);
 
 /**
- * Without scripts that hold next to nothing, each a request of its own. What all starts share is in one script already; the start itself is left
- * with `import"./chunk-7Q.js"`, and whoever asks for it is given the other one. `files`: texts by name, changed here. Returns which script is asked
- * for instead of which. A name has the hash that esbuild gave the script and all that it imports, so what is changed here needs no other one.
+ * Without scripts that hold next to nothing, each a request of its own. What all starts share is in one script already; a start itself is left
+ * with `import{b as a}from"./chunk-7Q.js";export{a as Inside}`. The other one gets its name and its exports. `files`: texts by name, changed here.
+ * Returns which script is there instead of which. A name has the hash that esbuild gave a script and all that it imports, so what is changed here
+ * needs no other one.
  */
 export function withoutSmall(files) {
   for (const [helper, text] of files) {
@@ -99,13 +104,31 @@ export function withoutSmall(files) {
   };
   const instead = new Map();
   for (const [name, text] of files) {
-    const named = ONLY_NAMES.test(text) ? [...before(text)] : [];
+    const [, imports, exports] = ONLY_NAMES.exec(text) ?? [];
+    if (!imports) continue;
+    const named = [...before(text)];
     const whole = named.find((one) => named.every((other) => other === one || before(files.get(one)).has(other)));
-    if (whole) instead.set(name, whole);
+    const [, given] = imports.match(new RegExp(`\\{([^}]*)\\}from"\\./${whole}"`)) ?? [];
+    // What it names from there, by its own names; and by those inside of the other script.
+    const here = new Map(namesOf(given).map(([own, there]) => [own, there]));
+    const there = new Map(namesOf(EXPORTS.exec(files.get(whole) ?? "")?.[1]));
+    const added = namesOf(exports).map(([outer, own]) => [outer, there.get(here.get(own))]);
+    if (!whole || [...instead.values()].includes(whole) || added.some(([outer, inner]) => !inner || there.has(outer))) continue;
+    const all = [...there, ...added].map(([outer, inner]) => `${inner} as ${outer}`);
+    if (added.length) files.set(whole, files.get(whole).replace(EXPORTS, `export{${all.join(",")}};\n`));
+    instead.set(name, whole);
   }
-  for (const name of instead.keys()) files.delete(name);
-  for (const [name, text] of files) {
-    files.set(name, [...instead].reduce((now, [from, to]) => now.replaceAll(`"./${from}"`, `"./${to}"`), text));
+  // The one that stays is called as the one that it stands for was.
+  const called = new Map([...instead].map(([from, to]) => [to, from.replace(/[^-]+$/, "") + to.replace(/^.*-/, "")]));
+  for (const [from, to] of instead) {
+    files.delete(from);
+    instead.set(from, called.get(to));
   }
+  const texts = [...files];
+  files.clear();
+  for (const [name, text] of texts) {
+    files.set(called.get(name) ?? name, [...instead, ...called].reduce((now, [from, to]) => now.replaceAll(`"./${from}"`, `"./${to}"`), text));
+  }
+  for (const [from, to] of called) instead.set(from, to);
   return instead;
 }

@@ -124,7 +124,7 @@ def test_what_was_typed_at_the_door_before_the_script_was_complete_is_still_ther
     context = browser.new_context(viewport=PHONE, locale="en")  # type: ignore[arg-type]
     page = context.new_page()
     held: list[Route] = []
-    page.route("**/app/src-*.js", lambda one: held.append(one))
+    page.route("**/app/behind-*.js", lambda one: held.append(one))
     page.goto(home, wait_until="domcontentloaded")
     page.locator("#name").fill("early bird")
     page.locator("#password").fill("not this one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,6 +48,21 @@ def test_a_rebuild_gives_the_files_that_are_in_the_repository_byte_for_byte(rebu
     built, kept = contents(rebuilt[0]), contents(SITE)
     assert built.keys() == kept.keys(), "run: cd web && node app/build.mjs"
     assert [name for name in built if built[name] != kept[name]] == [], "run: cd web && node app/build.mjs"
+
+
+IMPORTED = re.compile(r'(?:\bfrom|\bimport)"\./([^"]+)"')
+
+
+def test_the_door_is_a_page_a_style_and_a_script_and_a_chat_one_script_and_one_style_more(rebuilt: tuple[Path, str]) -> None:
+    """Each file is a question and an answer, and often a connection. The worker's copy of the page names what a chat needs, too."""
+    folder = rebuilt[0]
+    named = re.findall(r'(?:src|href)="/([^"]+)"', (folder / "index.html").read_text())
+    assert [Path(name).suffix for name in named] == [".css", ".js"]
+    [door] = [Path(name).name for name in named if name.endswith(".js")]
+    assert IMPORTED.findall((folder / "app" / door).read_text()) == []
+    ahead = re.findall(r'<link rel="\w+"(?: as="style")? href="/app/([^"]+)">', (folder / "worker.js").read_text())
+    assert [Path(name).suffix for name in ahead] == [".js", ".css"]
+    assert set(IMPORTED.findall((folder / "app" / ahead[0]).read_text())) == {door}
 
 
 def test_the_types_of_the_app_are_sound(web: Path) -> None:

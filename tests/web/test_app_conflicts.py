@@ -158,6 +158,7 @@ def test_a_conflict_is_counted_read_decided_by_a_press_and_undone_by_one(amina: 
 def test_who_decides_without_a_network_sees_it_wait_and_it_arrives(amina: Visitor, ben: Visitor, library: int) -> None:
     disagree(amina, ben, library, {TITLE: "Rivers"}, {TITLE: "Clouds"})
     page = ben.page
+    assert page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     say_when_offline(ben, True)
     page.goto(f"{ben.origin}/#/conflicts")
     page.locator(".conflicts a.row").first.click()

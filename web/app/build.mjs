@@ -63,7 +63,7 @@ const closure = (names, found = new Set()) => {
   for (const name of names) {
     if (found.has(name) || !files.has(name)) continue;
     found.add(name);
-    closure(made.metafile.outputs[name].imports.filter((one) => one.kind === "import-statement").map((one) => one.path), found);
+    closure([...files.get(name).toString().matchAll(/(?:\bfrom|\bimport)"\.\/([^"]+)"/g)].map(([, path]) => `app/${path}`), found);
   }
   return found;
 };
@@ -71,7 +71,7 @@ const closure = (names, found = new Set()) => {
 const atDoor = closure([entry]);
 const chat = closure([entry, scriptOf("src/behind.ts")]);
 const besides = scriptOf("src/beside.ts");
-const sdkParts = closure([...chat, ...outputs.filter(([, one]) => one.entryPoint?.startsWith("../sdk/src/")).map(([name]) => name)]);
+const sdkParts = closure([...chat, ...outputs.filter(([, one]) => one.entryPoint?.startsWith("../sdk/src/")).map(([, one]) => scriptOf(one.entryPoint))]);
 
 const links = [...atDoor].filter((name) => name !== entry).sort().map((name) => `<link rel="modulepreload" href="/${name}">`);
 const icon = readFileSync(join(here, "src/icon.svg"));
@@ -85,8 +85,8 @@ files.set("manifest.webmanifest", readFileSync(join(here, "src/manifest.webmanif
 
 // What works without a network from the first visit on: the door, the chat, the SDK with its parts, the style, and every page; a language comes
 // when it is chosen and is kept then.
-const isWords = (name) => made.metafile.outputs[name].entryPoint?.match(/^words:|messages\//);
-const pages = [...files.keys()].filter((name) => name.endsWith(".js") && !sdkParts.has(name) && !isWords(name));
+const languages = new Set(outputs.filter(([, one]) => one.entryPoint?.match(/^words:|messages\//)).map(([, one]) => scriptOf(one.entryPoint)));
+const pages = [...files.keys()].filter((name) => name.endsWith(".js") && !sdkParts.has(name) && !languages.has(name));
 const later = [`/${moreStyle}`, ...pages.map((name) => `/${name}`)].sort();
 const shell = ["/", ...[...sdkParts].map((name) => `/${name}`), `/${style}`, `/${insideStyle}`, ...later, "/icon.svg", "/manifest.webmanifest"].sort();
 // What the service worker brings in when the browser wakes it for what is unsent.
@@ -106,6 +106,7 @@ const sending = await build({
 });
 const background = `app/${basename(sending.outputFiles[0].path)}`;
 files.set(background, Buffer.from(sending.outputFiles[0].contents));
+const ahead = [...[...chat].filter((name) => !atDoor.has(name)).map((name) => `<link rel="modulepreload" href="/${name}">`), `<link rel="preload" as="style" href="/${insideStyle}">`].join("");
 const hash = createHash("sha256");
 for (const name of [...files.keys()].sort()) hash.update(name).update(files.get(name));
 const worker = await build({
@@ -115,7 +116,7 @@ const worker = await build({
   format: "iife",
   target: "es2022",
   minify: true,
-  define: { VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)), SHELL: JSON.stringify(shell), LATER: JSON.stringify(later), BACKGROUND: JSON.stringify(`/${background}`) },
+  define: { VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)), SHELL: JSON.stringify(shell), LATER: JSON.stringify(later), BACKGROUND: JSON.stringify(`/${background}`), AHEAD: JSON.stringify(ahead) },
   write: false,
 });
 files.set("worker.js", Buffer.from(worker.outputFiles[0].contents));
@@ -144,7 +145,7 @@ for (const [name, bytes] of Object.entries(sizes)) console.log(`${BOUNDS[name].o
 if (process.argv.includes("--analyze")) {
   for (const name of chat) {
     console.log(`${name}: ${size([name])} bytes brotli`);
-    const inputs = Object.entries(made.metafile.outputs[name].inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
+    const inputs = outputs.filter(([one]) => (instead.get(basename(one)) ?? basename(one)) === basename(name)).flatMap(([, one]) => Object.entries(one.inputs)).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
     for (const [input, { bytesInOutput }] of inputs) if (bytesInOutput) console.log(`  ${bytesInOutput} ${input}`);
   }
 }

@@ -10,7 +10,7 @@ import { useEffect } from "preact/hooks";
 import type { Client, Me, Status } from "../../sdk/src/api";
 import { keep, recall } from "./kept";
 import { Cell, useLive } from "./live";
-import { behind, session, wantBeside } from "./opening";
+import { session, wantBeside } from "./opening";
 import { Door } from "./pages/door";
 import { Lazy } from "./parts/lazy";
 import { place } from "./place";
@@ -31,7 +31,7 @@ async function bring(): Promise<void> {
   try {
     // A chat does without what is beside it for a moment; every other page is nothing without.
     const besides = place.value.page === "channel" ? undefined : wantBeside();
-    const [{ Inside }] = await Promise.all([behind(), bringStyle(INSIDE_STYLE), besides]);
+    const [{ Inside }] = await Promise.all([import("./behind"), bringStyle(INSIDE_STYLE), besides]);
     await booksReady();
     frame.set(Inside);
   } catch (error) {

@@ -1,10 +1,7 @@
-/** What is beside a chat, which does without for a moment: places, notices, home, how it stands in full; and what all pages say. They come behind it (`inOneScript`). */
-import { stand } from "./opening";
-import { Home } from "./pages/home";
-import { Bell } from "./parts/bell";
-import { Places } from "./parts/places";
-import { SyncPanel } from "./parts/sync_panel";
-import { TextOffer } from "./parts/text_offer";
+/**
+ * What is beside a chat, which does without for a moment: places, notices, home, how it stands in full; and what all pages say, which come behind
+ * it (`inOneScript`).
+ */
 import { openPart } from "./words";
 import words from "words:beside/en";
 
@@ -15,7 +12,8 @@ openPart(words, {
   sw: () => import("words:beside/sw"),
 });
 
-const given = { Bell, Home, Places, SyncPanel, TextOffer };
-export type Beside = typeof given;
-
-stand(given);
+export { Home } from "./pages/home";
+export { Bell } from "./parts/bell";
+export { Places } from "./parts/places";
+export { SyncPanel } from "./parts/sync_panel";
+export { TextOffer } from "./parts/text_offer";

@@ -10,15 +10,10 @@ import { Lazy } from "./parts/lazy";
 import { Mark } from "./parts/mark";
 import { SyncState } from "./parts/sync_state";
 import { HOME, place, toPage } from "./place";
-import { openPart, say } from "./words";
+import { CHAT, openPart, say } from "./words";
 import chat from "words:chat/en";
 
-openPart(chat, {
-  es: () => import("words:chat/es"),
-  fr: () => import("words:chat/fr"),
-  ar: () => import("words:chat/ar"),
-  sw: () => import("words:chat/sw"),
-});
+openPart(chat, CHAT);
 
 export function Inside({ client }: { client: Client }) {
   const { page, id, rest } = useLive(place);

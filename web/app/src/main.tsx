@@ -2,15 +2,23 @@
 import { render } from "preact";
 import { App, wantInside, wasKnown } from "./app";
 import { applyLook, pictures } from "./look";
-import { open, session } from "./opening";
-import { preferred, speak } from "./words";
+import { open, session, warm } from "./opening";
+import { CHAT, preferred, speak } from "./words";
 
 /** Whoever is at the door has gone in by then, or is in no hurry. */
 const DOOR_MS = 20_000;
+/** What was kept is drawn by then. */
+const DRAWN_MS = 1_000;
 
+const tongue = preferred();
+if (wasKnown()) {
+  warm();
+  // Asked for by what says it they would come a round trip later.
+  if (tongue !== "en") void CHAT[tongue]().catch(() => undefined);
+}
 applyLook();
 const root = document.getElementById("app")!;
-const spoken = speak(preferred()).then(() => {
+const spoken = speak(tongue).then(() => {
   root.replaceChildren();
   render(<App />, root);
 });
@@ -30,10 +38,12 @@ async function stay(): Promise<void> {
   await opened;
   const workers = window.isSecureContext ? navigator.serviceWorker : undefined;
   const sending = () => import("./sending");
-  if (workers?.controller) void sending().catch(() => undefined);
+  if (workers?.controller) setTimeout(() => void sending().catch(() => undefined), DRAWN_MS);
   await settled();
   document.head.append(Object.assign(document.createElement("link"), { rel: "manifest", href: "/manifest.webmanifest" }));
-  // Without one the app works, with a network.
-  await workers?.register(pictures() === "none" ? "/worker.js?text" : "/worker.js").then(sending).catch(() => undefined);
+  // Without one the app works, with a network. One whose files a network took away is begun again when it is back, where it stopped.
+  const register = () => void workers?.register(pictures() === "none" ? "/worker.js?text" : "/worker.js").then(sending).catch(() => undefined);
+  register();
+  addEventListener("online", register);
 }
 void stay();

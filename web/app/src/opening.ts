@@ -4,8 +4,6 @@
  *     the door ─▶ behind.ts: the SDK, its session, frame and chat ─▶ beside.ts: places, notices, home ─▶ a page, when it is opened
  */
 import type { Client } from "../../sdk/src/api";
-import type { Behind } from "./behind";
-import type { Beside } from "./beside";
 import { Cell } from "./live";
 import { booksReady } from "./words";
 
@@ -17,37 +15,42 @@ export const keeps = new Cell(true);
 /** What this browser is called among the account's devices. */
 export const deviceName = `browser, ${navigator.platform || "web"}`.slice(0, 60);
 
+export type Beside = typeof import("./beside");
 /** What is beside a chat, once it is here. */
 export const beside = new Cell<Beside | null>(null);
 
-// Each script says itself that it has come: one that nobody asks for an export needs no second one to name it (scripts.mjs).
-let here: Behind | undefined;
-let there: Beside | undefined;
-
-export function arrive(given: Behind): void {
-  here = given;
-}
-
-export function stand(given: Beside): void {
-  there = given;
-}
-
 /** Rejected (TypeError) where it cannot be had. */
-export async function behind(): Promise<Behind> {
-  if (!here) await import("./behind");
-  return here!;
+export async function wantBeside(): Promise<void> {
+  const here = await import("./beside");
+  await booksReady();
+  beside.set(here);
 }
 
-/** Rejected as `behind`. */
-export async function wantBeside(): Promise<void> {
-  if (!there) await import("./beside");
-  await booksReady();
-  beside.set(there!);
+/** The name that the SDK gives its database. */
+const KEPT = "educonnect";
+const WARM_MS = 10_000;
+
+/** Has what is kept brought in from the disk, while the scripts that read it are still coming. Where there is nothing, nothing is made. */
+export function warm(): void {
+  try {
+    const asked = indexedDB.open(KEPT);
+    asked.onupgradeneeded = () => asked.transaction?.abort();
+    asked.onerror = (event) => event.preventDefault();
+    asked.onsuccess = () => {
+      const close = () => asked.result.close();
+      // Whoever deletes it is not kept waiting.
+      asked.result.onversionchange = close;
+      setTimeout(close, WARM_MS);
+    };
+  } catch (error) {
+    // Forbidden: the SDK says so to whoever waits for it.
+    if (!(error instanceof DOMException)) throw error;
+  }
 }
 
 export async function open(): Promise<void> {
   try {
-    const { openClient, MemoryDisk } = await behind();
+    const { openClient, MemoryDisk } = await import("./behind");
     try {
       session.set(await openClient({ deviceName }));
     } catch (error) {

@@ -80,7 +80,15 @@ openPart(doorWords, {
   sw: () => import("words:door/sw"),
 });
 
-/** The part that has it; "": nobody says what has not come. */
+/** What a chat says. */
+export const CHAT: Others = {
+  es: () => import("words:chat/es"),
+  fr: () => import("words:chat/fr"),
+  ar: () => import("words:chat/ar"),
+  sw: () => import("words:chat/sw"),
+};
+
+/** The part that has it. Nobody says what has not come. */
 function having(key: string): Book<typeof english> {
   return (parts.find(([words]) => key in words) ?? parts[0]!)[1];
 }

@@ -15,6 +15,8 @@ declare const VERSION: string;
 declare const SHELL: readonly string[];
 /** Of the shell, what is needed only when a page is opened. Whoever has text first gets it then. */
 declare const LATER: readonly string[];
+/** What the kept page names besides: it is all on this device, and nothing has to wait for it. */
+declare const AHEAD: string;
 /** What sends in the background. */
 declare const BACKGROUND: string;
 
@@ -59,9 +61,22 @@ async function fill(paths: readonly string[]): Promise<void> {
   const cache = await caches.open(CACHE);
   const left = [...paths];
   const one = async () => {
-    for (let path = left.shift(); path; path = left.shift()) await cache.add(path);
+    for (let path = left.shift(); path; path = left.shift()) {
+      if (path === "/") await keepPage(cache);
+      // What an install that was cut off has brought is here.
+      else if (!path.startsWith("/app/") || !(await cache.match(path))) await cache.add(path);
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));
+}
+
+/** A page from the network shows the door before it asks for more; a kept one has all at once. */
+async function keepPage(cache: Cache): Promise<void> {
+  const answer = await fetch("/");
+  if (!answer.ok) throw new TypeError("no page");
+  const headers = new Headers(answer.headers);
+  for (const name of ["Content-Encoding", "Content-Length"]) headers.delete(name);
+  await cache.put("/", new Response((await answer.text()).replace("</head>", `${AHEAD}</head>`), { headers }));
 }
 
 async function kept(path: string, request: Request, keep = false): Promise<Response> {
