@@ -38,8 +38,8 @@ _DOCUMENT: Final = (
     " returning stream_id"
 )
 _VERSION: Final = (
-    "insert into document_versions (stream_id, space_id, generation, upto, until, name, by, state)"
-    " values ($1, $2, $3, 1, 1, 'first', $4, '') returning id"
+    "insert into document_versions (stream_id, space_id, generation, upto, until, name, by, state, vector)"
+    " values ($1, $2, $3, 1, 1, 'first', $4, '', '\\x00') returning id"
 )
 
 
