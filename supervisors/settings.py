@@ -442,8 +442,8 @@ class Http(Section, frozen=True):
         Meta(
             ge=0,
             le=50_000,
-            description="links over HTTP at a time, for whom sockets are blocked: below half of `connections_max`, since each may hold two of"
-            " those; 0: three in ten of them",
+            description="links over HTTP at a time, for whom sockets are blocked: below half of `connections_max`, since each may hold two"
+            " of those; 0: three in ten of them",
         ),
     ] = 0
     links_address_max: Annotated[

@@ -77,9 +77,7 @@ def test_the_door_says_in_ones_own_language_what_a_name_and_a_password_are(brows
     visitor.context.close()
 
 
-def test_a_refusal_is_said_where_it_was_asked_for_and_nothing_is_left_unsent(
-    amina: Visitor, ben: Visitor, space: str
-) -> None:
+def test_a_refusal_is_said_where_it_was_asked_for_and_nothing_is_left_unsent(amina: Visitor, ben: Visitor, space: str) -> None:
     page = amina.page
     invite(page, ben.name, "Learner")
     expect(page.locator(".invite .wrong")).to_have_text("They are in this community already.")
