@@ -1,0 +1,1 @@
+import{H as e}from"./app-PPV2UODD.js";function r({name:o,legend:d,options:s,chosen:i,onChoose:a}){return e("fieldset",{class:"choices",children:[e("legend",{children:d}),s.map(([n,l])=>e("label",{children:[e("input",{type:"radio",name:o,value:n,checked:n===i,onChange:()=>a(n)}),e("span",{children:l})]},n))]})}export{r as a};

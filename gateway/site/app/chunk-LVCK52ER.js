@@ -1,0 +1,1 @@
+function r({spaces:e}){return e.flatMap(({streams:t})=>t).find(({kind:t})=>t===8)?.stream??0}async function s(e,t,n){let o=r(e.places.value);o&&await e.change(o,t,1,n)}function a(e,t){return s(e,4,new Map([[2,t]]))}export{r as a,s as b,a as c};

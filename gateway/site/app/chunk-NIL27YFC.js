@@ -1,1 +1,0 @@
-function r({spaces:t}){var e;return((e=t.flatMap(({streams:o})=>o).find(({kind:o})=>o===8))==null?void 0:e.stream)??0}async function s(t,e,o){let n=r(t.places.value);n&&await t.change(n,e,1,o)}function a(t,e){return s(t,4,new Map([[2,e]]))}export{r as a,s as b,a as c};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-MX5WSI2P.js";import"./chunk-TSURY3H7.js";import{q as c}from"./chunk-OPXD76NU.js";import"./chunk-UTUVEFVC.js";import"./chunk-GGPQN7IM.js";import"./chunk-RMS27IXG.js";import"./chunk-WOT6VMZA.js";export{c as Core,b as part,a as unpackState};

@@ -1,0 +1,1 @@
+import{a,b,c,d,e}from"./chunk-WHWHPCR2.js";import"./beside-XZD4NHXA.js";import"./behind-TWWAHOBF.js";import"./app-PPV2UODD.js";export{b as KnownPasskey,a as NoPasskey,e as logInByPasskey,c as makePasskey,d as usePasskey};

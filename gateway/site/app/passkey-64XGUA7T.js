@@ -1,1 +1,0 @@
-import{a,b,c,d,e}from"./chunk-7F3IYWDI.js";import"./chunk-MLLPWXJY.js";import{ea as f}from"./chunk-MDJLSZCW.js";import"./chunk-WOT6VMZA.js";export{b as KnownPasskey,a as NoPasskey,e as logInByPasskey,c as makePasskey,f as opener,d as usePasskey};

@@ -1,1 +1,0 @@
-import{a,b,c,d,e,f,g,h}from"./chunk-XJOLXNI4.js";import"./chunk-NIL27YFC.js";import{ea as i}from"./chunk-MDJLSZCW.js";import"./chunk-WOT6VMZA.js";export{a as NotOffered,c as keptPush,i as opener,g as pushGone,f as pushOff,e as pushOn,d as pushState,h as renewPush,b as works};

@@ -1,0 +1,1 @@
+import{a,b,c,d,e,f,g,h}from"./chunk-K5MOW45J.js";import"./chunk-LVCK52ER.js";import"./beside-XZD4NHXA.js";import"./behind-TWWAHOBF.js";import"./app-PPV2UODD.js";export{a as NotOffered,c as keptPush,g as pushGone,f as pushOff,e as pushOn,d as pushState,h as renewPush,b as works};
