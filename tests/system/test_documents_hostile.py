@@ -47,7 +47,6 @@ TWICE = (
     bytes.fromhex("0101070f84ffffffff0f0104f09f988000"),
 )
 """Found among 30,000 that stand beside what is there: the third and the last say places anew, and differently. SIGSEGV, too."""
-DOOR = ("refers to what is not there", "does not go on where its client ended", "update: holds under a key what maps do not hold")
 FLOOD = 10_000
 BATCH = 200
 
@@ -180,7 +179,7 @@ async def test_updates_that_kill_whoever_applies_them_are_refused_and_the_others
                     if not taken:
                         with pytest.raises(MutationRefused) as refused:
                             await joining.do(Update(attacked, generation, raw, checksum_of(raw)))
-                        assert refused.value.detail in DOOR, raw.hex()
+                        assert refused.value.code in (Code.RELOAD, Code.INVALID), raw.hex()
                     else:
                         seq = await joining.do(Update(attacked, generation, raw, checksum_of(raw)))
                         with trio.fail_after(20):
