@@ -308,7 +308,7 @@ def test_a_forgotten_password_is_set_anew_from_the_door(browser: Browser, home: 
 def test_a_passkey_proves_who_one_is_where_that_is_asked_for(ben: Visitor) -> None:
     page = at(ben, "#/account")
     asked = make_stale(page, "**/api/v1/auth/passkeys/*")
-    page.get_by_role("button", name="Remove: my phone").click()
+    page.get_by_role("button", name="Remove: my blue phone").click()
     page.locator("dialog").get_by_role("button", name="Use a passkey").click()
     expect(page.locator(".note", has_text="None is set")).to_be_visible(timeout=WAIT_MS)
     assert asked == ["DELETE", "DELETE"] and ben.wrong == []
