@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,13 @@ from tests.web.network import Network
 from tests.web.visitors import DESKTOP, PHONE, WAIT_MS, Visitor
 
 TAG = "educonnect-unsent"
+KEPT = """() => new Promise(done => {
+  const opened = indexedDB.open("educonnect")
+  opened.onsuccess = () => {
+    const names = opened.result.transaction("rows").objectStore("rows").getAllKeys()
+    names.onsuccess = () => { opened.result.close(); done(names.result.filter(name => name.startsWith("m/")).length) }
+  }
+})"""
 
 
 @pytest.fixture
@@ -90,6 +98,10 @@ def test_words_written_without_a_network_leave_though_the_page_was_closed_and_on
     for text in ("first without a network", "second without a network"):
         ben.say(text)
         expect(ben.page.locator(".message.waiting", has_text=text)).to_have_count(1)
+    # A word is shown before the disk has it: the page is closed when it is kept.
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while ben.page.evaluate(KEPT) < 2 and time.monotonic() < deadline:
+        ben.page.wait_for_timeout(50)
     ben.page.close()
     network.bring_back()
     waking.sync()

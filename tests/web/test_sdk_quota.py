@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from supervisors.settings import Listen
+from supervisors.settings import Listen, Moderation
 from tests.fixtures_postgres import database, postgres_server, postgres_template
 from tests.fixtures_valkey import TestValkey, valkey, valkey_server
 from tests.system.inside import gateways, settings_for
@@ -62,6 +62,7 @@ async def test_what_is_written_on_a_full_disk_without_a_network_is_kept_and_said
     sdk: Path, chromium: str, database: str, valkey: TestValkey, tmp_path: Path
 ) -> None:
     run_node(sdk, "--size")
-    settings = settings_for(database, valkey.url, tmp_path, listen=Listen(port=0, origins=("*",)))
+    sections = {"listen": Listen(port=0, origins=("*",)), "moderation": Moderation(flooding=False)}
+    settings = settings_for(database, valkey.url, tmp_path, **sections)
     async with gateways(settings, tmp_path / "run") as [house]:
         await trio.to_thread.run_sync(write_on_a_full_disk, chromium, sdk / "build" / "esm", house.url)

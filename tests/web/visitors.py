@@ -69,7 +69,8 @@ class Visitor:
 
 
 def faults(page: Page, rule: str = "") -> list[str]:
-    """What axe finds wrong with a page, as it stands now: by all its rules, or by one."""
+    """What axe finds wrong with a page once it has its heading: by all its rules, or by one."""
+    page.locator("h1").first.wait_for(timeout=WAIT_MS)
     if not page.evaluate("'axe' in window"):
         page.evaluate((install() / "node_modules" / "axe-core" / "axe.min.js").read_text())
     ask = """rule => axe.run(rule ? { runOnly: [rule] } : {}).then(({ violations }) =>
