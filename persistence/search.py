@@ -25,7 +25,7 @@ from protocol.values import ID_MAX
 WORDS_MAX: Final = 10
 """Looked for at once; of more the longest, which say the most."""
 STATEMENT_MS: Final = 1_000
-"""Over 200,000 messages the slowest search took 50 ms; this is for what nobody thought of."""
+"""For what nobody thought of. How long searches take: `python -m bench search`."""
 DICTIONARIES: Final = {
     "ar": "arabic_stem",
     "da": "danish_stem",
